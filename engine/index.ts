@@ -1,0 +1,11 @@
+// What the rest of the project may import from the engine.
+
+export { Device, type DeviceOptions } from "./device.ts";
+export { bytesText, GpuError, type GpuErrorKind } from "./errors.ts";
+export { Profile, type ProfileRow } from "./profile.ts";
+export { Random } from "./random.ts";
+export { grad, record, vjp } from "./tape.ts";
+export { free, keep, pack, scope, tensor, Tensor } from "./tensor.ts";
+export { add } from "./ops/add.ts";
+export { fill } from "./ops/fill.ts";
+export { leakyRelu } from "./ops/leakyRelu.ts";

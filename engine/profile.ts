@@ -1,0 +1,67 @@
+// Time by kernel, from timestamp queries around every dispatch. `device.profile = new Profile(device)`
+// turns it on: each dispatch then has a pass of its own, so use it to compare kernels, not to time steps.
+
+import type { Device } from "./device.ts";
+
+const QUERIES = 4096; // the most one query set holds; a pair for each dispatch
+
+export interface ProfileRow {
+  kernel: string;
+  calls: number;
+  milliseconds: number;
+}
+
+export class Profile {
+  readonly #device: Device;
+  readonly #queries: GPUQuerySet;
+  readonly #resolved: GPUBuffer;
+  #labels: string[] = [];
+  #batches: { labels: string[]; buffer: GPUBuffer }[] = [];
+
+  constructor(device: Device) {
+    if (!device.gpu.features.has("timestamp-query")) {
+      throw new Error("Profile: this adapter has no timestamp-query; time whole steps instead");
+    }
+    this.#device = device;
+    this.#queries = device.gpu.createQuerySet({ type: "timestamp", count: QUERIES });
+    this.#resolved = device.gpu.createBuffer({
+      size: 8 * QUERIES,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
+  }
+
+  /** Where the next pass writes its two timestamps. */
+  writes(label: string): GPUComputePassTimestampWrites {
+    const first = 2 * this.#labels.push(label) - 2;
+    return { querySet: this.#queries, beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 };
+  }
+
+  /** Called by the device before each submission (of at most 1,024 dispatches). */
+  resolve(encoder: GPUCommandEncoder): void {
+    if (!this.#labels.length) return;
+    const bytes = 16 * this.#labels.length;
+    const buffer = this.#device.gpu.createBuffer({ size: bytes, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+    encoder.resolveQuerySet(this.#queries, 0, 2 * this.#labels.length, this.#resolved, 0);
+    encoder.copyBufferToBuffer(this.#resolved, 0, buffer, 0, bytes);
+    this.#batches.push({ labels: this.#labels, buffer });
+    this.#labels = [];
+  }
+
+  /** Milliseconds by kernel since the last call, the longest first. */
+  async rows(): Promise<ProfileRow[]> {
+    this.#device.flush();
+    const rows = new Map<string, ProfileRow>();
+    for (const { labels, buffer } of this.#batches.splice(0)) {
+      await buffer.mapAsync(GPUMapMode.READ);
+      const times = new BigUint64Array(buffer.getMappedRange());
+      for (const [i, kernel] of labels.entries()) {
+        const row = rows.get(kernel) ?? { kernel, calls: 0, milliseconds: 0 };
+        row.calls++;
+        row.milliseconds += Number(times[2 * i + 1]! - times[2 * i]!) / 1e6;
+        rows.set(kernel, row);
+      }
+      buffer.destroy();
+    }
+    return [...rows.values()].sort((a, b) => b.milliseconds - a.milliseconds);
+  }
+}

@@ -1,0 +1,9 @@
+// One row for each configuration of each op. The same rows drive values, gradients and (bench/) speed.
+
+import type { OpCase } from "./gradcheck.ts";
+import { activations } from "./cases/activations.ts";
+import { convolutions } from "./cases/convolutions.ts";
+import { losses } from "./cases/losses.ts";
+import { norms } from "./cases/norms.ts";
+
+export const cases: OpCase[] = [...activations, ...convolutions, ...norms, ...losses];
