@@ -1,0 +1,18 @@
+// What a stage writes down about each epoch: one line of metrics.jsonl, the source of curves and tables.
+import type { Region } from "./regions.ts";
+
+/** One line of metrics.jsonl. */
+export interface EpochRecord {
+  /** Counted from 1. */
+  epoch: number;
+  /** Optimizer steps done when the epoch ended. */
+  step: number;
+  /** Wall time of this epoch, validation included. */
+  seconds: number;
+  /** Learning rate of the epoch's last step. */
+  rate: number;
+  /** Mean over the epoch's steps, by term. */
+  losses: Record<string, number>;
+  /** Dice over the validation cases, in epochs that were validated. */
+  validation?: Record<Region | "mean", number>;
+}
