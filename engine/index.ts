@@ -7,5 +7,6 @@ export { Random } from "./random.ts";
 export { grad, record, vjp } from "./tape.ts";
 export { free, keep, pack, scope, tensor, Tensor } from "./tensor.ts";
 export { add } from "./ops/add.ts";
+export { channelSum } from "./ops/channelSum.ts";
 export { fill } from "./ops/fill.ts";
 export { leakyRelu } from "./ops/leakyRelu.ts";
