@@ -10,3 +10,4 @@ export { add } from "./ops/add.ts";
 export { channelSum } from "./ops/channelSum.ts";
 export { fill } from "./ops/fill.ts";
 export { leakyRelu } from "./ops/leakyRelu.ts";
+export { meanSquaredError } from "./ops/meanSquaredError.ts";

@@ -1,0 +1,83 @@
+// y = Σ_c w_c Σ_{n,v} (a - b)² / (N·V·Σ_c w_c)        0 where no channel has a weight
+//   da = dy · 2 w_c (a - b) / (N·V·Σ_c w_c),  db = -da
+//
+// partial: a workgroup sums CHUNK elements of one row (n,c) of V elements, in a fixed tree.
+// combine: one workgroup adds the partials in order, and writes y and scale = 1 / (N·V·Σ_c w_c).
+
+override WG: u32 = 64;
+
+const CHUNK = 4096u;
+
+struct Params {
+  rows: u32,                // N·C
+  channels: u32,            // C, or 0 where there are no weights and every w_c is 1
+  voxels: u32,              // V
+  sign: f32,                // of the gradient: 1 for da, -1 for db
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read_write> sums: array<f32>; // [rows, chunks]
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read_write> scale: array<f32>;
+@group(0) @binding(6) var<storage, read> dy: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(8) var<uniform> params: Params;
+
+var<workgroup> tree: array<f32, WG>;
+
+@compute @workgroup_size(WG)
+fn partial(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = group.y;
+  let end = min((group.x + 1u) * CHUNK, params.voxels);
+  var sum = 0.0;
+  for (var v = group.x * CHUNK + thread; v < end; v += WG) {
+    let difference = a[row * params.voxels + v] - b[row * params.voxels + v];
+    sum += difference * difference;
+  }
+  let total = reduce(thread, sum);
+  if (thread == 0u) { sums[row * groups.x + group.x] = weightOf(row) * total; }
+}
+
+@compute @workgroup_size(WG)
+fn combine(@builtin(local_invocation_index) thread: u32) {
+  var sum = 0.0;
+  for (var i = thread; i < arrayLength(&sums); i += WG) { sum += sums[i]; }
+  var used = 0.0;
+  for (var row = thread; row < params.rows; row += WG) { used += weightOf(row); }
+  let total = reduce(thread, sum);
+  let count = reduce(thread, used) * f32(params.voxels);
+  if (thread != 0u) { return; }
+  y[0] = select(0.0, total / count, count > 0.0);
+  scale[0] = select(0.0, 1.0 / count, count > 0.0);
+}
+
+@compute @workgroup_size(WG)
+fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * WG;
+  if (i >= arrayLength(&dx)) { return; }
+  dx[i] = params.sign * dy[0] * scale[0] * 2.0 * weightOf(i / params.voxels) * (a[i] - b[i]);
+}
+
+fn weightOf(row: u32) -> f32 {
+  if (params.channels == 0u) { return 1.0; }
+  return weight[row % params.channels];
+}
+
+// The sum of `value` over the workgroup. WG is a power of two.
+fn reduce(thread: u32, value: f32) -> f32 {
+  tree[thread] = value;
+  for (var half = WG / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (thread < half) { tree[thread] += tree[thread + half]; }
+  }
+  workgroupBarrier();
+  let sum = tree[0];
+  workgroupBarrier(); // before the tree is used again
+  return sum;
+}
