@@ -1,0 +1,108 @@
+// `npm run setup`, and the first step of `npm start` and `npm test`: makes sure that there is an adapter.
+// With one, it says which and does nothing. Without one it installs software Vulkan where it may (apt, as
+// root or with passwordless sudo), says so, and has a fresh process look again. Otherwise it says what is
+// missing and how to get it, and exits with 4.
+
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { type Installation, installation, remedy, thisSystem } from "./vulkan.ts";
+
+const lockSeconds = 300; // another apt may be at work: unattended upgrades after boot
+const commandSeconds = 900;
+
+const program = new Command("setup")
+  .description("make sure that there is a GPU adapter, installing software Vulkan where that is possible")
+  .option("--no-install", "only say what there is, or what is missing")
+  .parse();
+
+process.exitCode = (await adapter()) ?? (await install(program.opts<{ install: boolean }>().install));
+
+/** Names the adapter and returns the exit code 0, or null where there is none. */
+async function adapter(): Promise<number | null> {
+  const { describe, gpu } = await import("./gpu.ts");
+  const found = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!found) return null;
+  console.log(`GPU adapter: ${describe(found.info)}`);
+  return 0;
+}
+
+async function install(allowed: boolean): Promise<number> {
+  const chosen = process.env["VK_DRIVER_FILES"] ?? process.env["VK_ICD_FILENAMES"];
+  const linux = process.platform === "linux";
+  const system = thisSystem(
+    linux && process.getuid?.() !== 0 && spawnSync("sudo", ["-n", "true"]).status === 0,
+  );
+  const steps = allowed && chosen === undefined ? installation(system) : null;
+  if (!steps) {
+    const { noAdapter } = await import("./gpu.ts");
+    console.error(noAdapter());
+    return 4;
+  }
+  const from = steps.release ? ` from ${steps.release}` : "";
+  console.log(`no GPU adapter found; installing software Vulkan (${steps.packages[0]}${from}) ...`);
+  const error = runInstallation(steps);
+  if (error !== null) {
+    console.error(`${error}\nthe installation failed (apt's words above); by hand: ${remedy(system)}`);
+    return 4;
+  }
+  const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--no-install"], {
+    stdio: "inherit",
+  });
+  return status ?? 4;
+}
+
+/** Returns what went wrong, in apt's words, or null. */
+function runInstallation({ packages, release, source, sudo }: Installation): string | null {
+  const run = (command: string, args: string[], input = ""): string | null => {
+    const [file, list] = sudo
+      ? ["sudo", ["-n", "--preserve-env=DEBIAN_FRONTEND", command, ...args]]
+      : [command, args];
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    const result = spawnSync(file!, list, { input, env, encoding: "utf8", timeout: 1000 * commandSeconds });
+    if (result.status === 0) return null;
+    return `${[command, ...args].join(" ")}:\n${result.stdout ?? ""}${result.stderr ?? ""}${result.error?.message ?? ""}`.trim();
+  };
+  const options = [
+    "-o",
+    `DPkg::Lock::Timeout=${lockSeconds}`,
+    "-o",
+    "Acquire::Retries=3",
+    "-o",
+    "Acquire::http::Timeout=30",
+  ];
+
+  const strict = ["-o", "APT::Update::Error-Mode=any"]; // else update hides what it could not fetch
+
+  if (source) {
+    const failure = sudo ? run("tee", [source.path], source.text) : write(source);
+    if (failure !== null) return failure;
+  }
+  // A source that has nothing to do with Mesa may be out of order: only a failing installation counts.
+  const updated = waitingForLock(() => run("apt-get", [...options, ...strict, "update"]));
+  const target = release ? ["-t", release] : [];
+  const install = ["install", "-y", "--no-install-recommends", ...target, ...packages];
+  const installed = waitingForLock(() => run("apt-get", [...options, ...install]));
+  return installed === null ? null : [updated, installed].filter((text) => text !== null).join("\n");
+}
+
+/** The timeout above is for dpkg's lock; the one on apt's lists is refused at once. */
+function waitingForLock(run: () => string | null): string | null {
+  const end = Date.now() + 1000 * lockSeconds;
+  for (;;) {
+    const failure = run();
+    if (failure === null || !/could not get lock|unable to lock/i.test(failure) || Date.now() > end)
+      return failure;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
+  }
+}
+
+function write({ path, text }: { path: string; text: string }): string | null {
+  try {
+    writeFileSync(path, text, { flag: "wx" });
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
