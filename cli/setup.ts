@@ -7,17 +7,11 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { type Installation, installation, remedy, thisSystem } from "./vulkan.ts";
+import { runCommand } from "./command.ts";
+import { chosenDriver, type Installation, installation, remedy, thisSystem } from "./vulkan.ts";
 
 const lockSeconds = 300; // another apt may be at work: unattended upgrades after boot
 const commandSeconds = 900;
-
-const program = new Command("setup")
-  .description("make sure that there is a GPU adapter, installing software Vulkan where that is possible")
-  .option("--no-install", "only say what there is, or what is missing")
-  .parse();
-
-process.exitCode = (await adapter()) ?? (await install(program.opts<{ install: boolean }>().install));
 
 /** Names the adapter and returns the exit code 0, or null where there is none. */
 async function adapter(): Promise<number | null> {
@@ -29,12 +23,11 @@ async function adapter(): Promise<number | null> {
 }
 
 async function install(allowed: boolean): Promise<number> {
-  const chosen = process.env["VK_DRIVER_FILES"] ?? process.env["VK_ICD_FILENAMES"];
   const linux = process.platform === "linux";
   const system = thisSystem(
     linux && process.getuid?.() !== 0 && spawnSync("sudo", ["-n", "true"]).status === 0,
   );
-  const steps = allowed && chosen === undefined ? installation(system) : null;
+  const steps = allowed && chosenDriver() === undefined ? installation(system) : null;
   if (!steps) {
     const { noAdapter } = await import("./gpu.ts");
     console.error(noAdapter());
@@ -106,3 +99,11 @@ function write({ path, text }: { path: string; text: string }): string | null {
     return error instanceof Error ? error.message : String(error);
   }
 }
+
+const program = new Command("setup")
+  .description("make sure that there is a GPU adapter, installing software Vulkan where that is possible")
+  .option("--no-install", "only say what there is, or what is missing");
+const code = await runCommand<{ install: boolean }>(program, async (options) => {
+  process.exitCode = (await adapter()) ?? (await install(options.install));
+});
+if (code !== 0) process.exitCode = code;

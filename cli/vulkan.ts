@@ -148,6 +148,11 @@ export function swiftShaders(): string[] {
   return folders.map((folder) => `${folder}/vk_swiftshader_icd.json`).filter((path) => existsSync(path));
 }
 
+/** The driver that the environment prescribes to the Vulkan loader, if any: then nothing else is tried. */
+export function chosenDriver(): string | undefined {
+  return process.env["VK_DRIVER_FILES"] || process.env["VK_ICD_FILENAMES"] || undefined;
+}
+
 /** This system; `sudo` is left to the caller, who alone may run commands. */
 export function thisSystem(sudo = false): System {
   const folder = "/etc/apt/sources.list.d";

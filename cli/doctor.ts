@@ -1,0 +1,164 @@
+// `node cli/doctor.js`: what the engine would run on, whether it computes correctly there, and a verdict in
+// one line. Its output is what a report of a problem should contain. Exit code 4 without a working adapter.
+
+import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
+import { Command } from "commander";
+import { add, bytesText, scope, tensor } from "../engine/index.ts";
+import { isMain, runCommand } from "./command.ts";
+import type { Toggles } from "./gpu.ts";
+import { chosenDriver } from "./vulkan.ts";
+
+/** What the engine profits from, with the least that WebGPU guarantees. */
+const limitDefaults = {
+  maxBufferSize: 2 ** 28,
+  maxStorageBufferBindingSize: 2 ** 27,
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeWorkgroupStorageSize: 2 ** 14,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupSizeX: 256,
+  maxComputeWorkgroupsPerDimension: 65535,
+} satisfies Partial<Record<keyof GPUSupportedLimits, number>>;
+
+/** An adapter as it describes itself. */
+export interface AdapterReport {
+  vendor: string;
+  architecture: string;
+  device: string;
+  /** The driver's own words, its version among them where it says so. */
+  description: string;
+  /** Whether the adapter is the CPU. */
+  software: boolean;
+  backend: string;
+  /** The driver's manifest, where one was chosen by VK_DRIVER_FILES or by us. */
+  driverFile: string | null;
+  /** The least and the most lanes of a subgroup; null where there are none. */
+  subgroupSizes: readonly [number, number] | null;
+  limits: Record<string, { adapter: number; guaranteed: number }>;
+  features: readonly string[];
+}
+
+/** What doctor prints, and what --json prints as it is. `adapter` is null where there is none. */
+export interface Report {
+  verdict: string;
+  ready: boolean;
+  adapter: AdapterReport | null;
+  toggles: { mode: Toggles; enabled: readonly string[] };
+  wgslLanguageFeatures: readonly string[];
+  /** What a kernel computed wrong, or null if all is right. */
+  fault: string | null;
+  node: string;
+  system: string;
+  processor: string;
+  cores: number;
+  memoryBytes: { total: number; free: number };
+}
+
+/** Looks at the adapter and the machine, and runs one kernel. */
+export async function examine(): Promise<Report> {
+  const { dawnToggles, defaultToggles, describe, gpu, noAdapter } = await import("./gpu.ts");
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  const fault = adapter ? await selfCheck() : null;
+  const report = adapter && describeAdapter(adapter);
+  return {
+    verdict: adapter
+      ? verdict(describe(adapter.info), report?.software ?? false, fault)
+      : `no adapter: ${noAdapter()}`,
+    ready: report !== null && fault === null,
+    adapter: report,
+    toggles: { mode: defaultToggles, enabled: dawnToggles[defaultToggles] },
+    wgslLanguageFeatures: [...gpu.wgslLanguageFeatures].sort(),
+    fault,
+    node: process.version,
+    system: `${type()} ${release()} ${process.arch}`,
+    processor: cpus()[0]?.model ?? "unknown",
+    cores: availableParallelism(),
+    memoryBytes: { total: totalmem(), free: freemem() },
+  };
+}
+
+function describeAdapter({ info, limits, features }: GPUAdapter): AdapterReport {
+  const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize } = info;
+  const names = Object.keys(limitDefaults) as (keyof typeof limitDefaults)[];
+  const backends: Partial<Record<NodeJS.Platform, string>> = { darwin: "metal", win32: "d3d12" };
+  return {
+    vendor,
+    architecture,
+    device,
+    description,
+    software:
+      info.isFallbackAdapter || /llvmpipe|swiftshader|lavapipe/i.test(`${architecture} ${description}`),
+    backend: process.env["DAWNNODE_BACKEND"] ?? backends[process.platform] ?? "vulkan",
+    driverFile: chosenDriver() ?? null,
+    subgroupSizes: subgroupMinSize && subgroupMaxSize ? [subgroupMinSize, subgroupMaxSize] : null,
+    limits: Object.fromEntries(
+      names.map((name) => [name, { adapter: limits[name], guaranteed: limitDefaults[name] }]),
+    ),
+    features: [...features].sort(),
+  };
+}
+
+/** A sum of whole numbers is exact in float32: anything else is a fault of the driver, or ours. */
+async function selfCheck(): Promise<string | null> {
+  const size = 100_003;
+  try {
+    const { openDevice } = await import("./gpu.ts");
+    const device = await openDevice();
+    const a = Float32Array.from({ length: size }, (_, i) => i);
+    const b = Float32Array.from({ length: size }, (_, i) => 7 * (i % 1013) - 3000);
+    const sums = await scope(() => add(tensor(device, [size], a), tensor(device, [size], b))).read();
+    const wrong = sums.findIndex((sum, i) => sum !== a[i]! + b[i]!);
+    return wrong < 0
+      ? null
+      : `${a[wrong]} + ${b[wrong]} came out as ${sums[wrong]} (element ${wrong} of ${size})`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** One line for people, where there is an adapter; `adapter` is its description. */
+export function verdict(adapter: string, software: boolean, fault: string | null): string {
+  if (fault !== null) return `broken: ${adapter} fails a kernel: ${fault}`;
+  if (!software) return `ready: ${adapter}`;
+  const faster = /swiftshader/i.test(adapter)
+    ? "Mesa's (lavapipe) is about 4 times faster, a GPU"
+    : "a GPU is";
+  return `works, but slowly: software adapter ${adapter}; ${faster} very much faster`;
+}
+
+/** The report as lines of `name  value`. */
+export function text(report: Report): string {
+  const { adapter, toggles, memoryBytes } = report;
+  const number = (name: string, value: number) =>
+    /Size$/.test(name) && value >= 4096 ? bytesText(value) : `${value}`;
+  const rows: [string, string][] = [];
+  if (adapter) {
+    rows.push(["adapter", adapter.description || adapter.device || "unnamed"]);
+    for (const name of ["vendor", "architecture", "device"] as const) rows.push([name, adapter[name] || "-"]);
+    rows.push(["backend", adapter.backend + (adapter.driverFile ? `, driver ${adapter.driverFile}` : "")]);
+    rows.push(["subgroups", adapter.subgroupSizes?.join(" to ") ?? "none"]);
+    for (const [name, { adapter: most, guaranteed }] of Object.entries(adapter.limits)) {
+      rows.push([name, `${number(name, most)} (WebGPU guarantees ${number(name, guaranteed)})`]);
+    }
+    rows.push(["features", adapter.features.join(", ")]);
+    rows.push(["self-check", report.fault ?? "passed"]);
+  }
+  rows.push(["toggles", [toggles.mode, ...toggles.enabled].join(", ")]);
+  rows.push(["WGSL", report.wgslLanguageFeatures.join(", ") || "-"]);
+  rows.push(["Node", report.node], ["system", report.system]);
+  rows.push(["processor", `${report.processor}, ${report.cores} cores`]);
+  rows.push(["memory", `${bytesText(memoryBytes.total)}, ${bytesText(memoryBytes.free)} free`]);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return [...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`), "", report.verdict].join("\n");
+}
+
+if (isMain(import.meta.url)) {
+  const program = new Command("doctor")
+    .description("what the engine runs on here, and whether it computes correctly")
+    .option("--json", "print the report as JSON");
+  const code = await runCommand<{ json?: boolean }>(program, async ({ json }) => {
+    const report = await examine();
+    console.log(json ? JSON.stringify(report, null, 2) : text(report));
+    if (!report.ready) process.exitCode = 4;
+  });
+  if (code !== 0) process.exitCode = code;
+}
