@@ -1,0 +1,64 @@
+// What every command does alike: read its options with commander, print an error's message alone (its stack
+// only with --debug), and exit with a code that says whose turn it is: 2 usage, 3 data, 4 no adapter, 1 else.
+
+import { realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type Command, CommanderError, type OptionValues } from "commander";
+
+/** Thrown by a command whose options are wrong in a way that commander cannot tell. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
+const exitCodes: Readonly<Record<string, number>> = { UsageError: 2, DataError: 3, NoAdapterError: 4 };
+
+/**
+ * Parses `argv` and runs the action. Returns the exit code: `process.exitCode = await runCommand(...)`.
+ * Adds --debug to the program.
+ */
+export async function runCommand<Options extends OptionValues>(
+  program: Command,
+  action: (options: Options) => Promise<void> | void,
+  argv: readonly string[] = process.argv.slice(2),
+): Promise<number> {
+  program
+    .option("--debug", "print the stack of an error")
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .action(() => action(program.opts<Options>()));
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return reportUsage(program, error);
+    const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+    console.error(program.opts<{ debug?: boolean }>().debug ? stack : message);
+    return exitCodes[name] ?? 1;
+  }
+}
+
+/** True in the module that Node was started with: `if (isMain(import.meta.url))`. */
+export function isMain(moduleUrl: string): boolean {
+  const started = process.argv[1];
+  if (started === undefined) return false;
+  const paths = [started, `${started}.js`, fileURLToPath(moduleUrl)].map((path) => {
+    try {
+      return realpathSync(path);
+    } catch {
+      return path;
+    }
+  });
+  return paths.slice(0, 2).includes(paths[2]!);
+}
+
+/** Help and version are no errors; for everything else commander's message, and where to find the right option. */
+function reportUsage(program: Command, { code, exitCode, message }: CommanderError): number {
+  if (exitCode === 0) return 0;
+  const known = code === "commander.unknownOption" && !/did you mean/i.test(message);
+  const names = program.options.map(({ long, short }) => long ?? short).join(", ");
+  console.error(message.replace(/^error: /, "") + (known ? `: known are ${names}` : ""));
+  console.error(`node cli/${program.name()}.js --help shows how to use it`);
+  return 2;
+}

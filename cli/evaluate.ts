@@ -1,0 +1,140 @@
+// node cli/evaluate.js --predictions DIR --references DIR: Dice and HD95 of predicted label maps, as a table
+// and as summary.json. Everything is checked before anything is said: one error names all that is wrong.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { collectProblems, DataError } from "../data/errors.ts";
+import { cornerDisplacement, formatAffine, formatSize } from "../data/geometry.ts";
+import { type LabelConvention, toClasses } from "../data/labels.ts";
+import { readNifti, type Volume } from "../data/nifti.ts";
+import { type CaseMetrics, caseMetrics } from "../model/metrics.ts";
+import { summarise, type Summary } from "../model/summary.ts";
+import { isMain, runCommand } from "./command.ts";
+import { writeAtomically } from "./files.ts";
+import { findPredictions, findReferences, type LabelPair, pairLabels } from "./labelFiles.ts";
+import { formatSummary } from "./table.ts";
+
+const tolerance = 0.01; // mm that a corner of the volume may be off: affines lose digits as qforms
+
+/** What to evaluate, and how. */
+export interface EvaluateOptions {
+  /** A folder of `<case>.nii.gz`. */
+  predictions: string;
+  /** A folder of labels, BraTS cases, or an nnU-Net or MSD data set. */
+  references: string;
+  /** What the values in both mean. */
+  labels?: LabelConvention;
+  /** Leave out references that have no prediction, instead of refusing. */
+  partial?: boolean;
+  /** Where to write the summary; nowhere if left out. */
+  output?: string;
+  /** Called before each case with how many are done. */
+  progress?: (done: number, total: number, name: string) => void;
+}
+
+/**
+ * Compares every prediction with its reference. Throws a DataError that lists every case without its other
+ * half, or, where all have one, every file that cannot be read or compared.
+ */
+export async function evaluateFolders(options: EvaluateOptions): Promise<Summary> {
+  const { predictions, references, labels = "brats", partial = false, output, progress } = options;
+  const pairs = pairLabels(await findPredictions(predictions), await findReferences(references), { partial });
+  const problems: string[] = [];
+  const cases: CaseMetrics[] = [];
+  for (const [done, pair] of pairs.entries()) {
+    progress?.(done, pairs.length, pair.case);
+    const measured = await collectProblems(problems, () => evaluatePair(pair, labels));
+    if (measured) cases.push(measured);
+  }
+  if (problems.length > 0) throw new DataError(problems);
+  const summary = summarise(cases);
+  if (output !== undefined) await writeAtomically(output, `${JSON.stringify(summary, null, 2)}\n`);
+  return summary;
+}
+
+async function evaluatePair(pair: LabelPair, labels: LabelConvention): Promise<CaseMetrics> {
+  const problems: string[] = [];
+  const prediction = await collectProblems(problems, () => readLabel(pair.prediction, labels));
+  const reference = await collectProblems(problems, () => readLabel(pair.reference, labels));
+  if (prediction === undefined || reference === undefined) throw new DataError(problems);
+  checkGrid(pair, prediction, reference);
+  const { size, spacing } = reference;
+  return {
+    ...caseMetrics(pair.case, prediction.classes, reference.classes, { size, spacing }),
+    predictionFile: pair.prediction,
+    referenceFile: pair.reference,
+  };
+}
+
+/** The classes, without the file's numbers: those of a case are 70 MiB at full size. */
+async function readLabel(path: string, labels: LabelConvention): Promise<Label> {
+  const { data, size, spacing, affine, channels } = await readNifti(await readFile(path), path);
+  if (channels !== 1) throw new DataError(`${path}: expected a label map of one volume, got ${channels}`);
+  return { size, spacing, affine, classes: toClasses(data, labels, path) };
+}
+type Label = Pick<Volume, "size" | "spacing" | "affine"> & { classes: Uint8Array };
+
+function checkGrid(
+  { prediction: file, reference: other }: LabelPair,
+  prediction: Label,
+  reference: Label,
+): void {
+  const { size } = reference;
+  if (prediction.size.some((length, axis) => length !== size[axis])) {
+    const [expected, got] = [size, prediction.size].map(formatSize);
+    throw new DataError(`${file}: expected the shape ${expected} of ${other}, got ${got}`);
+  }
+  const off = cornerDisplacement(reference.affine, prediction.affine, size);
+  if (off <= tolerance) return;
+  const [expected, got] = [reference.affine, prediction.affine].map(formatAffine);
+  throw new DataError(
+    `${file}: expected the affine ${expected} of ${other}, got ${got}, which puts voxels ${off.toFixed(2)} mm ` +
+      "away: write predictions in the grid of their source",
+  );
+}
+
+interface Flags {
+  predictions: string;
+  references: string;
+  output?: string;
+  labels: LabelConvention;
+  partial?: boolean;
+}
+
+async function main({ output, ...flags }: Flags): Promise<void> {
+  const line = (text: string): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+  };
+  const progress = (done: number, total: number, name: string): void =>
+    line(`${done + 1} of ${total}: ${name}`);
+  const path = output ?? join(flags.predictions, "summary.json");
+  try {
+    const summary = await evaluateFolders({ ...flags, output: path, progress });
+    line("");
+    console.log(`${formatSummary(summary)}\nwritten: ${path}`);
+  } finally {
+    line("");
+  }
+}
+
+if (isMain(import.meta.url)) {
+  const program = new Command("evaluate")
+    .description("Dice and HD95 of whole tumour (WT), tumour core (TC) and enhancing tumour (ET)")
+    .requiredOption("--predictions <folder>", "label maps named <case>.nii.gz")
+    .requiredOption("--references <folder>", "label maps, BraTS cases, or a data set with labelsTr")
+    .option(
+      "--output <file>",
+      "where to write the summary (default: summary.json in the predictions' folder)",
+    )
+    .addOption(
+      new Option(
+        "--labels <convention>",
+        "what the values in the files mean: 1 NCR, 2 ED, 4 ET; 1, 2, 3; or MSD's",
+      )
+        .choices(["brats", "brats2023", "msd"])
+        .default("brats"),
+    )
+    .option("--partial", "evaluate although references lack a prediction");
+  process.exitCode = await runCommand<Flags>(program, main);
+}

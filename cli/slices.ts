@@ -1,0 +1,100 @@
+// Axial slices as PNG: the scan in grey, and over it a label's classes in colours that stay apart for the
+// colour-blind and in print (yellow, vermilion and sky blue of Okabe and Ito's palette).
+
+import { encode } from "fast-png";
+import type { Vec3 } from "../model/regions.ts";
+
+/** A scan [D,H,W] of any intensities, and, where there is one, a map of network classes over it. */
+export interface SliceImage {
+  size: Vec3;
+  grey: Float32Array;
+  labels?: Uint8Array;
+}
+
+/** What part of a slice is drawn: rows and columns, ends excluded. */
+export interface Window {
+  top: number;
+  bottom: number;
+  left: number;
+  right: number;
+}
+
+/** The network's foreground classes as a legend lists them, with their colours (RGB, 0 to 255). */
+export const CLASS_COLOURS: readonly { value: number; name: string; rgb: Vec3 }[] = [
+  { value: 1, name: "enhancing tumour (ET)", rgb: [240, 228, 66] },
+  { value: 2, name: "necrotic or non-enhancing core (NCR)", rgb: [213, 94, 0] },
+  { value: 3, name: "oedema (ED)", rgb: [86, 180, 233] },
+];
+
+const opacity = 0.6;
+
+/** The axial slice with the largest area of any class; the middle one where the label [D,H,W] is empty. */
+export function chooseSlice(label: Uint8Array, [D, H, W]: Vec3): number {
+  let [best, largest] = [D >> 1, 0];
+  for (let d = 0; d < D; d++) {
+    let area = 0;
+    for (let i = d * H * W; i < (d + 1) * H * W; i++) if (label[i]) area++;
+    if (area > largest) [best, largest] = [d, area];
+  }
+  return best;
+}
+
+/** The box around what differs from the slice's corner, the air, with a margin; the whole slice if nothing does. */
+export function headWindow({ size: [, H, W], grey }: SliceImage, index: number): Window {
+  const air = grey[index * H * W]!;
+  const box = { top: H, bottom: 0, left: W, right: 0 };
+  for (let h = 0; h < H; h++) {
+    for (let w = 0; w < W; w++) {
+      if (grey[(index * H + h) * W + w] === air) continue;
+      box.top = Math.min(box.top, h);
+      box.bottom = Math.max(box.bottom, h + 1);
+      box.left = Math.min(box.left, w);
+      box.right = Math.max(box.right, w + 1);
+    }
+  }
+  if (box.bottom === 0) return { top: 0, bottom: H, left: 0, right: W };
+  const margin = Math.ceil(0.03 * Math.max(H, W));
+  return {
+    top: Math.max(0, box.top - margin),
+    bottom: Math.min(H, box.bottom + margin),
+    left: Math.max(0, box.left - margin),
+    right: Math.min(W, box.right + margin),
+  };
+}
+
+/**
+ * Slice `index` as an RGB PNG, a pixel per voxel and rows as stored (for scans in LPS, as BraTS: front up,
+ * the patient's left on the right). Greys run from the 1st to the 99.5th percentile of the slice's voxels
+ * that are not exactly 0, the air of raw and of normalised scans.
+ */
+export function renderSlice(
+  { size: [, H, W], grey, labels }: SliceImage,
+  index: number,
+  window: Window,
+): Uint8Array {
+  const slice = grey.subarray(index * H * W, (index + 1) * H * W);
+  const tissue = slice.filter((value) => value !== 0).sort();
+  const low = tissue[Math.floor(0.01 * (tissue.length - 1))] ?? 0;
+  const high = tissue[Math.floor(0.995 * (tissue.length - 1))] ?? 1;
+  const [width, height] = [window.right - window.left, window.bottom - window.top];
+  const data = new Uint8Array(3 * width * height);
+  for (let row = 0, pixel = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, pixel += 3) {
+      const at = (row + window.top) * W + column + window.left;
+      const value = slice[at]!;
+      const scaled = value === 0 ? 0 : (255 * (value - low)) / Math.max(high - low, 1e-12);
+      const shade = Math.min(255, Math.max(0, Number.isFinite(scaled) ? scaled : 0));
+      const label = labels?.[index * H * W + at] ?? 0;
+      const colour = CLASS_COLOURS.find((known) => known.value === label)?.rgb;
+      for (let k = 0; k < 3; k++) {
+        data[pixel + k] = Math.round(colour ? opacity * colour[k]! + (1 - opacity) * shade : shade);
+      }
+    }
+  }
+  return encode({ width, height, data, channels: 3, depth: 8 });
+}
+
+/** The bytes of a PNG as the `src` of an image. */
+export function pngDataUri(png: Uint8Array): string {
+  return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
+}
