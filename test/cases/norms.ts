@@ -1,6 +1,44 @@
+import { batchNorm, batchNormEval } from "../../engine/ops/batchNorm.ts";
 import { channelSum } from "../../engine/ops/channelSum.ts";
-import { type OpCase, random } from "../gradcheck.ts";
+import { fill } from "../../engine/ops/fill.ts";
+import { instanceNorm } from "../../engine/ops/instanceNorm.ts";
+import { type Array64, device, type OpCase, random } from "../gradcheck.ts";
 import * as reference from "../reference/norms.ts";
+
+const STEP = 1e-6; // a group of few or equal values curves at the scale of its standard deviation
+
+type Norm = Pick<OpCase, "run" | "reference">;
+type Rows = readonly (readonly [name: string, x: Array64])[];
+
+const instance: Norm = {
+  run: ({ x, weight, bias }) => instanceNorm(x!, weight!, bias!),
+  reference: ({ x, weight, bias }) => reference.instanceNorm(x!, weight!, bias!),
+};
+const batch: Norm = {
+  run: ({ x, weight, bias }) => {
+    const [, channels = 1] = x!.shape;
+    const running = { mean: fill(device, [channels], 0), variance: fill(device, [channels], 1) };
+    return batchNorm(x!, weight!, bias!, running);
+  },
+  reference: ({ x, weight, bias }) => reference.batchNorm(x!, weight!, bias!),
+};
+
+const shared: Rows = [
+  ["two samples of an odd size, mean >> std", random([2, 3, 3, 5, 7], { scale: 3, offset: 1000 })],
+  ["three samples of one channel", random([3, 1, 2, 3, 5])],
+  ["40 channels of five voxels", random([2, 40, 1, 1, 5], { scale: 3 })],
+];
+
+const instanceRows: Rows = [
+  ...shared,
+  ["one voxel gives the bias", random([2, 3, 1, 1, 1])],
+  [
+    "an empty channel, of equal values, gives the bias",
+    { shape: [1, 2, 2, 3, 3], data: new Float64Array(36).fill(0.3) },
+  ],
+];
+
+const batchRows: Rows = [...shared, ["one voxel of each of five samples", random([5, 4, 1, 1, 1])]];
 
 export const norms: OpCase[] = [
   {
@@ -25,4 +63,30 @@ export const norms: OpCase[] = [
     run: ({ x }) => channelSum(x!),
     reference: ({ x }) => reference.channelSum(x!),
   },
+  ...instanceRows.map(([name, x]) => ({
+    op: "instanceNorm",
+    name,
+    inputs: withAffine(x),
+    step: STEP,
+    ...instance,
+  })),
+  ...batchRows.map(([name, x]) => ({ op: "batchNorm", name, inputs: withAffine(x), step: STEP, ...batch })),
+  {
+    op: "batchNormEval",
+    name: "two samples of an odd size",
+    inputs: withAffine(random([2, 3, 3, 5, 7], { offset: 2 })),
+    constants: {
+      mean: random([3], { seed: 4, offset: 2 }),
+      variance: { shape: [3], data: Float64Array.of(0.25, 1, 9) },
+    },
+    run: ({ x, weight, bias, mean, variance }) =>
+      batchNormEval(x!, weight!, bias!, { mean: mean!, variance: variance! }),
+    reference: ({ x, weight, bias, mean, variance }) =>
+      reference.batchNormEval(x!, weight!, bias!, mean!, variance!),
+  },
 ];
+
+function withAffine(x: Array64): Record<string, Array64> {
+  const [, channels = 1] = x.shape;
+  return { x, weight: random([channels], { seed: 2, offset: 1 }), bias: random([channels], { seed: 3 }) };
+}

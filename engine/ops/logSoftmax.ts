@@ -1,0 +1,28 @@
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { Tensor } from "../tensor.ts";
+
+const kernel = await shader("logSoftmax");
+
+/** The logarithm of the softmax over channels, exact where the softmax itself is 0 or 1: x [N,C,...], of the same shape. */
+export function logSoftmax(x: Tensor): Tensor {
+  const [, channels = 0, ...size] = x.shape;
+  if (x.shape.length < 2 || x.size === 0) throw new Error(`logSoftmax: expected [N,C,...], got [${x.shape}]`);
+  const config = { channels, voxels: size.reduce((a, b) => a * b, 1) };
+  const y = new Tensor(x.device, x.shape);
+  kernel.forward({ ...config, x, y }, y.size / channels);
+  return record(
+    y,
+    [
+      [
+        x,
+        (dy) => {
+          const dx = new Tensor(x.device, x.shape);
+          kernel.backward({ ...config, y, dy, dx }, dx.size / channels);
+          return dx;
+        },
+      ],
+    ],
+    [y],
+  );
+}

@@ -1,0 +1,25 @@
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { Tensor } from "../tensor.ts";
+
+const kernel = await shader("relu");
+
+/** x where positive, 0 elsewhere; its derivative at 0 is 0. */
+export function relu(x: Tensor): Tensor {
+  const y = new Tensor(x.device, x.shape);
+  kernel.forward({ x, y }, y.size);
+  return record(
+    y,
+    [
+      [
+        x,
+        (dy) => {
+          const dx = new Tensor(x.device, x.shape);
+          kernel.backward({ y, dy, dx }, dx.size);
+          return dx;
+        },
+      ],
+    ],
+    [y],
+  );
+}
