@@ -1,5 +1,5 @@
-// What is wrong with the user's data, as opposed to with the program or the command. One error carries every
-// problem that was found, so that a folder is mended in one go.
+// What is wrong with the user's data, as opposed to with the program or the command. One error carries
+// every problem that was found, so that a folder is mended in one go.
 
 /** Thrown for everything wrong with data; `problems` has one line each, naming its file or case. */
 export class DataError extends Error {
@@ -14,7 +14,10 @@ export class DataError extends Error {
 }
 
 /** Runs `read` and returns its result; a DataError's problems go to `problems`, other errors go on. */
-export async function collectProblems<T>(problems: string[], read: () => Promise<T> | T): Promise<T | undefined> {
+export async function collectProblems<T>(
+  problems: string[],
+  read: () => Promise<T> | T,
+): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {

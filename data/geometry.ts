@@ -1,5 +1,5 @@
-// Where voxels lie in the patient. An affine takes the voxel (x, y, z), x fastest in the file, to millimetres;
-// sizes and spacings are in the order of the arrays, [D, H, W] = [z, y, x].
+// Where voxels lie in the patient. An affine takes the voxel (x, y, z), x fastest in the file, to
+// millimetres; sizes and spacings are in the order of the arrays, [D, H, W] = [z, y, x].
 
 export type Vec3 = readonly [number, number, number];
 
@@ -16,7 +16,12 @@ export function spacingOf(affine: Affine): Vec3 {
 export function cornerDisplacement(a: Affine, b: Affine, size: Vec3): number {
   let farthest = 0;
   for (let corner = 0; corner < 8; corner++) {
-    const voxel = [corner & 1 ? size[2] - 1 : 0, corner & 2 ? size[1] - 1 : 0, corner & 4 ? size[0] - 1 : 0, 1];
+    const voxel = [
+      corner & 1 ? size[2] - 1 : 0,
+      corner & 2 ? size[1] - 1 : 0,
+      corner & 4 ? size[0] - 1 : 0,
+      1,
+    ];
     const shift = [0, 1, 2].map((row) =>
       voxel.reduce((sum, position, column) => sum + (b[row]![column]! - a[row]![column]!) * position, 0),
     );
@@ -32,7 +37,10 @@ export function determinant(affine: Affine): number {
 }
 type Row = [number, number, number];
 
-/** NIfTI's qform: rotation (b, c, d) as a unit quaternion, voxel sizes, the sign of the third axis, an offset. */
+/**
+ * NIfTI's qform: rotation (b, c, d) as a unit quaternion, voxel sizes, the sign of the third axis, an
+ * offset.
+ */
 export interface Qform {
   quaternion: Vec3; // b, c, d
   pixdim: Vec3; // x, y, z
@@ -51,7 +59,10 @@ export function affineOfQform({ quaternion, pixdim, qfac, offset }: Qform): numb
     [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
   ];
   const scale = [pixdim[0], pixdim[1], pixdim[2] * qfac];
-  return [...rotation.map((row, i) => [...row.map((value, j) => value * scale[j]!), offset[i]!]), [0, 0, 0, 1]];
+  return [
+    ...rotation.map((row, i) => [...row.map((value, j) => value * scale[j]!), offset[i]!]),
+    [0, 0, 0, 1],
+  ];
 }
 
 /** The qform of an affine, or undefined for one that shears: a qform cannot say that. */

@@ -1,5 +1,5 @@
-// gzip by the platform's own streams, which check the sums. The stream is stopped as soon as it gives more than
-// the volume's header declares, so a small file cannot unpack into all of memory.
+// gzip by the platform's own streams, which check the sums. The stream is stopped as soon as it gives more
+// than the volume's header declares, so a small file cannot unpack into all of memory.
 
 import { Gunzip } from "fflate";
 import { DataError } from "./errors.ts";
@@ -17,8 +17,8 @@ export function isGzip(bytes: Uint8Array): boolean {
 }
 
 /**
- * Unpacks `bytes`. `declared` is asked once, with the first 544 bytes (or all, if fewer), how many bytes there
- * should be; more than that and some slack is an error. Throws DataError naming the file.
+ * Unpacks `bytes`. `declared` is asked once, with the first 544 bytes (or all, if fewer), how many bytes
+ * there should be; more than that and some slack is an error. Throws DataError naming the file.
  */
 export async function gunzip(
   bytes: Uint8Array,
@@ -128,5 +128,7 @@ function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array<ArrayBuffer>> {
 function fail(name: string, error: unknown): never {
   if (error instanceof DataError) throw error;
   const reason = error instanceof Error ? error.message : String(error);
-  throw new DataError(`${name}: expected a whole gzip file, got a damaged or cut one (${reason}): copy it again`);
+  throw new DataError(
+    `${name}: expected a whole gzip file, got a damaged or cut one (${reason}): copy it again`,
+  );
 }

@@ -1,5 +1,6 @@
-// NIfTI files to volumes: NIfTI-1 and -2, either byte order, single files and .hdr/.img pairs, gzip or not (told by
-// the content, not the name). x runs fastest in the file, so its voxels are a row-major [C, D=z, H=y, W=x] array.
+// NIfTI files to volumes: NIfTI-1 and -2, either byte order, single files and .hdr/.img pairs, gzip or not
+// (told by the content, not the name). x runs fastest in the file, so its voxels are a row-major [C, D=z,
+// H=y, W=x] array.
 
 import { DataError } from "./errors.ts";
 import { formatSize, spacingOf, type Vec3 } from "./geometry.ts";
@@ -46,10 +47,21 @@ export async function readNifti(bytes: Uint8Array, name: string, pair?: Uint8Arr
     throw new DataError(`${name}: ${expected}, got ${held}: the file is cut short: copy it again`);
   }
   const { size, channels, affine } = header;
-  return { size, channels, data: decode(raw, header), affine, spacing: spacingOf(affine), header: header.bytes };
+  return {
+    size,
+    channels,
+    data: decode(raw, header),
+    affine,
+    spacing: spacingOf(affine),
+    header: header.bytes,
+  };
 }
 
-async function readImage(pair: Uint8Array | undefined, header: NiftiHeader, name: string): Promise<Uint8Array> {
+async function readImage(
+  pair: Uint8Array | undefined,
+  header: NiftiHeader,
+  name: string,
+): Promise<Uint8Array> {
   if (!pair) throw new DataError(`${name}: expected its .img file beside it, got the header alone`);
   return isGzip(pair) ? gunzip(pair, `${name} (.img)`, () => header.offset + header.voxelBytes) : pair;
 }
@@ -98,11 +110,4 @@ function numbersOf(buffer: ArrayBuffer, datatype: string): Numbers {
   }
 }
 type Numbers =
-  | Uint8Array
-  | Int8Array
-  | Uint16Array
-  | Int16Array
-  | Uint32Array
-  | Int32Array
-  | Float32Array
-  | Float64Array;
+  Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array | Float64Array;

@@ -1,5 +1,6 @@
-// What a NIfTI header says, checked before anything is allocated on its word. nifti-reader-js reads the fields;
-// the affine is chosen here as nibabel does: sform, else qform, else voxel sizes about the volume's middle.
+// What a NIfTI header says, checked before anything is allocated on its word. nifti-reader-js reads the
+// fields; the affine is chosen here as nibabel does: sform, else qform, else voxel sizes about the volume's
+// middle.
 
 import { NIFTI1, NIFTI2 } from "nifti-reader-js";
 import { DataError } from "./errors.ts";
@@ -70,11 +71,15 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
   if (!datatype) {
     const what = REFUSED.get(fields.datatypeCode) ?? "an unknown type";
     const known = [...DATATYPES.values()].map((type) => type.name).join(", ");
-    throw new DataError(`${name}: expected voxels of ${known}, got datatype ${fields.datatypeCode} (${what})`);
+    throw new DataError(
+      `${name}: expected voxels of ${known}, got datatype ${fields.datatypeCode} (${what})`,
+    );
   }
   const offset = fields.vox_offset === 0 && !pair ? length : fields.vox_offset;
   if (!Number.isSafeInteger(offset) || offset < (pair ? 0 : length)) {
-    throw new DataError(`${name}: expected voxels at byte ${pair ? 0 : length} or later, got vox_offset ${offset}`);
+    throw new DataError(
+      `${name}: expected voxels at byte ${pair ? 0 : length} or later, got vox_offset ${offset}`,
+    );
   }
   const voxelBytes = channels * size[0] * size[1] * size[2] * datatype.bytes;
   if (!Number.isSafeInteger(offset + voxelBytes)) {
@@ -105,7 +110,9 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
 function identify(bytes: Uint8Array, name: string): { version: 1 | 2; pair: boolean } {
   if (bytes.length === 0) throw new DataError(`${name}: expected a NIfTI file, got an empty one`);
   if (bytes.length < 348) {
-    throw new DataError(`${name}: expected a NIfTI file, got only ${bytes.length} bytes: no header is that short`);
+    throw new DataError(
+      `${name}: expected a NIfTI file, got only ${bytes.length} bytes: no header is that short`,
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const sizes = [view.getInt32(0, true), view.getInt32(0, false)];
@@ -122,10 +129,13 @@ function identify(bytes: Uint8Array, name: string): { version: 1 | 2; pair: bool
   }
   const magic = text(4);
   if (sizes.includes(540) && (magic === "n+2\0" || magic === "ni2\0")) {
-    if (bytes.length < 540) throw new DataError(`${name}: expected a NIfTI-2 header of 540 bytes, got ${bytes.length}`);
+    if (bytes.length < 540)
+      throw new DataError(`${name}: expected a NIfTI-2 header of 540 bytes, got ${bytes.length}`);
     return { version: 2, pair: magic[1] === "i" };
   }
-  throw new DataError(`${name}: expected a NIfTI file, got something else: it does not start with a NIfTI header`);
+  throw new DataError(
+    `${name}: expected a NIfTI file, got something else: it does not start with a NIfTI header`,
+  );
 }
 
 function shapeOf({ dims }: NIFTI1 | NIFTI2, name: string): { size: Vec3; channels: number } {
@@ -137,7 +147,9 @@ function shapeOf({ dims }: NIFTI1 | NIFTI2, name: string): { size: Vec3; channel
     throw new DataError(`${name}: expected positive dimensions, got ${listed}: its header is damaged`);
   }
   if (used.slice(5).some((length) => length > 1)) {
-    throw new DataError(`${name}: expected a volume, or several in the fourth and fifth dimension, got ${listed}`);
+    throw new DataError(
+      `${name}: expected a volume, or several in the fourth and fifth dimension, got ${listed}`,
+    );
   }
   const [width = 1, height = 1, depth = 1, ...others] = used;
   return { size: [depth, height, width], channels: others.reduce((product, length) => product * length, 1) };

@@ -1,5 +1,6 @@
-// Volumes to gzip'd NIfTI files. A prediction goes out in its source's own grid: the header is the source's with
-// the bytes of affine, sform, qform and voxel sizes untouched, and with nothing in it that could name a patient.
+// Volumes to gzip'd NIfTI files. A prediction goes out in its source's own grid: the header is the source's
+// with the bytes of affine, sform, qform and voxel sizes untouched, and with nothing in it that could name
+// a patient.
 
 import { NIFTI1 } from "nifti-reader-js";
 import { type Affine, qformOf, type Vec3 } from "./geometry.ts";
@@ -11,8 +12,8 @@ const MILLIMETRES = 2;
 const UINT8 = 2;
 
 /**
- * A NIfTI-1 file, gzip'd, of one volume: `data` is [D, H, W] and kept in its type. The affine is written as sform, and
- * as qform too unless it shears.
+ * A NIfTI-1 file, gzip'd, of one volume: `data` is [D, H, W] and kept in its type. The affine is written as
+ * sform, and as qform too unless it shears.
  */
 export async function writeNifti(volume: {
   data: Uint8Array | Int16Array | Float32Array;
@@ -38,28 +39,37 @@ export async function writeNifti(volume: {
   header.sform_code = SCANNER;
   header.affine = affine.map((row) => [...row]);
   const qform = qformOf(affine);
-  const spacing = [0, 1, 2].map((axis) => Math.hypot(affine[0]![axis]!, affine[1]![axis]!, affine[2]![axis]!));
+  const spacing = [0, 1, 2].map((axis) =>
+    Math.hypot(affine[0]![axis]!, affine[1]![axis]!, affine[2]![axis]!),
+  );
   header.pixDims = [qform?.qfac ?? 1, ...spacing, 1, 1, 1, 1];
   header.qform_code = qform ? SCANNER : 0;
   [header.quatern_b, header.quatern_c, header.quatern_d] = qform?.quaternion ?? [0, 0, 0];
   [header.qoffset_x, header.qoffset_y, header.qoffset_z] = qform?.offset ?? [0, 0, 0];
   header.magic = "n+1\0";
-  const voxels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength); // little-endian, as is WebGPU's host
+  // What has WebGPU is little-endian.
+  const voxels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return packed(new Uint8Array(header.toArrayBuffer()), voxels);
 }
 
 /**
- * A label map in the grid of the file that `header` came from (352 bytes, or 544 of NIfTI-2; byte order kept):
- * uint8 values `labels` [D, H, W], gzip'd. Free text is cleared: it may name people.
+ * A label map in the grid of the file that `header` came from (352 bytes, or 544 of NIfTI-2; byte order
+ * kept): uint8 values `labels` [D, H, W], gzip'd. Free text is cleared: it may name people.
  */
-export async function writeLabelLike(header: Uint8Array, labels: Uint8Array, size: Vec3): Promise<Uint8Array> {
+export async function writeLabelLike(
+  header: Uint8Array,
+  labels: Uint8Array,
+  size: Vec3,
+): Promise<Uint8Array> {
   checkSize("writeLabelLike", labels.length, size);
   const bytes = new Uint8Array(header);
   const view = new DataView(bytes.buffer);
   const little = view.getInt32(0, true) === 348 || view.getInt32(0, true) === 540;
   const version = view.getInt32(0, little) === 348 ? 1 : 2;
   if (header.length !== headerLength(version)) {
-    throw new Error(`writeLabelLike: expected a header of ${headerLength(version)} bytes, got ${header.length}`);
+    throw new Error(
+      `writeLabelLike: expected a header of ${headerLength(version)} bytes, got ${header.length}`,
+    );
   }
   const [depth, height, width] = size;
   const dims = [3, width, height, depth, 1, 1, 1, 1];

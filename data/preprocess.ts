@@ -1,0 +1,223 @@
+// A case made ready for a network: chosen modalities read and checked against each other, each scaled to
+// mean 0 and deviation 1 over the brain, everything cropped to the brain's bounding box; and predictions
+// put back.
+
+import { boundingBox, putBox, takeBox, voxelCount } from "./crop.ts";
+import { type CaseFiles, type Dataset, type Modality, type Source } from "./datasets.ts";
+import { collectProblems, DataError } from "./errors.ts";
+import { cornerDisplacement, formatAffine, formatSize, type Vec3 } from "./geometry.ts";
+import { type LabelConvention, toClasses } from "./labels.ts";
+import { readNifti, type Volume } from "./nifti.ts";
+
+export interface Case {
+  id: string;
+  /** D, H, W after cropping. */
+  size: Vec3;
+  channels: Modality[];
+  /** [channels, D, H, W], normalised. */
+  images: Float32Array;
+  /** The value of each channel outside the brain; 0 if there is none. */
+  background?: readonly number[];
+  /** Network classes [D, H, W]. */
+  label?: Uint8Array;
+  source: {
+    /** D, H, W before cropping. */
+    size: Vec3;
+    /** Where the crop starts in it. */
+    offset: Vec3;
+    /** D, H, W in mm. */
+    spacing: Vec3;
+    /** The first modality's header, for `writeLabelLike`. */
+    header: Uint8Array;
+  };
+  convention: LabelConvention;
+}
+
+export interface LoadOptions {
+  /** Whether a label is read, and has to be there. */
+  labels: boolean;
+  /** Outside the brain: 0, or the published ProtoKD code's -mean/deviation. */
+  background?: "zero" | "shifted";
+}
+
+/** How far, in mm, the corners of two volumes of a case may lie apart: headers are rounded. */
+const CLOSE_ENOUGH = 0.01;
+
+/** Reads and prepares one case. Throws one DataError with everything that is wrong with it. */
+export async function loadCase(
+  source: Source,
+  dataset: Dataset,
+  files: CaseFiles,
+  modalities: readonly Modality[],
+  { labels, background = "zero" }: LoadOptions,
+): Promise<Case> {
+  const problems: string[] = [];
+  const where = `case ${files.id}`;
+  const read = volumeReader(source);
+  const images: Image[] = [];
+  for (const modality of modalities) {
+    const image = await collectProblems(problems, () => readModality(read, files, modality));
+    if (image) images.push(image);
+  }
+  const label = labels
+    ? await collectProblems(problems, () => readLabel(read, files, dataset.convention))
+    : undefined;
+  const [first, ...others] = images;
+  if (first)
+    for (const other of label ? [...others, label] : others) compareGrids(first, other, where, problems);
+  if (problems.length) throw new DataError([...new Set(problems)].map((problem) => `${where}: ${problem}`));
+  if (!first) throw new Error("loadCase: expected at least one modality, got none");
+
+  const { volume } = first;
+  const box = boundingBox(
+    images.map((image) => image.voxels),
+    volume.size,
+  );
+  const statistics = images.map(({ voxels }) => brainStatistics(voxels));
+  const shifted = background === "shifted";
+  const voxels = voxelCount(box.size);
+  const prepared = new Float32Array(images.length * voxels);
+  images.forEach((image, i) => {
+    const { mean, deviation } = statistics[i]!;
+    const target = prepared.subarray(i * voxels, (i + 1) * voxels);
+    takeBox(image.voxels, target, volume.size, box);
+    target.forEach((value, at) => {
+      if (value !== 0 || shifted) target[at] = (value - mean) / deviation;
+    });
+  });
+  const classes = label && new Uint8Array(voxels);
+  if (classes) takeBox(label.classes, classes, volume.size, box);
+  return {
+    id: files.id,
+    size: box.size,
+    channels: [...modalities],
+    images: prepared,
+    background: statistics.map(({ mean, deviation }) => (shifted ? -mean / deviation : 0)),
+    ...(classes && { label: classes }),
+    source: { size: volume.size, offset: box.offset, spacing: volume.spacing, header: volume.header },
+    convention: dataset.convention,
+  };
+}
+
+/** Prepares `cases` one after another. Throws one DataError with the problems of all of them. */
+export async function loadCases(
+  source: Source,
+  dataset: Dataset,
+  cases: readonly CaseFiles[],
+  modalities: readonly Modality[],
+  options: LoadOptions,
+): Promise<Case[]> {
+  const problems: string[] = [];
+  const loaded: Case[] = [];
+  for (const files of cases) {
+    const ready = await collectProblems(problems, () =>
+      loadCase(source, dataset, files, modalities, options),
+    );
+    if (ready && !problems.length) loaded.push(ready); // once one has failed, the rest are only checked
+  }
+  if (problems.length) throw new DataError(problems);
+  return loaded;
+}
+
+/** Labels of the cropped case [D, H, W] in the source's whole grid, 0 outside the crop. */
+export function uncrop(labels: Uint8Array, { size, source }: Pick<Case, "size" | "source">): Uint8Array {
+  if (labels.length !== voxelCount(size)) {
+    throw new Error(`uncrop: expected labels of [${size}], got ${labels.length}`);
+  }
+  const whole = new Uint8Array(voxelCount(source.size));
+  putBox(labels, whole, source.size, { size, offset: source.offset });
+  return whole;
+}
+
+interface Image {
+  what: string; // for messages: "t1 (case_t1.nii.gz)"
+  volume: Volume;
+  voxels: Float32Array; // [D, H, W]
+}
+type Read = (path: string) => Promise<Volume>;
+
+/** Reads each file once: the modalities of a 4-D file share it. */
+function volumeReader(source: Source): Read {
+  const volumes = new Map<string, Promise<Volume>>();
+  return (path) => {
+    const volume = volumes.get(path) ?? source.read(path).then((bytes) => readNifti(bytes, path));
+    volumes.set(path, volume);
+    return volume;
+  };
+}
+
+async function readModality(read: Read, { images }: CaseFiles, modality: Modality): Promise<Image> {
+  const file = images[modality];
+  if (!file) {
+    throw new DataError(
+      `expected the modality ${modality}, got only ${Object.keys(images).join(", ") || "none"}`,
+    );
+  }
+  const volume = await read(file.path);
+  const what = `${modality} (${file.path})`;
+  const channels =
+    Math.max(
+      ...Object.values(images)
+        .filter(({ path }) => path === file.path)
+        .map((f) => f.channel),
+    ) + 1;
+  if (volume.channels < channels || (channels === 1 && volume.channels > 1)) {
+    throw new DataError(`${what}: expected ${channels} volumes in the file, got ${volume.channels}`);
+  }
+  const voxels = voxelCount(volume.size);
+  const data = volume.data.subarray(file.channel * voxels, (file.channel + 1) * voxels);
+  checkIntensities(data, what);
+  return { what, volume, voxels: data };
+}
+
+function checkIntensities(data: Float32Array, what: string): void {
+  let [nonFinite, nonZero] = [0, 0];
+  for (const value of data) {
+    if (!Number.isFinite(value)) nonFinite++;
+    else if (value !== 0) nonZero++;
+  }
+  if (nonFinite)
+    throw new DataError(`${what}: expected numbers, got ${nonFinite} voxels that are NaN or infinite`);
+  if (!nonZero) throw new DataError(`${what}: expected an image, got zero in every voxel`);
+}
+
+async function readLabel(read: Read, { label: path }: CaseFiles, convention: LabelConvention) {
+  if (path === undefined) throw new DataError("expected a label, got none");
+  const volume = await read(path);
+  const what = `label (${path})`;
+  if (volume.channels !== 1) throw new DataError(`${what}: expected one volume, got ${volume.channels}`);
+  return { what, volume, classes: toClasses(volume.data, convention, what) };
+}
+
+type Placed = Pick<Image, "what" | "volume">;
+
+function compareGrids(first: Placed, other: Placed, where: string, problems: string[]): void {
+  const [a, b] = [first.volume, other.volume];
+  if (a.size.some((length, axis) => length !== b.size[axis])) {
+    problems.push(
+      `${other.what}: expected the shape ${formatSize(a.size)} of ${first.what}, got ${formatSize(b.size)}`,
+    );
+    return;
+  }
+  const apart = cornerDisplacement(a.affine, b.affine, a.size);
+  if (apart <= CLOSE_ENOUGH) return;
+  const expected = `expected the affine of ${first.what}, ${formatAffine(a.affine)}`;
+  const got = `got ${formatAffine(b.affine)}, which moves a corner by ${apart.toFixed(2)} mm`;
+  problems.push(
+    `${other.what}: ${expected}, ${got}: register or resample the volumes of ${where} to one grid`,
+  );
+}
+
+/** Mean and population standard deviation over the voxels that are not 0; a deviation of 0 is given as 1. */
+function brainStatistics(voxels: Float32Array): { mean: number; deviation: number } {
+  let [sum, brain] = [0, 0];
+  for (const value of voxels) {
+    if (value === 0) continue;
+    sum += value;
+    brain++;
+  }
+  const mean = sum / brain;
+  let squares = 0;
+  for (const value of voxels) if (value !== 0) squares += (value - mean) ** 2;
+  return { mean, deviation: Math.sqrt(squares / brain) || 1 };
+}
