@@ -1,0 +1,32 @@
+import { extent } from "../labels.ts";
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { free, Tensor } from "../tensor.ts";
+
+const kernel = await shader("diceLoss");
+
+/**
+ * The mean over all classes, background included, of 1 - (2 Σ p g + smooth) / (Σ p² + Σ g² + smooth), with
+ * p = softmax(logits) and g the label as one-hot; the sums run over the voxels of the whole batch. V-Net's Dice
+ * (Milletari et al., 3DV 2016). logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
+ */
+export function diceLoss(logits: Tensor, label: Tensor, smooth = 1e-5): Tensor {
+  const { batch, channels: classes, voxels, chunks } = extent("diceLoss", logits, label);
+  const { device } = logits;
+  const quads = Math.ceil(classes / 4);
+  const config = { classes, voxels, smoothing: smooth };
+  const sums = new Tensor(device, [quads, batch * chunks, 2, 4]);
+  const y = new Tensor(device, []);
+  const ratios = new Tensor(device, [classes, 2]);
+  const work = 30 * logits.size * quads;
+  kernel.partial({ ...config, logits, label, sums }, { groups: [chunks, batch, quads], work });
+  kernel.combine({ ...config, sums, y, ratios }, { groups: [1, 1, 1], work: sums.size });
+  free(sums);
+  const backward = (dy: Tensor) => {
+    const dlogits = new Tensor(device, logits.shape);
+    const grid = { invocations: label.size, work: 40 * logits.size };
+    kernel.backward({ ...config, logits, label, ratios, dy, dlogits }, grid);
+    return dlogits;
+  };
+  return record(y, [[logits, backward]], [logits, label, ratios]);
+}

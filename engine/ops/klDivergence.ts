@@ -1,0 +1,32 @@
+import { extent } from "../labels.ts";
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { free, Tensor } from "../tensor.ts";
+
+const kernel = await shader("klDivergence");
+
+/**
+ * The mean over all N·C·V elements of q (log q - log p), with p = softmax(logits / T) and q = softmax(targets / T)
+ * over the classes of [N,C,D,H,W]. Differentiated by the logits alone.
+ */
+export function klDivergence(logits: Tensor, targets: Tensor, temperature = 10): Tensor {
+  const { batch, channels: classes, voxels, chunks } = extent("klDivergence", logits);
+  if (`${logits.shape}` !== `${targets.shape}`) {
+    throw new Error(`klDivergence: expected logits of one shape, got [${logits.shape}] and [${targets.shape}]`);
+  }
+  if (!(temperature > 0)) throw new Error(`klDivergence: expected a positive temperature, got ${temperature}`);
+  const { device } = logits;
+  const config = { logits, targets, classes, voxels, temperature };
+  const sums = new Tensor(device, [batch, chunks]);
+  const y = new Tensor(device, []);
+  kernel.partial({ ...config, sums }, { groups: [chunks, batch, 1], work: 50 * logits.size });
+  kernel.combine({ logits, sums, y }, { groups: [1, 1, 1], work: sums.size });
+  free(sums);
+  const backward = (dy: Tensor) => {
+    const dlogits = new Tensor(device, logits.shape);
+    const grid = { invocations: batch * voxels, work: 40 * logits.size };
+    kernel.backward({ ...config, dy, dlogits }, grid);
+    return dlogits;
+  };
+  return record(y, [[logits, backward]], [logits, targets]);
+}

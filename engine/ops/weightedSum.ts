@@ -1,0 +1,34 @@
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { Tensor } from "../tensor.ts";
+
+const kernel = await shader("weightedSum");
+
+/** A scalar and its weight in a sum. */
+export type Term = readonly [weight: number, scalar: Tensor];
+
+const MOST = 7; // scalars, with the sum as many buffers as every adapter binds
+
+/** The weighted sum of one to seven scalars, such as the terms of a loss. */
+export function weightedSum(terms: readonly Term[]): Tensor {
+  if (terms.length < 1 || terms.length > MOST) {
+    throw new Error(`weightedSum: expected 1 to ${MOST} terms, got ${terms.length}`);
+  }
+  for (const [weight, { size, shape }] of terms) {
+    if (size !== 1) throw new Error(`weightedSum: expected scalars, got [${shape}]`);
+    if (!Number.isFinite(weight)) throw new Error(`weightedSum: expected a finite weight, got ${weight}`);
+  }
+  const first = terms[0]!;
+  const x = (i: number) => (terms[i] ?? first)[1];
+  const w = (i: number) => terms[i]?.[0] ?? 0;
+  const y = new Tensor(first[1].device, []);
+  const scalars = { x0: x(0), x1: x(1), x2: x(2), x3: x(3), x4: x(4), x5: x(5), x6: x(6) };
+  const weights = { w0: w(0), w1: w(1), w2: w(2), w3: w(3), w4: w(4), w5: w(5), w6: w(6) };
+  kernel.forward({ ...scalars, ...weights, y }, 1);
+  const backward = (weight: number) => (dy: Tensor) => {
+    const dx = new Tensor(y.device, []);
+    kernel.backward({ ...weights, w0: weight, dy, dx }, 1);
+    return dx;
+  };
+  return record(y, terms.map(([weight, scalar]) => [scalar, backward(weight)]));
+}
