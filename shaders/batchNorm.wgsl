@@ -1,5 +1,5 @@
 // What batch norm adds to instanceNorm.wgsl: running statistics, of which evaluation makes its own.
-//   update: running = (1 - momentum)·running + momentum·batch, of the mean and of the unbiased variance M2/(M - 1)
+//   update: running = (1 - momentum)·running + momentum·batch, of the mean and the unbiased variance M2/(M-1)
 //   evaluate: statistics = (running mean, running variance)
 
 override WG: u32 = 64;

@@ -31,7 +31,11 @@ fn total(lane: u32, value: f32) -> f32 {
 }
 
 @compute @workgroup_size(WG)
-fn partialSums(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn partialSums(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
   let chunk = group.x;  let c = group.y;  let n = group.z;
   let row = (n * params.channels + c) * params.voxels;
   let end = min((chunk + 1) * params.chunk, params.voxels);

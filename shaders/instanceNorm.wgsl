@@ -6,9 +6,11 @@
 //   dweight[c] = Σ_{n,v} dy · x̂      dbias[c] = Σ_{n,v} dy
 //
 // partial…: a workgroup (chunk, c, n) reduces one chunk of a row of V voxels. merge…: a workgroup merges
-// a group's chunks. So that no digits are lost where mean >> std, everything is of x - shift, where shift is the
-// group's first value, and squares are summed around a chunk's own mean: Σ (x - mean)² over a group is
+// a group's chunks. So that no digits are lost where mean >> std, everything is of x - shift, where shift is
+// the group's first value, and squares are summed around a chunk's own mean: Σ (x - mean)² over a group is
 // Σ over its chunks of M2 + size·(chunk's mean - mean)²   (Chan, Golub and LeVeque 1983).
+//
+// partial holds (mean, M2) of chunks in forward, (Σ dy, Σ dy·x̂) in backward.
 
 override WG: u32 = 64;                  // a power of two
 override eps: f32;
@@ -30,7 +32,7 @@ struct Statistics {
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> partial: array<vec2f>;   // [groups, B, chunks]: (mean, M2) or (Σ dy, Σ dy·x̂)
+@group(0) @binding(3) var<storage, read_write> partial: array<vec2f>; // [groups, B, chunks]
 @group(0) @binding(4) var<storage, read_write> statistics: array<Statistics>; // [groups]
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read> dy: array<f32>;
@@ -62,7 +64,11 @@ fn place(group: vec3u, chunks: u32) -> u32 {
 }
 
 @compute @workgroup_size(WG)
-fn partialMoments(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn partialMoments(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
   let row = (group.z * params.channels + group.y) * params.voxels;
   let start = group.x * params.chunk;
   let end = min(start + params.chunk, params.voxels);
@@ -120,7 +126,11 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
 }
 
 @compute @workgroup_size(WG)
-fn partialSums(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn partialSums(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
   let row = (group.z * params.channels + group.y) * params.voxels;
   let start = group.x * params.chunk;
   let end = min(start + params.chunk, params.voxels);

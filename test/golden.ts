@@ -1,4 +1,4 @@
-// PyTorch's values and gradients of every operation, made by ../shared/golden/make.py: evaluated in float64 on
+// PyTorch's values and gradients of every operation, from ../shared/golden/make.py: evaluated in float64 on
 // float32 inputs. A case is compared as a whole: value, and the gradient of every input that has one.
 // Without that folder the tests are skipped, and say so.
 

@@ -23,7 +23,8 @@ export function batchNorm(
   const values = x.size / channels;
   if (values === 1) {
     throw new Error(
-      `batchNorm: expected more than one value per channel in training, got [${x.shape}]: use a larger batch or patch`,
+      `batchNorm: expected more than one value per channel in training, got [${x.shape}]: ` +
+        "use a larger batch or patch",
     );
   }
   return scope(() => {

@@ -30,7 +30,7 @@ function layout({ shape }: Tensor, together: number) {
   };
 }
 
-/** [groups, 4]: shift, mean of x - shift, variance and 1/√(variance + eps), over `together` samples of a channel. */
+/** [groups, 4]: shift, mean of x - shift, variance, 1/√(variance + eps), over `together` samples of a channel. */
 export function statisticsOf(x: Tensor, together: number, eps: number): Tensor {
   const { batch, groups, chunks, config } = layout(x, together);
   return scope(() => {

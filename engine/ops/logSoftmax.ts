@@ -4,7 +4,7 @@ import { Tensor } from "../tensor.ts";
 
 const kernel = await shader("logSoftmax");
 
-/** The logarithm of the softmax over channels, exact where the softmax itself is 0 or 1: x [N,C,...], of the same shape. */
+/** The logarithm of softmax(x) over channels, exact where that rounds to 0: x [N,C,...], of the same shape. */
 export function logSoftmax(x: Tensor): Tensor {
   const [, channels = 0, ...size] = x.shape;
   if (x.shape.length < 2 || x.size === 0) throw new Error(`logSoftmax: expected [N,C,...], got [${x.shape}]`);
