@@ -74,7 +74,7 @@ function decode(raw: Uint8Array, header: NiftiHeader): Float32Array {
   if (!littleEndian) reverseWords(voxels, datatype.bytes); // whatever has WebGPU is little-endian
 
   const numbers = numbersOf(voxels.buffer, datatype.name);
-  const data = numbers instanceof Float32Array ? numbers : Float32Array.from(numbers);
+  const data = numbers instanceof Float32Array ? numbers : new Float32Array(numbers);
   if (slope === 1 && intercept === 0) return data;
   for (let i = 0; i < data.length; i++) data[i] = numbers[i]! * slope + intercept;
   return data;

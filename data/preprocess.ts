@@ -63,8 +63,9 @@ export async function loadCase(
     ? await collectProblems(problems, () => readLabel(read, files, dataset.convention))
     : undefined;
   const [first, ...others] = images;
-  if (first)
-    for (const other of label ? [...others, label] : others) compareGrids(first, other, where, problems);
+  for (const other of label ? [...others, label] : others) {
+    if (first) compareGrids(first, other, where, problems);
+  }
   if (problems.length) throw new DataError([...new Set(problems)].map((problem) => `${where}: ${problem}`));
   if (!first) throw new Error("loadCase: expected at least one modality, got none");
 
@@ -73,17 +74,12 @@ export async function loadCase(
     images.map((image) => image.voxels),
     volume.size,
   );
-  const statistics = images.map(({ voxels }) => brainStatistics(voxels));
-  const shifted = background === "shifted";
   const voxels = voxelCount(box.size);
   const prepared = new Float32Array(images.length * voxels);
-  images.forEach((image, i) => {
-    const { mean, deviation } = statistics[i]!;
+  const outside = images.map((image, i) => {
     const target = prepared.subarray(i * voxels, (i + 1) * voxels);
     takeBox(image.voxels, target, volume.size, box);
-    target.forEach((value, at) => {
-      if (value !== 0 || shifted) target[at] = (value - mean) / deviation;
-    });
+    return normalise(target, background === "shifted");
   });
   const classes = label && new Uint8Array(voxels);
   if (classes) takeBox(label.classes, classes, volume.size, box);
@@ -92,7 +88,7 @@ export async function loadCase(
     size: box.size,
     channels: [...modalities],
     images: prepared,
-    background: statistics.map(({ mean, deviation }) => (shifted ? -mean / deviation : 0)),
+    background: outside,
     ...(classes && { label: classes }),
     source: { size: volume.size, offset: box.offset, spacing: volume.spacing, header: volume.header },
     convention: dataset.convention,
@@ -208,16 +204,22 @@ function compareGrids(first: Placed, other: Placed, where: string, problems: str
   );
 }
 
-/** Mean and population standard deviation over the voxels that are not 0; a deviation of 0 is given as 1. */
-function brainStatistics(voxels: Float32Array): { mean: number; deviation: number } {
-  let [sum, brain] = [0, 0];
+/**
+ * Scales to mean 0 and population deviation 1 over the voxels that are not 0; one value throughout becomes 0.
+ * The others stay 0, or are `shifted` with the rest. Returns what they are then.
+ */
+function normalise(voxels: Float32Array, shifted: boolean): number {
+  let [sum, brain, squares] = [0, 0, 0];
   for (const value of voxels) {
     if (value === 0) continue;
     sum += value;
     brain++;
   }
   const mean = sum / brain;
-  let squares = 0;
   for (const value of voxels) if (value !== 0) squares += (value - mean) ** 2;
-  return { mean, deviation: Math.sqrt(squares / brain) || 1 };
+  const deviation = Math.sqrt(squares / brain) || 1;
+  for (let i = 0; i < voxels.length; i++) {
+    if (voxels[i] !== 0 || shifted) voxels[i] = (voxels[i]! - mean) / deviation;
+  }
+  return shifted ? -mean / deviation : 0;
 }

@@ -25,7 +25,7 @@ test("BraTS folders: every case with its modalities and label, 1/2/4", async () 
   assert.is(cases[1]!.label, "HGG/B_2/B_2_seg.nii.gz");
 });
 
-test("BraTS 2023 folders are told by their names, with '-' or '_', and as a single case's folder", async () => {
+test("BraTS 2023 folders are told by their names, with '-' or '_', also a single case's", async () => {
   for (const mark of ["-", "_"]) {
     const suffixes = `${mark}t1n ${mark}t1c ${mark}t2w ${mark}t2f ${mark}seg`;
     for (const folder of ["BraTS-GLI-00000-000/", ""]) {
@@ -108,7 +108,7 @@ const nnunet = (description: object) =>
     "imagesTs/case_B_0000.nii.gz": "",
   });
 
-test("nnU-Net's folder: channels by their names, the convention from nested or exclusive labels", async () => {
+test("nnU-Net: channels by their names, the convention from nested or exclusive labels", async () => {
   const { layout, convention, cases } = await openDataset(nnunet(NNUNET));
   assert.equal([layout, convention, cases.length], ["nnunet", "msd", 1]); // 1 oedema, 2 necrosis, 3 enhancing
   assert.is(cases[0]!.id, "case_A");
@@ -153,7 +153,7 @@ test("a dataset.json that is broken, or names no modality, is refused", async ()
   );
 });
 
-test("the Decathlon's folder: one file for all modalities; a listed file that is missing is named", async () => {
+test("the Decathlon: one file for all modalities; a listed file that is missing is named", async () => {
   const json = {
     modality: { 0: "FLAIR", 1: "T1w", 2: "t1gd", 3: "T2w" },
     labels: { 0: "background", 1: "edema", 2: "non-enhancing tumor", 3: "enhancing tumour" },
@@ -180,7 +180,7 @@ test("the Decathlon's folder: one file for all modalities; a listed file that is
   );
 });
 
-test("missing modalities and labels of all cases come in one error; what is not asked for may be missing", async () => {
+test("what all cases lack comes in one error; what is not asked for may be missing", async () => {
   const source = folderOf(
     ...bratsCase("a/", "a", "_t1 _t2 _seg"),
     ...bratsCase("b/", "b", "_t1 _t2 _t1ce _flair"),
@@ -208,12 +208,13 @@ test("every convention maps to the network's classes and back", () => {
   );
 });
 
-test("a label outside the convention is refused with the values found and the conventions that fit", async () => {
+test("a label outside the convention is refused with what was found and what fits", async () => {
   const problem = async (values: number[], convention: (typeof CONVENTION_NAMES)[number]) =>
     (await problemsOf(() => toClasses(Float32Array.from(values), convention, "a_seg.nii.gz")))[0]!;
   assert.is(
     await problem([0, 0, 1, 2, 3, 3], "brats"),
-    "a_seg.nii.gz: expected labels 0, 1, 2, 4 (brats), got 0 (2 voxels), 1 (1 voxels), 2 (1 voxels), 3 (2 voxels); " +
+    "a_seg.nii.gz: expected labels 0, 1, 2, 4 (brats), " +
+      "got 0 (2 voxels), 1 (1 voxels), 2 (1 voxels), 3 (2 voxels); " +
       "these values fit brats2023 and msd: say --labels brats2023 or --labels msd",
   );
   assert.match(await problem([0, 1, 4], "msd"), /these values fit brats: say --labels brats$/);

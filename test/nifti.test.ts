@@ -63,7 +63,7 @@ test("x runs fastest: the array is [D, H, W] of a file of x, y, z", async () => 
   assert.is(volume.data[(1 * 3 + 2) * 4 + 3], 23);
 });
 
-test("the qform says what the sform says, mirrored axes included, and is left out where axes shear", async () => {
+test("the qform says what the sform says, mirrored axes too, and is left out where axes shear", async () => {
   const rotated = [
     [-1.6, -1.2, 0, 5],
     [1.2, -1.6, 0, 6],

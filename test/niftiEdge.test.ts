@@ -30,7 +30,8 @@ const REFUSED_HERE: Record<string, RegExp> = {
   "generated/rgb24.nii.gz": /RGB colours/,
   "nibabel/row_major.dconn.nii": /expected a volume, or several/,
 };
-const READ_HERE = ["generated/misnamed_gzip.nii", "generated/misnamed_plain.nii.gz"]; // by content, not by name
+// Told by their content, not by their name.
+const READ_HERE = ["generated/misnamed_gzip.nii", "generated/misnamed_plain.nii.gz"];
 const SAME_VOXELS = "nifti-edge/generated/multimember_gzip.nii.gz"; // as in those two
 
 const odd = entries.filter(({ path }) => path.startsWith("nifti-edge/") && !/\.img(\.gz)?$/.test(path));

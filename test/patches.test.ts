@@ -26,7 +26,7 @@ function caseOf(id: string, size: Vec3, background?: number[]): Case {
 }
 const plain = { flips: false, scaling: false };
 
-test("a patch is a piece of the case, its label the same piece, and every corner comes, the last one too", () => {
+test("a patch is a piece of image and label, and every corner comes, the last one too", () => {
   const size: Vec3 = [4, 5, 6];
   const sampler = new PatchSampler([caseOf("a", size)], { patch: [3, 3, 3], batch: 2, seed: 1, ...plain });
   const corners = new Set<number>();
@@ -97,7 +97,7 @@ test("scaling multiplies each modality by 0.9 to 1.1 about half the time, on its
   assert.ok(factors.some(([a, b]) => a !== 1 && b === 1));
 });
 
-test("a volume smaller than the patch is padded around its middle: images with the background, label with 0", () => {
+test("a volume smaller than the patch is padded on both sides, with background and label 0", () => {
   const small = caseOf("a", [1, 2, 5], [-7, 9]);
   const sampler = new PatchSampler([small], { patch: [3, 4, 3], batch: 1, seed: 2, ...plain });
   const { images, label } = sampler.next();
@@ -158,7 +158,7 @@ test("no cases, a case without label and a case of other modalities are refused 
   );
 });
 
-test("a split has every case once, in the published shares, and does not depend on the order of the ids", () => {
+test("a split has every case once, in the published shares, whatever the order of the ids", () => {
   const ids = Array.from({ length: 285 }, (_, i) => `Brats18_${i}`);
   const split = splitCases(ids, { seed: 0 });
   assert.equal([split.train.length, split.val.length, split.test.length], [200, 28, 57]);
@@ -167,7 +167,7 @@ test("a split has every case once, in the published shares, and does not depend 
   assert.not.equal(splitCases(ids, { seed: 1 }), split);
 });
 
-test("a split of few cases still trains and tests; of one it is refused, and so is a case given twice", async () => {
+test("a split of few cases still trains and tests; one case, or one twice, is refused", async () => {
   for (const [count, expected] of [
     [2, [1, 0, 1]],
     [3, [2, 0, 1]],
