@@ -71,7 +71,7 @@ function draw(
   if (finite.length === 0) return null;
   const series = [...new Set(finite.map((point) => point.series))];
   const { document } = parseHTML("<!doctype html><html><body></body></html>");
-  const style = { x: "epoch", y: "value", stroke: "series" } as const;
+  const style = { x: "epoch", y: "value", z: "series", stroke: "series" } as const;
   const svg = Plot.plot({
     document,
     width,
@@ -97,7 +97,7 @@ function draw(
     ],
   });
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${title} over epochs: ${series.join(", ")}`);
+  svg.setAttribute("aria-label", `${title} over epochs`);
   return { title, svg: svg.outerHTML, series };
 }
 

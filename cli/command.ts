@@ -32,7 +32,7 @@ export async function runCommand<Options extends OptionValues>(
     await program.parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return reportUsage(program, error);
+    if (error instanceof CommanderError) return reportUsage(program, error, argv);
     const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
     console.error(program.opts<{ debug?: boolean }>().debug ? stack : message);
     return exitCodes[name] ?? 1;
@@ -53,12 +53,28 @@ export function isMain(moduleUrl: string): boolean {
   return paths.slice(0, 2).includes(paths[2]!);
 }
 
-/** Help and version are no errors; for everything else commander's message, and where to find the right option. */
-function reportUsage(program: Command, { code, exitCode, message }: CommanderError): number {
+/** Help and version are no errors; all else gets commander's message, and where to find the right option. */
+function reportUsage(
+  program: Command,
+  { code, exitCode, message }: CommanderError,
+  argv: readonly string[],
+): number {
   if (exitCode === 0) return 0;
-  const known = code === "commander.unknownOption" && !/did you mean/i.test(message);
-  const names = program.options.map(({ long, short }) => long ?? short).join(", ");
-  console.error(message.replace(/^error: /, "") + (known ? `: known are ${names}` : ""));
+  console.error(message.replace(/^error: /, "") + hint(program, { code, message }, argv));
   console.error(`node cli/${program.name()}.js --help shows how to use it`);
   return 2;
+}
+
+/** Commander names the nearest option, but not if none is near, nor where a required one is missing too. */
+function hint(
+  program: Command,
+  { code, message }: { code: string; message: string },
+  argv: readonly string[],
+): string {
+  if (code === "commander.missingMandatoryOptionValue") {
+    const unknown = program.parseOptions([...argv]).unknown.filter((text) => text.startsWith("-"));
+    return unknown.length > 0 ? `, and ${unknown.join(", ")} is no option` : "";
+  }
+  if (code !== "commander.unknownOption" || /did you mean/i.test(message)) return "";
+  return `: known are ${program.options.map(({ long, short }) => long ?? short).join(", ")}`;
 }

@@ -89,8 +89,8 @@ function checkGrid(
   if (off <= tolerance) return;
   const [expected, got] = [reference.affine, prediction.affine].map(formatAffine);
   throw new DataError(
-    `${file}: expected the affine ${expected} of ${other}, got ${got}, which puts voxels ${off.toFixed(2)} mm ` +
-      "away: write predictions in the grid of their source",
+    `${file}: expected the affine ${expected} of ${other}, got ${got}, which puts voxels ` +
+      `${off.toFixed(2)} mm away: write predictions in the grid of their source`,
   );
 }
 

@@ -3,7 +3,7 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-/** Writes a file so that a reader, or a crash at any moment, finds the old content or the new. Makes its folder. */
+/** Writes a file, and its folder; a reader, or a crash at any moment, finds the old content or the new. */
 export async function writeAtomically(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });

@@ -12,7 +12,7 @@ export interface LabelPair {
   reference: string;
 }
 
-/** Label files by case; a `dataSet` (with folders of its own) may well hold more cases than were predicted. */
+/** Label files by case; a `dataSet`, with folders of its own, may hold more cases than were predicted. */
 export interface LabelFiles {
   files: Map<string, string>;
   dataSet: boolean;
@@ -20,14 +20,14 @@ export interface LabelFiles {
 
 /** The files `<case>.nii[.gz]` of a folder. */
 export async function findPredictions(folder: string): Promise<Map<string, string>> {
-  const { files } = await flat(folder, await list(folder, "predictions"));
+  const { files } = flat(folder, await list(folder, "predictions"));
   if (files.size > 0) return files;
   throw new DataError(`${folder}: expected predictions named <case>.nii.gz, got none`);
 }
 
 /**
- * The reference labels of a folder: `<case>.nii.gz` or `<case>_seg.nii.gz` (also `-seg`) in it or in its folder
- * labelsTr, or in BraTS' folders `<case>/<case>_seg.nii.gz`.
+ * The reference labels of a folder: `<case>.nii.gz` or `<case>_seg.nii.gz` (also `-seg`) in it or in its
+ * folder labelsTr, or in BraTS' folders `<case>/<case>_seg.nii.gz`.
  */
 export async function findReferences(folder: string): Promise<LabelFiles> {
   const entries = await list(folder, "references");
@@ -35,7 +35,7 @@ export async function findReferences(folder: string): Promise<LabelFiles> {
   const files = new Map<string, string>();
   for (const name of labelFolders) {
     const path = join(folder, name);
-    for (const [id, file] of (await flat(path, await list(path, "references"))).files) files.set(id, file);
+    for (const [id, file] of flat(path, await list(path, "references")).files) files.set(id, file);
   }
   if (labelFolders.length === 0 && entries.files.some((name) => extension.test(name)))
     return flat(folder, entries);
@@ -83,7 +83,7 @@ const extension = /\.nii(\.gz)?$/;
 const ending = /^[_-]seg\.nii(\.gz)?$/;
 
 /** Label files in one folder. Where some are marked `_seg`, the others are images and left alone. */
-async function flat(folder: string, { files }: { files: string[] }): Promise<LabelFiles> {
+function flat(folder: string, { files }: { files: string[] }): LabelFiles {
   const volumes = files.filter((name) => extension.test(name));
   const marked = volumes.filter((name) => /[_-]seg\.nii(\.gz)?$/.test(name));
   const found = new Map<string, string>();

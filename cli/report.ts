@@ -40,6 +40,9 @@ export interface Report {
   notes?: readonly string[];
 }
 
+/** The page may show what is in it and load nothing. */
+const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
 /** The page as text; sections without content are left out. */
 export function renderReport({ title, subtitle, stages, slices, configuration, notes = [] }: Report): string {
   const sections = [scores(stages, notes), pictures(slices), curves(stages), settings(configuration)];
@@ -47,7 +50,7 @@ export function renderReport({ title, subtitle, stages, slices, configuration, n
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escape(title)}</title>
 <style>${reportStyle}</style>
@@ -86,10 +89,11 @@ ${scoreTable(
   "stage",
   scored.map(({ title, summary }) => ({ name: title, scores: summary.mean })),
 )}
-<p>Dice is twice the overlap of prediction and label divided by the sum of their volumes: 1 is perfect, 0 is no
-overlap. HD95 is how far apart their surfaces are, in mm: 95 % of surface voxels lie closer to the other surface
-than this, so less is better.</p>
-<p class="quiet">WT whole tumour, TC tumour core (enhancing and necrotic), ET enhancing tumour. Means over cases.</p>
+<p>Dice is twice the overlap of prediction and label divided by the sum of their volumes: 1 is perfect, 0 is
+no overlap. HD95 is how far apart their surfaces are, in mm: 95 % of surface voxels lie no farther than this
+from the other surface, so less is better.</p>
+<p class="quiet">WT whole tumour, TC tumour core (enhancing and necrotic), ET enhancing tumour; means over the
+cases.</p>
 ${said}${conventionsSaid.join("\n")}
 <details><summary>Each case</summary>${scoreTable("case and stage", perCase)}</details></section>`;
 }
@@ -106,8 +110,10 @@ function scoreTable(heading: string, rows: readonly { name: string; scores: Regi
     return `<tr><th scope="row">${escape(name)}</th>${cells("Dice", 3)}${cells("HD95", 1)}</tr>`;
   });
   return `<div class="scroll"><table>
-<thead><tr><th></th><th colspan="4" scope="colgroup">Dice</th><th colspan="4" scope="colgroup">HD95 (mm)</th></tr>
-<tr><th scope="col">${heading}</th>${heads}${heads}</tr></thead>
+<thead>
+<tr><th></th><th colspan="4" scope="colgroup">Dice</th><th colspan="4" scope="colgroup">HD95 (mm)</th></tr>
+<tr><th scope="col">${heading}</th>${heads}${heads}</tr>
+</thead>
 <tbody>${body.join("\n")}</tbody></table></div>`;
 }
 
@@ -120,9 +126,11 @@ function pictures(slices: readonly ReportSlice[]): string {
     const figures = images.map((image) => {
       const source = window && pngDataUri(renderSlice(image, index, window));
       const words = escape(`${image.title}, ${name}`);
-      return `<figure><img src="${source}" alt="${words}"><figcaption>${escape(image.title)}</figcaption></figure>`;
+      const caption = `<figcaption>${escape(image.title)}</figcaption>`;
+      return `<figure><img src="${source}" alt="${words}">${caption}</figure>`;
     });
-    return `<h3>${escape(name)} <span class="quiet">${plane} slice ${index + 1} of ${first?.size[0]}</span></h3>
+    const place = `${plane} slice ${index + 1} of ${first?.size[0]}`;
+    return `<h3>${escape(name)} <span class="quiet">${place}</span></h3>
 <div class="scroll"><div class="slices">${figures.join("")}</div></div>`;
   });
   return `<section><h2>Slices</h2>${legend(colours)}${rows.join("\n")}</section>`;
@@ -167,7 +175,8 @@ function facts({ metrics, folder }: ReportStage): string {
 function settings(configuration: Record<string, unknown>): string {
   if (Object.keys(configuration).length === 0) return "";
   const text = escape(JSON.stringify(configuration, null, 2));
-  return `<section><h2>Configuration</h2><details><summary>All settings of this run</summary><pre>${text}</pre></details></section>`;
+  return `<section><h2>Configuration</h2>
+<details><summary>All settings of this run</summary><pre>${text}</pre></details></section>`;
 }
 
 function legend(entries: readonly { name: string; colour: string }[], style = "legend"): string {

@@ -43,7 +43,8 @@ figure { margin: 0; }
 .slices { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(9rem, 15rem); gap: 0.75rem; }
 .slices img { display: block; width: 100%; background: #000; border-radius: 3px; image-rendering: pixelated; }
 .slices figcaption { margin-top: 0.3rem; }
-.legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; margin: 0.5rem 0 1rem; padding: 0; list-style: none; }
+.legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none; }
+.legend { margin: 0.5rem 0 1rem; padding: 0; }
 .legend i { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.45em; border-radius: 2px; }
 .legend.lines i { height: 0.2em; vertical-align: 0.25em; width: 1.2em; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 0.5rem 2rem;
@@ -54,6 +55,6 @@ figure { margin: 0; }
 svg { display: block; width: 100%; height: auto; font-variant-numeric: tabular-nums; }
 details { margin-top: 0.75rem; }
 summary { cursor: pointer; }
-pre { overflow-x: auto; font: 0.8125rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+pre { overflow-x: auto; font: 0.8125rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 @media print { body { padding: 0; max-width: none; } figure, tr { break-inside: avoid; } }
 `;

@@ -39,7 +39,7 @@ export function chooseSlice(label: Uint8Array, [D, H, W]: Vec3): number {
   return best;
 }
 
-/** The box around what differs from the slice's corner, the air, with a margin; the whole slice if nothing does. */
+/** The box around what differs from the slice's corner, the air, with a margin; all of it if it is air. */
 export function headWindow({ size: [, H, W], grey }: SliceImage, index: number): Window {
   const air = grey[index * H * W]!;
   const box = { top: H, bottom: 0, left: W, right: 0 };

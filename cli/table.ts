@@ -37,7 +37,7 @@ export function formatScores(rows: readonly ScoreRow[], heading: string): string
   return lines.map((line) => line.trimEnd()).join("\n");
 }
 
-/** One sentence on the empty regions of a summary, or null where every region is in both maps of every case. */
+/** One sentence on a summary's empty regions, or null where every region is in both maps of every case. */
 export function conventionNote({ convention, empty, metric_per_case: cases }: Summary): string | null {
   const { both_empty: both, one_empty: one } = CONVENTIONS[convention];
   const parts = REGION_NAMES.flatMap((region) => {

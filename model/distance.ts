@@ -3,7 +3,7 @@
 // transforms of sampled functions", 2012). Linear in the number of voxels.
 import type { Vec3 } from "./regions.ts";
 
-/** Squared distance in mm² from every voxel of `marked` [D,H,W] to the nearest non-zero one; Infinity if none. */
+/** Squared distance in mm² from every voxel of `marked` [D,H,W] to the nearest non-zero one, or Infinity. */
 export function squaredDistances(marked: Uint8Array, size: Vec3, spacing: Vec3): Float64Array {
   const [D, H, W] = size;
   const squared = alongRows(marked, W, spacing[2]);

@@ -90,7 +90,7 @@ export function caseMetrics(
   return { case: name, regions: Object.fromEntries(measured) as Record<Region, RegionMetrics> };
 }
 
-/** The mask's surface: voxels with one of their six neighbours outside it. Outside the array is outside the mask. */
+/** The mask's surface: voxels with one of their six neighbours outside it. Beyond the array is outside. */
 export function surface(mask: Uint8Array, [D, H, W]: Vec3): Uint8Array {
   const found = new Uint8Array(mask.length);
   for (let d = 0, i = 0; d < D; d++) {

@@ -25,7 +25,7 @@ export const CONVENTIONS = {
 /** A known convention's name. */
 export type ConventionName = keyof typeof CONVENTIONS;
 
-/** One region's scores under nnU-Net's names; HD95 in mm, the rest voxels or ratios. In a mean, all are means. */
+/** One region's scores under nnU-Net's names: ratios, voxels, HD95 in mm. In a mean, all are means. */
 export type Scores = Record<"Dice" | "IoU" | "HD95" | "TP" | "FP" | "FN" | "TN" | "n_pred" | "n_ref", number>;
 
 /** Scores by region. */
