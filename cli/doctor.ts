@@ -60,9 +60,7 @@ export async function examine(): Promise<Report> {
   const fault = adapter ? await selfCheck() : null;
   const report = adapter && describeAdapter(adapter);
   return {
-    verdict: adapter
-      ? verdict(describe(adapter.info), report?.software ?? false, fault)
-      : `no adapter: ${noAdapter()}`,
+    verdict: adapter ? verdict(describe(adapter.info), report?.software ?? false, fault) : noAdapter(),
     ready: report !== null && fault === null,
     adapter: report,
     toggles: { mode: defaultToggles, enabled: dawnToggles[defaultToggles] },

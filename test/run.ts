@@ -1,0 +1,92 @@
+// Runs every test/*.test.js, or those whose names contain one of the arguments, in this one process, which
+// shares one device:
+//   node test/run.js [name ...]
+// Its last line is `N passed, N failed`. A file that cannot be loaded, holds no test, or ends the process
+// is a failure.
+
+import { readdir } from "node:fs/promises";
+
+/** What uvu's runner of one suite resolves to: true or the errors' text, and counts. */
+type Outcome = [errors: true | string, passed: number, skipped: number, total: number];
+type Suite = () => Promise<Outcome>;
+
+declare global {
+  var UVU_DEFER: number;
+  var UVU_INDEX: number;
+  var UVU_QUEUE: [name: string, ...suites: Suite[]][];
+}
+
+let passed = 0;
+let failed = 0;
+let finished = false;
+const skipped: string[] = [];
+
+process.on("exit", () => {
+  if (!finished) {
+    failed++;
+    console.log("the process ended before the tests did");
+  }
+  if (failed > 0) process.exitCode ||= 1;
+  if (skipped.length > 0)
+    console.log(`${skipped.length} skipped:\n${skipped.map((line) => `  ${line}`).join("\n")}`);
+  console.log(`${passed} passed, ${failed} failed`);
+});
+
+globalThis.UVU_DEFER = 1; // uvu reads it when it is first imported
+const { exec } = await import("uvu");
+
+const filters = process.argv.slice(2);
+const known = (await readdir(new URL(".", import.meta.url)))
+  .filter((name) => name.endsWith(".test.ts"))
+  .sort();
+const files = known.filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)));
+if (files.length === 0) fail(`no test file matches ${filters.join(" ")}: there are ${known.join(", ")}`);
+
+listenForSkips();
+for (const [index, name] of files.entries()) {
+  globalThis.UVU_INDEX = index;
+  globalThis.UVU_QUEUE.push([name]);
+  try {
+    await import(new URL(name.replace(/\.ts$/, ".js"), import.meta.url).href);
+    if (globalThis.UVU_QUEUE[index]!.length === 1)
+      fail(`${name}: holds no test, or does not end in test.run()`);
+  } catch (error) {
+    fail(`${name}: cannot be loaded: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+}
+for (const group of globalThis.UVU_QUEUE) {
+  const [name, ...suites] = group;
+  group.splice(1, suites.length, ...suites.map((suite) => () => counted(name, suite)));
+}
+await exec();
+finished = true;
+
+/** uvu keeps its counts to itself, and stops at a hook that throws. */
+async function counted(file: string, suite: Suite): Promise<Outcome> {
+  try {
+    const outcome = await suite();
+    passed += outcome[1];
+    failed += outcome[3] - outcome[1];
+    if (outcome[2] > 0) skipped.push(`${file}: ${outcome[2]} by test.skip or test.only`);
+    return outcome;
+  } catch (error) {
+    failed++;
+    return [`${file}: a hook failed: ${error instanceof Error ? error.stack : String(error)}`, 0, 0, 1];
+  }
+}
+
+function fail(message: string): void {
+  failed++;
+  console.error(message);
+}
+
+/** Tests that lack their data say so in a line that begins with SKIPPED; those are repeated at the end. */
+function listenForSkips(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+    stream.write = (...args: unknown[]) => {
+      for (const [, line] of String(args[0]).matchAll(/^SKIPPED: (.*)$/gm)) skipped.push(line!);
+      return write(...args);
+    };
+  }
+}
