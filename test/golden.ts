@@ -68,7 +68,8 @@ export function goldenTest(
     const tensors = Object.fromEntries(Object.entries(expected.in).map(([k, a]) => [k, upload(a)]));
     const names = Object.keys(gin);
     const params = names.map((k) => tensors[k]!);
-    const { output, grads } = vjp(params, () => run(tensors, attributes), upload(gout));
+    const cotangent = upload(gout.data.length === 1 ? { ...gout, shape: [] } : gout); // a scalar is stored as [1]
+    const { output, grads } = vjp(params, () => run(tensors, attributes), cotangent);
     close(await output.read(), out.data, tolerance(float32.out), "value");
     for (const [i, k] of names.entries()) {
       close(await grads[i]!.read(), gin[k]!.data, tolerance(float32[k]), `gradient of ${k}`);

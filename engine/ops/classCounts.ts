@@ -17,7 +17,10 @@ export function classCounts(label: Tensor, classes: number): Tensor {
   const sums = new Tensor(label.device, [quads, batch, chunks, 4]);
   const counts = new Tensor(label.device, [batch, classes]);
   const config = { batch, classes, voxels };
-  kernel.partial({ ...config, label, sums }, { groups: [chunks, batch, quads], work: 4 * label.size * quads });
+  kernel.partial(
+    { ...config, label, sums },
+    { groups: [chunks, batch, quads], work: 4 * label.size * quads },
+  );
   kernel.combine({ ...config, sums, counts }, { groups: [batch, quads, 1], work: sums.size });
   free(sums);
   return counts;

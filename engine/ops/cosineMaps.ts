@@ -22,7 +22,17 @@ export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Te
   const featureLength = new Tensor(device, [batch, voxels]);
   const prototypeLength = new Tensor(device, [batch, classes]);
   const y = new Tensor(device, [batch, classes, ...features.shape.slice(2)]);
-  const config = { features, prototypes, featureLength, prototypeLength, batch, channels, classes, voxels, eps };
+  const config = {
+    features,
+    prototypes,
+    featureLength,
+    prototypeLength,
+    batch,
+    channels,
+    classes,
+    voxels,
+    eps,
+  };
   const quads = Math.ceil(classes / 4);
   const grid = { invocations: batch * voxels, work: 10 * features.size * quads };
   kernel.lengths(config, prototypeLength.size);
@@ -37,7 +47,10 @@ export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Te
     const rows = batch * (channels + 1); // of each channel, and one for the pull along the prototype itself
     const sums = new Tensor(device, [quads, rows, chunks, 4]);
     kernel.partial({ ...config, y, dy, sums }, { groups: [chunks, rows, quads], work: 4 * grid.work });
-    kernel.combine({ ...config, sums, dprototypes }, { groups: [batch * channels, quads, 1], work: sums.size });
+    kernel.combine(
+      { ...config, sums, dprototypes },
+      { groups: [batch * channels, quads, 1], work: sums.size },
+    );
     free(sums);
     return dprototypes;
   };

@@ -12,9 +12,12 @@ const kernel = await shader("klDivergence");
 export function klDivergence(logits: Tensor, targets: Tensor, temperature = 10): Tensor {
   const { batch, channels: classes, voxels, chunks } = extent("klDivergence", logits);
   if (`${logits.shape}` !== `${targets.shape}`) {
-    throw new Error(`klDivergence: expected logits of one shape, got [${logits.shape}] and [${targets.shape}]`);
+    throw new Error(
+      `klDivergence: expected logits of one shape, got [${logits.shape}] and [${targets.shape}]`,
+    );
   }
-  if (!(temperature > 0)) throw new Error(`klDivergence: expected a positive temperature, got ${temperature}`);
+  if (!(temperature > 0))
+    throw new Error(`klDivergence: expected a positive temperature, got ${temperature}`);
   const { device } = logits;
   const config = { logits, targets, classes, voxels, temperature };
   const sums = new Tensor(device, [batch, chunks]);

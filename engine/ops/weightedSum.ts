@@ -30,5 +30,8 @@ export function weightedSum(terms: readonly Term[]): Tensor {
     kernel.backward({ ...weights, w0: weight, dy, dx }, 1);
     return dx;
   };
-  return record(y, terms.map(([weight, scalar]) => [scalar, backward(weight)]));
+  return record(
+    y,
+    terms.map(([weight, scalar]) => [scalar, backward(weight)]),
+  );
 }

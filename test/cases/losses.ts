@@ -8,7 +8,10 @@ import { weightedSum } from "../../engine/ops/weightedSum.ts";
 import { type Array64, type OpCase, random, randomLabels } from "../gradcheck.ts";
 import * as reference from "../reference/losses.ts";
 
-const vector = (...values: number[]): Array64 => ({ shape: [values.length], data: Float64Array.from(values) });
+const vector = (...values: number[]): Array64 => ({
+  shape: [values.length],
+  data: Float64Array.from(values),
+});
 
 /** Volumes of more than one chunk of 4096 voxels, of which the last is not full. */
 const LONG = [1, 1, 17, 16, 17];
@@ -133,7 +136,11 @@ export const losses: OpCase[] = [
     op: "weightedSum",
     name: "a scalar twice",
     inputs: { x: random([]) },
-    run: ({ x }) => weightedSum([[2, x!], [3, x!]]),
+    run: ({ x }) =>
+      weightedSum([
+        [2, x!],
+        [3, x!],
+      ]),
     reference: ({ x }) => ({ shape: [], data: x!.data.map((value) => 5 * value) }),
   },
 ];

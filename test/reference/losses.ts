@@ -9,7 +9,12 @@ const scalar = (value: number): Array64 => ({ shape: [], data: Float64Array.of(v
 function extent({ shape }: Array64) {
   const [batch = 1, channels = 1, ...size] = shape;
   const voxels = size.reduce((a, b) => a * b, 1);
-  return { batch, channels, voxels, at: (n: number, c: number, v: number) => (n * channels + c) * voxels + v };
+  return {
+    batch,
+    channels,
+    voxels,
+    at: (n: number, c: number, v: number) => (n * channels + c) * voxels + v,
+  };
 }
 
 /** Calls f with the logarithms of the softmax over the channels, for every voxel v of every sample n. */
@@ -20,7 +25,11 @@ function eachVoxel(x: Array64, f: (logs: number[], n: number, v: number) => void
       const z = Array.from({ length: channels }, (_, c) => x.data[at(n, c, v)]! / temperature);
       const largest = Math.max(...z);
       const sum = Math.log(z.reduce((s, value) => s + Math.exp(value - largest), 0));
-      f(z.map((value) => value - largest - sum), n, v);
+      f(
+        z.map((value) => value - largest - sum),
+        n,
+        v,
+      );
     }
   }
 }

@@ -1,0 +1,75 @@
+// The losses of segmentation and of ProtoKD: Wang et al., "Prototype knowledge distillation for medical
+// segmentation with missing modality", ICASSP 2023 (arXiv 2303.09830), as the authors' code computes them.
+//
+// A loss is a record of terms, each a weight and a scalar on the GPU, so that what is minimised (total)
+// and what is logged (the terms) are one description.
+
+import { classCounts, classWeights, commonClasses } from "../engine/index.ts";
+import { cosineMaps, crossEntropy, diceLoss, klDivergence, meanSquaredError } from "../engine/index.ts";
+import { prototypes, weightedSum, type Tensor, type Term } from "../engine/index.ts";
+
+/** Terms of a loss by name. A scope or grad() lets go of their scalars: keep() those to be read after it. */
+export type Terms = Readonly<Record<string, Term>>;
+
+/** What a network returns: features [N,F,D,H,W] of its last block, logits [N,C,D,H,W] made of them. */
+export type Output = { features: Tensor; logits: Tensor };
+
+/** Weights of the distillation terms; a term of weight 0 is left out. */
+export interface Weights {
+  kd: number;
+  prototype: number;
+  /** Divides the logits in the kd term. */
+  temperature: number;
+}
+
+/** The published code's defaults (kd_weight, proto_weight and T; the paper's loss is the same sum). */
+export const PROTOKD: Readonly<Weights> = { kd: 10, prototype: 0.1, temperature: 10 };
+
+/**
+ * Cross-entropy, its classes weighted by their rarity in the batch, and the batch's Dice loss, both of weight 1.
+ * logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
+ */
+export function segmentationTerms(logits: Tensor, label: Tensor): Terms {
+  const weights = classWeights(classCounts(label, logits.shape[1]!));
+  return {
+    crossEntropy: [1, crossEntropy(logits, label, weights)],
+    dice: [1, diceLoss(logits, label)],
+  };
+}
+
+/**
+ * The divergence of the student's softened prediction from the teacher's, as the mean over voxels and classes;
+ * without the factor T² that is usual elsewhere. Logits [N,C,D,H,W]; differentiated by the student's.
+ */
+export function pixelKd(student: Tensor, teacher: Tensor, temperature = PROTOKD.temperature): Tensor {
+  return klDivergence(student, teacher, temperature);
+}
+
+/**
+ * The mean squared difference of two networks' maps of similarity: the cosine of each voxel's features and each
+ * class's prototype, which is the mean of that network's features over the label's voxels, in each sample.
+ * Background is a class like the others; a class counts only where every sample has it, and where none does
+ * the loss is 0. Features [N,F,D,H,W], label [N,D,H,W]; the gradient includes the path through the prototypes.
+ */
+export function prototypeLoss(student: Tensor, teacher: Tensor, label: Tensor, classes: number): Tensor {
+  const maps = (features: Tensor) => cosineMaps(features, prototypes(features, label, classes));
+  return meanSquaredError(maps(student), maps(teacher), commonClasses(classCounts(label, classes)));
+}
+
+/** What a student learns from its teacher, beside the segmentation. The teacher's output is a constant. */
+export function protokdTerms(student: Output, teacher: Output, label: Tensor, weights = PROTOKD): Terms {
+  const { kd, prototype, temperature } = weights;
+  const classes = student.logits.shape[1]!;
+  return {
+    ...segmentationTerms(student.logits, label),
+    ...(kd !== 0 && { kd: [kd, pixelKd(student.logits, teacher.logits, temperature)] as const }),
+    ...(prototype !== 0 && {
+      prototype: [prototype, prototypeLoss(student.features, teacher.features, label, classes)] as const,
+    }),
+  };
+}
+
+/** The scalar to minimise: Σ weight · term. */
+export function total(terms: Terms): Tensor {
+  return weightedSum(Object.values(terms));
+}
