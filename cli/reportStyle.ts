@@ -39,6 +39,7 @@ thead tr:first-child th[colspan] { text-align: left; padding-left: 2.6rem; color
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 .group { padding-left: 2.6rem; }
 .mean { font-weight: 600; }
+.scroll + p { margin-top: 1rem; }
 figure { margin: 0; }
 .slices { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(9rem, 15rem); gap: 0.75rem; }
 .slices img { display: block; width: 100%; background: #000; border-radius: 3px; image-rendering: pixelated; }
