@@ -1,0 +1,42 @@
+import { type Geometry, gather, pair, scatter, split } from "../convolution.ts";
+import type { Vec3 } from "../shader.ts";
+import { type Input, record } from "../tape.ts";
+import type { Tensor } from "../tensor.ts";
+import { channelSum } from "./channelSum.ts";
+import { checkKernel } from "./conv3d.ts";
+
+export interface ConvTransposeOptions {
+  stride?: number;
+  padding?: number;
+  /** Voxels added at the far end, as PyTorch's output_padding. */
+  outputPadding?: number;
+}
+
+/**
+ * Transposed convolution. x [N,I,D,H,W], weight [I,O,K,K,K] with K at most 4, bias [O] or null
+ * → [N,O,D',H',W'] with D' = (D-1)·stride - 2·padding + K + outputPadding, as PyTorch's conv_transpose3d.
+ */
+export function convTranspose3d(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  { stride = 2, padding = 0, outputPadding = 0 }: ConvTransposeOptions = {},
+): Tensor {
+  const kernel = weight.shape[2]!;
+  const geometry: Geometry = { kernel, stride, padding };
+  const { channels, size } = split(x);
+  checkKernel("convTranspose3d", weight, stride);
+  if (weight.shape[0] !== channels) {
+    throw new Error(
+      `convTranspose3d: weight [${weight.shape}] takes ${weight.shape[0]} channels, x [${x.shape}] has ${channels}`,
+    );
+  }
+  const outSize = size.map((s) => (s - 1) * stride - 2 * padding + kernel + outputPadding) as unknown as Vec3;
+
+  const inputs: Input[] = [
+    [x, (dy) => gather(dy, weight, null, size, geometry)],
+    [weight, (dy) => pair(x, dy, geometry)],
+  ];
+  if (bias) inputs.push([bias, (dy) => channelSum(dy)]);
+  return record(scatter(x, weight, bias, outSize, geometry), inputs, [x, weight]);
+}
