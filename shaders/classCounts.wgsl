@@ -69,13 +69,15 @@ fn everySample(@builtin(global_invocation_id) id: vec3u) {
   y[id.x] = f32(every);
 }
 
-// The sum of `value` over the workgroup. WG is a power of two.
+// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: vec4u) -> vec4u {
   tree[thread] = value;
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) { tree[thread] += tree[thread + half]; }
+  workgroupBarrier();
+  if (thread < 8u) {
+    for (var i = thread + 8u; i < WG; i += 8u) { tree[thread] += tree[i]; }
   }
   workgroupBarrier();
-  return tree[0];
+  var sum = tree[0];
+  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
+  return sum;
 }

@@ -5,9 +5,10 @@
 // A zero vector has cosine 0 and, by the first term alone, a gradient of up to ‖P‖ / eps.
 //
 // lengths: an invocation takes ‖P‖ of one prototype.
-// forward, backwardFeatures: an invocation does one voxel and four classes at a time, reading its features once.
-// partial: a workgroup sums dy f / m over CHUNK voxels for one channel and four classes, in a fixed tree; the
-//   row after the last channel sums dy s. combine: a workgroup adds the partials of a row, and those of dy s.
+// forward, backwardFeatures: an invocation does one voxel, four classes at a time.
+// partial: a workgroup sums dy f / m over CHUNK voxels for one channel and four classes, in a fixed tree;
+//   the row after the last channel sums dy s.
+// combine: a workgroup adds the partials of a row, less those of dy s times P / ‖P‖².
 
 override WG: u32 = 64;
 
@@ -28,7 +29,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;            // [N,K,V]
 @group(0) @binding(5) var<storage, read> dy: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dfeatures: array<f32>;
-@group(0) @binding(7) var<storage, read_write> sums: array<vec4f>;       // [K/4,N·(F+1),chunks] of four classes
+@group(0) @binding(7) var<storage, read_write> sums: array<vec4f>;       // [K/4,N·(F+1),chunks]
 @group(0) @binding(8) var<storage, read_write> dprototypes: array<f32>;
 @group(0) @binding(9) var<uniform> params: Params;
 
@@ -115,21 +116,16 @@ fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
   let f = group.x % params.channels;
   let chunks = (params.voxels + CHUNK - 1u) / CHUNK;
   let rows = (group.y * params.batch + n) * (params.channels + 1u);
-  var outward = vec4f();
-  var inward = vec4f();
+  let k = 4u * group.y;
+  let length = prototypeLengths(n, k);
+  let inward = prototypesAt(n, k, f) / max(length * length, vec4f(1e-30)); // P may be 0
+  var sum = vec4f();
   for (var i = thread; i < chunks; i += WG) {
-    outward += sums[(rows + f) * chunks + i];
-    inward += sums[(rows + params.channels) * chunks + i];
+    sum += sums[(rows + f) * chunks + i] - inward * sums[(rows + params.channels) * chunks + i];
   }
-  let outwards = reduce(thread, outward);
-  let inwards = reduce(thread, inward);
-  let k = 4u * group.y + thread;
-  if (thread >= 4u || k >= params.classes) { return; }
-  let nk = n * params.classes + k;
-  let length = prototypeLength[nk];
-  let inwardHere = select(0.0, inwards[thread] / (length * length), inwards[thread] != 0.0);
-  let at = nk * params.channels + f;
-  dprototypes[at] = outwards[thread] - inwardHere * prototypes[at];
+  let total = reduce(thread, sum);
+  if (thread >= 4u || k + thread >= params.classes) { return; }
+  dprototypes[(n * params.classes + k + thread) * params.channels + f] = total[thread];
 }
 
 // Of classes k … k+3; 0 beyond the last class.
@@ -143,7 +139,9 @@ fn prototypesAt(n: u32, k: u32, f: u32) -> vec4f {
 
 fn prototypeLengths(n: u32, k: u32) -> vec4f {
   var value = vec4f();
-  for (var j = 0u; j < min(4u, params.classes - k); j++) { value[j] = prototypeLength[n * params.classes + k + j]; }
+  for (var j = 0u; j < min(4u, params.classes - k); j++) {
+    value[j] = prototypeLength[n * params.classes + k + j];
+  }
   return value;
 }
 
@@ -162,15 +160,15 @@ fn freeCosines(n: u32, k: u32, v: u32, product: vec4f) -> vec4f {
 
 fn mapAt(n: u32, k: u32, v: u32) -> u32 { return (n * params.classes + k) * params.voxels + v; }
 
-// The sum of `value` over the workgroup. WG is a power of two.
+// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: vec4f) -> vec4f {
   tree[thread] = value;
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) { tree[thread] += tree[thread + half]; }
+  workgroupBarrier();
+  if (thread < 8u) {
+    for (var i = thread + 8u; i < WG; i += 8u) { tree[thread] += tree[i]; }
   }
   workgroupBarrier();
-  let sum = tree[0];
-  workgroupBarrier(); // before the tree is used again
+  var sum = tree[0];
+  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
   return sum;
 }

@@ -1,5 +1,6 @@
 // p = softmax(logits over classes)
-// y = Σ_i w_{label_i} · -log p_{label_i} / Σ_i w_{label_i},  over the voxels i of the batch; 0 where all weights are 0
+// y = Σ_i w_{label_i} · -log p_{label_i} / Σ_i w_{label_i},  over the voxels i of the batch;
+//   0 where all weights are 0
 //   dlogits[i,c] = dy · w_{label_i} / Σ_j w_{label_j} · (p_c - [c = label_i])
 //
 // partial: a workgroup sums both sums over CHUNK voxels of one sample, in a fixed tree.
@@ -81,13 +82,15 @@ fn maxAndSum(at: u32) -> vec2f {
   return vec2f(largest, sum);
 }
 
-// The sum of `value` over the workgroup. WG is a power of two.
+// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: vec2f) -> vec2f {
   tree[thread] = value;
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) { tree[thread] += tree[thread + half]; }
+  workgroupBarrier();
+  if (thread < 8u) {
+    for (var i = thread + 8u; i < WG; i += 8u) { tree[thread] += tree[i]; }
   }
   workgroupBarrier();
-  return tree[0];
+  var sum = tree[0];
+  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
+  return sum;
 }

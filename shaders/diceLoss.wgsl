@@ -4,8 +4,10 @@
 //   dp[i,c]      = (2/C) (p · overlap_c / total_c - g) / total_c
 //   dlogits[i,c] = dy · p_c (dp[i,c] - Σ_k p_k dp[i,k])
 //
+// Both sums are kept as the columns of a matrix, of four classes each.
+//
 // partial: a workgroup sums four classes over CHUNK voxels of one sample, in a fixed tree.
-// combine: one workgroup adds the partials of each class in order.
+// combine: a workgroup adds the partials of four classes in order. mean: one invocation adds the classes.
 // backward: an invocation does the classes of one voxel.
 
 override WG: u32 = 64;
@@ -20,14 +22,14 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;             // [N,C,V]
 @group(0) @binding(1) var<storage, read> label: array<f32>;              // [N,V]
-@group(0) @binding(2) var<storage, read_write> sums: array<vec4f>;       // [C/4,N·chunks,2] of four classes
+@group(0) @binding(2) var<storage, read_write> sums: array<mat2x4f>;     // [C/4,N·chunks]: Σ p g, Σ (p² + g)
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> ratios: array<vec2f>;     // [C]: overlap/total, 1/total
+@group(0) @binding(4) var<storage, read_write> ratios: array<mat2x4f>;   // [C/4]: overlap/total, 1/total
 @group(0) @binding(5) var<storage, read> dy: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dlogits: array<f32>;
 @group(0) @binding(7) var<uniform> params: Params;
 
-var<workgroup> tree: array<vec4f, WG>;
+var<workgroup> tree: array<mat2x4f, WG>;
 
 @compute @workgroup_size(WG)
 fn partial(
@@ -38,50 +40,39 @@ fn partial(
   let voxels = params.voxels;
   let classes = 4u * group.z + vec4u(0u, 1u, 2u, 3u);
   let end = min((group.x + 1u) * CHUNK, voxels);
-  var overlap = vec4f();
-  var total = vec4f();
+  var sum = mat2x4f();
   for (var v = group.x * CHUNK + thread; v < end; v += WG) {
     let at = group.y * params.classes * voxels + v;
     let softmax = maxAndSum(at);
     let g = vec4f(vec4u(u32(label[group.y * voxels + v])) == classes);
     var p = vec4f();
     for (var k = 0u; k < 4u; k++) {
-      if (classes[k] < params.classes) { p[k] = exp(logits[at + classes[k] * voxels] - softmax.x) / softmax.y; }
+      let c = classes[k];
+      if (c < params.classes) { p[k] = exp(logits[at + c * voxels] - softmax.x) / softmax.y; }
     }
-    overlap += p * g;
-    total += p * p + g;
+    sum += mat2x4f(p * g, p * p + g);
   }
-  let at = 2u * ((group.z * groups.y + group.y) * groups.x + group.x);
-  let overlaps = reduce(thread, overlap);
-  let totals = reduce(thread, total);
-  if (thread == 0u) {
-    sums[at] = overlaps;
-    sums[at + 1u] = totals;
-  }
+  let total = reduce(thread, sum);
+  if (thread == 0u) { sums[(group.z * groups.y + group.y) * groups.x + group.x] = total; }
 }
 
 @compute @workgroup_size(WG)
-fn combine(@builtin(local_invocation_index) thread: u32) {
-  let quads = (params.classes + 3u) / 4u;
-  let count = arrayLength(&sums) / quads / 2u;
+fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let quad = group.x;
+  let count = arrayLength(&sums) / arrayLength(&ratios);
+  var sum = mat2x4f();
+  for (var i = thread; i < count; i += WG) { sum += sums[quad * count + i]; }
+  let total = reduce(thread, sum);
+  let overlap = 2.0 * total[0] + params.smoothing;
+  let all = total[1] + params.smoothing;
+  if (thread == 0u) { ratios[quad] = mat2x4f(overlap / all, 1.0 / all); }
+}
+
+@compute @workgroup_size(1)
+fn mean() {
   var loss = 0.0;
-  for (var quad = 0u; quad < quads; quad++) {
-    var overlap = vec4f();
-    var total = vec4f();
-    for (var i = thread; i < count; i += WG) {
-      overlap += sums[2u * (quad * count + i)];
-      total += sums[2u * (quad * count + i) + 1u];
-    }
-    let overlaps = 2.0 * reduce(thread, overlap) + params.smoothing;
-    let totals = reduce(thread, total) + params.smoothing;
-    let last = min(4u * quad + 4u, params.classes);
-    for (var c = 4u * quad; c < last; c++) {
-      let ratio = overlaps[c % 4u] / totals[c % 4u];
-      loss += 1.0 - ratio;
-      if (thread == 0u) { ratios[c] = vec2f(ratio, 1.0 / totals[c % 4u]); }
-    }
-  }
-  if (thread == 0u) { y[0] = loss / f32(params.classes); }
+  for (var c = 0u; c < params.classes; c++) { loss += 1.0 - ratiosOf(c).x; }
+  y[0] = loss / f32(params.classes);
 }
 
 @compute @workgroup_size(WG)
@@ -92,16 +83,25 @@ fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
   let at = i / voxels * params.classes * voxels + i % voxels;
   let truth = u32(label[i]);
   let softmax = maxAndSum(at);
-  var mean = 0.0;           // Σ_k p_k dp_k, but for the factor 2/C
+  var mean = 0.0;           // Σ_k p_k dp[i,k], but for the factor 2/C
   for (var c = 0u; c < params.classes; c++) {
     let p = exp(logits[at + c * voxels] - softmax.x) / softmax.y;
-    mean += p * (p * ratios[c].x - f32(c == truth)) * ratios[c].y;
+    mean += p * slope(p, c, c == truth);
   }
   let factor = 2.0 * dy[0] / f32(params.classes);
   for (var c = 0u; c < params.classes; c++) {
     let p = exp(logits[at + c * voxels] - softmax.x) / softmax.y;
-    dlogits[at + c * voxels] = factor * p * ((p * ratios[c].x - f32(c == truth)) * ratios[c].y - mean);
+    dlogits[at + c * voxels] = factor * p * (slope(p, c, c == truth) - mean);
   }
+}
+
+// overlap/total and 1/total of class c
+fn ratiosOf(c: u32) -> vec2f { return vec2f(ratios[c / 4u][0][c % 4u], ratios[c / 4u][1][c % 4u]); }
+
+// dp[i,c], but for the factor 2/C
+fn slope(p: f32, c: u32, inClass: bool) -> f32 {
+  let ratio = ratiosOf(c);
+  return (p * ratio.x - f32(inClass)) * ratio.y;
 }
 
 // The largest logit of a voxel, so that no exponential overflows, and Σ_c exp(logit - largest).
@@ -113,15 +113,15 @@ fn maxAndSum(at: u32) -> vec2f {
   return vec2f(largest, sum);
 }
 
-// The sum of `value` over the workgroup. WG is a power of two.
-fn reduce(thread: u32, value: vec4f) -> vec4f {
+// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
+fn reduce(thread: u32, value: mat2x4f) -> mat2x4f {
   tree[thread] = value;
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) { tree[thread] += tree[thread + half]; }
+  workgroupBarrier();
+  if (thread < 8u) {
+    for (var i = thread + 8u; i < WG; i += 8u) { tree[thread] += tree[i]; }
   }
   workgroupBarrier();
-  let sum = tree[0];
-  workgroupBarrier(); // before the tree is used again
+  var sum = tree[0];
+  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
   return sum;
 }

@@ -93,16 +93,19 @@ fn powers(i: u32, softmax: Softmax) -> vec2f {
 // eʳ - 1 - r
 fn expBeyondLine(r: f32) -> f32 {
   if (abs(r) > 0.5) { return exp(r) - 1.0 - r; }
-  return r * r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r / 5040.0)))));
+  let tail = 1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r / 5040.0));
+  return r * r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * tail));
 }
 
-// The sum of `value` over the workgroup. WG is a power of two.
+// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: f32) -> f32 {
   tree[thread] = value;
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) { tree[thread] += tree[thread + half]; }
+  workgroupBarrier();
+  if (thread < 8u) {
+    for (var i = thread + 8u; i < WG; i += 8u) { tree[thread] += tree[i]; }
   }
   workgroupBarrier();
-  return tree[0];
+  var sum = tree[0];
+  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
+  return sum;
 }

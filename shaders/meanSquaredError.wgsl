@@ -48,11 +48,14 @@ fn partial(
 fn combine(@builtin(local_invocation_index) thread: u32) {
   var sum = 0.0;
   for (var i = thread; i < arrayLength(&sums); i += WG) { sum += sums[i]; }
-  var used = 0.0;
-  for (var row = thread; row < params.rows; row += WG) { used += weightOf(row); }
   let total = reduce(thread, sum);
-  let count = reduce(thread, used) * f32(params.voxels);
   if (thread != 0u) { return; }
+  var count = f32(params.rows * params.voxels);
+  if (params.channels > 0u) {
+    var used = 0.0;
+    for (var c = 0u; c < params.channels; c++) { used += weight[c]; }
+    count *= used / f32(params.channels);
+  }
   y[0] = select(0.0, total / count, count > 0.0);
   scale[0] = select(0.0, 1.0 / count, count > 0.0);
 }
@@ -69,15 +72,15 @@ fn weightOf(row: u32) -> f32 {
   return weight[row % params.channels];
 }
 
-// The sum of `value` over the workgroup. WG is a power of two.
+// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: f32) -> f32 {
   tree[thread] = value;
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) { tree[thread] += tree[thread + half]; }
+  workgroupBarrier();
+  if (thread < 8u) {
+    for (var i = thread + 8u; i < WG; i += 8u) { tree[thread] += tree[i]; }
   }
   workgroupBarrier();
-  let sum = tree[0];
-  workgroupBarrier(); // before the tree is used again
+  var sum = tree[0];
+  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
   return sum;
 }

@@ -17,10 +17,11 @@ export function diceLoss(logits: Tensor, label: Tensor, smooth = 1e-5): Tensor {
   const config = { classes, voxels, smoothing: smooth };
   const sums = new Tensor(device, [quads, batch * chunks, 2, 4]);
   const y = new Tensor(device, []);
-  const ratios = new Tensor(device, [classes, 2]);
+  const ratios = new Tensor(device, [quads, 2, 4]);
   const work = 30 * logits.size * quads;
   kernel.partial({ ...config, logits, label, sums }, { groups: [chunks, batch, quads], work });
-  kernel.combine({ ...config, sums, y, ratios }, { groups: [1, 1, 1], work: sums.size });
+  kernel.combine({ ...config, sums, ratios }, { groups: [quads, 1, 1], work: sums.size });
+  kernel.mean({ ...config, ratios, y }, 1);
   free(sums);
   const backward = (dy: Tensor) => {
     const dlogits = new Tensor(device, logits.shape);
