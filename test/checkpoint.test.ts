@@ -197,12 +197,11 @@ test("a shape that disagrees with its data is not written", () => {
 
 const golden = new URL("../../shared/golden/vnet.safetensors", import.meta.url);
 if (existsSync(golden)) {
-  test("a file that PyTorch's safetensors wrote is read, and written again with the same tensors", () => {
+  test("a file of another program is read, and written again with the same tensors", () => {
     const { tensors, metadata } = decodeSafetensors(readFileSync(golden), "vnet.safetensors");
     assert.equal(tensors["batch"]!.shape, [2, 4, 32, 32, 32]);
-    assert.ok(
-      tensors["labels"]!.data instanceof Int32Array && tensors["labels"].data.every((n) => n >= 0 && n < 4),
-    );
+    assert.instance(tensors["labels"]!.data, Int32Array);
+    assert.ok((tensors["labels"]!.data as Int32Array).every((n) => n >= 0 && n < 4));
     assert.ok((tensors["batch"]!.data as Float32Array).every(Number.isFinite));
     assert.ok("torch" in metadata);
     const again = decodeSafetensors(encodeSafetensors(tensors, metadata), "again");
@@ -213,7 +212,7 @@ if (existsSync(golden)) {
     }
   });
 } else {
-  console.log("SKIPPED: reading PyTorch's safetensors: ../shared/golden/vnet.safetensors is missing");
+  console.log("SKIPPED: a file of another program is read: ../shared/golden/vnet.safetensors is missing");
 }
 
 test.run();
