@@ -10,19 +10,17 @@ import { type Anatomy, drawAnatomy, tissueAt } from "./phantomAnatomy.ts";
 import { type Field, sample, smoothField } from "./phantomField.ts";
 import { acquire, BOX } from "./phantomScanner.ts";
 import { drawTumour, pull, type Regions, regionsAt, type Tumour } from "./phantomTumour.ts";
+import type { Modality } from "./source.ts";
 
 /** Raised whenever the same seed begins to give other voxels. */
 export const PHANTOM_VERSION = 1;
-
-/** The four modalities, in the order of the network's channels. */
-export type PhantomModality = "t1" | "t2" | "t1ce" | "flair";
 
 /**
  * One case. Volumes [D,H,W], x fastest; background exactly 0. Label: 0, 1 necrosis, 2 oedema, 4 enhancing.
  * The affine takes a voxel (x, y, z) to RAS mm.
  */
 export type PhantomCase = {
-  images: Record<PhantomModality, Int16Array>;
+  images: Record<Modality, Int16Array>;
   label: Uint8Array;
   size: Vec3;
   affine: number[][];
@@ -37,7 +35,7 @@ const SIGNAL = {
   oedema: [0.96, 1.95, 0.95, 1.75],
   swollen: [0.79, 1.95, 0.82, 1.75],
   wet: [0, 0.95, 0, 0.75],
-  necrosis: [0.66, 2.5, 0.6, 1.35],
+  necrosis: [0.58, 2.6, 0.5, 1.2],
   uptake: [0, 0, 1, 0],
   lesion: [-0.1, 0.8, -0.08, 0.6], // added to white matter
   vessel: [0, 0, 0.9, 0], // added to anything
@@ -53,7 +51,7 @@ type Scan = {
 };
 
 /**
- * Case `index` of the data set `seed`, at `size` ([D,H,W], or one number for a cube; 8 to 512 a side). Equal
+ * Case `index` of the data set `seed`, at `size` ([D,H,W], or one number for a cube; 16 to 512 a side). Equal
  * options give equal bytes on every machine. Throws for a size, seed or index outside its range.
  */
 export function phantomCase(options: { seed: number; index: number; size: number | Vec3 }): PhantomCase {
@@ -62,7 +60,7 @@ export function phantomCase(options: { seed: number; index: number; size: number
   const size: Vec3 = typeof edge === "number" ? [edge, edge, edge] : edge;
   checkInteger("seed", seed, 0, 2 ** 32 - 1);
   checkInteger("index", index, 0, 2 ** 20 - 1);
-  for (const length of size) checkInteger("size", length, 8, 512);
+  for (const length of size) checkInteger("size", length, 16, 512);
 
   const random = new Random(seed * 2 ** 20 + index);
   const head = drawAnatomy(random);

@@ -23,8 +23,7 @@ export type Point = { x: number; y: number; z: number };
 /** What a point holds: `depth` in mm below the outer surface, and fractions that sum to 1 (all 0 outside). */
 export type Tissue = { depth: number; fluid: number; grey: number; white: number };
 
-// Frontal horn, body, atrium, occipital horn of a lateral ventricle (x, y, z, radius); then its temporal
-// horn.
+// A lateral ventricle (x, y, z, radius): frontal horn, body, atrium, occipital horn; then its temporal horn.
 const VENTRICLE = [
   [13, -35, 7, 3.2],
   [6, -20, 13, 5],
@@ -41,7 +40,7 @@ const TEMPORAL_HORN = [
 export function drawAnatomy(random: Random): Anatomy {
   const ventricles = 0.75 + 0.65 * random.next();
   const head = {
-    scale: 0.93 + 0.1 * random.next(),
+    scale: 0.89 + 0.1 * random.next(),
     ventricles,
     sulcus: 14 + 7 * random.next(),
     folds: smoothField(random, 6),
@@ -53,7 +52,7 @@ export function drawAnatomy(random: Random): Anatomy {
 export function tissueAt(head: Anatomy, { x, y, z }: Point, softness: number, out: Tissue): void {
   const side = Math.abs(x);
   const egg = 1 + 0.0013 * y - 0.00001 * y * y; // narrower in front
-  const dome = ellipsoid(side / egg, y, z - 4, 65, 76, 57);
+  const dome = ellipsoid(side / egg, y, z - 4, 65, 74, 57);
   out.depth = dome;
   out.fluid = out.grey = out.white = 0;
   if (dome < -25) return;
@@ -68,20 +67,9 @@ export function tissueAt(head: Anatomy, { x, y, z }: Point, softness: number, ou
   out.depth = smoothMax(smoothMax(hemisphere, cerebellum, 9), stem, 9);
   if (out.depth < -6) return;
 
-  let pial = hemisphere + 0.9; // little fluid is left outside after stripping
-  const outer = Math.max(0, hemisphere);
-  const radius = Math.sqrt(x * x + y * y + z * z) + 1;
-  const project = 1 + (0.8 * outer) / radius; // sulci run inwards: look the fold up at the surface
-  const fold = Math.abs(sample(head.folds, x * project, y * project, z * project)) * 2.7;
-  pial = Math.min(pial, fold + Math.max(0, hemisphere - head.sulcus));
-  const callosum = Math.sqrt((y * y) / 5800 + ((z - 4) * (z - 4)) / 3250);
-  pial = Math.min(pial, side + 0.1 + 40 * Math.max(0, 0.58 - callosum));
-  const sylvian =
-    Math.abs(z + 5 - 0.25 * (y + 10)) + Math.max(0, 37 - side) + Math.max(0, Math.abs(y + 8) - 27);
-  pial = Math.min(pial, sylvian);
   const leaf = Math.abs(sample(head.folds, 0.8 * x, 1.5 * y, 1.9 * z)) * 2.4 + Math.max(0, cerebellum - 13);
   const folia = Math.min(cerebellum, leaf) + 0.9;
-  const inward = Math.max(pial, folia, stem + 2.5);
+  const inward = Math.max(fromPia(head, x, y, z, hemisphere), folia, stem + 2.5); // the stem has no ribbon
 
   const fluid = Math.max(
     1 - ramp(inward - 0.7, softness),
@@ -96,6 +84,21 @@ export function tissueAt(head: Anatomy, { x, y, z }: Point, softness: number, ou
   out.fluid = fluid;
   out.grey = (1 - fluid) * grey;
   out.white = (1 - fluid) * (1 - grey);
+}
+
+// Distance to the nearest fluid: the outer surface, a sulcus, the fissure between the hemispheres (down to
+// the callosum) or the one above the temporal lobe. `depth` is the hemisphere's below its hull.
+function fromPia(head: Anatomy, x: number, y: number, z: number, depth: number): number {
+  const side = Math.abs(x);
+  const surface = depth + 0.9; // little fluid is left outside after stripping
+  const outwards = 1 + (0.8 * Math.max(0, depth)) / (Math.sqrt(x * x + y * y + z * z) + 1);
+  const fold = sample(head.folds, x * outwards, y * outwards, z * outwards); // constant along a sulcus' depth
+  const sulcus = 2.7 * Math.abs(fold) + Math.max(0, depth - head.sulcus);
+  const callosum = Math.sqrt((y * y) / 5800 + ((z - 4) * (z - 4)) / 3250);
+  const fissure = side + 0.1 + 40 * Math.max(0, 0.58 - callosum);
+  const sylvian =
+    Math.abs(z + 5 - 0.25 * (y + 10)) + Math.max(0, 37 - side) + Math.max(0, Math.abs(y + 8) - 27);
+  return Math.min(surface, sulcus, fissure, sylvian);
 }
 
 /** 0 below -width/2, 1 above width/2, a cubic between. */
@@ -144,8 +147,8 @@ function ventricleAt(factor: number, side: number, y: number, z: number, softnes
 function drawVessels(random: Random): Field {
   const vessels = emptyField(2);
   const jitter = () => 0.8 * (random.next() - 0.5);
-  for (let y = -35; y <= 72; y += 1.5) {
-    stamp(vessels, jitter(), y, 2.5 + 56 * Math.sqrt(1 - (y * y) / 5776), 1.8 + 0.015 * (y + 35));
+  for (let y = -35; y <= 70; y += 1.5) {
+    stamp(vessels, jitter(), y, 2.5 + 56 * Math.sqrt(1 - (y * y) / 5476), 1.8 + 0.015 * (y + 35));
   }
   const midline = [
     [-20, -10, -44, 8],
@@ -184,7 +187,7 @@ function drawVein(random: Random, vessels: Field): void {
     const norm = Math.sqrt(dx * dx + dy * dy) + 1e-3;
     x += (1.2 * dx) / norm;
     y += (1.2 * dy) / norm;
-    const height = depth * depth - (x * x) / 4225 - (y * y) / 5776;
+    const height = depth * depth - (x * x) / 4225 - (y * y) / 5476;
     if (height < 0.02) return;
     stamp(vessels, x, y, 4 + 57 * Math.sqrt(height), 1.1 + 0.4 * random.next());
   }

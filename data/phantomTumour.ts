@@ -29,8 +29,8 @@ export type Regions = { whole: number; core: number; necrosis: number; rim: numb
  * ventricles.
  */
 export function drawTumour(random: Random, head: Anatomy): Tumour {
-  const radius = 24 + 9 * random.next();
-  const core = radius * (0.48 + 0.18 * random.next());
+  const radius = 23.5 + 8 * random.next();
+  const core = radius * (0.55 + 0.17 * random.next());
   const kind = random.integer(16); // one case in sixteen lacks the rim, one necrosis, as some real cases do
   const first = drawFocus(random, head);
   const foci = [{ ...first, reach: 1 }];
@@ -42,12 +42,12 @@ export function drawTumour(random: Random, head: Anatomy): Tumour {
     foci,
     radius,
     core,
-    rim: kind === 0 ? 0 : 3.5 + 3 * random.next(),
+    rim: kind === 0 ? 0 : 3 + 2.5 * random.next(),
     necrosis: kind !== 1,
     water: 0.4 * random.next() - 0.3,
     uptake: 0.6 + 0.7 * random.next(),
     push: 0.2 * core * (0.5 + random.next()),
-    lobes: smoothField(random, 11),
+    lobes: smoothField(random, 13),
     fingers: smoothField(random, 9),
     thickness: smoothField(random, 8),
   };
@@ -88,7 +88,7 @@ export function regionsAt(
   const across = Math.max(0, -x * Math.sign(tumour.foci[0]!.x));
   const barriers = 9 * tissue.grey + 2 * across;
   const spread = distance * (1 + 0.1 * lobes + 0.22 * sample(tumour.fingers, x, y, z)) + barriers;
-  const margin = Math.max(2.5, 1.3 * softness);
+  const margin = Math.max(2.5, 1.6 * softness);
   const whole = Math.max(tumour.radius - spread, core + margin);
   out.core = ramp(core, softness);
   out.whole = Math.max(out.core, ramp(whole, softness) * (1 - tissue.fluid));
@@ -97,7 +97,7 @@ export function regionsAt(
     return;
   }
   const vary = Math.max(0.35, 1 + 0.4 * sample(tumour.thickness, x, y, z));
-  const rim = tumour.rim === 0 ? 0 : Math.max(1.1 * softness, tumour.rim * vary);
+  const rim = tumour.rim === 0 ? 0 : Math.max(1.5 * softness, tumour.rim * vary);
   out.necrosis = ramp(core - rim, softness);
   out.rim = out.core - out.necrosis;
 }

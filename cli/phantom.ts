@@ -1,0 +1,40 @@
+// node cli/phantom.js --out DIR --cases N --size 64 --seed S: makes a data set of seeded phantoms in BraTS
+// layout, to try everything without anybody's scans.
+
+import { Command, InvalidArgumentError } from "commander";
+import type { Vec3 } from "../data/geometry.ts";
+import { isMain, runCommand } from "./command.ts";
+import { makePhantom, type PhantomOptions } from "./phantomFolder.ts";
+
+if (isMain(import.meta.url)) {
+  const program = new Command("phantom")
+    .description("Make a data set of seeded phantoms (heads with a tumour) in BraTS layout.")
+    .requiredOption("--out <dir>", "folder to make; one that holds the same phantom already is left as it is")
+    .option("--cases <n>", "number of cases", integer("1 to 9999", 1, 9999), 20)
+    .option("--size <voxels>", "edge of a cube, or D,H,W; 16 to 512 each", parseSize, 64)
+    .option(
+      "--seed <n>",
+      "the same seed gives the same voxels",
+      integer("0 to 4294967295", 0, 2 ** 32 - 1),
+      1,
+    )
+    .option("--overwrite", "replace a phantom of other parameters");
+  process.exitCode = await runCommand<PhantomOptions>(program, (options) =>
+    makePhantom({ ...options, report: (line) => console.log(line) }),
+  );
+}
+
+function integer(range: string, low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= low && value <= high) return value;
+    throw new InvalidArgumentError(`Expected an integer from ${range}.`);
+  };
+}
+
+function parseSize(text: string): number | Vec3 {
+  const lengths = text.split(",").map(integer("16 to 512, or three as D,H,W", 16, 512));
+  if (lengths.length === 1) return lengths[0]!;
+  if (lengths.length === 3) return [lengths[0]!, lengths[1]!, lengths[2]!];
+  throw new InvalidArgumentError("Expected one integer, or three as D,H,W.");
+}
