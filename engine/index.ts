@@ -2,6 +2,7 @@
 
 export { Device, type DeviceOptions } from "./device.ts";
 export { bytesText, GpuError, type GpuErrorKind } from "./errors.ts";
+export { Adam, polyRate, Sgd, type Optimizer } from "./optim.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
 export { Random } from "./random.ts";
 export { grad, record, vjp } from "./tape.ts";
@@ -17,6 +18,8 @@ export { meanSquaredError } from "./ops/meanSquaredError.ts";
 export { relu } from "./ops/relu.ts";
 export { softmax } from "./ops/softmax.ts";
 export { classCounts, classWeights, commonClasses } from "./ops/classCounts.ts";
+export { conv3d, type ConvOptions } from "./ops/conv3d.ts";
+export { convTranspose3d, type ConvTransposeOptions } from "./ops/convTranspose3d.ts";
 export { cosineMaps } from "./ops/cosineMaps.ts";
 export { crossEntropy } from "./ops/crossEntropy.ts";
 export { diceLoss } from "./ops/diceLoss.ts";

@@ -1,0 +1,97 @@
+// Named parameters, made on first use: the forward pass of a network is its architecture, and the names
+// it asks for are the checkpoint's keys. There is no second list of layers.
+
+import { free, keep, Random, tensor, type Device, type Tensor } from "../engine/index.ts";
+
+/** A tensor's values on the host, as a checkpoint holds them. */
+export interface Values {
+  shape: readonly number[];
+  data: Float32Array;
+}
+
+/** The parameters of a network. */
+export class Params {
+  readonly device: Device;
+  readonly tensors = new Map<string, Tensor>();
+  readonly #seed: number;
+  readonly #values: Readonly<Record<string, Values>> | null;
+  readonly #trained = new Set<string>();
+
+  /** New ones drawn from `seed`, or a checkpoint's: then each must be there, of the right shape. */
+  constructor(device: Device, source: { seed: number } | { values: Readonly<Record<string, Values>> }) {
+    this.device = device;
+    this.#seed = "seed" in source ? source.seed : 0;
+    this.#values = "values" in source ? source.values : null;
+  }
+
+  /** Uniform in ±1/√fan, as PyTorch initialises the weights and biases of convolutions. */
+  uniform(name: string, shape: readonly number[], fan: number): Tensor {
+    return this.#make(name, shape, true, () => {
+      const random = new Random(this.#seed * 2 ** 21 + hash(name));
+      const size = shape.reduce((a, b) => a * b, 1);
+      return Float32Array.from({ length: size }, () => (2 * random.next() - 1) / Math.sqrt(fan));
+    });
+  }
+
+  /** A trained parameter that starts at one value. */
+  constant(name: string, shape: readonly number[], value: number): Tensor {
+    return this.#make(name, shape, true, (size) => new Float32Array(size).fill(value));
+  }
+
+  /** A tensor that is saved with the parameters but not trained: a running statistic. */
+  statistic(name: string, shape: readonly number[], value: number): Tensor {
+    return this.#make(name, shape, false, (size) => new Float32Array(size).fill(value));
+  }
+
+  /** Those an optimizer trains, in the order of first use. */
+  get trained(): Tensor[] {
+    return [...this.tensors].filter(([name]) => this.#trained.has(name)).map(([, t]) => t);
+  }
+
+  /** How many numbers are trained. */
+  get count(): number {
+    return this.trained.reduce((sum, t) => sum + t.size, 0);
+  }
+
+  /** After a first forward pass: throws if a checkpoint held what the network did not ask for. */
+  checkUsed(): void {
+    const surplus = Object.keys(this.#values ?? {}).filter((name) => !this.tensors.has(name));
+    if (surplus.length) throw new Error(`checkpoint: of another network, which also has ${surplus.join(", ")}`);
+  }
+
+  /** The values of all tensors, by name. */
+  async read(): Promise<Record<string, Values>> {
+    const values: Record<string, Values> = {};
+    for (const [name, t] of this.tensors) values[name] = { shape: t.shape, data: await t.read() };
+    return values;
+  }
+
+  free(): void {
+    this.tensors.forEach(free);
+    this.tensors.clear();
+  }
+
+  #make(name: string, shape: readonly number[], trained: boolean, initial: (size: number) => Float32Array): Tensor {
+    const known = this.tensors.get(name);
+    if (known) return known;
+    const size = shape.reduce((a, b) => a * b, 1);
+    const value = this.#values?.[name];
+    if (this.#values && !value) {
+      throw new Error(`checkpoint: of another network: it has no ${name}, which should be [${shape}]`);
+    }
+    if (value && `${value.shape}` !== `${shape}`) {
+      throw new Error(`checkpoint: of another network: ${name} is [${value.shape}], expected [${shape}]`);
+    }
+    const made = keep(tensor(this.device, shape, value?.data ?? initial(size)));
+    this.tensors.set(name, made);
+    if (trained) this.#trained.add(name);
+    return made;
+  }
+}
+
+/** 32 bits of a name (FNV-1a), so that what a parameter starts as depends on its name and the seed alone. */
+function hash(name: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
+  return h >>> 0;
+}
