@@ -21,6 +21,9 @@ let failed = 0;
 let finished = false;
 const skipped: string[] = [];
 
+globalThis.UVU_DEFER = 1; // uvu reads it when it is first imported
+const { exec } = await import("uvu"); // before the lines below: its own word at exit comes first
+
 process.on("exit", () => {
   if (!finished) {
     failed++;
@@ -31,9 +34,10 @@ process.on("exit", () => {
     console.log(`${skipped.length} skipped:\n${skipped.map((line) => `  ${line}`).join("\n")}`);
   console.log(`${passed} passed, ${failed} failed`);
 });
-
-globalThis.UVU_DEFER = 1; // uvu reads it when it is first imported
-const { exec } = await import("uvu");
+process.on("uncaughtException", (error) => {
+  console.error(error);
+  process.exit(1);
+});
 
 const filters = process.argv.slice(2);
 const known = (await readdir(new URL(".", import.meta.url)))
