@@ -1,5 +1,5 @@
 // What every command does alike: read its options with commander, print an error's message alone (its stack
-// only with --debug), and exit with a code that says whose turn it is: 2 usage, 3 data, 4 no adapter, 1 else.
+// only with --debug), and exit with a code that says whose turn it is: 2 usage, 3 data, 4 GPU, 5 numbers, 1 else.
 
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,10 @@ export class UsageError extends Error {
 }
 
 /** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
-const exitCodes: Readonly<Record<string, number>> = { UsageError: 2, DataError: 3, NoAdapterError: 4 };
+const exitCodes: Readonly<Record<string, number>> = {
+  ...{ UsageError: 2, DataError: 3, CheckpointError: 3 },
+  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5 },
+};
 
 /**
  * Parses `argv` and runs the action. Returns the exit code: `process.exitCode = await runCommand(...)`.
@@ -30,7 +33,7 @@ export async function runCommand<Options extends OptionValues>(
     .action(() => action(program.opts<Options>()));
   try {
     await program.parseAsync(argv, { from: "user" });
-    return 0;
+    return Number(process.exitCode ?? 0); // a command may have set its own
   } catch (error) {
     if (error instanceof CommanderError) return reportUsage(program, error, argv);
     const { name, message, stack } = error instanceof Error ? error : new Error(String(error));

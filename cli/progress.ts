@@ -1,0 +1,80 @@
+// What a user sees while something runs: a bar with losses, rate and remaining time on a terminal, and
+// elsewhere plain lines, one an epoch and no more than one in ten seconds.
+
+import cliProgress from "cli-progress";
+import type { TrainEvent } from "../model/trainer.ts";
+import { REGION_NAMES } from "../model/regions.ts";
+
+const PAUSE = 10_000; // ms between two plain lines that are not about a finished epoch
+
+export interface Progress {
+  show: (event: TrainEvent) => void;
+  stop: () => void;
+}
+
+/** Shows a stage's training on stdout. */
+export function trainingProgress(title: string, epochs: number): Progress {
+  return process.stdout.isTTY ? bar(title, epochs) : lines(title, epochs);
+}
+
+function bar(title: string, epochs: number): Progress {
+  const format = `  ${title} {bar} {value}/{total} | epoch {epoch}/${epochs} | {losses} | {rate} s/step | {eta_formatted} left {scores}`;
+  const single = new cliProgress.SingleBar({ format, hideCursor: true, etaBuffer: 20 }, cliProgress.Presets.rect);
+  let scores = "";
+  let last = performance.now();
+  return {
+    show(event) {
+      if (event.type === "step") {
+        const now = performance.now();
+        const payload = { epoch: event.epoch, losses: terms(event.losses), rate: ((now - last) / 1000).toFixed(2), scores };
+        if (event.step === 1 || !single.isActive) single.start(event.steps, event.step, payload);
+        else single.update(event.step, payload);
+        last = now;
+      } else if (event.type === "epoch" && event.record.validation) {
+        scores = `| Dice ${dice(event.record.validation)}`;
+      }
+    },
+    stop: () => single.stop(),
+  };
+}
+
+function lines(title: string, epochs: number): Progress {
+  const started = performance.now();
+  let last = started;
+  return {
+    show(event) {
+      const now = performance.now();
+      if (event.type === "start") {
+        console.log(`  ${title}: ${event.parameters.toLocaleString("en")} parameters, ${epochs} epochs`);
+      } else if (event.type === "step" && now - last > PAUSE) {
+        last = now;
+        const left = ((now - started) / event.step / 1000) * (event.steps - event.step);
+        console.log(`  step ${event.step}/${event.steps}: ${terms(event.losses)}, ${duration(left)} left`);
+      } else if (event.type === "epoch" && (event.record.validation || now - last > PAUSE || event.record.epoch === epochs)) {
+        last = now;
+        const { epoch, losses, validation } = event.record;
+        const scores = validation ? `; Dice ${dice(validation)}${event.best ? " (best)" : ""}` : "";
+        console.log(`  epoch ${epoch}/${epochs}: ${terms(losses)}${scores}`);
+      }
+    },
+    stop: () => undefined,
+  };
+}
+
+/** Seconds as 1:05:09 or 5:09. */
+export function duration(seconds: number): string {
+  const s = Math.round(seconds);
+  const [h, m] = [Math.floor(s / 3600), Math.floor(s / 60) % 60];
+  const two = (n: number) => String(n).padStart(2, "0");
+  return h ? `${h}:${two(m)}:${two(s % 60)}` : `${m}:${two(s % 60)}`;
+}
+
+function terms(losses: Record<string, number>): string {
+  const { total, ...rest } = losses;
+  const parts = Object.entries(rest).map(([name, value]) => `${name} ${value.toPrecision(3)}`);
+  return `loss ${total!.toFixed(3)} (${parts.join(", ")})`;
+}
+
+function dice(scores: Record<(typeof REGION_NAMES)[number] | "mean", number>): string {
+  return REGION_NAMES.map((region) => `${region} ${scores[region].toFixed(3)}`).join(" ");
+}

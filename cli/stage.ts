@@ -1,0 +1,186 @@
+// One stage of a run: a teacher or a student, trained, kept, and scored on the test cases, each in its own
+// folder under --out. Everything that can be wrong is found before the first step.
+
+import { appendFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { PatchSampler } from "../data/patches.ts";
+import { type Case, loadCase, loadCases } from "../data/preprocess.ts";
+import type { Device } from "../engine/index.ts";
+import { METHODS } from "../model/methods/index.ts";
+import { caseMetrics } from "../model/metrics.ts";
+import { Params } from "../model/params.ts";
+import { REGION_NAMES } from "../model/regions.ts";
+import { summarise, type Summary } from "../model/summary.ts";
+import { type Network, type Scores, Trainer } from "../model/trainer.ts";
+import { checkPatch } from "../model/vnet.ts";
+import { casesOf, openRunData, type RunData } from "./cases.ts";
+import { UsageError } from "./command.ts";
+import { differences, networkConfig, networkModalities, stageName, stageTitle, weights } from "./config.ts";
+import type { TrainConfig } from "./config.ts";
+import { evaluateFolders } from "./evaluate.ts";
+import { writeAtomically } from "./files.ts";
+import { loadModel, type ModelCard, readModel, saveModel } from "./models.ts";
+import { predictCase, withChannels, writePrediction } from "./predictions.ts";
+import { trainingProgress } from "./progress.ts";
+
+/** The files of a stage. */
+export const FILES = {
+  config: "config.json",
+  split: "split.json",
+  metrics: "metrics.jsonl",
+  latest: "checkpoint_latest.safetensors",
+  best: "checkpoint_best.safetensors",
+  summary: "summary.json",
+  predictions: "predictions",
+  report: "report.html",
+} as const;
+
+/** Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. */
+export async function trainStage(device: Device, config: TrainConfig): Promise<string> {
+  const folder = join(config.out, stageName(config));
+  console.log(`${stageTitle(config)} -> ${folder}`);
+  checkPatch(config.patch, config.levels);
+  const method = METHODS[config.method]!;
+  const teacher = config.teacher ? await readTeacher(device, config) : null;
+  const data = await openRunData(config);
+  const { source, dataset, split, modalities } = data;
+  const load = (ids: readonly string[]) =>
+    loadCases(source, dataset, casesOf(dataset, ids), modalities, { labels: true, background: config.background });
+  const training = await load(split.train);
+  const validation = await load(split.val);
+  console.log(`  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`);
+  await begin(folder, config, data);
+
+  const network: Network = { params: new Params(device, { seed: config.seed }), config: networkConfig(config) };
+  const sampler = new PatchSampler(training, { patch: config.patch, batch: config.batch, seed: config.seed });
+  const seen = networkModalities(config);
+  const trainer = new Trainer({
+    ...{ device, network, method, teacher, patch: config.patch, epochs: config.epochs },
+    channels: seen.map((m) => modalities.indexOf(m)),
+    stepsPerEpoch: sampler.batchesPerEpoch,
+    next: () => sampler.next(),
+    ...{ optimizer: config.optimizer, rate: config.lr, decay: config.weightDecay, weights: weights(config) },
+    ...(validation.length && { validate: (n: Network) => validate(device, n, validation, config) }),
+    validateEvery: config.validateEvery,
+    now: () => performance.now(),
+  });
+  const progress = trainingProgress(stageName(config), config.epochs);
+  try {
+    for await (const event of trainer.run()) {
+      progress.show(event);
+      if (event.type !== "epoch") continue;
+      const { epoch, step } = event.record;
+      await appendFile(join(folder, FILES.metrics), `${JSON.stringify(event.record)}\n`);
+      const card = cardOf(config, data, epoch, step);
+      const state = { sampler: JSON.stringify(sampler.state()) };
+      await saveModel(join(folder, FILES.latest), network.params, card, await moments(trainer, network), state);
+      if (event.best) await saveModel(join(folder, FILES.best), network.params, card);
+    }
+  } finally {
+    progress.stop();
+    network.params.free();
+    teacher?.params.free();
+  }
+  if (split.test.length) await scoreTestCases(device, config, data, folder);
+  device.trim();
+  return folder;
+}
+
+/** Whether `folder` holds this very stage, finished. Throws where it holds another. */
+export async function finished(config: TrainConfig): Promise<boolean> {
+  const folder = join(config.out, stageName(config));
+  const found = await readConfig(folder);
+  if (!found) return false;
+  const differing = differences(config, found);
+  if (differing.length) {
+    throw new UsageError(
+      `${folder}: holds another run, which differs in ${differing.join(", ")}: ` +
+        "choose another --out, or replace it with --overwrite",
+    );
+  }
+  return (await epochsDone(folder)) >= config.epochs;
+}
+
+/** The configuration of a stage's folder; null where it holds none. */
+export async function readConfig(folder: string): Promise<TrainConfig | null> {
+  const text = await readFile(join(folder, FILES.config), "utf8").catch(() => null);
+  return text === null ? null : (JSON.parse(text) as TrainConfig);
+}
+
+/** How many epochs a stage's folder has the metrics of. */
+async function epochsDone(folder: string): Promise<number> {
+  const lines = await readFile(join(folder, FILES.metrics), "utf8").catch(() => "");
+  return lines.trim() ? lines.trim().split("\n").length : 0;
+}
+
+async function begin(folder: string, config: TrainConfig, { split, dataset, modalities }: RunData): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  await writeAtomically(join(folder, FILES.config), `${JSON.stringify(config, null, 2)}\n`);
+  const detail = { ...split, layout: dataset.layout, labels: dataset.convention, modalities };
+  await writeAtomically(join(folder, FILES.split), `${JSON.stringify(detail, null, 2)}\n`);
+  await writeFile(join(folder, FILES.metrics), "");
+}
+
+async function readTeacher(device: Device, { teacher, patch }: TrainConfig): Promise<Network> {
+  const { card } = await readModel(teacher!);
+  if (card.modalities.length < 2) {
+    throw new UsageError(`--teacher ${teacher}: expected a network of four modalities, got one of ${card.modalities}`);
+  }
+  checkPatch(patch, card.network.levels);
+  return loadModel(device, teacher!);
+}
+
+async function validate(device: Device, network: Network, cases: readonly Case[], config: TrainConfig): Promise<Scores> {
+  const sums: Scores = { WT: 0, TC: 0, ET: 0, mean: 0 };
+  for (const prepared of cases) {
+    const seen = withChannels(prepared, networkModalities(config));
+    const classes = await predictCase(device, network, seen, config.patch);
+    const grid = { size: prepared.size, spacing: prepared.source.spacing };
+    const { mean } = summarise([caseMetrics(prepared.id, classes, prepared.label!, grid)]);
+    for (const region of REGION_NAMES) {
+      sums[region] += mean[region].Dice / cases.length;
+      sums.mean += mean[region].Dice / cases.length / REGION_NAMES.length;
+    }
+  }
+  return sums;
+}
+
+/** Predicts the test cases from the stage's own modalities alone, as a hospital would, and scores the files. */
+async function scoreTestCases(device: Device, config: TrainConfig, data: RunData, folder: string): Promise<Summary> {
+  const { source, dataset, split } = data;
+  const network = await loadModel(device, join(folder, FILES.best));
+  const predictions = join(folder, FILES.predictions);
+  for (const [i, files] of casesOf(dataset, split.test).entries()) {
+    if (process.stdout.isTTY) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
+    const options = { labels: false, background: config.background };
+    const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
+    const classes = await predictCase(device, network, prepared, config.patch);
+    await writePrediction(predictions, prepared, classes, dataset.convention);
+  }
+  if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
+  network.params.free();
+  const labels = dataset.convention;
+  const output = join(folder, FILES.summary);
+  return evaluateFolders({ predictions, references: config.data, labels, partial: true, output });
+}
+
+function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: number): ModelCard {
+  const { patch, background, seed } = config;
+  return {
+    ...{ network: networkConfig(config), modalities: networkModalities(config), patch, labels: dataset.convention },
+    ...{ background, stage: stageName(config), epoch, step, seed },
+  };
+}
+
+/** The optimizer's moments under the parameters' names: optimizer.mean.<name>. */
+async function moments({ optimizer }: Trainer, { params }: Network) {
+  const names = [...params.tensors].filter(([, t]) => optimizer.params.includes(t)).map(([name]) => name);
+  const stored: Record<string, { shape: readonly number[]; data: Float32Array }> = {};
+  for (const [kind, tensors] of Object.entries(optimizer.moments)) {
+    for (const [i, t] of tensors.entries()) {
+      stored[`optimizer.${kind}.${names[i]}`] = { shape: t.shape, data: await t.read() };
+    }
+  }
+  return stored;
+}
