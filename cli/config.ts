@@ -57,7 +57,7 @@ export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as co
 
 /** Everything but the sizes. */
 export const DEFAULTS = {
-  ...{ modality: "t1ce", norm: VNET.norm, labels: null, split: null, background: "zero", seed: 0 },
+  ...{ norm: VNET.norm, labels: null, split: null, background: "zero", seed: 0 },
   ...{ optimizer: TRAINING.optimizer, lr: TRAINING.rate, weightDecay: TRAINING.decay },
   ...{ kdWeight: PROTOKD.kd, prototypeWeight: PROTOKD.prototype, temperature: PROTOKD.temperature },
 } as const;

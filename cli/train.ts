@@ -56,7 +56,7 @@ export async function resolveConfig(flags: Flags): Promise<TrainConfig> {
   const patch = flags.patch ? parsePatch(flags.patch) : sizes.patch;
   const config: TrainConfig = {
     ...({ ...DEFAULTS, ...sizes, teacher: null, ...given, stage, method, patch } as Omit<TrainConfig, "modality" | "data" | "out">),
-    modality: stage === "student" ? (flags.modality ?? DEFAULTS.modality) : null,
+    modality: stage === "student" ? (flags.modality ?? STUDENT) : null,
     data,
     out: flags.out ?? join("runs", basename(resolve(data))),
   };
@@ -126,6 +126,9 @@ async function teacherStage({ teacher, out }: TrainConfig): Promise<TrainConfig[
 async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null)) !== null;
 }
+
+/** What a student sees unless said otherwise: the contrast that shows most of a tumour's core. */
+const STUDENT: Modality = "t1ce";
 
 /** A number within bounds, as commander parses it. */
 function number({ min, integer = false }: { min: number; integer?: boolean }): (text: string) => number {

@@ -5,10 +5,12 @@
 //   pair     weight[o,c,k] = Σ_{n,p} small[n,o,p] · large[n,c,q]
 // conv3d is gather, its gradients scatter and pair; convTranspose3d is scatter, its gradients gather and pair.
 
+import type { Device } from "./device.ts";
 import { shader, type Vec3 } from "./shader.ts";
 import { scope, Tensor } from "./tensor.ts";
 
 const conv = await shader("conv3d");
+const convSubgroups = await shader("conv3dSubgroups");
 const transpose = await shader("convTranspose3d");
 
 /** Kernel edge, stride and padding, the same along all axes. */
@@ -29,23 +31,28 @@ export function gather(large: Tensor, weight: Tensor, bias: Tensor | null, outSi
   const { batch, channels: inputs, size } = split(large);
   const outputs = weight.shape[0]!;
   const small = new Tensor(large.device, [batch, outputs, ...outSize]);
-  const TW = tileWidth(outSize[2]);
-  conv.forward(
-    {
-      ...overrides(geometry),
-      ...{ x: large, weight, bias: bias ?? weight, BIAS: bias !== null, y: small, TW },
-      ...{ size, inputs, outSize, outputs, batch, splits: 1 },
-    },
-    {
-      invocations: batch * Math.ceil(outputs / 8) * outSize[0] * outSize[1] * Math.ceil(outSize[2] / TW),
-      work: 2 * small.size * inputs * geometry.kernel ** 3,
-    },
-  );
+  const work = 2 * small.size * inputs * geometry.kernel ** 3;
+  const operands = { x: large, weight, bias: bias ?? weight, BIAS: bias !== null, y: small };
+  const sizes = { size, inputs, outputs, batch };
+  const blocks = batch * Math.ceil(outputs / 8);
+  const rows = outSize[0] * outSize[1];
+  if (isSame(geometry) && size[2] > 4 && hasEightLanes(large.device)) {
+    const tiles = Math.ceil((rows * Math.ceil(size[2] / 8)) / 64) * 64;
+    convSubgroups.forward({ ...operands, ...sizes, tiles }, { invocations: blocks * tiles, work });
+  } else {
+    const TW = tileWidth(outSize[2]);
+    const tiles = rows * Math.ceil(outSize[2] / TW);
+    conv.forward(
+      { ...operands, ...sizes, ...overrides(geometry), TW, outSize, splits: 1 },
+      { invocations: blocks * tiles, work },
+    );
+  }
   return small;
 }
 
 /** weight [O,C,K,K,K], small [N,O,…], bias [C] or null → large [N,C,…outSize]. */
 export function scatter(small: Tensor, weight: Tensor, bias: Tensor | null, outSize: Vec3, geometry: Geometry): Tensor {
+  if (isSame(geometry)) return scope(() => gather(small, flip(weight), bias, outSize, geometry));
   const { batch, channels: inputs, size } = split(small);
   const outputs = weight.shape[1]!;
   const large = new Tensor(small.device, [batch, outputs, ...outSize]);
@@ -54,9 +61,8 @@ export function scatter(small: Tensor, weight: Tensor, bias: Tensor | null, outS
   const tiles = Math.ceil(outSize[2] / (S * TW)) * S;
   transpose.forward(
     {
-      ...overrides(geometry),
-      ...{ x: small, weight, bias: bias ?? weight, BIAS: bias !== null, y: large, TW },
-      ...{ size, inputs, outSize, outputs, batch },
+      ...{ x: small, weight, bias: bias ?? weight, BIAS: bias !== null, y: large },
+      ...{ size, inputs, outSize, outputs, batch, ...overrides(geometry), TW },
     },
     {
       invocations: batch * Math.ceil(outputs / 8) * outSize[0] * outSize[1] * tiles,
@@ -64,6 +70,24 @@ export function scatter(small: Tensor, weight: Tensor, bias: Tensor | null, outS
     },
   );
   return large;
+}
+
+/** weight [O,C,K,K,K] → [C,O,K,K,K] with the taps in reverse: the adjoint of a convolution that keeps its size. */
+function flip(weight: Tensor): Tensor {
+  const [outputs, inputs, K, ...rest] = weight.shape as [number, number, number, ...number[]];
+  const flipped = new Tensor(weight.device, [inputs, outputs, K, ...rest]);
+  const unused = { size: [0, 0, 0], outSize: [0, 0, 0], batch: 0, splits: 0 } as const;
+  conv.flip({ weight, flipped, inputs, outputs, K, ...unused }, flipped.size);
+  return flipped;
+}
+
+/** 3³ at stride 1 with padding 1: the convolution most of a network is made of. */
+function isSame({ kernel, stride, padding }: Geometry): boolean {
+  return kernel === 3 && stride === 1 && padding === 1;
+}
+
+function hasEightLanes({ gpu, adapter }: Device): boolean {
+  return gpu.features.has("subgroups") && (adapter.info.subgroupMinSize ?? 0) >= 8;
 }
 
 /** small [N,O,…], large [N,C,…] → weight [O,C,K,K,K]; in two stages, since each weight sums over all voxels. */
@@ -98,7 +122,7 @@ function shares(rows: number, tiles: number, weights: number): number {
 }
 
 function tileWidth(width: number): number {
-  return width >= 5 ? 8 : width >= 3 ? 4 : width;
+  return width > 4 ? 8 : 4;
 }
 
 function overrides({ kernel, stride, padding }: Geometry): { K: number; S: number; P: number } {
