@@ -1,7 +1,7 @@
 // node cli/train.js --stage teacher|student: trains one stage. Without data it makes the phantom, without a
 // teacher it takes the last one trained on the data, or trains one.
 
-import { mkdir, readdir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
@@ -11,12 +11,12 @@ import { METHODS } from "../model/methods/index.ts";
 import { checkPatch } from "../model/vnet.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
 import { DEFAULTS, PAPER, parsePatch, PHANTOM, SMALL, type Stage, stageName, type TrainConfig } from "./config.ts";
-import { readModel } from "./models.ts";
 import { makePhantom } from "./phantomFolder.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
-import { FILES, finished, readConfig, trainStage } from "./stage.ts";
+import { FILES, finished, readConfig, readTeacherCard, trainStage } from "./stage.ts";
 
-interface Flags {
+/** What a user may say; what is left out has a default. */
+export interface TrainFlags {
   stage: Stage;
   data?: string;
   out?: string;
@@ -31,20 +31,20 @@ interface Flags {
   filters?: number;
   levels?: number;
   validateEvery?: number;
-  norm: TrainConfig["norm"];
-  optimizer: TrainConfig["optimizer"];
-  lr: number;
-  weightDecay: number;
-  kdWeight: number;
-  prototypeWeight: number;
-  temperature: number;
-  background: TrainConfig["background"];
-  seed: number;
+  norm?: TrainConfig["norm"];
+  optimizer?: TrainConfig["optimizer"];
+  lr?: number;
+  weightDecay?: number;
+  kdWeight?: number;
+  prototypeWeight?: number;
+  temperature?: number;
+  background?: TrainConfig["background"];
+  seed?: number;
   overwrite?: boolean;
 }
 
 /** The configuration that flags ask for; the teacher's file is still open. Throws UsageError. */
-export async function resolveConfig(flags: Flags): Promise<TrainConfig> {
+export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const { stage, data = PHANTOM.folder, overwrite: _, ...rest } = flags;
   const method = flags.method ?? (stage === "student" ? "protokd" : "none");
   if (stage === "teacher" && (flags.modality || method !== "none" || flags.teacher)) {
@@ -68,8 +68,21 @@ export async function resolveConfig(flags: Flags): Promise<TrainConfig> {
   return config;
 }
 
-/** Trains the stage of `config`, and before it a teacher where one is needed and none is found. */
-export async function train(open: () => Promise<Device>, config: TrainConfig, overwrite = false): Promise<TrainConfig> {
+/** What happens to a stage's folder that is there already: a finished one of the same settings is kept, or not. */
+export interface Existing {
+  finished?: "keep" | "replace";
+  unfinished?: "refuse" | "replace";
+}
+
+/**
+ * Trains the stage of `config`, and before it a teacher where one is needed and none is found; returns the
+ * configuration with its teacher. `open` is called when all has been checked.
+ */
+export async function train(
+  open: () => Promise<Device>,
+  config: TrainConfig,
+  existing: Existing = {},
+): Promise<TrainConfig> {
   if (!(await exists(config.data)) && config.data === PHANTOM.folder) {
     await makePhantom({ out: config.data, ...PHANTOM, report: (line) => console.log(line) });
   }
@@ -79,22 +92,25 @@ export async function train(open: () => Promise<Device>, config: TrainConfig, ov
   if (METHODS[config.method]!.teacher && !config.teacher) {
     console.log("no teacher has been trained on these data: training one first");
     const teacher: TrainConfig = { ...config, stage: "teacher", modality: null, method: "none", teacher: null };
-    await train(open, teacher, overwrite);
+    await train(open, teacher, existing);
     config = { ...config, teacher: join(config.out, stageName(teacher), FILES.best) };
   }
-  if (config.teacher) await readModel(config.teacher); // is it there, and one of ours?
+  if (config.teacher) await readTeacherCard(config); // is it there, and one of ours?
   const folder = join(config.out, stageName(config));
+  const held = await readdir(folder).catch((error: NodeJS.ErrnoException) => (error.code === "ENOENT" ? [] : [folder]));
+  if (held.length && !(await readConfig(folder))) {
+    throw new UsageError(`${folder}: holds ${held[0]}, but no run: nothing here is deleted; choose another --out`);
+  }
   if (!overwrite) {
     if (await finished(config)) {
       console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
       return config;
     }
-    if (await exists(join(folder, FILES.config))) {
+    if (held.length) {
       throw new UsageError(`${folder}: holds an unfinished run: replace it with --overwrite, or choose another --out`);
     }
   }
-  await mkdir(config.out, { recursive: true });
-  await trainStage(await open(), config);
+  await trainStage(open, config);
   const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];
   await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);
   return config;
@@ -186,13 +202,13 @@ Examples:
     );
 }
 
-async function main(flags: Flags): Promise<void> {
+async function main(flags: TrainFlags): Promise<void> {
   const config = await resolveConfig(flags);
   let device: Device | null = null;
   const open = async () => (device ??= await (await import("./gpu.ts")).openDevice());
-  const done = await train(open, config, flags.overwrite);
+  const done = await train(open, config, flags.overwrite ? { finished: "replace", unfinished: "replace" } : {});
   console.log(await scoreTable([...(done.teacher ? await teacherStage(done) : []), done]));
   console.log(`report: ${join(done.out, stageName(done), FILES.report)}`);
 }
 
-if (isMain(import.meta.url)) process.exitCode = await runCommand<Flags>(command(), main);
+if (isMain(import.meta.url)) process.exitCode = await runCommand<TrainFlags>(command(), main);
