@@ -23,24 +23,19 @@ export interface RunData {
   source: Source;
   dataset: Dataset;
   split: Split;
-  /** All modalities that every case of the run has. */
+  /** Those that the stage needs, and others that every case of the run has. */
   modalities: Modality[];
 }
 
-/** Opens the data of a run; throws DataError with all that is wrong with the choice of cases. */
+/** Opens the data of a run; throws DataError with all that is wrong with the split. Reads no volume. */
 export async function openRunData({ data, labels, split: splitFile, modality }: TrainConfig): Promise<RunData> {
   const source = await folderSource(data);
   const dataset = await openDataset(source, { convention: labels ?? undefined });
   const file = splitFile ?? ((await source.list()).includes("split.json") ? join(data, "split.json") : null);
   const split = file ? await readSplit(file, dataset) : splitCases(ids(dataset), { seed: SPLIT_SEED });
   const used = casesOf(dataset, [...split.train, ...split.val, ...split.test]);
-  const needed = modality ? [modality] : MODALITIES;
-  const modalities = MODALITIES.filter((m) => used.every(({ images }) => images[m]));
-  const problems = used.flatMap(({ id, images, label }) => {
-    const missing = [...needed.filter((m) => !images[m]), ...(label === undefined ? ["label"] : [])];
-    return missing.length ? [`case ${id}: expected ${missing.join(", ")}, got none`] : [];
-  });
-  if (problems.length) throw new DataError(problems);
+  const needed: readonly Modality[] = modality ? [modality] : MODALITIES;
+  const modalities = MODALITIES.filter((m) => needed.includes(m) || used.every(({ images }) => images[m]));
   return { source, dataset, split, modalities };
 }
 

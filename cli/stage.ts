@@ -3,6 +3,7 @@
 
 import { appendFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Modality } from "../data/datasets.ts";
 import { PatchSampler } from "../data/patches.ts";
 import { type Case, loadCase, loadCases } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
@@ -35,20 +36,22 @@ export const FILES = {
   report: "report.html",
 } as const;
 
-/** Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. */
-export async function trainStage(device: Device, config: TrainConfig): Promise<string> {
+/**
+ * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All
+ * cases, those for the test too, are read before the device is opened and the folder's content replaced.
+ */
+export async function trainStage(open: () => Promise<Device>, config: TrainConfig): Promise<string> {
   const folder = join(config.out, stageName(config));
   console.log(`${stageTitle(config)} -> ${folder}`);
-  checkPatch(config.patch, config.levels);
   const method = METHODS[config.method]!;
-  const teacher = config.teacher ? await readTeacher(device, config) : null;
+  const card = config.teacher ? await readTeacherCard(config) : null;
   const data = await openRunData(config);
-  const { source, dataset, split, modalities } = data;
-  const load = (ids: readonly string[]) =>
-    loadCases(source, dataset, casesOf(dataset, ids), modalities, { labels: true, background: config.background });
-  const training = await load(split.train);
-  const validation = await load(split.val);
+  const { split } = data;
+  const modalities = card?.modalities ?? data.modalities; // a teacher sees all that is loaded
+  const { training, validation } = await loadRun(data, modalities, config);
   console.log(`  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`);
+  const device = await open();
+  const teacher = config.teacher ? await loadModel(device, config.teacher) : null;
   await begin(folder, config, data);
 
   const network: Network = { params: new Params(device, { seed: config.seed }), config: networkConfig(config) };
@@ -101,16 +104,28 @@ export async function finished(config: TrainConfig): Promise<boolean> {
   return (await epochsDone(folder)) >= config.epochs;
 }
 
-/** The configuration of a stage's folder; null where it holds none. */
+/** The configuration of a stage's folder; null where it holds none that can be read. */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {
-  const text = await readFile(join(folder, FILES.config), "utf8").catch(() => null);
-  return text === null ? null : (JSON.parse(text) as TrainConfig);
+  try {
+    return JSON.parse(await readFile(join(folder, FILES.config), "utf8")) as TrainConfig;
+  } catch {
+    return null;
+  }
 }
 
 /** How many epochs a stage's folder has the metrics of. */
 async function epochsDone(folder: string): Promise<number> {
   const lines = await readFile(join(folder, FILES.metrics), "utf8").catch(() => "");
   return lines.trim() ? lines.trim().split("\n").length : 0;
+}
+
+/** The cases to train and to validate on. Those to test on are read too: now is the time to find them broken. */
+async function loadRun({ source, dataset, split }: RunData, modalities: readonly Modality[], config: TrainConfig) {
+  const { train, val, test } = split;
+  const wanted = casesOf(dataset, [...train, ...val, ...test]);
+  const cases = await loadCases(source, dataset, wanted, modalities, { labels: true, background: config.background });
+  const trained = train.length;
+  return { training: cases.slice(0, trained), validation: cases.slice(trained, trained + val.length) };
 }
 
 async function begin(folder: string, config: TrainConfig, { split, dataset, modalities }: RunData): Promise<void> {
@@ -122,13 +137,22 @@ async function begin(folder: string, config: TrainConfig, { split, dataset, moda
   await writeFile(join(folder, FILES.metrics), "");
 }
 
-async function readTeacher(device: Device, { teacher, patch }: TrainConfig): Promise<Network> {
+/** What a teacher's file says of it; throws a UsageError where it cannot teach this student. */
+export async function readTeacherCard({ teacher, patch, modality, background }: TrainConfig): Promise<ModelCard> {
   const { card } = await readModel(teacher!);
-  if (card.modalities.length < 2) {
-    throw new UsageError(`--teacher ${teacher}: expected a network of four modalities, got one of ${card.modalities}`);
+  const refuse = (why: string): never => {
+    throw new UsageError(`--teacher ${teacher}: ${why}`);
+  };
+  const seen = card.modalities.join(", ");
+  if (card.modalities.length < 2) refuse(`expected a network of several modalities, got one of ${seen}`);
+  if (!card.modalities.some((m) => m === modality)) refuse(`expected one that sees ${modality}, got one of ${seen}`);
+  if (card.background !== background) refuse(`was trained with --background ${card.background}: give it here too`);
+  try {
+    checkPatch(patch, card.network.levels);
+  } catch (error) {
+    refuse((error as Error).message);
   }
-  checkPatch(patch, card.network.levels);
-  return loadModel(device, teacher!);
+  return card;
 }
 
 async function validate(device: Device, network: Network, cases: readonly Case[], config: TrainConfig): Promise<Scores> {

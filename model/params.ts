@@ -2,6 +2,7 @@
 // it asks for are the checkpoint's keys. There is no second list of layers.
 
 import { free, keep, Random, tensor, type Device, type Tensor } from "../engine/index.ts";
+import { CheckpointError } from "./checkpoint.ts";
 
 /** A tensor's values on the host, as a checkpoint holds them. */
 export interface Values {
@@ -17,7 +18,7 @@ export class Params {
   readonly #values: Readonly<Record<string, Values>> | null;
   readonly #trained = new Set<string>();
 
-  /** New ones drawn from `seed`, or a checkpoint's: then each must be there, of the right shape. */
+  /** New ones drawn from `seed`, or a checkpoint's: then a missing or misshapen one is a CheckpointError. */
   constructor(device: Device, source: { seed: number } | { values: Readonly<Record<string, Values>> }) {
     this.device = device;
     this.#seed = "seed" in source ? source.seed : 0;
@@ -53,10 +54,10 @@ export class Params {
     return this.trained.reduce((sum, t) => sum + t.size, 0);
   }
 
-  /** After a first forward pass: throws if a checkpoint held what the network did not ask for. */
+  /** After a first forward pass: throws a CheckpointError if there is more than the network asked for. */
   checkUsed(): void {
     const surplus = Object.keys(this.#values ?? {}).filter((name) => !this.tensors.has(name));
-    if (surplus.length) throw new Error(`checkpoint: of another network, which also has ${surplus.join(", ")}`);
+    if (surplus.length) throw new CheckpointError(`of another network, which also has ${surplus.join(", ")}`);
   }
 
   /** The values of all tensors, by name. */
@@ -77,10 +78,10 @@ export class Params {
     const size = shape.reduce((a, b) => a * b, 1);
     const value = this.#values?.[name];
     if (this.#values && !value) {
-      throw new Error(`checkpoint: of another network: it has no ${name}, which should be [${shape}]`);
+      throw new CheckpointError(`of another network: it has no ${name}, which should be [${shape}]`);
     }
     if (value && `${value.shape}` !== `${shape}`) {
-      throw new Error(`checkpoint: of another network: ${name} is [${value.shape}], expected [${shape}]`);
+      throw new CheckpointError(`of another network: expected ${name} to be [${shape}], got [${value.shape}]`);
     }
     const made = keep(tensor(this.device, shape, value?.data ?? initial(size)));
     this.tensors.set(name, made);
