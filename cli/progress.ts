@@ -61,6 +61,43 @@ function lines(title: string, epochs: number): Progress {
   };
 }
 
+/** Of predictions: called after each window, and when a case is written. */
+export interface PredictionProgress {
+  window: (id: string, done: number, all: number) => void;
+  written: (id: string, seconds: number, windows: number) => void;
+  stop: () => void;
+}
+
+/** Shows the prediction of `total` cases on stdout. */
+export function predictionProgress(total: number): PredictionProgress {
+  let cases = 0;
+  if (!process.stdout.isTTY) {
+    let last = performance.now();
+    return {
+      window(id, done, all) {
+        const now = performance.now();
+        if (now - last < PAUSE) return;
+        last = now;
+        console.log(`  ${id}: window ${done} of ${all}`);
+      },
+      written(id, seconds, windows) {
+        last = performance.now();
+        console.log(`  ${id}: ${seconds.toFixed(1)} s, ${windows} windows (${++cases} of ${total})`);
+      },
+      stop: () => undefined,
+    };
+  }
+  const format = "  {bar} {cases}/{all} | {id}: window {done}/{windows} | {eta_formatted} left";
+  const single = new cliProgress.SingleBar({ format, hideCursor: true }, cliProgress.Presets.rect);
+  const shown = (id: string, done: number, windows: number) => ({ id, done, windows, cases, all: total });
+  single.start(total, 0, shown("", 0, 0));
+  return {
+    window: (id, done, all) => single.update(cases + done / all, shown(id, done, all)),
+    written: () => void cases++,
+    stop: () => single.stop(),
+  };
+}
+
 /** Seconds as 1:05:09 or 5:09. */
 export function duration(seconds: number): string {
   const s = Math.round(seconds);

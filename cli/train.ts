@@ -101,14 +101,12 @@ export async function train(
   if (held.length && !(await readConfig(folder))) {
     throw new UsageError(`${folder}: holds ${held[0]}, but no run: nothing here is deleted; choose another --out`);
   }
-  if (!overwrite) {
-    if (await finished(config)) {
-      console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
-      return config;
-    }
-    if (held.length) {
-      throw new UsageError(`${folder}: holds an unfinished run: replace it with --overwrite, or choose another --out`);
-    }
+  if (existing.finished !== "replace" && (await finished(config))) {
+    console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
+    return config;
+  }
+  if (existing.unfinished !== "replace" && held.length) {
+    throw new UsageError(`${folder}: holds an unfinished run: replace it with --overwrite, or choose another --out`);
   }
   await trainStage(open, config);
   const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];

@@ -32,6 +32,12 @@ export async function openDataset(
     const folder = below.slice(0, -"/dataset.json".length);
     throw new DataError(`${source.name}: expected one data set, got a folder of them: give ${folder} in it`);
   }
+  const numbered = paths.find((path) => /_\d{4}\.nii(\.gz)?$/.test(path));
+  if (numbered) {
+    const meaning = `expected to be told which modality 0000 is, got ${numbered} without a dataset.json`;
+    const remedy = "put that beside a folder imagesTr of them, or name them <case>_t1ce.nii.gz and so on";
+    throw new DataError(`${source.name}: ${meaning}: ${remedy}`);
+  }
   const got = paths.length ? `${paths.length} files (${paths.slice(0, 3).join(", ")}...)` : "an empty folder";
   const brats = "<case>/<case>_t1.nii.gz (_t2, _t1ce, _flair, _seg)";
   const layouts = `${brats}, or dataset.json with imagesTr and labelsTr (nnU-Net, Decathlon)`;
