@@ -27,10 +27,11 @@ export class Params {
 
   /** Uniform in ±1/√fan, as PyTorch initialises the weights and biases of convolutions. */
   uniform(name: string, shape: readonly number[], fan: number): Tensor {
-    return this.#make(name, shape, true, () => {
+    return this.#make(name, shape, true, (size) => {
       const random = new Random(this.#seed * 2 ** 21 + hash(name));
-      const size = shape.reduce((a, b) => a * b, 1);
-      return Float32Array.from({ length: size }, () => (2 * random.next() - 1) / Math.sqrt(fan));
+      const values = new Float32Array(size);
+      for (let i = 0; i < size; i++) values[i] = (2 * random.next() - 1) / Math.sqrt(fan);
+      return values;
     });
   }
 
