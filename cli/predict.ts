@@ -68,7 +68,9 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   }
   const seconds = (performance.now() - started) / 1000 / cases.length;
   const number = cases.length === 1 ? "1 case" : `${cases.length} cases`;
-  console.log(`${number}, ${seconds.toFixed(1)} s each, at most ${bytesText(device.peakBytes)} on the GPU: ${output}`);
+  console.log(
+    `${number}, ${seconds.toFixed(1)} s each, at most ${bytesText(device.peakBytes)} on the GPU: ${output}`,
+  );
 }
 
 /** The data set, with the convention to write and where that is from: what names do not tell, the model does. */
@@ -81,7 +83,10 @@ async function openUnlabelled(
   const dataset = await collectProblems([], () => openDataset(source));
   if (dataset) return { dataset, from: "as the input's names say" };
   // Without labels their convention may be the only problem; any other is thrown again here.
-  return { dataset: await openDataset(source, { convention: card.labels }), from: "as the model learnt them" };
+  return {
+    dataset: await openDataset(source, { convention: card.labels }),
+    from: "as the model learnt them",
+  };
 }
 
 /** Throws where a prediction would replace another, or, whatever the flags, a file of the input. */
@@ -153,11 +158,16 @@ if (isMain(import.meta.url)) {
   const program = new Command("predict")
     .description("Label maps of new cases, in each source's own grid and affine.")
     .requiredOption("--model <file>", "a checkpoint: runs/<name>/<stage>/checkpoint_best.safetensors")
-    .requiredOption("--input <folder>", "BraTS folders, one case's folder, nnU-Net or Decathlon data; no labels needed")
+    .requiredOption(
+      "--input <folder>",
+      "BraTS folders, one case's folder, nnU-Net or Decathlon data; no labels needed",
+    )
     .requiredOption("--output <folder>", "where <case>.nii.gz are written")
     .addOption(
-      new Option("--labels <convention>", "what the numbers written mean (default: by the input's names, or the model's)")
-        .choices([...CONVENTION_NAMES]),
+      new Option(
+        "--labels <convention>",
+        "what the numbers written mean (default: by the input's names, or the model's)",
+      ).choices([...CONVENTION_NAMES]),
     )
     .option("--overwrite", "replace predictions that are there");
   process.exitCode = await runCommand<PredictOptions>(program, (options) =>

@@ -2,7 +2,15 @@
 // student with ProtoKD, a prediction, its evaluation. The network is the least there is: only the path counts.
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -78,7 +86,8 @@ test("the report shows teacher and student, and loads nothing", () => {
   assert.match(page, /student \(t1ce\) with ProtoKD/);
   assert.match(page, /teacher \(t1, t2, t1ce, flair\)/);
   assert.match(page, /src="data:image\/png;base64,/);
-  for (const [, url] of page.matchAll(/(?:src|href)\s*=\s*["']?([^"'\s>]+)/g)) assert.match(url!, /^(data:|#)/);
+  for (const [, url] of page.matchAll(/(?:src|href)\s*=\s*["']?([^"'\s>]+)/g))
+    assert.match(url!, /^(data:|#)/);
   assert.not.match(page.replace(/xmlns(:\w+)?="[^"]*"/g, ""), /https?:\/\/|@import|url\((?!#)/);
 });
 
@@ -108,7 +117,9 @@ test("predict, without labels, writes the stage's own prediction; evaluate print
   assert.match(predicted.stdout, /1 case, .* on the GPU/);
   const path = join(output, `${id}.nii.gz`);
   const own = join(out, "student_t1ce_protokd", FILES.predictions, `${id}.nii.gz`);
-  const [volume, expected, image] = await Promise.all([path, own, join(input, `${id}_t1ce.nii.gz`)].map(nifti));
+  const [volume, expected, image] = await Promise.all(
+    [path, own, join(input, `${id}_t1ce.nii.gz`)].map(nifti),
+  );
   assert.ok(expected!.data.some((value) => value > 0));
   assert.equal(volume!.data, expected!.data);
   assert.equal([volume!.size, volume!.affine], [image!.size, image!.affine]);
