@@ -4,7 +4,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { type CaseFiles, type Dataset, type Modality, MODALITIES, openDataset, type Source } from "../data/datasets.ts";
+import {
+  type CaseFiles,
+  type Dataset,
+  type Modality,
+  MODALITIES,
+  openDataset,
+  type Source,
+} from "../data/datasets.ts";
 import { DataError } from "../data/errors.ts";
 import { splitCases } from "../data/patches.ts";
 import type { TrainConfig } from "./config.ts";
@@ -28,7 +35,12 @@ export interface RunData {
 }
 
 /** Opens the data of a run; throws DataError with all that is wrong with the split. Reads no volume. */
-export async function openRunData({ data, labels, split: splitFile, modality }: TrainConfig): Promise<RunData> {
+export async function openRunData({
+  data,
+  labels,
+  split: splitFile,
+  modality,
+}: TrainConfig): Promise<RunData> {
   const source = await folderSource(data);
   const dataset = await openDataset(source, { convention: labels ?? undefined });
   const file = splitFile ?? ((await source.list()).includes("split.json") ? join(data, "split.json") : null);
@@ -57,14 +69,18 @@ const SplitSchema = v.object({
 
 async function readSplit(path: string, dataset: Dataset): Promise<Split> {
   const text = await readFile(path, "utf8").catch(() => {
-    throw new DataError(`${path}: expected a file with {"train": [...], "val": [...], "test": [...]}, got none`);
+    throw new DataError(
+      `${path}: expected a file with {"train": [...], "val": [...], "test": [...]}, got none`,
+    );
   });
   let split: Split;
   try {
     split = v.parse(SplitSchema, JSON.parse(text));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new DataError(`${path}: expected {"train": [...], "val": [...], "test": [...]} of case ids: ${why}`);
+    throw new DataError(
+      `${path}: expected {"train": [...], "val": [...], "test": [...]} of case ids: ${why}`,
+    );
   }
   const all = [...split.train, ...split.val, ...split.test];
   const known = new Set(ids(dataset));

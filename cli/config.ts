@@ -50,7 +50,14 @@ export const PAPER: Sizes = {
 };
 
 /** The built-in phantom: minutes on two cores. */
-export const SMALL: Sizes = { epochs: 16, batch: 2, patch: [32, 32, 32], filters: 8, levels: 5, validateEvery: 4 };
+export const SMALL: Sizes = {
+  epochs: 16,
+  batch: 2,
+  patch: [32, 32, 32],
+  filters: 8,
+  levels: 5,
+  validateEvery: 4,
+};
 
 /** The phantom that is made where no data are given. */
 export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as const;
@@ -63,15 +70,25 @@ export const DEFAULTS = {
 } as const;
 
 /** The folder of a stage under --out. */
-export function stageName({ stage, modality, method }: Pick<TrainConfig, "stage" | "modality" | "method">): string {
+export function stageName({
+  stage,
+  modality,
+  method,
+}: Pick<TrainConfig, "stage" | "modality" | "method">): string {
   if (stage === "teacher") return "teacher";
   return method === "none" ? `student_${modality}` : `student_${modality}_${method}`;
 }
 
 /** A stage in words, for tables and reports. */
-export function stageTitle({ stage, modality, method }: Pick<TrainConfig, "stage" | "modality" | "method">): string {
+export function stageTitle({
+  stage,
+  modality,
+  method,
+}: Pick<TrainConfig, "stage" | "modality" | "method">): string {
   if (stage === "teacher") return "teacher (t1, t2, t1ce, flair)";
-  return method === "none" ? `student (${modality}) alone` : `student (${modality}) with ${METHOD_TITLES[method] ?? method}`;
+  return method === "none"
+    ? `student (${modality}) alone`
+    : `student (${modality}) with ${METHOD_TITLES[method] ?? method}`;
 }
 
 const METHOD_TITLES: Readonly<Record<string, string>> = { protokd: "ProtoKD" };

@@ -8,7 +8,8 @@ import type { Source } from "../data/datasets.ts";
 /** The files of a folder; throws DataError where there is none. Links that lead out of it are refused. */
 export async function folderSource(folder: string): Promise<Source> {
   const found = await stat(folder).catch(() => null);
-  if (!found?.isDirectory()) throw new DataError(`${folder}: expected a folder, got ${found ? "a file" : "nothing"}`);
+  if (!found?.isDirectory())
+    throw new DataError(`${folder}: expected a folder, got ${found ? "a file" : "nothing"}`);
   const root = await realpath(folder);
   return {
     name: basename(resolve(folder)),

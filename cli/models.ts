@@ -6,7 +6,12 @@ import * as v from "valibot";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CLASS_NAMES, CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
 import type { Device } from "../engine/index.ts";
-import { CheckpointError, decodeSafetensors, encodeSafetensors, type StoredTensor } from "../model/checkpoint.ts";
+import {
+  CheckpointError,
+  decodeSafetensors,
+  encodeSafetensors,
+  type StoredTensor,
+} from "../model/checkpoint.ts";
 import { Params, type Values } from "../model/params.ts";
 import type { Vec3 } from "../model/regions.ts";
 import { type Network, touch } from "../model/trainer.ts";
@@ -78,11 +83,15 @@ export async function loadModel(device: Device, path: string): Promise<Network &
 /** The same without a device or a look at the tensors' shapes: for checks before anything is started. */
 export async function readModel(path: string): Promise<{ card: ModelCard; values: Record<string, Values> }> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new CheckpointError(`${path}: expected a checkpoint, got ${error.code === "ENOENT" ? "no file" : error.code}`);
+    throw new CheckpointError(
+      `${path}: expected a checkpoint, got ${error.code === "ENOENT" ? "no file" : error.code}`,
+    );
   });
   const { tensors, metadata } = decodeSafetensors(bytes, path);
   if (metadata["format"] !== FORMAT || !metadata["card"]) {
-    throw new CheckpointError(`${path}: a safetensors file, but not of this project (no format "${FORMAT}" in it)`);
+    throw new CheckpointError(
+      `${path}: a safetensors file, but not of this project (no format "${FORMAT}" in it)`,
+    );
   }
   const values: Record<string, Values> = {};
   for (const [name, { shape, data }] of Object.entries(tensors)) {
@@ -95,7 +104,9 @@ function readCard(text: string, path: string): ModelCard {
   try {
     const card = v.parse(CardSchema, JSON.parse(text));
     if (card.modalities.length !== card.network.modalities) {
-      throw new Error(`expected ${card.network.modalities} modalities, got ${card.modalities.join(", ") || "none"}`);
+      throw new Error(
+        `expected ${card.network.modalities} modalities, got ${card.modalities.join(", ") || "none"}`,
+      );
     }
     checkPatch(card.patch, card.network.levels);
     return card;

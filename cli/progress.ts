@@ -19,14 +19,22 @@ export function trainingProgress(title: string, epochs: number): Progress {
 
 function bar(title: string, epochs: number): Progress {
   const format = `  ${title} {bar} {value}/{total} | epoch {epoch}/${epochs} | {losses} | {rate} s/step | {eta_formatted} left {scores}`;
-  const single = new cliProgress.SingleBar({ format, hideCursor: true, etaBuffer: 20 }, cliProgress.Presets.rect);
+  const single = new cliProgress.SingleBar(
+    { format, hideCursor: true, etaBuffer: 20 },
+    cliProgress.Presets.rect,
+  );
   let scores = "";
   let last = performance.now();
   return {
     show(event) {
       if (event.type === "step") {
         const now = performance.now();
-        const payload = { epoch: event.epoch, losses: terms(event.losses), rate: ((now - last) / 1000).toFixed(2), scores };
+        const payload = {
+          epoch: event.epoch,
+          losses: terms(event.losses),
+          rate: ((now - last) / 1000).toFixed(2),
+          scores,
+        };
         if (event.step === 1 || !single.isActive) single.start(event.steps, event.step, payload);
         else single.update(event.step, payload);
         last = now;
@@ -50,7 +58,10 @@ function lines(title: string, epochs: number): Progress {
         last = now;
         const left = ((now - started) / event.step / 1000) * (event.steps - event.step);
         console.log(`  step ${event.step}/${event.steps}: ${terms(event.losses)}, ${duration(left)} left`);
-      } else if (event.type === "epoch" && (event.record.validation || now - last > PAUSE || event.record.epoch === epochs)) {
+      } else if (
+        event.type === "epoch" &&
+        (event.record.validation || now - last > PAUSE || event.record.epoch === epochs)
+      ) {
         last = now;
         const { epoch, losses, validation } = event.record;
         const scores = validation ? `; Dice ${dice(validation)}${event.best ? " (best)" : ""}` : "";

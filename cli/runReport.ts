@@ -19,7 +19,12 @@ import { formatScores, type ScoreRow } from "./table.ts";
 const CASES = 3; // of which slices are shown
 
 /** Writes a report of the given stages of one run to `path`. */
-export async function writeReport(path: string, title: string, configs: readonly TrainConfig[], notes: string[] = []) {
+export async function writeReport(
+  path: string,
+  title: string,
+  configs: readonly TrainConfig[],
+  notes: string[] = [],
+) {
   const stages = await Promise.all(configs.map(readStage));
   const last = configs.at(-1)!;
   const { out, data, ...configuration } = last;
@@ -37,7 +42,9 @@ export async function writeReport(path: string, title: string, configs: readonly
 /** The stages' mean scores on the test cases, as text. */
 export async function scoreTable(configs: readonly TrainConfig[]): Promise<string> {
   const stages = await Promise.all(configs.map(readStage));
-  const rows = stages.flatMap(({ title, summary }): ScoreRow[] => (summary ? [{ name: title, scores: summary.mean }] : []));
+  const rows = stages.flatMap(({ title, summary }): ScoreRow[] =>
+    summary ? [{ name: title, scores: summary.mean }] : [],
+  );
   return rows.length ? formatScores(rows, "on the test cases") : "no test cases: no scores";
 }
 

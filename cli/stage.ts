@@ -49,12 +49,17 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   const { split } = data;
   const modalities = card?.modalities ?? data.modalities; // a teacher sees all that is loaded
   const { training, validation } = await loadRun(data, modalities, config);
-  console.log(`  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`);
+  console.log(
+    `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
+  );
   const device = await open();
   const teacher = config.teacher ? await loadModel(device, config.teacher) : null;
   await begin(folder, config, data);
 
-  const network: Network = { params: new Params(device, { seed: config.seed }), config: networkConfig(config) };
+  const network: Network = {
+    params: new Params(device, { seed: config.seed }),
+    config: networkConfig(config),
+  };
   const sampler = new PatchSampler(training, { patch: config.patch, batch: config.batch, seed: config.seed });
   const seen = networkModalities(config);
   const trainer = new Trainer({
@@ -76,7 +81,13 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
       await appendFile(join(folder, FILES.metrics), `${JSON.stringify(event.record)}\n`);
       const card = cardOf(config, data, epoch, step);
       const state = { sampler: JSON.stringify(sampler.state()) };
-      await saveModel(join(folder, FILES.latest), network.params, card, await moments(trainer, network), state);
+      await saveModel(
+        join(folder, FILES.latest),
+        network.params,
+        card,
+        await moments(trainer, network),
+        state,
+      );
       if (event.best) await saveModel(join(folder, FILES.best), network.params, card);
     }
   } finally {
@@ -120,15 +131,26 @@ async function epochsDone(folder: string): Promise<number> {
 }
 
 /** The cases to train and to validate on. Those to test on are read too: now is the time to find them broken. */
-async function loadRun({ source, dataset, split }: RunData, modalities: readonly Modality[], config: TrainConfig) {
+async function loadRun(
+  { source, dataset, split }: RunData,
+  modalities: readonly Modality[],
+  config: TrainConfig,
+) {
   const { train, val, test } = split;
   const wanted = casesOf(dataset, [...train, ...val, ...test]);
-  const cases = await loadCases(source, dataset, wanted, modalities, { labels: true, background: config.background });
+  const cases = await loadCases(source, dataset, wanted, modalities, {
+    labels: true,
+    background: config.background,
+  });
   const trained = train.length;
   return { training: cases.slice(0, trained), validation: cases.slice(trained, trained + val.length) };
 }
 
-async function begin(folder: string, config: TrainConfig, { split, dataset, modalities }: RunData): Promise<void> {
+async function begin(
+  folder: string,
+  config: TrainConfig,
+  { split, dataset, modalities }: RunData,
+): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await writeAtomically(join(folder, FILES.config), `${JSON.stringify(config, null, 2)}\n`);
@@ -138,15 +160,22 @@ async function begin(folder: string, config: TrainConfig, { split, dataset, moda
 }
 
 /** What a teacher's file says of it; throws a UsageError where it cannot teach this student. */
-export async function readTeacherCard({ teacher, patch, modality, background }: TrainConfig): Promise<ModelCard> {
+export async function readTeacherCard({
+  teacher,
+  patch,
+  modality,
+  background,
+}: TrainConfig): Promise<ModelCard> {
   const { card } = await readModel(teacher!);
   const refuse = (why: string): never => {
     throw new UsageError(`--teacher ${teacher}: ${why}`);
   };
   const seen = card.modalities.join(", ");
   if (card.modalities.length < 2) refuse(`expected a network of several modalities, got one of ${seen}`);
-  if (!card.modalities.some((m) => m === modality)) refuse(`expected one that sees ${modality}, got one of ${seen}`);
-  if (card.background !== background) refuse(`was trained with --background ${card.background}: give it here too`);
+  if (!card.modalities.some((m) => m === modality))
+    refuse(`expected one that sees ${modality}, got one of ${seen}`);
+  if (card.background !== background)
+    refuse(`was trained with --background ${card.background}: give it here too`);
   try {
     checkPatch(patch, card.network.levels);
   } catch (error) {
@@ -155,7 +184,12 @@ export async function readTeacherCard({ teacher, patch, modality, background }: 
   return card;
 }
 
-async function validate(device: Device, network: Network, cases: readonly Case[], config: TrainConfig): Promise<Scores> {
+async function validate(
+  device: Device,
+  network: Network,
+  cases: readonly Case[],
+  config: TrainConfig,
+): Promise<Scores> {
   const sums: Scores = { WT: 0, TC: 0, ET: 0, mean: 0 };
   for (const prepared of cases) {
     const seen = withChannels(prepared, networkModalities(config));
@@ -171,12 +205,18 @@ async function validate(device: Device, network: Network, cases: readonly Case[]
 }
 
 /** Predicts the test cases from the stage's own modalities alone, as a hospital would, and scores the files. */
-async function scoreTestCases(device: Device, config: TrainConfig, data: RunData, folder: string): Promise<Summary> {
+async function scoreTestCases(
+  device: Device,
+  config: TrainConfig,
+  data: RunData,
+  folder: string,
+): Promise<Summary> {
   const { source, dataset, split } = data;
   const network = await loadModel(device, join(folder, FILES.best));
   const predictions = join(folder, FILES.predictions);
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
-    if (process.stdout.isTTY) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
+    if (process.stdout.isTTY)
+      process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
     const options = { labels: false, background: config.background };
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const classes = await predictCase(device, network, prepared, config.patch);
@@ -192,7 +232,12 @@ async function scoreTestCases(device: Device, config: TrainConfig, data: RunData
 function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: number): ModelCard {
   const { patch, background, seed } = config;
   return {
-    ...{ network: networkConfig(config), modalities: networkModalities(config), patch, labels: dataset.convention },
+    ...{
+      network: networkConfig(config),
+      modalities: networkModalities(config),
+      patch,
+      labels: dataset.convention,
+    },
     ...{ background, stage: stageName(config), epoch, step, seed },
   };
 }

@@ -23,7 +23,8 @@ async function main(): Promise<void> {
   let device: Device | null = null;
   const open = async () => (device ??= await (await import("./gpu.ts")).openDevice());
   const done: TrainConfig[] = [];
-  for (const flags of STAGES) done.push(await train(open, await resolveConfig(flags), { unfinished: "replace" }));
+  for (const flags of STAGES)
+    done.push(await train(open, await resolveConfig(flags), { unfinished: "replace" }));
 
   const report = join(done[0]!.out, FILES.report);
   const notes = [
@@ -39,6 +40,8 @@ Next, on your own data (BraTS folders, nnU-Net raw or Decathlon):
   node cli/predict.js --model runs/NAME/student_t1ce_protokd/${FILES.best} --input DIR --output predictions`);
 }
 
-const command = new Command("start").description("Trains and scores a teacher and two students on a phantom.");
+const command = new Command("start").description(
+  "Trains and scores a teacher and two students on a phantom.",
+);
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand(command, main);

@@ -27,7 +27,13 @@ export function split({ shape }: Tensor): { batch: number; channels: number; siz
 }
 
 /** weight [O,C,K,K,K], large [N,C,…], bias [O] or null → small [N,O,…outSize]. */
-export function gather(large: Tensor, weight: Tensor, bias: Tensor | null, outSize: Vec3, geometry: Geometry): Tensor {
+export function gather(
+  large: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  outSize: Vec3,
+  geometry: Geometry,
+): Tensor {
   const { batch, channels: inputs, size } = split(large);
   const outputs = weight.shape[0]!;
   const small = new Tensor(large.device, [batch, outputs, ...outSize]);
@@ -51,7 +57,13 @@ export function gather(large: Tensor, weight: Tensor, bias: Tensor | null, outSi
 }
 
 /** weight [O,C,K,K,K], small [N,O,…], bias [C] or null → large [N,C,…outSize]. */
-export function scatter(small: Tensor, weight: Tensor, bias: Tensor | null, outSize: Vec3, geometry: Geometry): Tensor {
+export function scatter(
+  small: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  outSize: Vec3,
+  geometry: Geometry,
+): Tensor {
   if (isSame(geometry)) return scope(() => gather(small, flip(weight), bias, outSize, geometry));
   const { batch, channels: inputs, size } = split(small);
   const outputs = weight.shape[1]!;

@@ -40,7 +40,10 @@ export class Profile {
   resolve(encoder: GPUCommandEncoder): void {
     if (!this.#labels.length) return;
     const bytes = 16 * this.#labels.length;
-    const buffer = this.#device.gpu.createBuffer({ size: bytes, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+    const buffer = this.#device.gpu.createBuffer({
+      size: bytes,
+      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    });
     encoder.resolveQuerySet(this.#queries, 0, 2 * this.#labels.length, this.#resolved, 0);
     encoder.copyBufferToBuffer(this.#resolved, 0, buffer, 0, bytes);
     this.#batches.push({ labels: this.#labels, buffer });

@@ -73,7 +73,12 @@ export class Params {
     this.tensors.clear();
   }
 
-  #make(name: string, shape: readonly number[], trained: boolean, initial: (size: number) => Float32Array): Tensor {
+  #make(
+    name: string,
+    shape: readonly number[],
+    trained: boolean,
+    initial: (size: number) => Float32Array,
+  ): Tensor {
     const known = this.tensors.get(name);
     if (known) return known;
     const size = shape.reduce((a, b) => a * b, 1);
@@ -82,7 +87,9 @@ export class Params {
       throw new CheckpointError(`of another network: it has no ${name}, which should be [${shape}]`);
     }
     if (value && `${value.shape}` !== `${shape}`) {
-      throw new CheckpointError(`of another network: expected ${name} to be [${shape}], got [${value.shape}]`);
+      throw new CheckpointError(
+        `of another network: expected ${name} to be [${shape}], got [${value.shape}]`,
+      );
     }
     const made = keep(tensor(this.device, shape, value?.data ?? initial(size)));
     this.tensors.set(name, made);

@@ -78,7 +78,12 @@ function addWindow(sums: Float32Array, size: Vec3, values: Float32Array, window:
 }
 
 /** Visits the rows that volume and window share: where each begins in the volume and in the window, its length. */
-function eachRow(size: Vec3, window: Vec3, corner: Vec3, visit: (at: number, to: number, length: number) => void) {
+function eachRow(
+  size: Vec3,
+  window: Vec3,
+  corner: Vec3,
+  visit: (at: number, to: number, length: number) => void,
+) {
   const start = corner.map((c) => Math.max(0, -c)) as [number, number, number];
   const end = corner.map((c, axis) => Math.min(window[axis]!, size[axis]! - c)) as [number, number, number];
   for (let z = start[0]; z < end[0]; z++) {

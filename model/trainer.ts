@@ -5,7 +5,7 @@ import { Adam, free, grad, keep, polyRate, scope, Sgd, tensor } from "../engine/
 import type { Device, Optimizer, Tensor } from "../engine/index.ts";
 import { type Output, PROTOKD, type Terms, total, type Weights } from "./losses.ts";
 import type { Method } from "./methods/index.ts";
-import { Params } from "./params.ts";
+import { type Params } from "./params.ts";
 import type { EpochRecord } from "./records.ts";
 import type { Region } from "./regions.ts";
 import { type Mode, vnet, type VnetConfig } from "./vnet.ts";
@@ -98,14 +98,21 @@ export class Trainer {
       for (let i = 0; i < stepsPerEpoch; i++) {
         const batch = next();
         const losses = await this.#step(batch, epochRate);
-        for (const [name, value] of Object.entries(losses)) sums[name] = (sums[name] ?? 0) + value / stepsPerEpoch;
+        for (const [name, value] of Object.entries(losses))
+          sums[name] = (sums[name] ?? 0) + value / stepsPerEpoch;
         const step = this.optimizer.steps;
         yield { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, rate: epochRate };
       }
       const due = validate && (epoch % validateEvery === 0 || epoch === epochs);
       const validation = due ? await validate(network) : undefined;
       const record: EpochRecord = {
-        ...{ epoch, step: this.optimizer.steps, seconds: (now() - started) / 1000, rate: epochRate, losses: sums },
+        ...{
+          epoch,
+          step: this.optimizer.steps,
+          seconds: (now() - started) / 1000,
+          rate: epochRate,
+          losses: sums,
+        },
         ...(validation && { validation }),
       };
       // Ties go to the later epoch, as in the published code; without validation the last is the best.
@@ -169,7 +176,10 @@ function pick(images: Tensor, data: Float32Array, channels: readonly number[]): 
   const picked = new Float32Array(N * channels.length * voxels);
   for (let n = 0; n < N; n++) {
     for (const [i, m] of channels.entries()) {
-      picked.set(data.subarray((n * M + m) * voxels, (n * M + m + 1) * voxels), (n * channels.length + i) * voxels);
+      picked.set(
+        data.subarray((n * M + m) * voxels, (n * M + m + 1) * voxels),
+        (n * channels.length + i) * voxels,
+      );
     }
   }
   return tensor(images.device, [N, channels.length, ...patch], picked);

@@ -36,7 +36,11 @@ export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode):
       const channels = i ? outputs : inputs;
       const before = y;
       y = scope(() => {
-        const weight = params.uniform(`${name}.conv.${3 * i}.weight`, [outputs, channels, 3, 3, 3], 27 * channels);
+        const weight = params.uniform(
+          `${name}.conv.${3 * i}.weight`,
+          [outputs, channels, 3, 3, 3],
+          27 * channels,
+        );
         return layer(`${name}.conv.${3 * i + 1}`, conv3d(before, weight));
       });
     }
@@ -75,7 +79,8 @@ export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode):
 /** Throws unless the network can halve such a patch [D,H,W] levels-1 times, and leave more than one voxel. */
 export function checkPatch(patch: readonly number[], levels: number): void {
   const step = 2 ** (levels - 1);
-  if (patch.length === 3 && patch.every((s) => s > 0 && s % step === 0) && patch.some((s) => s > step)) return;
+  if (patch.length === 3 && patch.every((s) => s > 0 && s % step === 0) && patch.some((s) => s > step))
+    return;
   throw new Error(
     `patch: ${levels} levels need three multiples of ${step}, not all ${step} themselves, got ${patch.join(",")}`,
   );
