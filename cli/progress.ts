@@ -104,7 +104,10 @@ export function predictionProgress(total: number): PredictionProgress {
   single.start(total, 0, shown("", 0, 0));
   return {
     window: (id, done, all) => single.update(cases + done / all, shown(id, done, all)),
-    written: () => void cases++,
+    written(id, _seconds, windows) {
+      cases++;
+      single.update(cases, shown(id, windows, windows));
+    },
     stop: () => single.stop(),
   };
 }
