@@ -122,6 +122,11 @@ export class Trainer {
     }
   }
 
+  /** Lets go of the optimizer's state, after the run. The network stays. */
+  free(): void {
+    this.optimizer.free();
+  }
+
   /** One update, and its losses by term. */
   async #step(batch: TrainBatch, rate: number): Promise<Record<string, number>> {
     const { device, network, method, teacher, channels, patch, weights } = this.#options;

@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { polyRate } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { DivergedError, type TrainBatch, type TrainEvent } from "../model/trainer.ts";
+import { DivergedError, touch, type TrainBatch, type TrainEvent } from "../model/trainer.ts";
 import { device } from "./gradcheck.ts";
 import {
   batch,
@@ -12,6 +12,7 @@ import {
   MODALITIES,
   network,
   of,
+  PATCH,
   stream,
   student,
   trained,
@@ -141,6 +142,26 @@ test("a step leaves no bytes behind", async () => {
   for await (const { type } of made.run()) if (type === "step") bytes.push(device.bytes);
   assert.equal(bytes, Array(5).fill(bytes[0]));
 });
+
+test("when training is over, nothing of it stays but the network; when that is freed, nothing at all", async () => {
+  for (const optimizer of ["adam", "sgd"] as const) {
+    const before = device.bytes;
+    const net = network(1, 1, "batch");
+    const values = more(() => touch(device, net, PATCH));
+    await events({ network: net, optimizer });
+    assert.ok(device.bytes - before < values + 256 * net.params.tensors.size, "the network, in one buffer");
+    assert.ok((await net.params.read())["out_conv.weight"]!.data.every(Number.isFinite));
+    net.params.free();
+    assert.is(device.bytes, before);
+  }
+});
+
+/** How many bytes more are in use after `run`. */
+function more(run: () => void): number {
+  const before = device.bytes;
+  run();
+  return device.bytes - before;
+}
 
 test("a method that needs a teacher says so before it begins", () => {
   assert.throws(

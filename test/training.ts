@@ -61,7 +61,9 @@ export function student(weights = PROTOKD): Partial<TrainOptions> {
 /** All events of a run. */
 export async function events(options: Partial<TrainOptions> = {}): Promise<TrainEvent[]> {
   const seen: TrainEvent[] = [];
-  for await (const event of trainer(options).run()) seen.push(event);
+  const made = trainer(options);
+  for await (const event of made.run()) seen.push(event);
+  made.free();
   return seen;
 }
 
