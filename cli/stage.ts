@@ -1,7 +1,7 @@
 // One stage of a run: a teacher or a student, trained, kept, and scored on the test cases, each in its own
 // folder under --out. Everything that can be wrong is found before the first step.
 
-import { appendFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Modality } from "../data/datasets.ts";
 import { PatchSampler } from "../data/patches.ts";
@@ -100,7 +100,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   return folder;
 }
 
-/** Whether `folder` holds this very stage, finished. Throws where it holds another. */
+/** Whether `out` holds this very stage, finished: its report comes last. Throws where it holds another. */
 export async function finished(config: TrainConfig): Promise<boolean> {
   const folder = join(config.out, stageName(config));
   const found = await readConfig(folder);
@@ -112,7 +112,10 @@ export async function finished(config: TrainConfig): Promise<boolean> {
         "choose another --out, or replace it with --overwrite",
     );
   }
-  return (await epochsDone(folder)) >= config.epochs;
+  return stat(join(folder, FILES.report)).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The configuration of a stage's folder; null where it holds none that can be read. */
@@ -122,12 +125,6 @@ export async function readConfig(folder: string): Promise<TrainConfig | null> {
   } catch {
     return null;
   }
-}
-
-/** How many epochs a stage's folder has the metrics of. */
-async function epochsDone(folder: string): Promise<number> {
-  const lines = await readFile(join(folder, FILES.metrics), "utf8").catch(() => "");
-  return lines.trim() ? lines.trim().split("\n").length : 0;
 }
 
 /** The cases to train and to validate on. Those to test on are read too: now is the time to find them broken. */
