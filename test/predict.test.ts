@@ -147,19 +147,15 @@ test("what lies around a small volume is its background, by channel, or else zer
   }
 });
 
-test("the windows' probabilities are averaged, not their votes", async () => {
-  // Two windows share the middle voxels: the first is barely for class 1 there, the second sure of class 2.
-  let call = 0;
-  const network = () => {
-    const logits = call++ === 0 ? [0, 0.1, 0, 0] : [0, 0, 5, 0];
-    return tensor(
-      device,
-      [1, 4, 1, 1, 4],
-      logits.flatMap((value) => Array(4).fill(value) as number[]),
-    );
+test("the windows' probabilities are averaged, not their votes, nor their logits", async () => {
+  /** The classes of six voxels of which two windows of four share the middle ones. */
+  const classes = async (...windows: number[][]) => {
+    const logits = () => windows.shift()!.flatMap((value) => Array(4).fill(value) as number[]);
+    const network = () => tensor(device, [1, 4, 1, 1, 4], logits());
+    return [...(await run(image([1, 1, 6]), [1, 1, 4], network))];
   };
-  const classes = await run(image([1, 1, 6]), [1, 1, 4], network);
-  assert.equal([...classes], [1, 1, 2, 2, 2, 2]);
+  assert.equal(await classes([0, 0.1, 0, 0], [0, 0, 5, 0]), [1, 1, 2, 2, 2, 2], "the second is surer");
+  assert.equal(await classes([0, 3, 0, 0], [0, -20, 0.1, 0]), [1, 1, 1, 1, 2, 2], "the first is surer");
 });
 
 test("progress is told after each window, and no bytes stay behind", async () => {
