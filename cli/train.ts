@@ -212,13 +212,17 @@ function command(): Command {
     .option("--filters <n>", `channels at full resolution (default: ${sizes("filters")})`, whole)
     .option(
       "--levels <n>",
-      `resolutions of the network (default: ${PAPER.levels})`,
+      `resolutions of the network (default: ${sizes("levels")})`,
       number({ min: 2, integer: true }),
     )
     .option("--validate-every <n>", `epochs between validations (default: ${sizes("validateEvery")})`, whole)
     .addOption(option("--norm <kind>", "normalisation").choices(["instance", "batch"]).default(DEFAULTS.norm))
-    .addOption(option("--optimizer <name>", "").choices(["adam", "sgd"]).default(DEFAULTS.optimizer))
-    .option("--lr <rate>", "learning rate at the start; it decays to 0", positive, DEFAULTS.lr)
+    .addOption(
+      option("--optimizer <name>", "how parameters are updated")
+        .choices(["adam", "sgd"])
+        .default(DEFAULTS.optimizer),
+    )
+    .option("--lr <rate>", `learning rate at the start; it decays to 0 (default: ${sizes("lr")})`, positive)
     .option("--weight-decay <x>", "L2 regularisation", positive, DEFAULTS.weightDecay)
     .option("--kd-weight <x>", "weight of the pixel-wise distillation", positive, DEFAULTS.kdWeight)
     .option(
