@@ -92,6 +92,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
     }
   } finally {
     progress.stop();
+    trainer.free();
     network.params.free();
     teacher?.params.free();
   }

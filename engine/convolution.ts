@@ -38,11 +38,11 @@ export function gather(
   const outputs = weight.shape[0]!;
   const small = new Tensor(large.device, [batch, outputs, ...outSize]);
   const work = 2 * small.size * inputs * geometry.kernel ** 3;
-  const operands = { x: large, weight, bias: bias ?? weight, BIAS: bias !== null, y: small };
+  const operands = { x: large, weight, bias: bias ?? weight, biased: bias ? 1 : 0, y: small };
   const sizes = { size, inputs, outputs, batch };
   const blocks = batch * Math.ceil(outputs / 8);
   const rows = outSize[0] * outSize[1];
-  if (isSame(geometry) && size[2] > 4 && hasEightLanes(large.device)) {
+  if (isSame(geometry) && size[2] > 2 && hasEightLanes(large.device)) {
     const tiles = Math.ceil((rows * Math.ceil(size[2] / 8)) / 64) * 64;
     convSubgroups.forward({ ...operands, ...sizes, tiles }, { invocations: blocks * tiles, work });
   } else {
@@ -73,7 +73,7 @@ export function scatter(
   const tiles = Math.ceil(outSize[2] / (S * TW)) * S;
   transpose.forward(
     {
-      ...{ x: small, weight, bias: bias ?? weight, BIAS: bias !== null, y: large },
+      ...{ x: small, weight, bias: bias ?? weight, biased: bias ? 1 : 0, y: large },
       ...{ size, inputs, outSize, outputs, batch, ...overrides(geometry), TW },
     },
     {
@@ -88,7 +88,7 @@ export function scatter(
 function flip(weight: Tensor): Tensor {
   const [outputs, inputs, K, ...rest] = weight.shape as [number, number, number, ...number[]];
   const flipped = new Tensor(weight.device, [inputs, outputs, K, ...rest]);
-  const unused = { size: [0, 0, 0], outSize: [0, 0, 0], batch: 0, splits: 0 } as const;
+  const unused = { size: [0, 0, 0], outSize: [0, 0, 0], batch: 0, splits: 0, biased: 0 } as const;
   conv.flip({ weight, flipped, inputs, outputs, K, ...unused }, flipped.size);
   return flipped;
 }
@@ -116,7 +116,7 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
       {
         ...overrides(geometry),
         ...{ x: large, dy: small, partial },
-        ...{ size, inputs, outSize, outputs, batch, splits },
+        ...{ size, inputs, outSize, outputs, batch, splits, biased: 0 },
       },
       { invocations: splits * tiles, work: 2 * small.size * inputs * K ** 3 },
     );

@@ -9,7 +9,6 @@ enable subgroups;
 // Nothing may branch before the last broadcast: voxels outside count as zero.
 
 override WG: u32 = 64u;
-override BIAS: bool = false;
 
 const TO = 8u;              // output channels of a tile
 const TW = 8u;              // voxels along W of a tile
@@ -20,6 +19,7 @@ struct Params {
   outputs: u32,             // O
   tiles: u32,               // of a volume, rounded up to whole workgroups
   batch: u32,               // N
+  biased: u32,              // 1 if there is a bias
   first: u32,               // first invocation
 }
 
@@ -81,12 +81,14 @@ fn forward(
   if (qz >= size.x || i >= params.tiles * blocks * params.batch) { return; }
   let volume = size.x * size.y * size.z;
   let corner = n * params.outputs * volume + (qz * size.y + qy) * size.z + qx;
-  for (var t = 0u; t < TO && o + t <= last; t++) {
-    var start = 0.0;
-    if (BIAS) { start = bias[o + t]; }
-    for (var v = 0u; v < TW; v++) {
-      let sum = select(high[v][t & 3u], low[v][t & 3u], t < 4u);
-      if (qx + v < size.z) { y[corner + (o + t) * volume + v] = start + sum; }
+  // Constant bounds, so that the sums stay in registers.
+  for (var t = 0u; t < TO; t++) {
+    if (o + t <= last) {
+      let start = select(0.0, bias[o + t], params.biased == 1u);
+      for (var v = 0u; v < TW; v++) {
+        let sum = select(high[v][t & 3u], low[v][t & 3u], t < 4u);
+        if (qx + v < size.z) { y[corner + (o + t) * volume + v] = start + sum; }
+      }
     }
   }
 }

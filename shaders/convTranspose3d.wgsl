@@ -10,7 +10,6 @@ override K: u32 = 2u;
 override S: u32 = 2u;
 override P: u32 = 0u;
 override TW: u32 = 8u;      // outputs of a tile along W, at most 8
-override BIAS: bool = false;
 
 const TO = 8u;              // output channels of a tile
 const ROW = 11u;            // the most inputs a tile reads of a row: TW - 1 + K / S
@@ -21,6 +20,7 @@ struct Params {
   outSize: vec3u,           // D, H, W of y
   outputs: u32,             // O
   batch: u32,               // N
+  biased: u32,              // 1 if there is a bias
   first: u32,               // first invocation
 }
 
@@ -86,12 +86,14 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
 
   let plane = out.x * out.y * out.z;
   let corner = n * params.outputs * plane + (qz * out.y + qy) * out.z + qx;
-  for (var t = 0u; t < TO && o + t <= last; t++) {
-    var begin = 0.0;
-    if (BIAS) { begin = bias[o + t]; }
-    for (var v = 0u; v < TW; v++) {
-      let sum = select(high[v][t & 3u], low[v][t & 3u], t < 4u);
-      if (qx + v * S < out.z) { y[corner + (o + t) * plane + v * S] = begin + sum; }
+  // Constant bounds, so that the sums stay in registers.
+  for (var t = 0u; t < TO; t++) {
+    if (o + t <= last) {
+      let begin = select(0.0, bias[o + t], params.biased == 1u);
+      for (var v = 0u; v < TW; v++) {
+        let sum = select(high[v][t & 3u], low[v][t & 3u], t < 4u);
+        if (qx + v * S < out.z) { y[corner + (o + t) * plane + v * S] = begin + sum; }
+      }
     }
   }
 }

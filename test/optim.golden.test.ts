@@ -36,6 +36,9 @@ function agrees(name: string, make: (params: Tensor[], options: Record<string, n
 }
 
 agrees("optim_adam", (params, { weight_decay }) => new Adam(params, { decay: weight_decay! }));
-agrees("optim_sgd", (params, { weight_decay, momentum }) => new Sgd(params, { decay: weight_decay!, momentum: momentum! }));
+agrees(
+  "optim_sgd",
+  (params, { weight_decay, momentum }) => new Sgd(params, { decay: weight_decay!, momentum: momentum! }),
+);
 
 test.run();

@@ -14,26 +14,20 @@ const y = tensor(device, [4], [0, 0, 0, 0]);
 
 test("a missing binding is refused", () => {
   // @ts-expect-error: y is missing
-  assert.throws(
-    () => leakyRelu.forward({ x }, 4),
-    /leakyRelu.wgsl\/forward: 'y' must be a tensor, got undefined/,
-  );
+  const call = () => leakyRelu.forward({ x }, 4);
+  assert.throws(call, /leakyRelu.wgsl\/forward: 'y' must be a tensor, got undefined/);
 });
 
 test("a missing uniform is refused", () => {
   // @ts-expect-error: voxels is missing
-  assert.throws(
-    () => softmax.forward({ x, y, channels: 4 }, 1),
-    /softmax.wgsl\/forward: 'voxels' must be a number/,
-  );
+  const call = () => softmax.forward({ x, y, channels: 4 }, 1);
+  assert.throws(call, /softmax.wgsl\/forward: 'voxels' must be a number/);
 });
 
 test("a misspelt name is refused, and the known ones are listed", () => {
   // @ts-expect-error: it is slope
-  assert.throws(
-    () => leakyRelu.forward({ x, y, slop: 0.2 }, 4),
-    /unknown 'slop'; the file declares WG, slope, x, y/,
-  );
+  const call = () => leakyRelu.forward({ x, y, slop: 0.2 }, 4);
+  assert.throws(call, /unknown 'slop'; the file declares WG, slope, x, y/);
 });
 
 test("a number for a tensor is refused", () => {

@@ -22,13 +22,21 @@ const title = "the V-Net agrees with PyTorch";
 if (!existsSync(FOLDER)) console.log(`SKIPPED: ${title}: ../shared/golden is missing`);
 else {
   const cases = JSON.parse(readFileSync(new URL("cases.json", FOLDER), "utf8")) as { vnet: Expected };
-  const { tensors } = decodeSafetensors(readFileSync(new URL("vnet.safetensors", FOLDER)), "vnet.safetensors");
+  const { tensors } = decodeSafetensors(
+    readFileSync(new URL("vnet.safetensors", FOLDER)),
+    "vnet.safetensors",
+  );
   for (const norm of ["instance", "batch"] as const) {
-    test(`${title}, ${norm} norm: features, logits, losses, gradient`, () => agrees(norm, cases.vnet, tensors as never));
+    test(`${title}, ${norm} norm: features, logits, losses, gradient`, () =>
+      agrees(norm, cases.vnet, tensors as never));
   }
 }
 
-async function agrees(norm: "instance" | "batch", { filters, ...rest }: Expected, all: Record<string, Values>) {
+async function agrees(
+  norm: "instance" | "batch",
+  { filters, ...rest }: Expected,
+  all: Record<string, Values>,
+) {
   const { history } = rest[norm] as { history: Losses[] };
   const part = (prefix: string) =>
     Object.fromEntries(

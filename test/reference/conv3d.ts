@@ -11,7 +11,12 @@ interface Geometry {
  * Every (small voxel p, large voxel q, tap k) with q = S·p + k - P inside the large volume, three numbers
  * each; remembered, because central differences ask for the same list some hundred times.
  */
-function triples(small: readonly number[], large: readonly number[], K: number, geometry: Geometry): Int32Array {
+function triples(
+  small: readonly number[],
+  large: readonly number[],
+  K: number,
+  geometry: Geometry,
+): Int32Array {
   const key = JSON.stringify([small, large, K, geometry]);
   const known = remembered.get(key);
   if (known) return known;
@@ -48,7 +53,11 @@ export function conv3d(x: Array64, weight: Array64, bias: Array64 | undefined, g
   for (let n = 0; n < N; n++)
     for (let o = 0; o < O; o++)
       for (let c = 0; c < C; c++) {
-        const [w, to, source] = [(o * C + c) * K ** 3, (n * O + o) * volume(outSize), (n * C + c) * volume(size)];
+        const [w, to, source] = [
+          (o * C + c) * K ** 3,
+          (n * O + o) * volume(outSize),
+          (n * C + c) * volume(size),
+        ];
         for (let i = 0; i < list.length; i += 3) {
           y[to + list[i]!]! += weight.data[w + list[i + 2]!]! * x.data[source + list[i + 1]!]!;
         }
@@ -72,7 +81,11 @@ export function convTranspose3d(
   for (let n = 0; n < N; n++)
     for (let o = 0; o < O; o++)
       for (let c = 0; c < I; c++) {
-        const [w, to, source] = [(c * O + o) * K ** 3, (n * O + o) * volume(outSize), (n * I + c) * volume(size)];
+        const [w, to, source] = [
+          (c * O + o) * K ** 3,
+          (n * O + o) * volume(outSize),
+          (n * I + c) * volume(size),
+        ];
         for (let i = 0; i < list.length; i += 3) {
           y[to + list[i + 1]!]! += weight.data[w + list[i + 2]!]! * x.data[source + list[i]!]!;
         }
