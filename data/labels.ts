@@ -18,9 +18,6 @@ export const CONVENTION_NAMES = Object.keys(LABEL_CONVENTIONS) as readonly Label
 /** The network's classes, by index. */
 export const CLASS_NAMES = ["background", "enhancing tumour", "necrotic core", "oedema"] as const;
 
-/** The classes that make up each region that is scored: whole tumour, tumour core, enhancing tumour. */
-export const REGIONS = { WT: [1, 2, 3], TC: [1, 2], ET: [1] } as const;
-
 /** How far a label stored as a float may lie from its integer. */
 const TOLERANCE = 1e-3;
 

@@ -3,7 +3,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { MODALITIES, openDataset, requireModalities } from "../data/datasets.ts";
-import { CLASS_NAMES, CONVENTION_NAMES, fromClasses, REGIONS, toClasses } from "../data/labels.ts";
+import { CLASS_NAMES, CONVENTION_NAMES, fromClasses, toClasses } from "../data/labels.ts";
+import { REGIONS } from "../model/regions.ts";
 import { problemsOf, sourceOf } from "./fixtures.ts";
 
 const test = suite("datasets");
