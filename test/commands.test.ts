@@ -51,7 +51,7 @@ test("train --stage teacher leaves every file of a stage", () => {
 
   const config = json<Record<string, unknown>>("teacher", FILES.config);
   assert.equal(config["patch"], [16, 16, 16]);
-  assert.equal([config["lr"], config["norm"], config["method"]], [1e-3, "instance", "none"], "defaults too");
+  assert.equal([config["lr"], config["norm"], config["method"]], [3e-3, "instance", "none"], "defaults too");
   const { train, val, test: held, labels } = json<Record<string, unknown>>("teacher", FILES.split);
   assert.equal([train, val, held, labels], [cases.slice(0, 2), [cases[2]], [cases[3]], "brats"]);
 });
@@ -63,7 +63,7 @@ test("a student alone says by epoch its losses, rate, validation and seconds", (
   const [line, ...more] = text("student_t1ce", FILES.metrics).trim().split("\n");
   assert.is(more.length, 0);
   const { epoch, step, rate, seconds, losses, validation } = JSON.parse(line!) as EpochRecord;
-  assert.equal([epoch, step, rate], [1, 1, 1e-3]);
+  assert.equal([epoch, step, rate], [1, 1, 3e-3]);
   assert.ok(seconds > 0);
   assert.equal(Object.keys(losses).sort(), ["crossEntropy", "dice", "total"]);
   assert.equal(Object.keys(validation!).sort(), ["ET", "TC", "WT", "mean"]);
