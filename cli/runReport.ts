@@ -13,7 +13,7 @@ import { stageName, stageTitle, type TrainConfig } from "./config.ts";
 import { writeAtomically } from "./files.ts";
 import { renderReport, type ReportSlice, type ReportStage } from "./report.ts";
 import { chooseSlice } from "./slices.ts";
-import { FILES } from "./stage.ts";
+import { FILES } from "./stageFolder.ts";
 import { formatScores, type ScoreRow } from "./table.ts";
 
 const CASES = 3; // of which slices are shown

@@ -1,40 +1,27 @@
 // One stage of a run: a teacher or a student, trained, kept, and scored on the test cases, each in its own
 // folder under --out. Everything that can be wrong is found before the first step.
 
-import { appendFile, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Modality } from "../data/datasets.ts";
 import { PatchSampler } from "../data/patches.ts";
 import { type Case, loadCase, loadCases } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { caseMetrics } from "../model/metrics.ts";
+import { type CaseMetrics, caseMetrics } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
-import { REGION_NAMES } from "../model/regions.ts";
 import { summarise, type Summary } from "../model/summary.ts";
 import { type Network, type Scores, Trainer } from "../model/trainer.ts";
 import { checkPatch } from "../model/vnet.ts";
 import { casesOf, openRunData, type RunData } from "./cases.ts";
 import { UsageError } from "./command.ts";
-import { differences, networkConfig, networkModalities, stageName, stageTitle, weights } from "./config.ts";
+import { networkConfig, networkModalities, stageName, stageTitle, weights } from "./config.ts";
 import type { TrainConfig } from "./config.ts";
 import { evaluateFolders } from "./evaluate.ts";
-import { writeAtomically } from "./files.ts";
 import { loadModel, type ModelCard, readModel, saveModel } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { trainingProgress } from "./progress.ts";
-
-/** The files of a stage. */
-export const FILES = {
-  config: "config.json",
-  split: "split.json",
-  metrics: "metrics.jsonl",
-  latest: "checkpoint_latest.safetensors",
-  best: "checkpoint_best.safetensors",
-  summary: "summary.json",
-  predictions: "predictions",
-  report: "report.html",
-} as const;
+import { begin, FILES } from "./stageFolder.ts";
 
 /**
  * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All
@@ -101,33 +88,6 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   return folder;
 }
 
-/** Whether `out` holds this very stage, finished: its report comes last. Throws where it holds another. */
-export async function finished(config: TrainConfig): Promise<boolean> {
-  const folder = join(config.out, stageName(config));
-  const found = await readConfig(folder);
-  if (!found) return false;
-  const differing = differences(config, found);
-  if (differing.length) {
-    throw new UsageError(
-      `${folder}: holds another run, which differs in ${differing.join(", ")}: ` +
-        "choose another --out, or replace it with --overwrite",
-    );
-  }
-  return stat(join(folder, FILES.report)).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** The configuration of a stage's folder; null where it holds none that can be read. */
-export async function readConfig(folder: string): Promise<TrainConfig | null> {
-  try {
-    return JSON.parse(await readFile(join(folder, FILES.config), "utf8")) as TrainConfig;
-  } catch {
-    return null;
-  }
-}
-
 /** The cases to train and to validate on. Those to test on are read too: now is the time to find them broken. */
 async function loadRun(
   { source, dataset, split }: RunData,
@@ -142,19 +102,6 @@ async function loadRun(
   });
   const trained = train.length;
   return { training: cases.slice(0, trained), validation: cases.slice(trained, trained + val.length) };
-}
-
-async function begin(
-  folder: string,
-  config: TrainConfig,
-  { split, dataset, modalities }: RunData,
-): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
-  await writeAtomically(join(folder, FILES.config), `${JSON.stringify(config, null, 2)}\n`);
-  const detail = { ...split, layout: dataset.layout, labels: dataset.convention, modalities };
-  await writeAtomically(join(folder, FILES.split), `${JSON.stringify(detail, null, 2)}\n`);
-  await writeFile(join(folder, FILES.metrics), "");
 }
 
 /** What a teacher's file says of it; throws a UsageError where it cannot teach this student. */
@@ -188,18 +135,15 @@ async function validate(
   cases: readonly Case[],
   config: TrainConfig,
 ): Promise<Scores> {
-  const sums: Scores = { WT: 0, TC: 0, ET: 0, mean: 0 };
+  const measured: CaseMetrics[] = [];
   for (const prepared of cases) {
     const seen = withChannels(prepared, networkModalities(config));
     const classes = await predictCase(device, network, seen, config.patch);
     const grid = { size: prepared.size, spacing: prepared.source.spacing };
-    const { mean } = summarise([caseMetrics(prepared.id, classes, prepared.label!, grid)]);
-    for (const region of REGION_NAMES) {
-      sums[region] += mean[region].Dice / cases.length;
-      sums.mean += mean[region].Dice / cases.length / REGION_NAMES.length;
-    }
+    measured.push(caseMetrics(prepared.id, classes, prepared.label!, grid));
   }
-  return sums;
+  const { mean, foreground_mean } = summarise(measured);
+  return { WT: mean.WT.Dice, TC: mean.TC.Dice, ET: mean.ET.Dice, mean: foreground_mean.Dice };
 }
 
 /** Predicts the test cases from the stage's own modalities alone, as a hospital would, and scores the files. */

@@ -9,8 +9,9 @@ import { isMain, runCommand } from "./command.ts";
 import type { TrainConfig } from "./config.ts";
 import { duration } from "./progress.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
-import { FILES } from "./stage.ts";
-import { resolveConfig, train, type TrainFlags } from "./train.ts";
+import { FILES } from "./stageFolder.ts";
+import { train } from "./train.ts";
+import { resolveConfig, type TrainFlags } from "./trainFlags.ts";
 
 const STAGES: readonly TrainFlags[] = [
   { stage: "teacher" },

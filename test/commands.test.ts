@@ -18,7 +18,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { makePhantom } from "../cli/phantomFolder.ts";
 import { audible } from "../cli/quiet.ts";
-import { FILES } from "../cli/stage.ts";
+import { FILES } from "../cli/stageFolder.ts";
 import { readNifti } from "../data/nifti.ts";
 import { decodeSafetensors } from "../model/checkpoint.ts";
 import type { EpochRecord } from "../model/records.ts";

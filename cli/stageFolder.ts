@@ -1,0 +1,58 @@
+// The folder of a stage: which files it has, what says that it is finished, and how it is begun.
+
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunData } from "./cases.ts";
+import { UsageError } from "./command.ts";
+import { differences, stageName, type TrainConfig } from "./config.ts";
+import { exists, writeAtomically } from "./files.ts";
+
+/** The files of a stage. */
+export const FILES = {
+  config: "config.json",
+  split: "split.json",
+  metrics: "metrics.jsonl",
+  latest: "checkpoint_latest.safetensors",
+  best: "checkpoint_best.safetensors",
+  summary: "summary.json",
+  predictions: "predictions",
+  report: "report.html",
+} as const;
+
+/** Whether `out` holds this very stage, finished: its report comes last. Throws where it holds another. */
+export async function finished(config: TrainConfig): Promise<boolean> {
+  const folder = join(config.out, stageName(config));
+  const found = await readConfig(folder);
+  if (!found) return false;
+  const differing = differences(config, found);
+  if (differing.length) {
+    throw new UsageError(
+      `${folder}: holds another run, which differs in ${differing.join(", ")}: ` +
+        "choose another --out, or replace it with --overwrite",
+    );
+  }
+  return exists(join(folder, FILES.report));
+}
+
+/** The configuration of a stage's folder; null where it holds none that can be read. */
+export async function readConfig(folder: string): Promise<TrainConfig | null> {
+  try {
+    return JSON.parse(await readFile(join(folder, FILES.config), "utf8")) as TrainConfig;
+  } catch {
+    return null;
+  }
+}
+
+/** Empties a stage's folder and writes down what it will hold: the configuration and the split. */
+export async function begin(
+  folder: string,
+  config: TrainConfig,
+  { split, dataset, modalities }: RunData,
+): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  await writeAtomically(join(folder, FILES.config), `${JSON.stringify(config, null, 2)}\n`);
+  const detail = { ...split, layout: dataset.layout, labels: dataset.convention, modalities };
+  await writeAtomically(join(folder, FILES.split), `${JSON.stringify(detail, null, 2)}\n`);
+  await writeFile(join(folder, FILES.metrics), "");
+}
