@@ -8,6 +8,7 @@ import { collectProblems, DataError } from "../data/errors.ts";
 import { cornerDisplacement, formatAffine, formatSize } from "../data/geometry.ts";
 import { type LabelConvention, toClasses } from "../data/labels.ts";
 import { readNifti, type Volume } from "../data/nifti.ts";
+import { CONVENTION_NAMES, type ConventionName } from "../model/conventions.ts";
 import { type CaseMetrics, caseMetrics } from "../model/metrics.ts";
 import { summarise, type Summary } from "../model/summary.ts";
 import { isMain, runCommand } from "./command.ts";
@@ -27,6 +28,8 @@ export interface EvaluateOptions {
   labels?: LabelConvention;
   /** Leave out references that have no prediction, instead of refusing. */
   partial?: boolean;
+  /** What empty regions score in the cases and their mean; the summary has all conventions' means beside it. */
+  convention?: ConventionName;
   /** Where to write the summary; nowhere if left out. */
   output?: string;
   /** Called before each case with how many are done. */
@@ -38,7 +41,15 @@ export interface EvaluateOptions {
  * half, or, where all have one, every file that cannot be read or compared.
  */
 export async function evaluateFolders(options: EvaluateOptions): Promise<Summary> {
-  const { predictions, references, labels = "brats", partial = false, output, progress } = options;
+  const {
+    predictions,
+    references,
+    labels = "brats",
+    partial = false,
+    convention,
+    output,
+    progress,
+  } = options;
   const pairs = pairLabels(await findPredictions(predictions), await findReferences(references), { partial });
   const problems: string[] = [];
   const cases: CaseMetrics[] = [];
@@ -48,7 +59,7 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
     if (measured) cases.push(measured);
   }
   if (problems.length > 0) throw new DataError(problems);
-  const summary = summarise(cases);
+  const summary = summarise(cases, convention);
   if (output !== undefined) await writeAtomically(output, `${JSON.stringify(summary, null, 2)}\n`);
   return summary;
 }
@@ -99,6 +110,7 @@ interface Flags {
   references: string;
   output?: string;
   labels: LabelConvention;
+  convention: ConventionName;
   partial?: boolean;
 }
 
@@ -120,7 +132,9 @@ async function main({ output, ...flags }: Flags): Promise<void> {
 
 if (isMain(import.meta.url)) {
   const program = new Command("evaluate")
-    .description("Dice and HD95 of whole tumour (WT), tumour core (TC) and enhancing tumour (ET)")
+    .description(
+      "Dice, HD95 and lesion-wise scores of whole tumour (WT), tumour core (TC) and enhancing tumour (ET)",
+    )
     .requiredOption("--predictions <folder>", "label maps named <case>.nii.gz")
     .requiredOption("--references <folder>", "label maps, BraTS cases, or a data set with labelsTr")
     .option(
@@ -133,6 +147,14 @@ if (isMain(import.meta.url)) {
         "what the values in the files mean: 1 NCR, 2 ED, 4 ET; 1, 2, 3; or MSD's",
       )
         .choices(["brats", "brats2023", "msd"])
+        .default("brats"),
+    )
+    .addOption(
+      new Option(
+        "--convention <name>",
+        "what a region scores that is empty in a map (summary.json has the means of all)",
+      )
+        .choices(CONVENTION_NAMES)
         .default("brats"),
     )
     .option("--partial", "evaluate although references lack a prediction");

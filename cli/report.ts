@@ -7,7 +7,7 @@ import type { RegionScores, Summary } from "../model/summary.ts";
 import { type Chart, lossChart, rateChart, stagesChart, validationChart } from "./charts.ts";
 import { reportStyle } from "./reportStyle.ts";
 import { CLASS_COLOURS, headWindow, pngDataUri, renderSlice } from "./slices.ts";
-import { conventionNote } from "./table.ts";
+import { conventionNote, formatScore, meanScore } from "./table.ts";
 
 /** One stage of a run: a teacher, a student. */
 export interface ReportStage {
@@ -104,8 +104,8 @@ function scoreTable(heading: string, rows: readonly { name: string; scores: Regi
   const body = rows.map(({ name, scores: of }) => {
     const cells = (key: "Dice" | "HD95", digits: number): string => {
       const values = REGION_NAMES.map((region) => of[region][key]);
-      const all = [...values, values.reduce((sum, value) => sum + value, 0) / values.length];
-      return all.map((value, i) => `<td class="${cellClass(i)}">${value.toFixed(digits)}</td>`).join("");
+      const all = [...values, meanScore(values)].map((value) => formatScore(value, digits));
+      return all.map((value, i) => `<td class="${cellClass(i)}">${value}</td>`).join("");
     };
     return `<tr><th scope="row">${escape(name)}</th>${cells("Dice", 3)}${cells("HD95", 1)}</tr>`;
   });

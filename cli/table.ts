@@ -1,7 +1,8 @@
 // Scores as a table for the terminal: Dice and HD95 of each region and their mean, one row per case or stage.
 
+import { type Convention, CONVENTIONS, type EmptyScores } from "../model/conventions.ts";
 import { REGION_NAMES } from "../model/regions.ts";
-import { CONVENTIONS, type RegionScores, type Scores, type Summary } from "../model/summary.ts";
+import type { RegionScores, Scores, Summary } from "../model/summary.ts";
 
 /** One row: a case, a mean, a stage. */
 export interface ScoreRow {
@@ -28,18 +29,31 @@ export function formatScores(rows: readonly ScoreRow[], heading: string): string
   for (const { name, scores } of rows) {
     const regions = REGION_NAMES.map((region) => scores[region]);
     const cells = (key: "Dice" | "HD95", digits: number, width: number): string => {
-      const mean = regions.reduce((sum, row) => sum + row[key], 0) / regions.length;
-      const marked = regions.map((row) => row[key].toFixed(digits) + (undecided(row, key) ? "*" : " "));
-      return [...marked, `${mean.toFixed(digits)} `].map((cell) => cell.padStart(width)).join("");
+      const marked = regions.map((row) => formatScore(row[key], digits) + (undecided(row, key) ? "*" : " "));
+      const mean = formatScore(meanScore(regions.map((row) => row[key])), digits);
+      return [...marked, `${mean} `].map((cell) => cell.padStart(width)).join("");
     };
     lines.push(`${name.padEnd(wide)}  ${cells("Dice", 3, 8)}    ${cells("HD95", 1, 9)}`);
   }
   return lines.map((line) => line.trimEnd()).join("\n");
 }
 
-/** One sentence on a summary's empty regions, or null where every region is in both maps of every case. */
+/** A score's digits, or a dash where the convention leaves it out (NaN, and null once it was JSON). */
+export function formatScore(score: number | null, digits: number): string {
+  return score === null || Number.isNaN(score) ? "-" : score.toFixed(digits);
+}
+
+/** The mean of a row's regions; NaN where one of them is left out. */
+export function meanScore(scores: readonly (number | null)[]): number {
+  return scores.reduce<number>((sum, score) => sum + (score ?? NaN), 0) / scores.length;
+}
+
+/**
+ * One sentence on what the convention decided: a summary's empty regions, or that lesions are scored one by
+ * one. Null where every region is in both maps of every case and the convention thus changes nothing.
+ */
 export function conventionNote({ convention, empty, metric_per_case: cases }: Summary): string | null {
-  const { both_empty: both, one_empty: one } = CONVENTIONS[convention];
+  const rule: Convention = CONVENTIONS[convention];
   const parts = REGION_NAMES.flatMap((region) => {
     const { both, reference, prediction } = empty[region];
     const kinds = [
@@ -49,17 +63,31 @@ export function conventionNote({ convention, empty, metric_per_case: cases }: Su
     ].filter((text) => text !== "");
     return kinds.length > 0 ? [`${region} is empty ${kinds.join(", ")}`] : [];
   });
-  if (parts.length === 0) return null;
-  const rule =
-    `both empty Dice ${both.Dice} and HD95 ${both.HD95}, ` +
-    `one empty Dice ${one.Dice} and HD95 ${one.HD95.toFixed(2)} mm`;
-  return `${parts.join("; ")} (of ${cases.length} cases): scored by the convention "${convention}": ${rule}`;
+  const said = parts.length === 0 ? "" : `${parts.join("; ")} (of ${cases.length} cases): `;
+  if (rule.lesion_wise)
+    return `${said}scored lesion by lesion by the convention "${convention}": ${words(rule)}`;
+  return said === "" ? null : `${said}scored by the convention "${convention}": ${words(rule)}`;
 }
 
 function head(width: number): (text: string) => string {
   return (text) => `${text} `.padStart(width);
 }
 
-function undecided({ n_pred, n_ref }: Scores, key: "Dice" | "HD95"): boolean {
-  return key === "Dice" ? n_pred + n_ref === 0 : n_pred === 0 || n_ref === 0;
+/** Whether a score is the convention's alone. Where one map is empty, a Dice of 0 is the definition's. */
+function undecided({ Dice, n_pred, n_ref }: Scores, key: "Dice" | "HD95"): boolean {
+  if (n_pred > 0 && n_ref > 0) return false;
+  return key === "HD95" || Dice !== 0 || n_pred + n_ref === 0;
+}
+
+/** What a convention puts in place of undefined scores. */
+function words({ lesion_wise, both_empty, reference_empty, prediction_empty }: Convention): string {
+  const [both, reference, prediction] = [both_empty, reference_empty, prediction_empty].map(put);
+  if (lesion_wise) return `no lesion ${both}, one missed or false ${reference}`;
+  if (reference === prediction) return `both empty ${both}, one empty ${reference}`;
+  return `both empty ${both}, reference empty ${reference}, prediction empty ${prediction}`;
+}
+
+function put({ Dice, HD95 }: EmptyScores): string {
+  const distance = HD95 === null ? "left out" : HD95 === 0 ? "0" : `${Number(HD95.toFixed(2))} mm`;
+  return `Dice ${Dice ?? "left out"} and HD95 ${distance}`;
 }

@@ -1,35 +1,45 @@
-// Metrics over cases in the shape of nnU-Net's summary.json (same keys, plus HD95, the regions by name, and
-// the convention that decided what an empty region scores).
+// Metrics over cases in the shape of nnU-Net's summary.json: its keys, and beside them HD95, sensitivity,
+// specificity, lesion-wise scores, the regions by name, and what every convention for empty regions makes of
+// the same cases.
+import { applyConvention, type Convention, CONVENTION_NAMES, CONVENTIONS } from "./conventions.ts";
+import type { ConventionName } from "./conventions.ts";
 import type { CaseMetrics, RegionMetrics } from "./metrics.ts";
 import { type Region, REGION_NAMES } from "./regions.ts";
 
-/** What an undefined measure is set to. HD95 in mm. */
-export interface Convention {
-  /** Where it is used, in words. */
-  source: string;
-  /** The region is in neither map: nothing to find, nothing found. */
-  both_empty: { Dice: number; HD95: number };
-  /** The region is in one of the two maps only. */
-  one_empty: { Dice: number; HD95: number };
-}
-
-/** The known conventions, by name. 373.12866 mm is the diagonal of a 240x240x155 mm volume. */
-export const CONVENTIONS = {
-  brats: {
-    source: "BraTS online evaluation up to 2022",
-    both_empty: { Dice: 1, HD95: 0 },
-    one_empty: { Dice: 0, HD95: 373.12866 },
-  },
-} as const satisfies Record<string, Convention>;
-
-/** A known convention's name. */
-export type ConventionName = keyof typeof CONVENTIONS;
-
-/** One region's scores under nnU-Net's names: ratios, voxels, HD95 in mm. In a mean, all are means. */
-export type Scores = Record<"Dice" | "IoU" | "HD95" | "TP" | "FP" | "FN" | "TN" | "n_pred" | "n_ref", number>;
+/**
+ * One region's scores under nnU-Net's names: ratios, voxels, HD95 in mm; of the lesions, their numbers. In a
+ * mean, all are means. NaN, and null once it has been through JSON, where the convention leaves a score out.
+ */
+export type Scores = Record<
+  | "Dice"
+  | "IoU"
+  | "HD95"
+  | "TP"
+  | "FP"
+  | "FN"
+  | "TN"
+  | "n_pred"
+  | "n_ref"
+  | "Sensitivity"
+  | "Specificity"
+  | "LesionWise_Dice"
+  | "LesionWise_HD95"
+  | "LesionWise_TP"
+  | "LesionWise_FP"
+  | "LesionWise_FN",
+  number
+>;
 
 /** Scores by region. */
 export type RegionScores = Record<Region, Scores>;
+
+/** A convention, and the means it gives. */
+export interface ConventionSummary extends Convention {
+  /** Mean over the cases that the convention counts, by region. */
+  mean: Record<Region, Pick<Scores, "Dice" | "HD95" | "Sensitivity">>;
+  /** How many cases those are. */
+  counted: Record<Region, Pick<Scores, "Dice" | "HD95" | "Sensitivity">>;
+}
 
 /** The content of summary.json. */
 export interface Summary {
@@ -45,7 +55,8 @@ export interface Summary {
   }[];
   /** Name of the convention in force in every number above. */
   convention: ConventionName;
-  conventions: Partial<Record<ConventionName, Convention>>;
+  /** All known conventions side by side. */
+  conventions: Record<ConventionName, ConventionSummary>;
   /** In how many cases a region was empty: in both maps, in the reference only, in the prediction only. */
   empty: Record<Region, { both: number; reference: number; prediction: number }>;
 }
@@ -60,12 +71,13 @@ export function summarise(cases: readonly CaseMetrics[], convention: ConventionN
     metrics: byRegion((region) => scores(measured.regions[region], CONVENTIONS[convention])),
   }));
   const mean = byRegion((region) => meanOf(perCase.map(({ metrics }) => metrics[region])));
+  const sideBySide = CONVENTION_NAMES.map((name) => [name, conventionSummary(cases, CONVENTIONS[name])]);
   return {
-    foreground_mean: meanOf(Object.values(mean)),
+    foreground_mean: foregroundMean(mean),
     mean,
     metric_per_case: perCase,
     convention,
-    conventions: { [convention]: CONVENTIONS[convention] },
+    conventions: Object.fromEntries(sideBySide) as Summary["conventions"],
     empty: byRegion((region) => emptyCounts(cases.map(({ regions }) => regions[region]))),
   };
 }
@@ -74,23 +86,48 @@ function byRegion<T>(of: (region: Region) => T): Record<Region, T> {
   return Object.fromEntries(REGION_NAMES.map((region) => [region, of(region)])) as Record<Region, T>;
 }
 
-function scores(
-  { dice, hd95, tp, fp, fn, tn, predicted, referenced }: RegionMetrics,
-  rule: Convention,
-): Scores {
-  const both = predicted + referenced === 0;
+function scores(metrics: RegionMetrics, rule: Convention): Scores {
+  const { tp, fp, fn, tn, predicted, referenced, specificity, lesions } = metrics;
+  const { Dice, IoU, HD95, Sensitivity } = applyConvention(metrics, rule);
   return {
-    Dice: dice ?? rule.both_empty.Dice,
-    IoU: both ? rule.both_empty.Dice : tp / (tp + fp + fn),
-    HD95: hd95 ?? (both ? rule.both_empty.HD95 : rule.one_empty.HD95),
+    ...{ Dice, IoU, HD95 },
     ...{ TP: tp, FP: fp, FN: fn, TN: tn, n_pred: predicted, n_ref: referenced },
+    ...{ Sensitivity, Specificity: specificity ?? NaN },
+    ...{ LesionWise_Dice: lesions.dice, LesionWise_HD95: lesions.hd95 },
+    ...{ LesionWise_TP: lesions.tp, LesionWise_FP: lesions.fp, LesionWise_FN: lesions.fn },
   };
+}
+
+function conventionSummary(cases: readonly CaseMetrics[], rule: Convention): ConventionSummary {
+  const columns = (of: (values: number[]) => number): ConventionSummary["mean"] =>
+    byRegion((region) => {
+      const rows = cases.map(({ regions }) => applyConvention(regions[region], rule));
+      const column = (key: "Dice" | "HD95" | "Sensitivity"): number => of(rows.map((row) => row[key]));
+      return { Dice: column("Dice"), HD95: column("HD95"), Sensitivity: column("Sensitivity") };
+    });
+  return { ...rule, mean: columns(meanOfDefined), counted: columns((values) => defined(values).length) };
 }
 
 function meanOf(rows: readonly Scores[]): Scores {
   const keys = Object.keys(rows[0]!) as (keyof Scores)[];
-  const mean = keys.map((key) => [key, rows.reduce((sum, row) => sum + row[key], 0) / rows.length]);
-  return Object.fromEntries(mean) as Scores;
+  return Object.fromEntries(keys.map((key) => [key, meanOfDefined(rows.map((row) => row[key]))])) as Scores;
+}
+
+/** Undefined where it is so in one region, as in nnU-Net: a mean over fewer regions is another measure. */
+function foregroundMean(mean: RegionScores): Scores {
+  const rows = Object.values(mean);
+  const keys = Object.keys(mean.WT) as (keyof Scores)[];
+  const means = keys.map((key) => [key, rows.reduce((sum, row) => sum + row[key], 0) / rows.length]);
+  return Object.fromEntries(means) as Scores;
+}
+
+function meanOfDefined(values: readonly number[]): number {
+  const counted = defined(values);
+  return counted.reduce((sum, value) => sum + value, 0) / counted.length;
+}
+
+function defined(values: readonly number[]): number[] {
+  return values.filter((value) => !Number.isNaN(value));
 }
 
 function emptyCounts(rows: readonly RegionMetrics[]): Summary["empty"][Region] {

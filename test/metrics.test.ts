@@ -2,7 +2,8 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { caseMetrics, percentile, regionMetrics, surface } from "../model/metrics.ts";
+import { percentile, surface } from "../model/hausdorff.ts";
+import { caseMetrics, regionMetrics } from "../model/metrics.ts";
 import type { Vec3 } from "../model/regions.ts";
 import { summarise } from "../model/summary.ts";
 
@@ -179,7 +180,7 @@ test("an empty region leaves undefined what the convention then names: all four 
     [0, 373.12866, 373.12866, 0],
   );
   assert.is(convention, "brats");
-  assert.equal(conventions.brats?.one_empty, { Dice: 0, HD95: 373.12866 });
+  assert.equal(conventions.brats.reference_empty, { Dice: 0, HD95: 373.12866, Sensitivity: 0 });
   assert.equal(empty.ET, { both: 1, reference: 1, prediction: 1 });
   assert.is(mean.ET.Dice, 0.5);
   assert.ok(JSON.stringify(mean).indexOf("null") < 0);
@@ -196,8 +197,10 @@ test("the summary has nnU-Net's keys, and means over cases, then over regions", 
     caseMetrics("b", Uint8Array.of(1, 2, 0, 0), Uint8Array.of(1, 2, 3, 3), grid),
   ]);
   for (const key of ["foreground_mean", "mean", "metric_per_case"]) assert.ok(key in summary, key);
-  const keys = ["Dice", "IoU", "TP", "FP", "FN", "TN", "n_pred", "n_ref", "HD95"].sort();
-  assert.equal(Object.keys(summary.mean.WT).sort(), keys);
+  const names = ["Dice", "IoU", "TP", "FP", "FN", "TN", "n_pred", "n_ref"];
+  const ours = ["HD95", "Sensitivity", "Specificity"];
+  const lesions = ["Dice", "HD95", "TP", "FP", "FN"].map((name) => `LesionWise_${name}`);
+  assert.equal(Object.keys(summary.mean.WT).sort(), [...names, ...ours, ...lesions].sort());
   assert.is(summary.metric_per_case[0]!.prediction_file, "p/a.nii.gz");
   assert.ok(Math.abs(summary.mean.WT.Dice - (1 + 4 / 6) / 2) < 1e-15);
   assert.is(summary.mean.WT.n_ref, 3.5);

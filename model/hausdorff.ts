@@ -1,0 +1,51 @@
+// HD95: how far apart the surfaces of two masks are, in mm, leaving out the farthest twentieth. As MedPy
+// defines it: distances of each surface's voxels to the other surface, both lists pooled, 95th percentile.
+// (The percentile of each direction and then the larger of the two is another, larger number.)
+import { squaredDistances } from "./distance.ts";
+import { type MaskPair, tighten } from "./masks.ts";
+import type { Vec3 } from "./regions.ts";
+
+/** HD95 in mm of two masks that both mark something; `spacing` is a voxel's edges [D,H,W] in mm. */
+export function hausdorff95(pair: MaskPair, spacing: Vec3): number {
+  const box = tighten(pair);
+  if (box === null) throw new Error("hausdorff95: two masks that mark voxels, got empty ones");
+  const [a, b] = [surface(box.prediction, box.size), surface(box.reference, box.size)];
+  const distances: number[] = [];
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const squared = squaredDistances(to, box.size, spacing);
+    for (let i = 0; i < from.length; i++) if (from[i]) distances.push(Math.sqrt(squared[i]!));
+  }
+  return percentile(Float64Array.from(distances), 0.95);
+}
+
+/** The mask's surface: voxels with one of their six neighbours outside it. Beyond the array is outside. */
+export function surface(mask: Uint8Array, [D, H, W]: Vec3): Uint8Array {
+  const found = new Uint8Array(mask.length);
+  for (let d = 0, i = 0; d < D; d++) {
+    for (let h = 0; h < H; h++) {
+      for (let w = 0; w < W; w++, i++) {
+        if (!mask[i]) continue;
+        const border = d === 0 || h === 0 || w === 0 || d === D - 1 || h === H - 1 || w === W - 1;
+        const inside =
+          !border &&
+          mask[i - 1]! & mask[i + 1]! & mask[i - W]! & mask[i + W]! & mask[i - H * W]! & mask[i + H * W]!;
+        found[i] = inside ? 0 : 1;
+      }
+    }
+  }
+  return found;
+}
+
+/** Percentile q in 0..1 with linear interpolation, as numpy's default. Sorts `values` in place. */
+export function percentile(values: Float64Array, q: number): number {
+  values.sort();
+  const rank = q * (values.length - 1);
+  const below = Math.floor(rank);
+  const a = values[below]!;
+  const b = values[Math.min(below + 1, values.length - 1)]!;
+  const t = rank - below;
+  return t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t);
+}
