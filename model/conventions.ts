@@ -8,6 +8,7 @@ export interface EmptyScores {
   Dice: number | null;
   /** In mm. */
   HD95: number | null;
+  /** Of a reference without the region: BraTS 2023's code has 1 and 0, MedPy 0, the others do not report it. */
   Sensitivity: number | null;
 }
 
