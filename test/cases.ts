@@ -5,5 +5,6 @@ import { activations } from "./cases/activations.ts";
 import { convolutions } from "./cases/convolutions.ts";
 import { losses } from "./cases/losses.ts";
 import { norms } from "./cases/norms.ts";
+import { resampling } from "./cases/resampling.ts";
 
-export const cases: OpCase[] = [...activations, ...convolutions, ...norms, ...losses];
+export const cases: OpCase[] = [...activations, ...convolutions, ...norms, ...resampling, ...losses];

@@ -1,8 +1,11 @@
 import { add } from "../../engine/ops/add.ts";
+import { gelu } from "../../engine/ops/gelu.ts";
 import { leakyRelu } from "../../engine/ops/leakyRelu.ts";
 import { logSoftmax } from "../../engine/ops/logSoftmax.ts";
 import { relu } from "../../engine/ops/relu.ts";
+import { sigmoid } from "../../engine/ops/sigmoid.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
+import { tanh } from "../../engine/ops/tanh.ts";
 import { type Array64, type OpCase, random } from "../gradcheck.ts";
 import * as reference from "../reference/norms.ts";
 
@@ -46,6 +49,35 @@ export const activations: OpCase[] = [
     run: ({ x }) => relu(x!),
     reference: ({ x }) => map(x!, () => 0),
   },
+  ...(
+    [
+      ["a volume of an odd size", random([2, 3, 3, 5, 7])],
+      ["large values", random([1, 1, 1, 5, 7], { scale: 10 })],
+      ["small values", random([1, 1, 1, 1, 5], { scale: 0.01 })],
+    ] as const
+  ).flatMap(([name, x]): OpCase[] => [
+    {
+      op: "sigmoid",
+      name,
+      inputs: { x },
+      run: ({ x }) => sigmoid(x!),
+      reference: ({ x }) => map(x!, (value) => 1 / (1 + Math.exp(-value))),
+    },
+    {
+      op: "tanh",
+      name,
+      inputs: { x },
+      run: ({ x }) => tanh(x!),
+      reference: ({ x }) => map(x!, Math.tanh),
+    },
+    {
+      op: "gelu",
+      name,
+      inputs: { x },
+      run: ({ x }) => gelu(x!),
+      reference: ({ x }) => map(x!, (value) => value * reference.normalIntegral(value)),
+    },
+  ]),
   ...(
     [
       ["two samples of an odd size", random([2, 4, 3, 5, 7], { scale: 3 })],

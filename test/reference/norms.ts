@@ -64,6 +64,17 @@ export function logSoftmax(x: Array64): Array64 {
   return { shape: x.shape, data };
 }
 
+/** Of the standard normal distribution: Φ(x) = ½ + φ(x) Σ x²ᵏ⁺¹ / (2k+1)!!, whose terms all have the sign of x. */
+export function normalIntegral(x: number): number {
+  let sum = 0;
+  let term = (Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)) * x;
+  for (let k = 1; k < 1000 && term !== 0; k++) {
+    sum += term;
+    term *= (x * x) / (2 * k + 1);
+  }
+  return 0.5 + sum;
+}
+
 interface Moments {
   mean: number;
   variance: number;

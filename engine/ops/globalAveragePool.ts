@@ -1,0 +1,23 @@
+import { extent } from "../labels.ts";
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { free, Tensor } from "../tensor.ts";
+
+const kernel = await shader("globalAveragePool");
+
+/** The mean of each channel of each sample over its voxels: [N,C,D,H,W] → [N,C]. */
+export function globalAveragePool(x: Tensor): Tensor {
+  const { batch, channels, voxels, chunks } = extent("globalAveragePool", x);
+  const rows = batch * channels;
+  const sums = new Tensor(x.device, [rows, chunks]);
+  const y = new Tensor(x.device, [batch, channels]);
+  kernel.partialSums({ x, sums, voxels }, { groups: [chunks, rows, 1], work: 4 * x.size });
+  kernel.combine({ sums, y, voxels }, { groups: [1, rows, 1], work: sums.size });
+  free(sums);
+  const backward = (dy: Tensor) => {
+    const dx = new Tensor(x.device, x.shape);
+    kernel.backward({ dy, dx, voxels }, dx.size);
+    return dx;
+  };
+  return record(y, [[x, backward]]);
+}

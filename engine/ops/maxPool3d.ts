@@ -1,0 +1,24 @@
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { Tensor } from "../tensor.ts";
+
+const kernel = await shader("maxPool3d");
+
+/**
+ * The largest value of each window of 2³ voxels: [N,C,D,H,W] → [N,C,D/2,H/2,W/2], where the last plane of an
+ * odd size is left out. Of equal values the first has the gradient. As PyTorch's max_pool3d with kernel 2.
+ */
+export function maxPool3d(x: Tensor): Tensor {
+  const [batch, channels, ...size] = x.shape as [number, number, number, number, number];
+  if (x.shape.length !== 5 || size.some((s) => s < 2)) {
+    throw new Error(`maxPool3d: expected [N,C,D,H,W] of at least 2 voxels each way, got [${x.shape}]`);
+  }
+  const y = new Tensor(x.device, [batch, channels, ...size.map((s) => s >> 1)]);
+  kernel.forward({ x, y, size }, { invocations: y.size, work: 4 * x.size });
+  const backward = (dy: Tensor) => {
+    const dx = new Tensor(x.device, x.shape);
+    kernel.backward({ x, dy, dx, size }, { invocations: dx.size, work: 20 * dx.size });
+    return dx;
+  };
+  return record(y, [[x, backward]], [x]);
+}

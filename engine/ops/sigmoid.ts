@@ -1,0 +1,17 @@
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { Tensor } from "../tensor.ts";
+
+const kernel = await shader("sigmoid");
+
+/** 1 / (1 + e⁻ˣ). */
+export function sigmoid(x: Tensor): Tensor {
+  const y = new Tensor(x.device, x.shape);
+  kernel.forward({ x, y }, y.size);
+  const backward = (dy: Tensor) => {
+    const dx = new Tensor(x.device, x.shape);
+    kernel.backward({ y, dy, dx }, dx.size);
+    return dx;
+  };
+  return record(y, [[x, backward]], [y]);
+}

@@ -1,0 +1,55 @@
+// Resampling in float64, from the definitions: a coordinate of the output is a place in the input.
+
+import type { Array64 } from "../gradcheck.ts";
+
+/** The largest of each 2³ voxels; a last odd plane is left out. */
+export function maxPool3d(x: Array64): Array64 {
+  const size = x.shape.slice(2).map((s) => Math.floor(s / 2));
+  return resample(x, size, (read, p) => {
+    const corners = CORNERS.map((k) => read(k.map((offset, axis) => 2 * p[axis]! + offset)));
+    return Math.max(...corners);
+  });
+}
+
+/** Each voxel 2³ times. */
+export function upsampleNearest(x: Array64): Array64 {
+  const size = x.shape.slice(2).map((s) => 2 * s);
+  return resample(x, size, (read, p) => read(p.map((v) => Math.floor(v / 2))));
+}
+
+/** Linear between voxel centres, which are at whole numbers + ½ of the input's voxels; constant beyond the outermost. */
+export function upsampleTrilinear(x: Array64): Array64 {
+  const inner = x.shape.slice(2);
+  const size = inner.map((s) => 2 * s);
+  return resample(x, size, (read, p) => {
+    const at = p.map((v) => Math.max((v + 0.5) / 2 - 0.5, 0));
+    let sum = 0;
+    for (const corner of CORNERS) {
+      const voxel = corner.map((k, axis) => Math.min(Math.floor(at[axis]!) + k, inner[axis]! - 1));
+      const share = corner.map((k, axis) => (k ? at[axis]! % 1 : 1 - (at[axis]! % 1)));
+      sum += share[0]! * share[1]! * share[2]! * read(voxel);
+    }
+    return sum;
+  });
+}
+
+const CORNERS = Array.from({ length: 8 }, (_, k) => [k >> 2, (k >> 1) & 1, k & 1]);
+
+/** f of every voxel of an output of this size, with a function that reads the input's voxels of the same channel. */
+function resample(
+  x: Array64,
+  size: number[],
+  f: (read: (at: number[]) => number, place: number[]) => number,
+): Array64 {
+  const [batch = 1, channels = 1, depth = 1, height = 1, width = 1] = x.shape;
+  const data: number[] = [];
+  for (let plane = 0; plane < batch * channels; plane++) {
+    const read = ([d, h, w]: number[]) => x.data[((plane * depth + d!) * height + h!) * width + w!]!;
+    for (let d = 0; d < size[0]!; d++) {
+      for (let h = 0; h < size[1]!; h++) {
+        for (let w = 0; w < size[2]!; w++) data.push(f(read, [d, h, w]));
+      }
+    }
+  }
+  return { shape: [batch, channels, ...size], data: Float64Array.from(data) };
+}
