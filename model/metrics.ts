@@ -95,6 +95,23 @@ export function caseMetrics(
   return { case: name, regions: Object.fromEntries(measured) as Record<Region, RegionMetrics> };
 }
 
+/** Dice of each region alone, 1 where both maps lack it: what a validation between epochs needs. */
+export function diceByRegion(prediction: Uint8Array, reference: Uint8Array): Record<Region, number> {
+  const dice = (region: Region): number => {
+    const belongs = new Uint8Array(256);
+    for (const value of REGIONS[region]) belongs[value] = 1;
+    let [both, either] = [0, 0];
+    for (let i = 0; i < reference.length; i++) {
+      const p = belongs[prediction[i]!]!;
+      const r = belongs[reference[i]!]!;
+      both += p & r;
+      either += p + r;
+    }
+    return ratio(2 * both, either) ?? 1;
+  };
+  return { WT: dice("WT"), TC: dice("TC"), ET: dice("ET") };
+}
+
 function ratio(part: number, whole: number): number | null {
   return whole === 0 ? null : part / whole;
 }

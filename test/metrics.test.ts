@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { percentile, surface } from "../model/hausdorff.ts";
-import { caseMetrics, regionMetrics } from "../model/metrics.ts";
+import { caseMetrics, regionMetrics, diceByRegion } from "../model/metrics.ts";
 import type { Vec3 } from "../model/regions.ts";
 import { summarise } from "../model/summary.ts";
 
@@ -230,6 +230,17 @@ test("a full-size pair takes less than two seconds a region", () => {
   const { hd95 } = regionMetrics(p!, g!, [1], { size, spacing: unit });
   assert.ok(performance.now() - start < 2000, `${performance.now() - start} ms`);
   assert.is(hd95, 5);
+});
+
+test("a validation's Dice is that of the metrics, 1 where both maps lack the region", () => {
+  const prediction = Uint8Array.from([0, 1, 1, 2, 3, 3, 0, 0]);
+  const reference = Uint8Array.from([0, 1, 2, 2, 3, 0, 3, 0]);
+  const { WT, TC, ET } = caseMetrics("a", prediction, reference, {
+    size: [2, 2, 2],
+    spacing: [1, 1, 1],
+  }).regions;
+  assert.equal(diceByRegion(prediction, reference), { WT: WT.dice, TC: TC.dice, ET: ET.dice });
+  assert.equal(diceByRegion(new Uint8Array(8), new Uint8Array(8)), { WT: 1, TC: 1, ET: 1 });
 });
 
 test.run();
