@@ -3,8 +3,16 @@
 import type { OpCase } from "./gradcheck.ts";
 import { activations } from "./cases/activations.ts";
 import { convolutions } from "./cases/convolutions.ts";
+import { distances } from "./cases/distances.ts";
 import { losses } from "./cases/losses.ts";
 import { norms } from "./cases/norms.ts";
 import { resampling } from "./cases/resampling.ts";
 
-export const cases: OpCase[] = [...activations, ...convolutions, ...norms, ...resampling, ...losses];
+export const cases: OpCase[] = [
+  ...activations,
+  ...convolutions,
+  ...norms,
+  ...resampling,
+  ...losses,
+  ...distances,
+];

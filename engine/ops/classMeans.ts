@@ -1,0 +1,37 @@
+import { extent } from "../labels.ts";
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { free, scope, Tensor } from "../tensor.ts";
+import { classCounts } from "./classCounts.ts";
+
+const kernel = await shader("classMeans");
+const { partial } = await shader("prototypes");
+
+/**
+ * The sum of x over all voxels of a class in the batch, divided by their number + eps (so a class that is missing has
+ * mean 0). x [N,F,D,H,W], label [N,D,H,W] of whole numbers in 0 … classes-1 → [classes,F]. Of each sample by
+ * itself: prototypes.
+ */
+export function classMeans(x: Tensor, label: Tensor, classes: number, eps = 1e-6): Tensor {
+  const { batch, channels, voxels, chunks } = extent("classMeans", x, label);
+  const { device } = x;
+  const config = { batch, channels, classes, voxels, chunks, eps };
+  const scale = new Tensor(device, [classes]);
+  const y = new Tensor(device, [classes, channels]);
+  scope(() => {
+    const quads = Math.ceil(classes / 4);
+    const sums = new Tensor(device, [quads, batch * channels, chunks, 4]);
+    const grid = { groups: [chunks, batch * channels, quads], work: 8 * x.size * quads } as const;
+    partial({ features: x, label, sums, channels, classes, voxels, eps }, grid);
+    kernel.scales({ ...config, counts: classCounts(label, classes), scale }, classes);
+    kernel.combine({ ...config, scale, sums, y }, { groups: [channels, quads, 1], work: sums.size });
+  });
+  const backward = (dy: Tensor) => {
+    const dx = new Tensor(device, x.shape);
+    kernel.backward({ ...config, label, scale, dy, dx }, dx.size);
+    return dx;
+  };
+  record(y, [[x, backward]], [label, scale]);
+  free(scale);
+  return y;
+}
