@@ -2,7 +2,7 @@
 
 export { Device, type DeviceOptions } from "./device.ts";
 export { bytesText, GpuError, type GpuErrorKind } from "./errors.ts";
-export { Adam, polyRate, Sgd, type Optimizer } from "./optim.ts";
+export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
 export { Random } from "./random.ts";
 export { grad, record, vjp } from "./tape.ts";

@@ -1,5 +1,6 @@
-// Adam (Kingma & Ba 2015) with L2 added to the gradient, as torch.optim.Adam, over all parameters at once.
-//   g = gradient + decay·p
+// Adam (Kingma & Ba 2015) over all parameters at once, as torch.optim.Adam with L2 added to the gradient (decay), or
+// as torch.optim.AdamW (Loshchilov & Hutter 2019) with parameters that shrink instead; the other of the two is 0.
+//   g = gradient + decay·p       p = p - shrink·p
 //   m = β1·m + (1-β1)·g          v = β2·v + (1-β2)·g²
 //   p = p - rate/(1-β1ᵗ) · m / (√v / √(1-β2ᵗ) + eps)
 
@@ -12,6 +13,7 @@ struct Params {
   decay: f32,
   size: f32,                // of the step: rate / (1-β1ᵗ)
   root: f32,                // √(1-β2ᵗ)
+  shrink: f32,              // rate · decoupled decay; not 1 less that, of which float32 keeps few digits
 }
 
 @group(0) @binding(0) var<storage, read> gradient: array<f32>;
@@ -30,5 +32,5 @@ fn step(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let v = params.beta2 * square[i] + (1.0 - params.beta2) * g * g;
   mean[i] = m;
   square[i] = v;
-  parameter[i] = p - params.size * m / (sqrt(v) / params.root + params.eps);
+  parameter[i] = p - params.shrink * p - params.size * m / (sqrt(v) / params.root + params.eps);
 }

@@ -1,5 +1,5 @@
 import { test } from "uvu";
-import { Adam, type Optimizer, Sgd } from "../engine/optim.ts";
+import { Adam, adamW, type Optimizer, Sgd } from "../engine/optim.ts";
 import { keep, type Tensor, tensor } from "../engine/tensor.ts";
 import { goldenCase } from "./golden.ts";
 import { close, device, TOLERANCE } from "./gradcheck.ts";
@@ -35,6 +35,7 @@ function agrees(name: string, make: (params: Tensor[], options: Record<string, n
   });
 }
 
+agrees("optim_adamw", (params, { weight_decay }) => adamW(params, { decay: weight_decay! }));
 agrees("optim_adam", (params, { weight_decay }) => new Adam(params, { decay: weight_decay! }));
 agrees(
   "optim_sgd",
