@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { vjp } from "../engine/tape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
+import { decodeSafetensors } from "../model/checkpoint.ts";
 import { type Array64, close, device, TOLERANCE } from "./gradcheck.ts";
 
 const FOLDER = new URL("../../shared/golden/", import.meta.url);
@@ -90,25 +91,15 @@ function tolerance(float32 = 0): number {
 
 function open(): Golden {
   const cases = JSON.parse(readFileSync(new URL("cases.json", FOLDER), "utf8")) as Golden["cases"];
-  const bytes = readFileSync(new URL("ops.safetensors", FOLDER));
-  const start = 8 + Number(bytes.readBigUInt64LE());
-  const header = JSON.parse(bytes.toString("utf8", 8, start)) as Record<string, Entry>;
+  const { tensors: stored } = decodeSafetensors(
+    readFileSync(new URL("ops.safetensors", FOLDER)),
+    "ops.safetensors",
+  );
   const tensors = new Map<string, Array64>();
-  for (const [name, { dtype, shape, data_offsets: range }] of Object.entries(header)) {
-    if (name === "__metadata__") continue;
-    const data = Uint8Array.from(bytes.subarray(start + range[0], start + range[1])).buffer;
-    tensors.set(name, {
-      shape,
-      data: Float64Array.from(dtype === "I32" ? new Int32Array(data) : new Float32Array(data)),
-    });
+  for (const [name, { shape, data }] of Object.entries(stored)) {
+    tensors.set(name, { shape, data: Float64Array.from(data, Number) });
   }
   return { tensors, cases };
-}
-
-interface Entry {
-  dtype: "F32" | "I32";
-  shape: number[];
-  data_offsets: [start: number, end: number];
 }
 
 function fail(message: string): never {
