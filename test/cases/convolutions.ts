@@ -40,6 +40,7 @@ const transposed = (row: Row): OpCase => ({
 
 const same = { stride: 1, padding: 1 };
 const half = { stride: 2, padding: 0 };
+const point = { stride: 1, padding: 0 };
 
 // A kernel is compiled for each kernel edge, stride, padding, width of its tiles (rows of more than four, or
 // fewer) and with or without bias. That takes software adapters seconds: rows that can share kernels do.
@@ -60,8 +61,15 @@ export const convolutions: OpCase[] = [
     name: "1³, a head with bias",
     x: [2, 6, 4, 5, 7],
     weight: [4, 6, 1, 1, 1],
-    stride: 1,
-    padding: 0,
+    ...point,
+    bias: true,
+  }),
+  forward({ name: "1³, 40 channels to 17", x: [1, 40, 1, 2, 5], weight: [17, 40, 1, 1, 1], ...point }),
+  forward({
+    name: "1³, a volume of two chunks of the bias's sum",
+    x: [1, 1, 17, 16, 17],
+    weight: [1, 1, 1, 1, 1],
+    ...point,
     bias: true,
   }),
   forward({
@@ -80,6 +88,20 @@ export const convolutions: OpCase[] = [
     x: [1, 17, 1, 2, 3],
     weight: [17, 10, 2, 2, 2],
     ...half,
+  }),
+  transposed({
+    name: "2³, stride 2, odd size, rows of 18 to 9 channels",
+    x: [2, 3, 3, 5, 9],
+    weight: [3, 9, 2, 2, 2],
+    ...half,
+  }),
+  transposed({ name: "2³, stride 2, 40 channels", x: [1, 40, 1, 1, 2], weight: [40, 3, 2, 2, 2], ...half }),
+  transposed({
+    name: "2³, stride 2, a volume of two chunks of the bias's sum",
+    x: [1, 1, 9, 8, 9],
+    weight: [1, 1, 2, 2, 2],
+    ...half,
+    bias: true,
   }),
   transposed({ name: "2³, stride 2, one voxel", x: [1, 1, 1, 1, 1], weight: [1, 1, 2, 2, 2], ...half }),
   transposed({

@@ -9,6 +9,7 @@ import * as reference from "../reference/distances.ts";
 
 /** Volumes of more than one chunk of 4096 voxels, of which the last is not full. */
 const LONG = [1, 1, 17, 16, 17];
+const LONG_TWO = [1, 2, 17, 16, 17];
 
 const affine = (name: string, [rows, inputs, outputs]: [number, number, number], biased = true): OpCase => ({
   op: "linear",
@@ -75,22 +76,38 @@ function labelOf({ shape: [batch = 1, , ...size] }: Array64, classes: number): A
 }
 
 const features = random([2, 3, 3, 4, 5], { scale: 2 });
+/** Odd in every way: of samples, voxels and elements too, no kernel's workgroup or tile holds a whole number. */
+const ODD = [2, 3, 3, 5, 7];
 
 export const distances: OpCase[] = [
   affine("six rows", [6, 10, 7]),
   affine("one of each", [1, 1, 1]),
   affine("without a bias", [3, 5, 2], false),
   affine("more inputs than threads", [2, 150, 3]),
+  affine("40 inputs", [3, 40, 5]),
   affine("more rows than threads", [131, 2, 3]),
   statistics("a batch of odd sizes, mean >> std", random([2, 3, 3, 5, 7], { offset: 100 })),
   statistics("40 channels", random([1, 40, 1, 2, 3])),
+  statistics("one voxel", random([2, 3, 1, 1, 1])),
   statistics("volumes of two chunks", random(LONG, { offset: 3 })),
   apart("a batch of odd sizes", features, random([2, 3, 3, 4, 5], { seed: 2, offset: 1 })),
   apart("of different sizes", features, random([2, 3, 2, 2, 3], { seed: 2 })),
+  apart("odd sizes", random(ODD), random(ODD, { seed: 2, scale: 2 })),
+  apart("one voxel", random([2, 3, 1, 1, 1]), random([2, 3, 1, 1, 1], { seed: 2 })),
+  apart("one channel", random([2, 1, 1, 2, 3]), random([2, 1, 2, 2, 2], { seed: 2 })),
+  apart("40 channels", random([1, 40, 1, 2, 3]), random([1, 40, 1, 2, 3], { seed: 2 })),
+  apart(
+    "volumes of two chunks, and one of few",
+    random(LONG),
+    random([1, 1, 1, 2, 3], { seed: 2, offset: 1 }),
+  ),
   twins("twelve rows of eight", [12, 8]),
+  twins("five rows of 40", [5, 40]),
+  twins("seven rows of five", [7, 5]),
   twins("three rows of 70: more than one chunk of the matrix", [3, 70]),
   twins("one column, lambda 1", [5, 1], 1),
   means("a batch of two", features),
+  means("odd sizes", random(ODD)),
   means("one voxel", random([1, 3, 1, 1, 1])),
   means("a class without voxels", features, { absent: 1 }),
   means("40 channels, five classes", random([2, 40, 1, 2, 3]), { classes: 5 }),
@@ -99,6 +116,16 @@ export const distances: OpCase[] = [
     "two batches",
     random([2, 4, 3, 4, 5], { scale: 4 }),
     random([2, 4, 3, 4, 5], { seed: 2, scale: 6 }),
+  ),
+  divergence("odd sizes", random(ODD, { scale: 2 }), random(ODD, { seed: 2, scale: 2 })),
+  divergence("one voxel", random([1, 3, 1, 1, 1]), random([1, 3, 1, 1, 1], { seed: 2 })),
+  divergence("one class", random([1, 1, 1, 2, 3]), random([1, 1, 1, 2, 3], { seed: 2 })),
+  divergence("five classes", random([2, 5, 1, 3, 4]), random([2, 5, 1, 2, 3], { seed: 2 })),
+  divergence("40 classes", random([2, 40, 1, 2, 3]), random([2, 40, 1, 2, 3], { seed: 2 })),
+  divergence(
+    "volumes of two chunks, of means that differ",
+    random(LONG_TWO, { scale: 60 }),
+    random(LONG_TWO, { seed: 2, scale: 60 }),
   ),
   divergence("of different sizes, a class without voxels", random([1, 3, 2, 3, 5]), random([2, 3, 1, 2, 7]), {
     present: 2,

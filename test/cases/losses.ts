@@ -13,8 +13,14 @@ const vector = (...values: number[]): Array64 => ({
   data: Float64Array.from(values),
 });
 
+const positive = (length: number): Array64 => {
+  const { shape, data } = random([length], { seed: 6 });
+  return { shape, data: data.map(Math.abs) };
+};
+
 /** Volumes of more than one chunk of 4096 voxels, of which the last is not full. */
 const LONG = [1, 1, 17, 16, 17];
+const LONG_TWO = [1, 2, 17, 16, 17];
 
 const squared = (name: string, a: Array64, weight?: Array64): OpCase => ({
   op: "meanSquaredError",
@@ -86,21 +92,31 @@ function labelOf({ shape: [batch = 1, , ...size] }: Array64, classes: number): A
 
 const logits = random([2, 4, 3, 4, 5], { scale: 2 });
 const features = random([2, 3, 3, 4, 5]);
+/** Odd in every way: of samples, voxels and elements too, no kernel's workgroup or tile holds a whole number. */
+const ODD = [2, 3, 3, 5, 7];
 const weight = vector(0.1, 0.9, 0.8, 0.95);
 
 export const losses: OpCase[] = [
   squared("four numbers", random([4])),
   squared("volumes of an odd size", random([2, 3, 3, 5, 7])),
   squared("volumes of two chunks", random(LONG)),
+  squared("40 channels", random([1, 40, 1, 2, 3]), positive(40)),
   squared("two of three channels", random([2, 3, 3, 5, 7]), vector(1, 0, 1)),
   squared("no channel left", random([2, 3, 1, 2, 2]), vector(0, 0, 0)),
   entropy("a batch of two", logits, weight),
+  entropy("odd sizes", random(ODD, { scale: 2 }), vector(0.1, 0.9, 0.8)),
   entropy("one voxel", random([1, 3, 1, 1, 1]), vector(0.5, 0.7, 1)),
+  entropy("one class", random([1, 1, 2, 2, 2]), vector(0.7)),
+  entropy("40 classes", random([1, 40, 1, 2, 3]), positive(40)),
+  entropy("volumes of two chunks", random(LONG_TWO), vector(0.3, 0.7)),
   entropy("a class of weight 0", logits, vector(0, 0.9, 0.8, 0.95)),
   entropy("no weight at all", random([1, 2, 1, 2, 3]), vector(0, 0)),
   entropy("large logits", random([2, 4, 3, 4, 5], { scale: 40, offset: 100 }), weight),
   entropy("five classes", random([1, 5, 2, 3, 5]), vector(0.1, 0.9, 0.8, 0.95, 1)),
   dice("a batch of two", logits),
+  dice("odd sizes", random(ODD, { scale: 2 })),
+  dice("40 classes", random([1, 40, 1, 2, 3])),
+  dice("volumes of two chunks", random(LONG_TWO)),
   dice("one voxel", random([1, 3, 1, 1, 1])),
   dice("one class", random([1, 1, 2, 2, 2])),
   dice("a class without voxels", logits, { classes: 3 }),
@@ -108,15 +124,21 @@ export const losses: OpCase[] = [
   dice("seven classes, smooth 1", random([1, 7, 2, 3, 5]), { smooth: 1 }),
   divergence("temperature 10", logits, random(logits.shape, { seed: 2, scale: 3 }), 10),
   divergence("temperature 1, large logits", random(logits.shape, { scale: 20 }), logits, 1),
+  divergence("odd sizes", random(ODD, { scale: 2 }), random(ODD, { seed: 2 }), 10),
+  divergence("40 classes", random([1, 40, 1, 2, 3]), random([1, 40, 1, 2, 3], { seed: 2 }), 2),
+  divergence("volumes of two chunks", random(LONG_TWO), random(LONG_TWO, { seed: 2 }), 2),
   divergence("one voxel", random([1, 3, 1, 1, 1]), random([1, 3, 1, 1, 1], { seed: 2 }), 2),
   divergence("one class", random([1, 1, 2, 2, 2]), random([1, 1, 2, 2, 2], { seed: 2 }), 2),
   means("a batch of two", features),
+  means("odd sizes", random(ODD)),
   means("one voxel", random([1, 3, 1, 1, 1])),
   means("one channel, five classes", random([2, 1, 3, 4, 5]), { classes: 5, present: 5 }),
   means("40 channels", random([1, 40, 2, 3, 3])),
   means("a class without voxels", features, { present: 3 }),
   means("volumes of two chunks", random(LONG), { classes: 2, present: 2 }),
   cosines("a batch of two", features),
+  cosines("odd sizes", random(ODD)),
+  cosines("one channel, eps larger than any product of lengths", random([2, 1, 1, 2, 3]), { eps: 100 }),
   cosines("one voxel", random([1, 3, 1, 1, 1])),
   cosines("40 channels", random([1, 40, 1, 2, 3])),
   cosines("five classes", random([2, 3, 2, 2, 3]), { classes: 5 }),

@@ -2,7 +2,7 @@ import { batchNorm, batchNormEval } from "../../engine/ops/batchNorm.ts";
 import { channelSum } from "../../engine/ops/channelSum.ts";
 import { fill } from "../../engine/ops/fill.ts";
 import { instanceNorm } from "../../engine/ops/instanceNorm.ts";
-import { type Array64, device, type OpCase, random } from "../gradcheck.ts";
+import { type Array64, type OpCase, random } from "../gradcheck.ts";
 import * as reference from "../reference/norms.ts";
 
 const STEP = 1e-6; // a group of few or equal values curves at the scale of its standard deviation
@@ -17,16 +17,20 @@ const instance: Norm = {
 const batch: Norm = {
   run: ({ x, weight, bias }) => {
     const [, channels = 1] = x!.shape;
-    const running = { mean: fill(device, [channels], 0), variance: fill(device, [channels], 1) };
+    const running = { mean: fill(x!.device, [channels], 0), variance: fill(x!.device, [channels], 1) };
     return batchNorm(x!, weight!, bias!, running);
   },
   reference: ({ x, weight, bias }) => reference.batchNorm(x!, weight!, bias!),
 };
 
+/** A volume of more than one chunk of 4096 voxels, of which the last is not full. */
+const LONG = [1, 1, 17, 16, 17];
+
 const shared: Rows = [
   ["two samples of an odd size, mean >> std", random([2, 3, 3, 5, 7], { scale: 3, offset: 1000 })],
   ["three samples of one channel", random([3, 1, 2, 3, 5])],
   ["40 channels of five voxels", random([2, 40, 1, 1, 5], { scale: 3 })],
+  ["a volume of two chunks", random(LONG, { offset: 3 })],
 ];
 
 const instanceRows: Rows = [
@@ -39,6 +43,33 @@ const instanceRows: Rows = [
 ];
 
 const batchRows: Rows = [...shared, ["one voxel of each of five samples", random([5, 4, 1, 1, 1])]];
+
+const evalRows: Rows = [
+  ["two samples of an odd size", random([2, 3, 3, 5, 7], { offset: 2 })],
+  ["one voxel of one channel", random([1, 1, 1, 1, 1], { offset: 2 })],
+  ["40 channels", random([1, 40, 1, 2, 3], { offset: 2 })],
+  ["a volume of two chunks", random(LONG, { offset: 2 })],
+];
+
+function evaluated(name: string, x: Array64): OpCase {
+  const [, channels = 1] = x.shape;
+  return {
+    op: "batchNormEval",
+    name,
+    inputs: withAffine(x),
+    constants: {
+      mean: random([channels], { seed: 4, offset: 2 }),
+      variance: {
+        shape: [channels],
+        data: Float64Array.from({ length: channels }, (_, c) => 4 ** ((c % 3) - 1)),
+      },
+    },
+    run: ({ x, weight, bias, mean, variance }) =>
+      batchNormEval(x!, weight!, bias!, { mean: mean!, variance: variance! }),
+    reference: ({ x, weight, bias, mean, variance }) =>
+      reference.batchNormEval(x!, weight!, bias!, mean!, variance!),
+  };
+}
 
 export const norms: OpCase[] = [
   {
@@ -71,19 +102,7 @@ export const norms: OpCase[] = [
     ...instance,
   })),
   ...batchRows.map(([name, x]) => ({ op: "batchNorm", name, inputs: withAffine(x), step: STEP, ...batch })),
-  {
-    op: "batchNormEval",
-    name: "two samples of an odd size",
-    inputs: withAffine(random([2, 3, 3, 5, 7], { offset: 2 })),
-    constants: {
-      mean: random([3], { seed: 4, offset: 2 }),
-      variance: { shape: [3], data: Float64Array.of(0.25, 1, 9) },
-    },
-    run: ({ x, weight, bias, mean, variance }) =>
-      batchNormEval(x!, weight!, bias!, { mean: mean!, variance: variance! }),
-    reference: ({ x, weight, bias, mean, variance }) =>
-      reference.batchNormEval(x!, weight!, bias!, mean!, variance!),
-  },
+  ...evalRows.map(([name, x]) => evaluated(name, x)),
 ];
 
 function withAffine(x: Array64): Record<string, Array64> {

@@ -13,12 +13,16 @@ const joined = (name: string, a: Array64, b: Array64): OpCase => ({
   run: ({ a, b }) => concat(a!, b!),
   reference: ({ a, b }) => {
     const [batch = 1, channels = 1, ...size] = a!.shape;
-    const rows = Array.from({ length: batch }, (_, n) =>
-      [a!, b!].flatMap(({ data }) =>
-        Array.from(data.subarray((n * data.length) / batch, ((n + 1) * data.length) / batch)),
-      ),
-    );
-    return { shape: [batch, channels + b!.shape[1]!, ...size], data: Float64Array.from(rows.flat()) };
+    const data = new Float64Array(a!.data.length + b!.data.length);
+    let at = 0;
+    for (let n = 0; n < batch; n++) {
+      for (const { data: values } of [a!, b!]) {
+        const row = values.subarray((n * values.length) / batch, ((n + 1) * values.length) / batch);
+        data.set(row, at);
+        at += row.length;
+      }
+    }
+    return { shape: [batch, channels + b!.shape[1]!, ...size], data };
   },
 });
 
@@ -47,7 +51,8 @@ const averaged = (name: string, x: Array64): OpCase => ({
 });
 
 const volumes: readonly (readonly [name: string, x: Array64])[] = [
-  ["a batch of odd sizes", random([2, 3, 3, 2, 5])],
+  ["a batch of odd sizes", random([2, 3, 1, 1, 5])],
+  ["a batch of one channel, odd sizes", random([2, 1, 3, 5, 7])],
   ["one voxel", random([1, 2, 1, 1, 1])],
   ["40 channels", random([1, 40, 1, 2, 1])],
 ];
@@ -55,6 +60,7 @@ const volumes: readonly (readonly [name: string, x: Array64])[] = [
 export const resampling: OpCase[] = [
   joined("a batch of odd sizes", random([2, 3, 3, 5, 7]), random([2, 2, 3, 5, 7], { seed: 2 })),
   joined("one voxel, 1 and 40 channels", random([3, 1, 1, 1, 1]), random([3, 40, 1, 1, 1], { seed: 2 })),
+  joined("40 channels and 1", random([1, 40, 1, 2, 3]), random([1, 1, 1, 2, 3], { seed: 2 })),
   joined("vectors", random([3, 2]), random([3, 4], { seed: 2 })),
   pooled("even sizes", random([2, 3, 4, 6, 2])),
   pooled("odd sizes, whose last planes are left out", random([2, 2, 3, 5, 7])),

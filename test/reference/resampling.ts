@@ -20,16 +20,31 @@ export function upsampleNearest(x: Array64): Array64 {
 /** Linear between voxel centres, which are at whole numbers + ½ of the input's voxels; constant beyond the outermost. */
 export function upsampleTrilinear(x: Array64): Array64 {
   const inner = x.shape.slice(2);
-  const size = inner.map((s) => 2 * s);
-  return resample(x, size, (read, p) => {
-    const at = p.map((v) => Math.max((v + 0.5) / 2 - 0.5, 0));
-    let sum = 0;
-    for (const corner of CORNERS) {
-      const voxel = corner.map((k, axis) => Math.min(Math.floor(at[axis]!) + k, inner[axis]! - 1));
-      const share = corner.map((k, axis) => (k ? at[axis]! % 1 : 1 - (at[axis]! % 1)));
-      sum += share[0]! * share[1]! * share[2]! * read(voxel);
-    }
-    return sum;
+  const [depth, height, width] = inner.map(neighbours) as [Neighbours[], Neighbours[], Neighbours[]];
+  return resample(
+    x,
+    inner.map((s) => 2 * s),
+    (read, [d, h, w]) => {
+      let sum = 0;
+      for (const [z, a] of depth[d!]!) {
+        for (const [y, b] of height[h!]!) for (const [v, c] of width[w!]!) sum += a * b * c * read([z, y, v]);
+      }
+      return sum;
+    },
+  );
+}
+
+/** The two voxels of the input between which a voxel of the output lies along one axis, with their shares. */
+type Neighbours = readonly (readonly [voxel: number, share: number])[];
+
+function neighbours(length: number): Neighbours[] {
+  return Array.from({ length: 2 * length }, (_, v) => {
+    const at = Math.max((v + 0.5) / 2 - 0.5, 0);
+    const low = Math.floor(at);
+    return [
+      [low, 1 - (at - low)],
+      [Math.min(low + 1, length - 1), at - low],
+    ];
   });
 }
 
