@@ -2,15 +2,19 @@
 
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import type { LabelConvention } from "../data/labels.ts";
+import { SAMPLING, type Sampling } from "../data/patches.ts";
+import { PREPARATION, type Preparation } from "../data/preprocess.ts";
+import type { ConventionName } from "../model/conventions.ts";
 import { PROTOKD, type Weights } from "../model/losses.ts";
+import { METHODS } from "../model/methods/index.ts";
 import type { Vec3 } from "../model/regions.ts";
-import { TRAINING } from "../model/trainer.ts";
-import { VNET, type VnetConfig } from "../model/vnet.ts";
+import { type Schedule, TRAINING } from "../model/trainer.ts";
+import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
 
 export type Stage = "teacher" | "student";
 
-export interface TrainConfig {
+export interface TrainConfig extends Preparation, Sampling {
   stage: Stage;
   method: string;
   /** The student's; null for a teacher, which sees all four. */
@@ -23,6 +27,8 @@ export interface TrainConfig {
   split: string | null;
   /** The teacher's checkpoint; null where the method needs none. */
   teacher: string | null;
+  /** A checkpoint whose weights are the first; null draws them from the seed. */
+  init: string | null;
   epochs: number;
   batch: number;
   patch: Vec3;
@@ -31,12 +37,18 @@ export interface TrainConfig {
   norm: VnetConfig["norm"];
   optimizer: "adam" | "sgd";
   lr: number;
+  schedule: Schedule;
   weightDecay: number;
   kdWeight: number;
   prototypeWeight: number;
   temperature: number;
-  background: "zero" | "shifted";
   validateEvery: number;
+  /** The first epoch that is validated, counted from 1; the last always is. */
+  validateFrom: number;
+  /** Where test cases are scored: in the source's whole grid, or in what the network was given of it. */
+  scoring: "source" | "crop";
+  /** What empty regions score. */
+  convention: ConventionName;
   seed: number;
 }
 
@@ -60,10 +72,40 @@ export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as co
 
 /** Everything but the sizes. */
 export const DEFAULTS = {
-  ...{ norm: VNET.norm, labels: null, split: null, background: "zero", seed: 0 },
-  ...{ optimizer: TRAINING.optimizer, weightDecay: TRAINING.decay },
+  ...{ norm: VNET.norm, labels: null, split: null, teacher: null, init: null, seed: 0 },
+  ...{ optimizer: TRAINING.optimizer, schedule: TRAINING.schedule, weightDecay: TRAINING.decay },
   ...{ kdWeight: PROTOKD.kd, prototypeWeight: PROTOKD.prototype, temperature: PROTOKD.temperature },
+  ...PREPARATION,
+  ...SAMPLING,
+  validateFrom: 1,
+  scoring: "source",
+  convention: "brats",
 } as const;
+
+/**
+ * The published code's choices where they differ from the defaults (methods of Wang et al. §1.1, §1.3, §1.4,
+ * §1.9, §1.10): what --parity stands for. Each is where its behaviour is, and can be said alone.
+ */
+export const PARITY = {
+  norm: "batch",
+  background: "shifted",
+  crop: "published",
+  padding: "zero",
+  offsets: "exclusive",
+  lastBatch: "short",
+  validateEvery: 1,
+  scoring: "crop",
+  convention: "protokd",
+} as const satisfies Partial<TrainConfig>;
+
+/**
+ * All of parity for a stage. A student's rate is computed there and never set, so that only teachers and
+ * students alone decay; and the first quarter of the epochs is not validated.
+ */
+export function parity({ method, epochs }: Pick<TrainConfig, "method" | "epochs">) {
+  const schedule: Schedule = METHODS[method]!.teacher ? "constant" : "poly";
+  return { ...PARITY, schedule, validateFrom: Math.floor(epochs / 4) + 1 };
+}
 
 /** The folder of a stage under --out. */
 export function stageName({
@@ -99,8 +141,19 @@ export function networkModalities({ modality }: Pick<TrainConfig, "modality">): 
   return modality ? [modality] : [...MODALITIES];
 }
 
+/** How this run prepares a network's input. */
+export function preparation({ background, crop, padding }: TrainConfig): Preparation {
+  return { background, crop, padding };
+}
+
 export function weights({ kdWeight, prototypeWeight, temperature }: TrainConfig): Weights {
   return { kd: kdWeight, prototype: prototypeWeight, temperature };
+}
+
+/** The teacher for a student of this configuration. */
+export function teacherOf(config: TrainConfig): TrainConfig {
+  const own = { schedule: DEFAULTS.schedule, teacher: null, init: null }; // a teacher's rate decays, in parity too
+  return { ...config, stage: "teacher", modality: null, method: "none", ...own };
 }
 
 /** The names of the settings in which two configurations differ. Where they are kept does not count. */
@@ -118,4 +171,14 @@ export function parsePatch(text: string): Vec3 {
   }
   const [d, h = d, w = d] = parts as [number, number?, number?];
   return [d, h, w];
+}
+
+/** The patch; throws a UsageError unless a network of so many levels can take it. */
+export function fittingPatch(patch: Vec3, levels: number): Vec3 {
+  try {
+    checkPatch(patch, levels);
+    return patch;
+  } catch (error) {
+    throw new UsageError(`--${(error as Error).message}`);
+  }
 }

@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { type Box, takeBox, voxelCount } from "../data/crop.ts";
 import { collectProblems, DataError } from "../data/errors.ts";
 import { cornerDisplacement, formatAffine, formatSize } from "../data/geometry.ts";
 import { type LabelConvention, toClasses } from "../data/labels.ts";
@@ -30,6 +31,8 @@ export interface EvaluateOptions {
   partial?: boolean;
   /** What empty regions score in the cases and their mean; the summary has all conventions' means beside it. */
   convention?: ConventionName;
+  /** Boxes by case: what lies outside of them is not looked at. All is, if left out. */
+  boxes?: ReadonlyMap<string, Box>;
   /** Where to write the summary; nowhere if left out. */
   output?: string;
   /** Called before each case with how many are done. */
@@ -47,6 +50,7 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
     labels = "brats",
     partial = false,
     convention,
+    boxes,
     output,
     progress,
   } = options;
@@ -55,7 +59,7 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
   const cases: CaseMetrics[] = [];
   for (const [done, pair] of pairs.entries()) {
     progress?.(done, pairs.length, pair.case);
-    const measured = await collectProblems(problems, () => evaluatePair(pair, labels));
+    const measured = await collectProblems(problems, () => evaluatePair(pair, labels, boxes?.get(pair.case)));
     if (measured) cases.push(measured);
   }
   if (problems.length > 0) throw new DataError(problems);
@@ -64,15 +68,15 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
   return summary;
 }
 
-async function evaluatePair(pair: LabelPair, labels: LabelConvention): Promise<CaseMetrics> {
+async function evaluatePair(pair: LabelPair, labels: LabelConvention, box?: Box): Promise<CaseMetrics> {
   const problems: string[] = [];
   const prediction = await collectProblems(problems, () => readLabel(pair.prediction, labels));
   const reference = await collectProblems(problems, () => readLabel(pair.reference, labels));
   if (prediction === undefined || reference === undefined) throw new DataError(problems);
   checkGrid(pair, prediction, reference);
-  const { size, spacing } = reference;
+  const [found, truth] = box ? [within(prediction, box), within(reference, box)] : [prediction, reference];
   return {
-    ...caseMetrics(pair.case, prediction.classes, reference.classes, { size, spacing }),
+    ...caseMetrics(pair.case, found.classes, truth.classes, { size: truth.size, spacing: truth.spacing }),
     predictionFile: pair.prediction,
     referenceFile: pair.reference,
   };
@@ -85,6 +89,12 @@ async function readLabel(path: string, labels: LabelConvention): Promise<Label> 
   return { size, spacing, affine, classes: toClasses(data, labels, path) };
 }
 type Label = Pick<Volume, "size" | "spacing" | "affine"> & { classes: Uint8Array };
+
+function within({ classes, size, ...rest }: Label, box: Box): Label {
+  const inside = new Uint8Array(voxelCount(box.size));
+  takeBox(classes, inside, size, box);
+  return { ...rest, size: box.size, classes: inside };
+}
 
 function checkGrid(
   { prediction: file, reference: other }: LabelPair,

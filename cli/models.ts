@@ -1,10 +1,11 @@
 // Checkpoints on disk: a network's tensors under the published names, and in the metadata what is needed to
-// use it: its shape, the modalities it sees, how its input was prepared.
+// use it: its shape, the modalities it sees, how its input was prepared. Published ones lack the latter.
 
 import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CLASS_NAMES, CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
+import type { Preparation } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
 import {
   CheckpointError,
@@ -13,23 +14,36 @@ import {
   type StoredTensor,
 } from "../model/checkpoint.ts";
 import { Params, type Values } from "../model/params.ts";
+import { storedNetwork } from "../model/published.ts";
 import type { Vec3 } from "../model/regions.ts";
-import { type Network, touch } from "../model/trainer.ts";
+import type { Network } from "../model/trainer.ts";
 import { checkPatch, type VnetConfig } from "../model/vnet.ts";
+import { UsageError } from "./command.ts";
 import { writeAtomically } from "./files.ts";
 
-/** What a checkpoint's metadata says about its network. */
-export interface ModelCard {
-  network: VnetConfig;
+/** What has to be known of a network to use it. */
+export interface ModelUse extends Preparation {
   modalities: Modality[];
   patch: Vec3;
   /** Convention of the labels it was trained on: predictions use it unless told otherwise. */
   labels: LabelConvention;
-  background: "zero" | "shifted";
   stage: string;
+}
+
+/** What a checkpoint's metadata says about its network. */
+export interface ModelCard extends ModelUse {
+  network: VnetConfig;
   epoch: number;
   step: number;
   seed: number;
+}
+
+/** A network in a file, read and checked; a published one has no card. */
+export interface StoredModel {
+  path: string;
+  network: VnetConfig;
+  card: ModelCard | null;
+  values: Record<string, Values>;
 }
 
 const FORMAT = "protokd 1";
@@ -47,6 +61,8 @@ const CardSchema = v.object({
   patch: v.tuple([count, count, count]),
   labels: v.picklist(CONVENTION_NAMES),
   background: v.picklist(["zero", "shifted"]),
+  crop: v.optional(v.picklist(["brain", "published"]), "brain"),
+  padding: v.optional(v.picklist(["background", "zero"]), "background"),
   stage: v.string(),
   epoch: v.number(),
   step: v.number(),
@@ -66,38 +82,49 @@ export async function saveModel(
   await writeAtomically(path, encodeSafetensors(tensors, metadata));
 }
 
-/** Reads a network that this project wrote. Throws a CheckpointError unless its tensors are what its card says. */
-export async function loadModel(device: Device, path: string): Promise<Network & { card: ModelCard }> {
-  const { card, values } = await readModel(path);
-  const network = { params: new Params(device, { values }), config: card.network, card };
-  const edge = 2 ** (card.network.levels - 1);
-  try {
-    touch(device, network, [2 * edge, edge, edge]); // a forward pass asks for every tensor: the least one will do
-  } catch (error) {
-    network.params.free();
-    throw error instanceof CheckpointError ? new CheckpointError(`${path}: ${error.message}`) : error;
-  }
-  return network;
-}
-
-/** The same without a device or a look at the tensors' shapes: for checks before anything is started. */
-export async function readModel(path: string): Promise<{ card: ModelCard; values: Record<string, Values> }> {
+/**
+ * Reads a network that this project wrote, or a published one, and checks all of it without a device. Throws a
+ * CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
+ */
+export async function readModel(path: string): Promise<StoredModel> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new CheckpointError(
       `${path}: expected a checkpoint, got ${error.code === "ENOENT" ? "no file" : error.code}`,
     );
   });
   const { tensors, metadata } = decodeSafetensors(bytes, path);
-  if (metadata["format"] !== FORMAT || !metadata["card"]) {
-    throw new CheckpointError(
-      `${path}: a safetensors file, but not of this project (no format "${FORMAT}" in it)`,
-    );
+  const { format, card: text } = metadata;
+  if (format !== undefined && format.startsWith("protokd") && (format !== FORMAT || !text)) {
+    throw new CheckpointError(`${path}: expected the format "${FORMAT}" with a card, got "${format}"`);
   }
-  const values: Record<string, Values> = {};
-  for (const [name, { shape, data }] of Object.entries(tensors)) {
-    if (!name.startsWith("optimizer.") && data instanceof Float32Array) values[name] = { shape, data };
+  const card = format === FORMAT ? readCard(text!, path) : null;
+  const { config: network, values } = storedNetwork(tensors, path, card?.network);
+  if (network.classes === CLASS_NAMES.length) return { path, network, card, values };
+  const classes = CLASS_NAMES.join(", ");
+  throw new CheckpointError(`${path}: expected the classes ${classes}, got ${network.classes} classes`);
+}
+
+/** Puts a network on the device. */
+export function upload(device: Device, { network, values }: StoredModel): Network {
+  return { params: new Params(device, { values }), config: network };
+}
+
+/**
+ * The modalities that a network sees, in channel order. Where no card says it, four channels are those of the
+ * published code in its order, and a single one is what the user says with --modality.
+ */
+export function channelsOf({ path, network, card }: StoredModel, given?: Modality): Modality[] {
+  if (card && given && card.modalities.join() !== given) {
+    throw new UsageError(`--modality ${given}: ${path} says that it sees ${card.modalities.join(", ")}`);
   }
-  return { card: readCard(metadata["card"], path), values };
+  if (card) return card.modalities;
+  if (network.modalities === 1) {
+    if (given) return [given];
+    throw new UsageError(`${path}: does not say which modality it sees: say it with --modality`);
+  }
+  if (given) throw new UsageError(`--modality ${given}: ${path} sees ${network.modalities} modalities`);
+  if (network.modalities === MODALITIES.length) return [...MODALITIES];
+  throw new CheckpointError(`${path}: does not say which ${network.modalities} modalities it sees`);
 }
 
 function readCard(text: string, path: string): ModelCard {

@@ -2,23 +2,30 @@
 // grid. Every case is read before the first is predicted: one error names all that is wrong with them.
 
 import { readdir, realpath } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Command, Option } from "commander";
 import { type Dataset, openDataset, requireModalities, type Source } from "../data/datasets.ts";
+import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { collectProblems, DataError } from "../data/errors.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
-import { type Case, loadCase } from "../data/preprocess.ts";
+import { type Case, loadCase, PREPARATION, type Preparation } from "../data/preprocess.ts";
 import { bytesText, type Device } from "../engine/index.ts";
+import { describeVnet } from "../model/published.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
+import { fittingPatch, PAPER, PARITY, parsePatch } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
-import { loadModel, type ModelCard, readModel } from "./models.ts";
+import { channelsOf, type ModelUse, readModel, type StoredModel, upload } from "./models.ts";
 import { predictCase, writePrediction } from "./predictions.ts";
 import { predictionProgress } from "./progress.ts";
 
 /** What to predict, with what, and where to. */
 export interface PredictOptions {
-  /** A checkpoint of this project. */
+  /** A checkpoint of this project, or a published one. */
   model: string;
+  /** What a published one sees, if it is one modality, how its input was made, and its windows, D,H,W. */
+  modality?: Modality;
+  background?: Preparation["background"];
+  patch?: string;
   /** BraTS folders, one case's folder, an nnU-Net or Decathlon data set; no labels needed. */
   input: string;
   /** Gets <case>.nii.gz of every case. */
@@ -37,7 +44,8 @@ const KEPT = 2 ** 30; // bytes of cases that stay loaded between their check and
  */
 export async function predictFolder(open: () => Promise<Device>, options: PredictOptions): Promise<void> {
   const { model, input, output, overwrite = false } = options;
-  const { card } = await readModel(model);
+  const stored = await readModel(model);
+  const card = useOf(stored, options);
   const source = await folderSource(input);
   const { dataset, from } = await openUnlabelled(source, card, options.labels);
   await refuseToReplace(dataset, { input, output, overwrite });
@@ -45,7 +53,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   await checkCases(dataset, card, model, load);
 
   const device = await open();
-  const network = await loadModel(device, model);
+  const network = upload(device, stored);
   const { convention, cases } = dataset;
   console.log(`${card.stage} (${card.modalities.join(", ")}), labels written: ${convention}, ${from}`);
   const progress = predictionProgress(cases.length);
@@ -73,10 +81,30 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   );
 }
 
+/** How to use the model: as its card says, or, without one, as the user and the published code do. */
+function useOf(model: StoredModel, { modality, background, patch }: PredictOptions): ModelUse {
+  const modalities = channelsOf(model, modality);
+  if (model.card) {
+    const given = Object.entries({ background, patch }).find(([, value]) => value !== undefined);
+    if (given) throw new UsageError(`--${given[0]}: ${model.path} says that itself`);
+    return model.card;
+  }
+  const use: ModelUse = {
+    ...{ ...PREPARATION, background: background ?? PARITY.background, padding: PARITY.padding },
+    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : PAPER.patch, model.network.levels) },
+    ...{ labels: "brats", stage: basename(model.path) },
+  };
+  console.log(
+    `${model.path}: ${describeVnet(model.network)}, which does not say how to use it: taken to be ` +
+      `${modalities.join(", ")}, --background ${use.background} and --patch ${use.patch.join(",")}`,
+  );
+  return use;
+}
+
 /** The data set, with the convention to write and where that is from: what names do not tell, the model does. */
 async function openUnlabelled(
   source: Source,
-  card: ModelCard,
+  card: ModelUse,
   labels?: LabelConvention,
 ): Promise<{ dataset: Dataset; from: string }> {
   if (labels) return { dataset: await openDataset(source, { convention: labels }), from: "by --labels" };
@@ -119,7 +147,7 @@ async function refuseToReplace(
 }
 
 /** Loads a case by id as the model wants it. The first ones stay loaded, so that few cases are read once. */
-function caseLoader(source: Source, dataset: Dataset, card: ModelCard): (id: string) => Promise<Case> {
+function caseLoader(source: Source, dataset: Dataset, card: ModelUse): (id: string) => Promise<Case> {
   const files = new Map(dataset.cases.map((found) => [found.id, found]));
   const kept = new Map<string, Case>();
   let bytes = 0;
@@ -127,7 +155,8 @@ function caseLoader(source: Source, dataset: Dataset, card: ModelCard): (id: str
     const known = kept.get(id);
     kept.delete(id); // it is asked for twice
     if (known) return known;
-    const options = { labels: false, background: card.background };
+    const { background, crop, padding } = card;
+    const options = { labels: false, background, crop, padding };
     const loaded = await loadCase(source, dataset, files.get(id)!, card.modalities, options);
     bytes += loaded.images.byteLength;
     if (bytes <= KEPT) kept.set(id, loaded);
@@ -138,7 +167,7 @@ function caseLoader(source: Source, dataset: Dataset, card: ModelCard): (id: str
 /** Throws one DataError with the problems of all cases. */
 async function checkCases(
   dataset: Dataset,
-  { modalities }: ModelCard,
+  { modalities }: ModelUse,
   model: string,
   load: (id: string) => Promise<Case>,
 ): Promise<void> {
@@ -163,6 +192,16 @@ if (isMain(import.meta.url)) {
       "BraTS folders, one case's folder, nnU-Net or Decathlon data; no labels needed",
     )
     .requiredOption("--output <folder>", "where <case>.nii.gz are written")
+    .addOption(
+      new Option("--modality <name>", "what a published model of one modality sees").choices([...MODALITIES]),
+    )
+    .addOption(
+      new Option(
+        "--background <how>",
+        `how a published model's input was made (default: ${PARITY.background})`,
+      ).choices(["zero", "shifted"]),
+    )
+    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${PAPER.patch})`)
     .addOption(
       new Option(
         "--labels <convention>",

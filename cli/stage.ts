@@ -3,6 +3,7 @@
 
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Box } from "../data/crop.ts";
 import type { Modality } from "../data/datasets.ts";
 import { PatchSampler } from "../data/patches.ts";
 import { type Case, loadCase, loadCases } from "../data/preprocess.ts";
@@ -13,16 +14,15 @@ import { Params } from "../model/params.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { type Network, type Scores, Trainer } from "../model/trainer.ts";
-import { checkPatch } from "../model/vnet.ts";
 import { casesOf, openRunData, type RunData } from "./cases.ts";
-import { UsageError } from "./command.ts";
-import { networkConfig, networkModalities, stageName, stageTitle, weights } from "./config.ts";
+import { networkConfig, networkModalities, preparation, stageName, stageTitle, weights } from "./config.ts";
 import type { TrainConfig } from "./config.ts";
 import { evaluateFolders } from "./evaluate.ts";
-import { loadModel, type ModelCard, readModel, saveModel } from "./models.ts";
+import { channelsOf, type ModelCard, readModel, saveModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { trainingProgress } from "./progress.ts";
 import { begin, FILES } from "./stageFolder.ts";
+import { assumption, readInit, readTeacher } from "./stageModels.ts";
 
 /**
  * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All
@@ -32,32 +32,35 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   const folder = join(config.out, stageName(config));
   console.log(`${stageTitle(config)} -> ${folder}`);
   const method = METHODS[config.method]!;
-  const card = config.teacher ? await readTeacherCard(config) : null;
+  const [guide, first] = [await readTeacher(config), await readInit(config)];
+  const assumed = guide && assumption(guide, config);
+  if (assumed) console.log(`  ${assumed}`);
   const data = await openRunData(config);
   const { split } = data;
-  const modalities = card?.modalities ?? data.modalities; // a teacher sees all that is loaded
+  const modalities = guide ? channelsOf(guide) : data.modalities; // a teacher sees all that is loaded
   const { training, validation } = await loadRun(data, modalities, config);
   console.log(
     `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
   );
   const device = await open();
-  const teacher = config.teacher ? await loadModel(device, config.teacher) : null;
+  const teacher = guide && upload(device, guide);
   await begin(folder, config, data);
 
-  const network: Network = {
-    params: new Params(device, { seed: config.seed }),
-    config: networkConfig(config),
-  };
-  const sampler = new PatchSampler(training, { patch: config.patch, batch: config.batch, seed: config.seed });
+  const network: Network = first
+    ? upload(device, first)
+    : { params: new Params(device, { seed: config.seed }), config: networkConfig(config) };
+  const { patch, batch, seed, offsets, lastBatch } = config;
+  const sampler = new PatchSampler(training, { patch, batch, seed, offsets, lastBatch });
   const seen = networkModalities(config);
   const trainer = new Trainer({
-    ...{ device, network, method, teacher, patch: config.patch, epochs: config.epochs },
+    ...{ device, network, method, teacher, patch, epochs: config.epochs },
     channels: seen.map((m) => modalities.indexOf(m)),
     stepsPerEpoch: sampler.batchesPerEpoch,
     next: () => sampler.next(),
-    ...{ optimizer: config.optimizer, rate: config.lr, decay: config.weightDecay, weights: weights(config) },
+    ...{ optimizer: config.optimizer, decay: config.weightDecay, weights: weights(config) },
+    ...{ rate: config.lr, schedule: config.schedule },
     ...(validation.length && { validate: (n: Network) => validate(device, n, validation, config) }),
-    validateEvery: config.validateEvery,
+    ...{ validateEvery: config.validateEvery, validateFrom: config.validateFrom },
     now: () => performance.now(),
   });
   const progress = trainingProgress(stageName(config), config.epochs);
@@ -99,35 +102,10 @@ async function loadRun(
   const wanted = casesOf(dataset, [...train, ...val, ...test]);
   const cases = await loadCases(source, dataset, wanted, modalities, {
     labels: true,
-    background: config.background,
+    ...preparation(config),
   });
   const trained = train.length;
   return { training: cases.slice(0, trained), validation: cases.slice(trained, trained + val.length) };
-}
-
-/** What a teacher's file says of it; throws a UsageError where it cannot teach this student. */
-export async function readTeacherCard({
-  teacher,
-  patch,
-  modality,
-  background,
-}: TrainConfig): Promise<ModelCard> {
-  const { card } = await readModel(teacher!);
-  const refuse = (why: string): never => {
-    throw new UsageError(`--teacher ${teacher}: ${why}`);
-  };
-  const seen = card.modalities.join(", ");
-  if (card.modalities.length < 2) refuse(`expected a network of several modalities, got one of ${seen}`);
-  if (!card.modalities.some((m) => m === modality))
-    refuse(`expected one that sees ${modality}, got one of ${seen}`);
-  if (card.background !== background)
-    refuse(`was trained with --background ${card.background}: give it here too`);
-  try {
-    checkPatch(patch, card.network.levels);
-  } catch (error) {
-    refuse((error as Error).message);
-  }
-  return card;
 }
 
 async function validate(
@@ -155,33 +133,35 @@ async function scoreTestCases(
   folder: string,
 ): Promise<Summary> {
   const { source, dataset, split } = data;
-  const network = await loadModel(device, join(folder, FILES.best));
+  const network = upload(device, await readModel(join(folder, FILES.best)));
   const predictions = join(folder, FILES.predictions);
+  const boxes = new Map<string, Box>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
     if (process.stdout.isTTY)
       process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
-    const options = { labels: false, background: config.background };
+    const options = { labels: false, ...preparation(config) };
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const classes = await predictCase(device, network, prepared, config.patch);
     await writePrediction(predictions, prepared, classes, dataset.convention);
+    if (config.scoring === "crop")
+      boxes.set(files.id, { size: prepared.size, offset: prepared.source.offset });
   }
   if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
   network.params.free();
   const labels = dataset.convention;
   const output = join(folder, FILES.summary);
-  return evaluateFolders({ predictions, references: config.data, labels, partial: true, output });
+  const { data: references, convention } = config;
+  return evaluateFolders({ predictions, references, labels, partial: true, convention, boxes, output });
 }
 
 function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: number): ModelCard {
-  const { patch, background, seed } = config;
   return {
-    ...{
-      network: networkConfig(config),
-      modalities: networkModalities(config),
-      patch,
-      labels: dataset.convention,
-    },
-    ...{ background, stage: stageName(config), epoch, step, seed },
+    network: networkConfig(config),
+    modalities: networkModalities(config),
+    patch: config.patch,
+    labels: dataset.convention,
+    ...preparation(config),
+    ...{ stage: stageName(config), epoch, step, seed: config.seed },
   };
 }
 

@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunData } from "./cases.ts";
 import { UsageError } from "./command.ts";
-import { differences, stageName, type TrainConfig } from "./config.ts";
+import { DEFAULTS, differences, stageName, type TrainConfig } from "./config.ts";
 import { exists, writeAtomically } from "./files.ts";
 
 /** The files of a stage. */
@@ -34,10 +34,14 @@ export async function finished(config: TrainConfig): Promise<boolean> {
   return exists(join(folder, FILES.report));
 }
 
-/** The configuration of a stage's folder; null where it holds none that can be read. */
+/**
+ * The configuration of a stage's folder; null where it holds none that can be read. What an older one does not
+ * say was as by default.
+ */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {
   try {
-    return JSON.parse(await readFile(join(folder, FILES.config), "utf8")) as TrainConfig;
+    const text = await readFile(join(folder, FILES.config), "utf8");
+    return { ...DEFAULTS, ...(JSON.parse(text) as TrainConfig) };
   } catch {
     return null;
   }

@@ -6,11 +6,12 @@ import { basename, join, resolve } from "node:path";
 import type { Device } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
-import { PHANTOM, stageName, type TrainConfig } from "./config.ts";
+import { PHANTOM, stageName, teacherOf, type TrainConfig } from "./config.ts";
 import { exists } from "./files.ts";
 import { makePhantom } from "./phantomFolder.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
-import { readTeacherCard, trainStage } from "./stage.ts";
+import { readInit, readTeacher } from "./stageModels.ts";
+import { trainStage } from "./stage.ts";
 import { FILES, finished, readConfig } from "./stageFolder.ts";
 import { resolveConfig, trainCommand, type TrainFlags } from "./trainFlags.ts";
 
@@ -32,22 +33,17 @@ export async function train(
   if (!(await exists(config.data)) && config.data === PHANTOM.folder) {
     await makePhantom({ out: config.data, ...PHANTOM, report: (line) => console.log(line) });
   }
+  await readInit(config);
   if (METHODS[config.method]!.teacher && !config.teacher) {
     config = { ...config, teacher: await findTeacher(config) };
   }
   if (METHODS[config.method]!.teacher && !config.teacher) {
     console.log("no teacher has been trained on these data: training one first");
-    const teacher: TrainConfig = {
-      ...config,
-      stage: "teacher",
-      modality: null,
-      method: "none",
-      teacher: null,
-    };
+    const teacher = teacherOf(config);
     await train(open, teacher, existing);
     config = { ...config, teacher: join(config.out, stageName(teacher), FILES.best) };
   }
-  if (config.teacher) await readTeacherCard(config); // is it there, and one of ours?
+  await readTeacher(config); // is it there, and can it teach?
   const folder = join(config.out, stageName(config));
   const held = await readdir(folder).catch((error: NodeJS.ErrnoException) =>
     error.code === "ENOENT" ? [] : [folder],
@@ -72,14 +68,14 @@ export async function train(
   return config;
 }
 
-/** The last teacher trained on the same data: under --out, or in a run beside it. */
-async function findTeacher({ out, data }: TrainConfig): Promise<string | null> {
+/** The last teacher trained on the same data, with the same background: under --out, or in a run beside it. */
+async function findTeacher({ out, data, background }: TrainConfig): Promise<string | null> {
   const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));
   let last: { path: string; time: number } | null = null;
   for (const run of new Set([out, ...beside])) {
     const config = await readConfig(join(run, "teacher"));
-    if (!config || resolve(config.data) !== resolve(data) || !(await finished({ ...config, out: run })))
-      continue;
+    if (!config || resolve(config.data) !== resolve(data) || config.background !== background) continue;
+    if (!(await finished({ ...config, out: run }))) continue;
     const path = join(run, "teacher", FILES.best);
     const time = (await stat(path).catch(() => null))?.mtimeMs ?? 0;
     if (time && (!last || time > last.time)) last = { path, time };

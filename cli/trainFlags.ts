@@ -3,44 +3,28 @@
 import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
-import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
+import { CONVENTION_NAMES } from "../data/labels.ts";
+import { CONVENTION_NAMES as EMPTY_CONVENTIONS } from "../model/conventions.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { checkPatch } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
-import { DEFAULTS, PAPER, parsePatch, PHANTOM, SMALL, type Stage, type TrainConfig } from "./config.ts";
+import { DEFAULTS, fittingPatch, PAPER, PARITY, parity, parsePatch, PHANTOM, SMALL } from "./config.ts";
+import type { Stage, TrainConfig } from "./config.ts";
 import { exists } from "./files.ts";
 
-/** What a user may say; what is left out has a default. */
-export interface TrainFlags {
+type Settings = Omit<TrainConfig, "stage" | "patch">;
+
+/** What a user may say; what is left out has a default, which is the published code's with `parity`. */
+export type TrainFlags = { [Key in keyof Settings]?: NonNullable<Settings[Key]> } & {
   stage: Stage;
-  data?: string;
-  out?: string;
-  modality?: Modality;
-  teacher?: string;
-  method?: string;
-  labels?: LabelConvention;
-  split?: string;
-  epochs?: number;
-  batch?: number;
   patch?: string;
-  filters?: number;
-  levels?: number;
-  validateEvery?: number;
-  norm?: TrainConfig["norm"];
-  optimizer?: TrainConfig["optimizer"];
-  lr?: number;
-  weightDecay?: number;
-  kdWeight?: number;
-  prototypeWeight?: number;
-  temperature?: number;
-  background?: TrainConfig["background"];
-  seed?: number;
+  parity?: boolean;
   overwrite?: boolean;
-}
+  debug?: boolean;
+};
 
 /** The configuration that flags ask for; the teacher's file is still open. Throws UsageError. */
 export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
-  const { stage, data = PHANTOM.folder, overwrite: _, ...rest } = flags;
+  const { stage, data = PHANTOM.folder, parity: published, overwrite: _o, debug: _d, ...rest } = flags;
   const method = flags.method ?? (stage === "student" ? "protokd" : "none");
   if (stage === "teacher" && (flags.modality || method !== "none" || flags.teacher)) {
     throw new UsageError(
@@ -52,20 +36,19 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const sizes = !flags.data || (await exists(join(data, "phantom.json"))) ? SMALL : PAPER;
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
   const patch = flags.patch ? parsePatch(flags.patch) : sizes.patch;
+  const epochs = flags.epochs ?? sizes.epochs;
   const config: TrainConfig = {
-    ...({ ...DEFAULTS, ...sizes, teacher: null, ...given, stage, method, patch } as Omit<
-      TrainConfig,
-      "modality" | "data" | "out"
-    >),
+    ...{ ...DEFAULTS, ...sizes, ...(published && parity({ method, epochs })) },
+    ...(given as Omit<typeof rest, "patch">),
+    ...{ stage, method, patch, data, out: flags.out ?? join("runs", basename(resolve(data))) },
     modality: stage === "student" ? (flags.modality ?? STUDENT) : null,
-    data,
-    out: flags.out ?? join("runs", basename(resolve(data))),
   };
-  try {
-    checkPatch(patch, config.levels);
-  } catch (error) {
-    throw new UsageError(`--${(error as Error).message}`);
+  if (config.validateFrom > epochs) {
+    throw new UsageError(
+      `--validate-from: expected at most the ${epochs} epochs, got ${config.validateFrom}`,
+    );
   }
+  fittingPatch(patch, config.levels);
   return config;
 }
 
@@ -85,6 +68,7 @@ export function trainCommand(): Command {
     .option("--out <folder>", "where the run goes (default: runs/<name of the data>)")
     .addOption(option("--modality <name>", "what the student sees (default: t1ce)").choices([...MODALITIES]))
     .option("--teacher <file>", "the teacher's checkpoint (default: the last one trained on the data)")
+    .option("--init <file>", "a checkpoint whose weights are the first (default: drawn from the seed)")
     .addOption(
       option("--method <name>", "how the student learns (default: protokd)").choices(Object.keys(METHODS)),
     )
@@ -103,14 +87,28 @@ export function trainCommand(): Command {
       `resolutions of the network (default: ${sizes("levels")})`,
       number({ min: 2, integer: true }),
     )
-    .option("--validate-every <n>", `epochs between validations (default: ${sizes("validateEvery")})`, whole)
-    .addOption(option("--norm <kind>", "normalisation").choices(["instance", "batch"]).default(DEFAULTS.norm))
+    .option(
+      "--validate-every <n>",
+      `epochs between validations (default: ${sizes("validateEvery")}; parity: ${PARITY.validateEvery})`,
+      whole,
+    )
+    .option(
+      "--validate-from <n>",
+      `the first epoch to validate (default: ${DEFAULTS.validateFrom}; parity: after a quarter)`,
+      whole,
+    )
     .addOption(
       option("--optimizer <name>", "how parameters are updated")
         .choices(["adam", "sgd"])
         .default(DEFAULTS.optimizer),
     )
-    .option("--lr <rate>", `learning rate at the start; it decays to 0 (default: ${sizes("lr")})`, positive)
+    .option("--lr <rate>", `learning rate at the start (default: ${sizes("lr")})`, positive)
+    .addOption(
+      option(
+        "--schedule <how>",
+        `the rate decays to 0, or not (default: ${DEFAULTS.schedule}; parity: constant with a teacher)`,
+      ).choices(["poly", "constant"]),
+    )
     .option("--weight-decay <x>", "L2 regularisation", positive, DEFAULTS.weightDecay)
     .option("--kd-weight <x>", "weight of the pixel-wise distillation", positive, DEFAULTS.kdWeight)
     .option(
@@ -125,13 +123,21 @@ export function trainCommand(): Command {
       number({ min: 1e-3 }),
       DEFAULTS.temperature,
     )
-    .addOption(
-      option("--background <how>", "outside the brain: 0, or the published code's shift")
-        .choices(["zero", "shifted"])
-        .default(DEFAULTS.background),
-    )
     .option("--seed <n>", "of weights and patches", number({ min: 0, integer: true }), DEFAULTS.seed)
     .option("--overwrite", "replace what --out holds of this stage")
+    .option("--parity", "the published code's choice of all the following, but of those that are given")
+    .addOption(parityOption("norm", "normalisation", ["instance", "batch"]))
+    .addOption(
+      parityOption("background", "outside the brain: 0, or shifted with the rest", ["zero", "shifted"]),
+    )
+    .addOption(parityOption("crop", "what is kept of a volume", ["brain", "published"]))
+    .addOption(parityOption("padding", "around a volume smaller than the patch", ["background", "zero"]))
+    .addOption(
+      parityOption("offsets", "whether the last place of a patch is drawn", ["inclusive", "exclusive"]),
+    )
+    .addOption(parityOption("lastBatch", "when the cases do not fill it", ["full", "short"]))
+    .addOption(parityOption("scoring", "where test cases are scored", ["source", "crop"]))
+    .addOption(parityOption("convention", "what empty regions score", EMPTY_CONVENTIONS))
     .addHelpText(
       "after",
       `
@@ -141,6 +147,17 @@ Examples:
   node cli/train.js --stage student --modality flair --data BraTS2021 --out runs/brats
   node cli/train.js --stage student --modality flair --method none --data BraTS2021 --out runs/brats`,
     );
+}
+
+/** An option of which --parity is a choice. */
+function parityOption(
+  key: keyof typeof DEFAULTS & keyof typeof PARITY,
+  text: string,
+  choices: readonly string[],
+): Option {
+  const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const meant = `default: ${DEFAULTS[key]}; parity: ${PARITY[key]}`;
+  return new Option(`--${flag} <choice>`, `${text} (${meant})`).choices([...choices]);
 }
 
 /** A number within bounds, as commander parses it. */

@@ -1,4 +1,4 @@
-// Boxes in volumes: around the brain, cut out of a volume, and put back.
+// Boxes in volumes: around the brain or fixed, cut out of a volume, and put back.
 
 import type { Vec3 } from "./geometry.ts";
 
@@ -7,6 +7,9 @@ export interface Box {
   size: Vec3;
   offset: Vec3;
 }
+
+/** What the published ProtoKD code keeps of BraTS's 155x240x240 voxels: [5:145, 24:216, 24:216]. */
+export const PUBLISHED_BOX: Box = { size: [140, 192, 192], offset: [5, 24, 24] };
 
 /** How many voxels a volume of this size has. */
 export function voxelCount([depth, height, width]: Vec3): number {

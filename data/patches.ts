@@ -1,6 +1,6 @@
 // Random patches for training, after the published sampling (methods: one crop per case and epoch, flips,
-// intensity scaling), with the last offset reachable. All randomness comes from one small state that a
-// checkpoint can hold.
+// intensity scaling), with the last offset reachable and every batch full unless asked otherwise. All
+// randomness comes from one small state that a checkpoint can hold.
 
 import { Random } from "../engine/random.ts";
 import { DataError } from "./errors.ts";
@@ -25,7 +25,18 @@ export interface SamplerState {
   position: number;
 }
 
-export interface SamplerOptions {
+/** How patches are drawn; the second of each is the published ProtoKD code's. */
+export interface Sampling {
+  /** Whether the last place in a volume where a patch fits is drawn, too. Where it is the only one, it is. */
+  offsets: "inclusive" | "exclusive";
+  /** What follows when an epoch's cases do not fill the last batch: it runs on into the next, or is short. */
+  lastBatch: "full" | "short";
+}
+
+/** The defaults. */
+export const SAMPLING: Readonly<Sampling> = { offsets: "inclusive", lastBatch: "full" };
+
+export interface SamplerOptions extends Partial<Sampling> {
   /** D, H, W. */
   patch: Vec3;
   batch: number;
@@ -36,10 +47,7 @@ export interface SamplerOptions {
   scaling?: boolean;
 }
 
-/**
- * An endless stream of batches: every case once an epoch, in a new order; a batch may run on into the next
- * epoch.
- */
+/** An endless stream of batches: every case once an epoch, in a new order. */
 export class PatchSampler {
   readonly #cases: readonly Case[];
   readonly #options: Required<SamplerOptions>;
@@ -60,7 +68,7 @@ export class PatchSampler {
       }
     }
     this.#cases = cases;
-    this.#options = { ...options, flips, scaling };
+    this.#options = { ...SAMPLING, ...options, flips, scaling };
     this.#random = new Random(options.seed);
   }
 
@@ -70,7 +78,8 @@ export class PatchSampler {
   }
 
   next(): Batch {
-    const { patch, batch } = this.#options;
+    const { patch } = this.#options;
+    const batch = this.#nextSize();
     const voxels = patch[0] * patch[1] * patch[2];
     const modalities = this.#cases[0]!.channels.length;
     const images = new Float32Array(batch * modalities * voxels);
@@ -107,6 +116,12 @@ export class PatchSampler {
     this.#position = position;
   }
 
+  #nextSize(): number {
+    const { batch, lastBatch } = this.#options;
+    const left = this.#order.length - this.#position || this.#cases.length;
+    return lastBatch === "short" ? Math.min(batch, left) : batch;
+  }
+
   #nextCase(): Case {
     if (this.#position === this.#order.length) {
       this.#order = this.#random.shuffle([...this.#cases.keys()]);
@@ -116,10 +131,11 @@ export class PatchSampler {
   }
 
   #draw({ size }: Case): Placement {
-    const { patch, flips } = this.#options;
+    const { patch, flips, offsets } = this.#options;
     const corner = size.map((length, axis) => {
       const free = length - patch[axis]!;
-      return free >= 0 ? this.#random.integer(free + 1) : Math.ceil(free / 2); // negative: padded, centred
+      if (free < 0) return Math.ceil(free / 2); // padded, centred
+      return this.#random.integer(offsets === "inclusive" ? free + 1 : Math.max(free, 1));
     }) as [number, number, number];
     const flip = [0, 1, 2].map(() => flips && this.#random.next() < 0.5) as [boolean, boolean, boolean];
     return { corner, flip };

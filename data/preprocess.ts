@@ -1,8 +1,8 @@
 // A case made ready for a network: chosen modalities read and checked against each other, each scaled to
-// mean 0 and deviation 1 over the brain, everything cropped to the brain's bounding box; and predictions
-// put back.
+// mean 0 and deviation 1 over the brain, everything cropped to the brain's bounding box, or to the published
+// code's; and predictions put back.
 
-import { boundingBox, putBox, takeBox, voxelCount } from "./crop.ts";
+import { type Box, boundingBox, PUBLISHED_BOX, putBox, takeBox, voxelCount } from "./crop.ts";
 import { type CaseFiles, type Dataset, type Modality, type Source } from "./datasets.ts";
 import { collectProblems, DataError } from "./errors.ts";
 import { cornerDisplacement, formatAffine, formatSize, type Vec3 } from "./geometry.ts";
@@ -16,7 +16,7 @@ export interface Case {
   channels: Modality[];
   /** [channels, D, H, W], normalised. */
   images: Float32Array;
-  /** The value of each channel outside the brain; 0 if there is none. */
+  /** What surrounds a volume that is smaller than the patch, by channel; 0 if there is none. */
   background?: readonly number[];
   /** Network classes [D, H, W]. */
   label?: Uint8Array;
@@ -33,11 +33,26 @@ export interface Case {
   convention: LabelConvention;
 }
 
-export interface LoadOptions {
+/** How a network's input is made; the second of each is the published ProtoKD code's. */
+export interface Preparation {
+  /** What voxels outside the brain become: 0, or -mean/deviation, shifted with all others. */
+  background: "zero" | "shifted";
+  /** What is kept of a volume: the brain's bounding box, or a fixed box of BraTS's grid (PUBLISHED_BOX). */
+  crop: "brain" | "published";
+  /** What surrounds a volume that is smaller than the patch: more background, or 0 whatever that is. */
+  padding: "background" | "zero";
+}
+
+/** The defaults. */
+export const PREPARATION: Readonly<Preparation> = {
+  background: "zero",
+  crop: "brain",
+  padding: "background",
+};
+
+export interface LoadOptions extends Partial<Preparation> {
   /** Whether a label is read, and has to be there. */
   labels: boolean;
-  /** Outside the brain: 0, or the published ProtoKD code's -mean/deviation. */
-  background?: "zero" | "shifted";
 }
 
 /** How far, in mm, the corners of two volumes of a case may lie apart: headers are rounded. */
@@ -49,8 +64,9 @@ export async function loadCase(
   dataset: Dataset,
   files: CaseFiles,
   modalities: readonly Modality[],
-  { labels, background = "zero" }: LoadOptions,
+  options: LoadOptions,
 ): Promise<Case> {
+  const { labels, background, crop, padding } = { ...PREPARATION, ...options };
   const problems: string[] = [];
   const where = `case ${files.id}`;
   const read = volumeReader(source);
@@ -70,16 +86,13 @@ export async function loadCase(
   if (!first) throw new Error("loadCase: expected at least one modality, got none");
 
   const { volume } = first;
-  const box = boundingBox(
-    images.map((image) => image.voxels),
-    volume.size,
-  );
+  const box = crop === "published" ? fixedBox(volume.size, where) : brainBox(images, volume.size);
   const voxels = voxelCount(box.size);
   const prepared = new Float32Array(images.length * voxels);
   const outside = images.map((image, i) => {
     const target = prepared.subarray(i * voxels, (i + 1) * voxels);
     takeBox(image.voxels, target, volume.size, box);
-    return normalise(target, background === "shifted");
+    return normalise(target, brainStatistics(image.voxels), background === "shifted");
   });
   const classes = label && new Uint8Array(voxels);
   if (classes) takeBox(label.classes, classes, volume.size, box);
@@ -88,7 +101,7 @@ export async function loadCase(
     size: box.size,
     channels: [...modalities],
     images: prepared,
-    background: outside,
+    ...(padding === "background" && { background: outside }),
     ...(classes && { label: classes }),
     source: { size: volume.size, offset: box.offset, spacing: volume.spacing, header: volume.header },
     convention: dataset.convention,
@@ -123,6 +136,23 @@ export function uncrop(labels: Uint8Array, { size, source }: Pick<Case, "size" |
   const whole = new Uint8Array(voxelCount(source.size));
   putBox(labels, whole, source.size, { size, offset: source.offset });
   return whole;
+}
+
+function brainBox(images: readonly Image[], size: Vec3): Box {
+  return boundingBox(
+    images.map(({ voxels }) => voxels),
+    size,
+  );
+}
+
+function fixedBox(size: Vec3, where: string): Box {
+  const { offset } = PUBLISHED_BOX;
+  const end = PUBLISHED_BOX.size.map((length, axis) => offset[axis]! + length) as [number, number, number];
+  if (size.every((length, axis) => length >= end[axis]!)) return PUBLISHED_BOX;
+  throw new DataError(
+    `${where}: expected at least ${formatSize(end)} voxels, for the published code's crop, ` +
+      `got ${formatSize(size)}: train with --crop brain, which takes any`,
+  );
 }
 
 interface Image {
@@ -204,11 +234,8 @@ function compareGrids(first: Placed, other: Placed, where: string, problems: str
   );
 }
 
-/**
- * Scales to mean 0 and population deviation 1 over the voxels that are not 0; one value throughout becomes 0.
- * The others stay 0, or are `shifted` with the rest. Returns what they are then.
- */
-function normalise(voxels: Float32Array, shifted: boolean): number {
+/** Mean and population deviation (1 where that is 0) over the voxels that are not 0; there must be one. */
+function brainStatistics(voxels: Float32Array): { mean: number; deviation: number } {
   let [sum, brain, squares] = [0, 0, 0];
   for (const value of voxels) {
     if (value === 0) continue;
@@ -217,7 +244,15 @@ function normalise(voxels: Float32Array, shifted: boolean): number {
   }
   const mean = sum / brain;
   for (const value of voxels) if (value !== 0) squares += (value - mean) ** 2;
-  const deviation = Math.sqrt(squares / brain) || 1;
+  return { mean, deviation: Math.sqrt(squares / brain) || 1 };
+}
+
+/** Scales to mean 0 and deviation 1. Voxels of 0 stay it, or are `shifted` with the rest; returns what they are. */
+function normalise(
+  voxels: Float32Array,
+  { mean, deviation }: ReturnType<typeof brainStatistics>,
+  shifted: boolean,
+): number {
   for (let i = 0; i < voxels.length; i++) {
     if (voxels[i] !== 0 || shifted) voxels[i] = (voxels[i]! - mean) / deviation;
   }

@@ -42,17 +42,22 @@ export interface TrainOptions {
   stepsPerEpoch: number;
   next: () => TrainBatch;
   optimizer?: "adam" | "sgd";
-  /** Learning rate at the start; it decays with the power 0.9 of what is left ("poly"), epoch by epoch. */
+  /** Learning rate at the start. */
   rate?: number;
+  /** How it goes on: it decays with the power 0.9 of what is left, epoch by epoch, or stays. */
+  schedule?: Schedule;
   /** L2 regularisation, added to the gradient. */
   decay?: number;
   weights?: Weights;
-  /** Called after every `validateEvery`-th epoch, and the last. */
+  /** Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and the last. */
   validate?: (network: Network) => Promise<Scores>;
   validateEvery?: number;
+  validateFrom?: number;
   /** Milliseconds from any start: a loop without a clock of its own can be repeated. */
   now?: () => number;
 }
+
+export type Schedule = "poly" | "constant";
 
 export type TrainEvent =
   | { type: "start"; parameters: number }
@@ -60,7 +65,7 @@ export type TrainEvent =
   | { type: "epoch"; record: EpochRecord; best: boolean };
 
 /** The defaults of ProtoKD's published code (Adam, weight decay, rate; methods of Wang et al. §1.9). */
-export const TRAINING = { optimizer: "adam", rate: 1e-3, decay: 1e-5 } as const;
+export const TRAINING = { optimizer: "adam", rate: 1e-3, decay: 1e-5, schedule: "poly" } as const;
 
 /** A loss that is no number. The parameters may be spoilt; a checkpoint from before is good. */
 export class DivergedError extends Error {
@@ -74,7 +79,7 @@ export class Trainer {
   /** Makes the parameters, by a first forward pass, and the optimizer's state. */
   constructor(options: TrainOptions) {
     this.#options = {
-      ...{ ...TRAINING, weights: PROTOKD, validateEvery: 1, now: () => 0 },
+      ...{ ...TRAINING, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
       ...options,
     };
     const { device, network, patch, teacher, method } = this.#options;
@@ -88,13 +93,14 @@ export class Trainer {
 
   /** Trains. What it yields is done: parameters may be read and saved between two events. */
   async *run(): AsyncGenerator<TrainEvent> {
-    const { network, epochs, stepsPerEpoch, rate, next, validate, validateEvery, now } = this.#options;
+    const { network, epochs, stepsPerEpoch, rate, schedule, next, now } = this.#options;
+    const { validate, validateEvery, validateFrom } = this.#options;
     yield { type: "start", parameters: network.params.count };
     let best = -Infinity;
     for (let epoch = 1; epoch <= epochs; epoch++) {
       const started = now();
       const sums: Record<string, number> = {};
-      const epochRate = polyRate(rate, (epoch - 1) / epochs);
+      const epochRate = schedule === "poly" ? polyRate(rate, (epoch - 1) / epochs) : rate;
       for (let i = 0; i < stepsPerEpoch; i++) {
         const batch = next();
         const losses = await this.#step(batch, epochRate);
@@ -103,7 +109,8 @@ export class Trainer {
         const step = this.optimizer.steps;
         yield { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, rate: epochRate };
       }
-      const due = validate && (epoch % validateEvery === 0 || epoch === epochs);
+      const regular = epoch >= validateFrom && epoch % validateEvery === 0;
+      const due = validate && (regular || epoch === epochs);
       const validation = due ? await validate(network) : undefined;
       const record: EpochRecord = {
         ...{

@@ -11,7 +11,9 @@ import * as assert from "uvu/assert";
 import { type Existing, train } from "../cli/train.ts";
 import { resolveConfig, type TrainFlags } from "../cli/trainFlags.ts";
 import type { Device } from "../engine/index.ts";
-import { encodeSafetensors } from "../model/checkpoint.ts";
+import { encodeSafetensors, type StoredTensor } from "../model/checkpoint.ts";
+import type { VnetConfig } from "../model/vnet.ts";
+import { vnetShapes } from "../model/vnetLayers.ts";
 import { IDENTITY, volumeFile } from "./fixtures.ts";
 
 const test = suite<{ root: string; data: string; out: string }>("bad input");
@@ -140,18 +142,27 @@ test("a teacher that is none is refused with its file's name and why", async ({ 
     assert.ok(error.message.includes(teacher), error.message);
     return `${error.name}: ${error.message.replaceAll(teacher, "FILE")}`;
   };
-  const tensors = { "out_conv.weight": { shape: [1], data: new Float32Array(1) } };
-  const file = (metadata: Record<string, string>) => encodeSafetensors(tensors, metadata);
-  const card = (changes: object) =>
-    file({ format: "protokd 1", card: JSON.stringify({ ...CARD, ...changes }) });
+  const file = (metadata: Record<string, string>, network = CARD.network) =>
+    encodeSafetensors(weights(network), metadata);
+  const card = (changes: Partial<typeof CARD>) =>
+    file({ format: "protokd 1", card: JSON.stringify({ ...CARD, ...changes }) }, changes.network);
   assert.is(await of(), "CheckpointError: FILE: expected a checkpoint, got no file");
   assert.match(
     await of(new TextEncoder().encode("hello")),
     /^CheckpointError: FILE: not a usable checkpoint/,
   );
   assert.match(await of(card({}).subarray(0, -2)), /^CheckpointError: FILE: not a usable checkpoint/);
-  assert.match(await of(file({})), /^CheckpointError: FILE: a safetensors file, but not of this project/);
-  const group = card({ network: { ...CARD.network, norm: "group" } });
+  const one = { one: { shape: [1], data: new Float32Array(1) } };
+  assert.match(
+    await of(encodeSafetensors(one, {})),
+    /^CheckpointError: FILE: expected the tensors of ProtoKD/,
+  );
+  assert.match(
+    await of(file({ format: "protokd 2" })),
+    /^CheckpointError: FILE: expected the format "protokd 1"/,
+  );
+  const norm = "group" as "instance";
+  const group = card({ network: { ...CARD.network, norm } });
   assert.match(await of(group), /^CheckpointError: FILE: describes a network .* network\.norm: .*"group"/);
   assert.match(
     await of(file({ format: "protokd 1", card: "{" })),
@@ -213,11 +224,21 @@ test.run();
 
 const SMALL = { patch: "8", levels: 2, filters: 2, batch: 1, epochs: 1 } as const;
 
+const NETWORK: VnetConfig = { modalities: 4, classes: 4, filters: 2, levels: 2, norm: "instance" };
+
 const CARD = {
-  network: { modalities: 4, classes: 4, filters: 2, levels: 2, norm: "instance" },
+  network: NETWORK,
   ...{ modalities: ["t1", "t2", "t1ce", "flair"], patch: [8, 8, 8], labels: "brats", background: "zero" },
   ...{ stage: "teacher", epoch: 1, step: 1, seed: 0 },
 };
+
+/** Zeros for every tensor of a network. */
+function weights(network: VnetConfig): Record<string, StoredTensor> {
+  const zeros = (shape: readonly number[]) => new Float32Array(shape.reduce((a, b) => a * b, 1));
+  return Object.fromEntries(
+    [...vnetShapes(network)].map(([name, shape]) => [name, { shape, data: zeros(shape) }]),
+  );
+}
 
 /** Trains as the command does, without a device. */
 async function trainOn(flags: TrainFlags, existing?: Existing): Promise<void> {

@@ -1,0 +1,69 @@
+// The networks that a stage starts from: its teacher, and the weights it goes on from. What makes one unfit is
+// said before any data are read.
+
+import { describeVnet } from "../model/published.ts";
+import { checkPatch, type VnetConfig } from "../model/vnet.ts";
+import { UsageError } from "./command.ts";
+import { networkConfig, type TrainConfig } from "./config.ts";
+import { channelsOf, readModel, type StoredModel } from "./models.ts";
+
+/** The teacher's file, if the stage has a teacher; throws a UsageError where it cannot teach this student. */
+export async function readTeacher({
+  teacher,
+  patch,
+  modality,
+  background,
+}: TrainConfig): Promise<StoredModel | null> {
+  if (teacher === null) return null;
+  const model = await readModel(teacher);
+  const refuse = (why: string): never => {
+    throw new UsageError(`--teacher ${teacher}: ${why}`);
+  };
+  const { modalities, levels } = model.network;
+  if (modalities < 2) {
+    const of = model.card ? `got one of ${model.card.modalities.join(", ")}` : "got one of 1 channel";
+    refuse(`expected a network of several modalities, ${of}`);
+  }
+  const seen = channelsOf(model);
+  if (!seen.some((m) => m === modality))
+    refuse(`expected one that sees ${modality}, got one of ${seen.join(", ")}`);
+  if (model.card && model.card.background !== background)
+    refuse(`was trained with --background ${model.card.background}: give it here too`);
+  try {
+    checkPatch(patch, levels);
+  } catch (error) {
+    refuse((error as Error).message);
+  }
+  return model;
+}
+
+/** What is taken for granted of a teacher whose file does not say how its input was made; null if it does. */
+export function assumption(model: StoredModel, { background }: TrainConfig): string | null {
+  if (model.card) return null;
+  const channels = channelsOf(model).join(", ");
+  const known = `${model.path}: ${describeVnet(model.network)}, which does not say how its input was made`;
+  return `${known}: taken to be ${channels}, and --background ${background} (the published code's is shifted)`;
+}
+
+/** The file of the first weights, if the stage starts from some; throws a UsageError where they are another network's. */
+export async function readInit(config: TrainConfig): Promise<StoredModel | null> {
+  if (config.init === null) return null;
+  const model = await readModel(config.init);
+  const wanted = networkConfig(config);
+  const differing = (Object.keys(OPTIONS) as (keyof typeof OPTIONS)[]).filter(
+    (key) => model.network[key] !== wanted[key],
+  );
+  if (!differing.length) return model;
+  const remedies = differing.map((key) => OPTIONS[key].replace("VALUE", String(model.network[key])));
+  throw new UsageError(
+    `--init ${config.init}: expected ${describeVnet(wanted)}, got ${describeVnet(model.network)}: ${remedies.join(", ")}`,
+  );
+}
+
+/** How each part of a network is asked for. */
+const OPTIONS = {
+  modalities: "a teacher sees all four modalities and a student one",
+  filters: "say --filters VALUE",
+  levels: "say --levels VALUE",
+  norm: "say --norm VALUE",
+} as const satisfies Partial<Record<keyof VnetConfig, string>>;
