@@ -1,5 +1,5 @@
 import { product } from "../product.ts";
-import { shader } from "../shader.ts";
+import { shader, spread } from "../shader.ts";
 import { record } from "../tape.ts";
 import { free, scope, Tensor } from "../tensor.ts";
 import { fill } from "./fill.ts";
@@ -53,10 +53,9 @@ function redundancy(matrix: Tensor, lambda: number): Tensor {
   const { device, size, shape } = matrix;
   const config = { correlation: matrix, width: shape[0]!, lambda };
   const chunks = Math.ceil(size / CHUNK);
-  const rows = Math.ceil(chunks / 65535); // of workgroups: one dimension holds at most 65,535
   const sums = new Tensor(device, [chunks]);
   const y = new Tensor(device, []);
-  kernel.partial({ ...config, sums }, { groups: [Math.ceil(chunks / rows), rows, 1], work: 4 * size });
+  kernel.partial({ ...config, sums }, { groups: spread(chunks, device.widest), work: 4 * size });
   kernel.combine({ sums, y }, { groups: [1, 1, 1], work: chunks });
   free(sums);
   const backward = (dy: Tensor) => {
