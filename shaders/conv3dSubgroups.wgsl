@@ -53,6 +53,8 @@ fn forward(
   var high: array<vec4f, TW>;                            // and of o+4 … o+7
 
   for (var c = 0u; c < params.inputs; c++) {
+    var lowHere = array<vec4f, TW>();                       // of this input channel: short sums round less
+    var highHere = array<vec4f, TW>();
     for (var kz = 0u; kz < 3u; kz++) {
       let z = qz + kz - 1u;                              // below zero it wraps, and fails the test against size
       for (var ky = 0u; ky < 3u; ky++) {
@@ -70,11 +72,15 @@ fn forward(
           let wl = vec4f(subgroupBroadcast(w, 0u), subgroupBroadcast(w, 1u), subgroupBroadcast(w, 2u), subgroupBroadcast(w, 3u));
           let wh = vec4f(subgroupBroadcast(w, 4u), subgroupBroadcast(w, 5u), subgroupBroadcast(w, 6u), subgroupBroadcast(w, 7u));
           for (var v = 0u; v < TW; v++) {
-            low[v] = fma(wl, vec4f(line[v + kx]), low[v]);
-            high[v] = fma(wh, vec4f(line[v + kx]), high[v]);
+            lowHere[v] = fma(wl, vec4f(line[v + kx]), lowHere[v]);
+            highHere[v] = fma(wh, vec4f(line[v + kx]), highHere[v]);
           }
         }
       }
+    }
+    for (var v = 0u; v < TW; v++) {
+      low[v] += lowHere[v];
+      high[v] += highHere[v];
     }
   }
 

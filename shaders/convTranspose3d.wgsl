@@ -56,6 +56,8 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
   var high: array<vec4f, 8>;                             // and of o+4 … o+7
 
   for (var c = 0u; c < params.inputs; c++) {
+    var lowHere = array<vec4f, 8>();                        // of this input channel: short sums round less
+    var highHere = array<vec4f, 8>();
     for (var jz = 0u; jz < J; jz++) {
       let kz = phase.x + S * jz;
       let z = start.x - jz;                              // below zero it wraps, and fails the test against size
@@ -76,11 +78,15 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
           let wl = vec4f(weight[at[0] + k], weight[at[1] + k], weight[at[2] + k], weight[at[3] + k]);
           let wh = vec4f(weight[at[4] + k], weight[at[5] + k], weight[at[6] + k], weight[at[7] + k]);
           for (var v = 0u; v < TW; v++) {
-            low[v] = fma(wl, vec4f(line[v + J - 1u - jx]), low[v]);
-            high[v] = fma(wh, vec4f(line[v + J - 1u - jx]), high[v]);
+            lowHere[v] = fma(wl, vec4f(line[v + J - 1u - jx]), lowHere[v]);
+            highHere[v] = fma(wh, vec4f(line[v + J - 1u - jx]), highHere[v]);
           }
         }
       }
+    }
+    for (var v = 0u; v < TW; v++) {
+      low[v] += lowHere[v];
+      high[v] += highHere[v];
     }
   }
 

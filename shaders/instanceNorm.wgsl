@@ -122,7 +122,8 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
   if (i >= arrayLength(&y)) { return; }
   let row = i / params.voxels;
   let c = row % params.channels;
-  y[i] = weight[c] * standardised(x[i], statistics[groupOf(row / params.channels, c)]) + bias[c];
+  let s = statistics[groupOf(row / params.channels, c)];
+  y[i] = fma(x[i] - s.shift - s.mean, weight[c] * s.rstd, bias[c]);
 }
 
 @compute @workgroup_size(WG)
