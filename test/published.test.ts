@@ -169,23 +169,7 @@ test("a published teacher teaches, and what is taken for granted of it is said o
 
 test("a published student predicts as the same weights with a card do; its modality has to be said", async () => {
   const model = file("published", NETWORK, 5);
-  const carded = join(folder, "carded.safetensors");
-  const network = upload(device, await readModel(model));
-  touch(device, network, [16, 16, 16]);
-  const card: ModelCard = {
-    ...{ network: NETWORK, modalities: ["flair"], patch: [16, 16, 16], labels: "brats" },
-    ...{ background: "shifted", crop: "brain", padding: "zero" },
-    ...{ stage: "student_flair", epoch: 1, step: 1, seed: 1 },
-  };
-  await saveModel(carded, network.params, card);
-  network.params.free();
-  const predict = async (options: Partial<PredictOptions> & { model: string }) => {
-    const output = mkdtempSync(join(folder, "predicted-"));
-    const said = await silenced(() =>
-      predictFolder(() => Promise.resolve(device), { input: data, output, ...options }),
-    );
-    return { said, bytes: readFileSync(join(output, "PHANTOM_003.nii.gz")) };
-  };
+  const carded = await withCard("carded", model);
   const [own, foreign, zero] = [
     await predict({ model: carded }),
     await predict({ model, modality: "flair", patch: "16" }),
@@ -196,8 +180,6 @@ test("a published student predicts as the same weights with a card do; its modal
   assert.not.equal((await predict({ model, modality: "t1", patch: "16" })).bytes, own.bytes);
   assert.match(foreign.said.join("\n"), /taken to be flair, --background shifted and --patch 16,16,16/);
 
-  const refused = async (options: Partial<PredictOptions> & { model: string }) =>
-    (await failure(() => predict(options))).message.replaceAll(folder, "");
   assert.match(
     await refused({ model }),
     /^\/published.safetensors: does not say which modality .* --modality$/,
@@ -214,6 +196,17 @@ test("a published student predicts as the same weights with a card do; its modal
   const four = file("all", { ...NETWORK, modalities: 4 });
   assert.match(await refused({ model: four, modality: "t1" }), /^--modality t1: .* sees 4 modalities$/);
   assert.ok((await predict({ model: four, patch: "16" })).bytes.length);
+});
+
+test("a model with a card predicts on inputs made as the card says", async () => {
+  const model = file("plain", NETWORK, 5);
+  const longer = { patch: [32, 16, 16] } satisfies Partial<ModelCard>; // than the brain: padding matters
+  const bytes = async (name: string, changes: Partial<ModelCard>) =>
+    (await predict({ model: await withCard(name, model, changes) })).bytes;
+  const zero = await bytes("zero", { ...longer, padding: "zero" });
+  assert.not.equal(await bytes("more", { ...longer, padding: "background" }), zero);
+  const fixed = await withCard("fixed", model, { crop: "published" });
+  assert.match(await refused({ model: fixed }), /^3 problems .* at least 216x216x145 voxels/s);
 });
 
 const golden = new URL("../../shared/golden/vnet.safetensors", import.meta.url);
@@ -242,6 +235,37 @@ function file(name: string, config: VnetConfig, seed = 1): string {
   const path = join(folder, `${name}.safetensors`);
   writeFileSync(path, encodeSafetensors(weights(config, seed), {}));
   return path;
+}
+
+/** The network of a file under a card: of a student of FLAIR, by default prepared as in the published code. */
+async function withCard(name: string, from: string, changes: Partial<ModelCard> = {}): Promise<string> {
+  const path = join(folder, `${name}.safetensors`);
+  const { params, config } = upload(device, await readModel(from));
+  touch(device, { params, config }, [16, 16, 16]);
+  const card: ModelCard = {
+    ...{ network: config, modalities: ["flair"], patch: [16, 16, 16], labels: "brats" },
+    ...{ background: "shifted", crop: "brain", padding: "zero" },
+    ...{ stage: "student_flair", epoch: 1, step: 1, seed: 1, ...changes },
+  };
+  await saveModel(path, params, card);
+  params.free();
+  return path;
+}
+
+type Asked = Partial<PredictOptions> & { model: string };
+
+/** What predict prints, and the last case that it writes. */
+async function predict(options: Asked): Promise<{ said: string[]; bytes: Uint8Array }> {
+  const output = mkdtempSync(join(folder, "predicted-"));
+  const said = await silenced(() =>
+    predictFolder(() => Promise.resolve(device), { input: data, output, ...options }),
+  );
+  return { said, bytes: readFileSync(join(output, "PHANTOM_003.nii.gz")) };
+}
+
+/** Why predict refuses. */
+async function refused(options: Asked): Promise<string> {
+  return (await failure(() => predict(options))).message.replaceAll(folder, "");
 }
 
 function refusal(flags: TrainFlags): Promise<Error> {
