@@ -1,0 +1,214 @@
+// npm run mutate [name ...]: tests the tests. Small wrong versions of every shader and op are made, a flipped sign, a
+// bound that is off by one, a missing barrier, and the engine's tests are run on each until one fails. A version that
+// passes them all has survived: a test is missing, or it computes the same, for a reason that survivors.json gives.
+//
+//   npm run mutate -- conv3d tape      only files of these names
+//   npm run mutate -- --sample 5       five versions of every file, always the same
+//
+// Exits with 1 where a version survives without a reason, or one with a reason no longer survives.
+
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, join } from "node:path";
+import { Command } from "commander";
+import { isMain, runCommand, UsageError } from "../cli/command.ts";
+import { Random } from "../engine/random.ts";
+import type { Mutation } from "./mutate/mutation.ts";
+import { onLanes, type Outcome } from "./mutate/pool.ts";
+import { mutateScript } from "./mutate/script.ts";
+import { makeShadow, root, testFiles } from "./mutate/shadow.ts";
+import { mutateShader } from "./mutate/wgsl.ts";
+import type { Mutant, Recorded } from "./mutate/worker.ts";
+
+interface Flags {
+  sample?: string;
+  jobs: string;
+}
+
+/** Mutants that compute the same, by file, each as its line and the change; with why. */
+type Survivors = readonly { reason: string; mutants: Record<string, [line: string, change: string][]> }[];
+
+async function main({ sample, jobs }: Flags): Promise<void> {
+  const mutants = choose(command.args, sample === undefined ? Infinity : positive("--sample", sample)).map(
+    (mutation, id): Mutant => ({ ...mutation, id }),
+  );
+  const { folder, parent } = makeShadow(mutants);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      rmSync(parent, { recursive: true, force: true });
+      process.exit(1);
+    });
+  }
+  const lanes = { folder, lanes: positive("--jobs", jobs) };
+  try {
+    const recorded = (await onLanes(lanes, testFiles(), (lane, file) => lane.record(file))).flat();
+    for (const { file, title, failure } of recorded)
+      if (failure) console.log(`${file}: "${title}" fails without a mutant: ${failure}`);
+    if (process.env["VERBOSE"])
+      console.log(
+        recorded
+          .map((r) => [r.milliseconds.toFixed(0), r.file, r.title].join(" "))
+          .sort((a, b) => parseInt(b) - parseInt(a))
+          .slice(0, 60)
+          .join("\n"),
+      );
+    console.log(`${mutants.length} mutants, ${recorded.length} tests`);
+    const killers = new Map<string, string>(); // of the last mutant of a function
+    const verdicts = await onLanes(lanes, mutants, async (lane, mutant) => {
+      const begin = performance.now();
+      const place = `${mutant.file} ${mutant.where}`;
+      const tests = testsOf(mutant, mutants, recorded, killers.get(place));
+      const { outcome, by } = tests.length
+        ? await lane.try(mutant, tests)
+        : { outcome: "survived" as const, by: null };
+      if (by) killers.set(place, keyOf(by));
+      progress(mutant, outcome, performance.now() - begin, by && `${by.file} ${by.index}`);
+      return outcome;
+    });
+    report(mutants, verdicts, sample === undefined);
+  } finally {
+    rmSync(parent, { recursive: true, force: true });
+  }
+}
+
+/** The mutants of the files with these names, or of all files; of each at most `sample`. */
+function choose(names: readonly string[], sample: number): Mutation[] {
+  const list = (folder: string, ending: string) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith(ending))
+      .sort()
+      .map((name) => `${folder}/${name}`);
+  const modules = ["convolution", "labels", "optim", "product", "tape"].map((name) => `engine/${name}.ts`);
+  const files = [...list("shaders", ".wgsl"), ...list("engine/ops", ".ts"), ...modules];
+  const nameOf = (file: string) => basename(file).replace(/\..*$/, "");
+  const known = new Set(files.map(nameOf));
+  for (const name of names) {
+    if (!known.has(name))
+      throw new UsageError(
+        `mutate: no shader, op or engine module is named ${name}: there are ${[...known].join(", ")}`,
+      );
+  }
+  return files
+    .filter((file) => names.length === 0 || names.includes(nameOf(file)))
+    .flatMap((file) => {
+      const code = readFileSync(join(root, file), "utf8");
+      const all = file.endsWith(".wgsl") ? mutateShader(file, code) : mutateScript(file, code);
+      if (all.length <= sample) return all;
+      const picked = new Set(new Random(1).shuffle([...all.keys()]).slice(0, sample));
+      return all.filter((_, i) => picked.has(i));
+    });
+}
+
+/**
+ * The tests that run what a mutant changes: first those whose pipelines, which must be compiled anew, take least,
+ * but second the one that killed the last mutant there.
+ */
+function testsOf(
+  { id, file, where }: Mutant,
+  mutants: readonly Mutant[],
+  recorded: readonly Recorded[],
+  killer?: string,
+): Recorded[] {
+  const entry = `${basename(file)}/${where} `; // or a function that several entry points call
+  const isEntry = recorded.some(({ pipelines }) => pipelines.some((label) => label.startsWith(entry)));
+  const changed = isEntry ? entry : `${basename(file)}/`;
+  const siblings = new Set(mutants.filter((mutant) => mutant.file === file).map((mutant) => mutant.id));
+  const runs = ({ pipelines, reached }: Recorded) => {
+    if (file.endsWith(".wgsl")) return pipelines.some((label) => label.startsWith(changed));
+    return where === "static" ? reached.some((other) => siblings.has(other)) : reached.includes(id);
+  };
+  const costs = costsOf(recorded);
+  const cost = ({ pipelines }: Recorded) =>
+    pipelines.filter((label) => label.startsWith(changed)).reduce((sum, label) => sum + costs.get(label)!, 0);
+  const tests = recorded.filter(runs).sort((a, b) => cost(a) - cost(b) || a.milliseconds - b.milliseconds);
+  const last = tests.findIndex((test) => keyOf(test) === killer);
+  if (last > 1) tests.splice(1, 0, ...tests.splice(last, 1));
+  return tests;
+}
+
+/** What each pipeline took to compile, in milliseconds: no more than the first test that ran it. */
+function costsOf(recorded: readonly Recorded[]): Map<string, number> {
+  const costs = new Map<string, number>();
+  for (const { pipelines, compiled, milliseconds } of recorded) {
+    for (const label of pipelines) costs.set(label, costs.get(label) ?? 0);
+    for (const label of compiled) {
+      costs.set(label, Math.max(costs.get(label) ?? 0, milliseconds / compiled.length));
+    }
+  }
+  return costs;
+}
+
+function keyOf({ file, index }: { file: string; index: number }): string {
+  return `${file} ${index}`;
+}
+
+let done = 0;
+
+function progress(
+  { file, line, change }: Mutant,
+  outcome: Outcome,
+  milliseconds: number,
+  by: string | null,
+): void {
+  if (outcome !== "survived" && !process.env["VERBOSE"]) return;
+  console.log(
+    `${++done} ${outcome} ${file}:${line}: ${change} (${milliseconds.toFixed(0)} ms${by ? `, ${by}` : ""})`,
+  );
+}
+
+/** The table by file, and what is wrong. */
+function report(mutants: readonly Mutant[], verdicts: readonly Outcome[], whole: boolean): void {
+  const survivors = JSON.parse(
+    readFileSync(new URL("mutate/survivors.json", import.meta.url), "utf8"),
+  ) as Survivors;
+  const reasons = new Map<string, string>();
+  for (const { reason, mutants } of survivors)
+    for (const [file, list] of Object.entries(mutants))
+      for (const [line, change] of list) reasons.set(`${file}\n${line}\n${change}`, reason);
+  const keyOfMutant = ({ file, source, change }: Mutation) => `${file}\n${source}\n${change}`;
+
+  const files = [...new Set(mutants.map(({ file }) => file))];
+  const columns = ["killed", "invalid", "timed out", "with a reason", "survived"];
+  const width = Math.max(...files.map((file) => file.length));
+  const row = (name: string, cells: readonly (string | number)[]) =>
+    console.log(name.padEnd(width) + cells.map((cell) => String(cell).padStart(15)).join(""));
+  const count = (list: readonly number[]) => {
+    const counts = columns.map(() => 0);
+    for (const i of list) {
+      const explained = verdicts[i] === "survived" && reasons.has(keyOfMutant(mutants[i]!));
+      counts[columns.indexOf(explained ? "with a reason" : verdicts[i]!)]!++;
+    }
+    return counts;
+  };
+  row("", columns);
+  for (const file of files) row(file, count([...mutants.keys()].filter((i) => mutants[i]!.file === file)));
+  row("all", count([...mutants.keys()]));
+
+  const survived = mutants.filter((_, i) => verdicts[i] === "survived");
+  const unexplained = survived.filter((mutant) => !reasons.has(keyOfMutant(mutant)));
+  const keys = new Set(survived.map(keyOfMutant));
+  const gone = [...reasons.keys()].filter((key) => {
+    return whole && files.includes(key.split("\n")[0]!) && !keys.has(key);
+  });
+  if (unexplained.length) console.log("\nsurvived without a reason in test/mutate/survivors.json:");
+  for (const { file, line, source, change } of unexplained)
+    console.log(`  ${file}:${line}: ${JSON.stringify([source, change])}`);
+  if (gone.length) console.log("\nin test/mutate/survivors.json, but does not survive:");
+  for (const key of gone) console.log(`  ${key.replace(/\n/g, "  |  ")}`);
+  if (unexplained.length || gone.length) process.exitCode = 1;
+}
+
+function positive(option: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new UsageError(`${option}: expected a whole number from 1, got ${text}`);
+  return value;
+}
+
+const command = new Command("mutate")
+  .description("Runs the engine's tests on small wrong versions of every shader and op.")
+  .argument("[name...]", "shaders, ops and modules of the engine")
+  .option("--sample <n>", "at most so many versions of a file")
+  .option("--jobs <n>", "processes at a time", String(availableParallelism()));
+
+if (isMain(import.meta.url)) process.exitCode = await runCommand<Flags>(command, main);

@@ -1,0 +1,50 @@
+// A small wrong version of a source file: one stretch of its text replaced by another.
+
+export interface Mutation {
+  /** From the project's root. */
+  file: string;
+  start: number;
+  end: number;
+  /** What stands there instead. */
+  text: string;
+  /** The line it begins in: its number from 1, and its text without indentation. */
+  line: number;
+  source: string;
+  /** `before → after`. */
+  change: string;
+  /** The function of a shader; of a module "static" for what runs when it is loaded, else "". */
+  where: string;
+}
+
+/** Collects the mutations of one file in the order of the text, each wrong version once. */
+export class Mutations {
+  readonly list: Mutation[] = [];
+  readonly #seen = new Set<string>();
+
+  readonly file: string;
+  readonly code: string;
+
+  constructor(file: string, code: string) {
+    this.file = file;
+    this.code = code;
+  }
+
+  add(start: number, end: number, text: string, where: string): void {
+    const key = `${start} ${end} ${text}`;
+    if (this.#seen.has(key)) return;
+    this.#seen.add(key);
+    const { code, file } = this;
+    const line = code.slice(0, start).split("\n").length;
+    const source = code.split("\n")[line - 1]!.trim();
+    const change = `${flat(code.slice(start, end))} → ${flat(text) || "nothing"}`;
+    this.list.push({ file, start, end, text, line, source, change, where });
+  }
+
+  sorted(): Mutation[] {
+    return this.list.sort((a, b) => a.start - b.start || a.end - b.end);
+  }
+}
+
+function flat(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}
