@@ -8,8 +8,8 @@ import { DataError } from "./errors.ts";
 const SLACK = 1 << 20;
 /** As much as the longest NIfTI header takes. */
 const HEAD = 544;
-/** Packed bytes that are looked through at a time: they unpack to 64 MiB at most. */
-const CHUNK = 1 << 16;
+/** Packed bytes that are looked through at a time: they unpack to 4 MiB at most. */
+const CHUNK = 1 << 12;
 
 /** Whether the bytes are gzip's, whatever the file is called. */
 export function isGzip(bytes: Uint8Array): boolean {
@@ -25,19 +25,29 @@ export async function gunzip(
   name: string,
   declared: (head: Uint8Array) => number,
 ): Promise<Uint8Array> {
-  const unpack = async (members: Uint8Array[]) => {
-    const unpacked = new Collector(name, declared);
-    for (const member of members) await inflate(member, unpacked);
-    return unpacked.finish();
-  };
+  const unpacked = new Collector(name, declared);
   try {
-    return await unpack([bytes]);
+    await inflate(bytes, unpacked);
+    return unpacked.finish();
   } catch (error) {
     if (error instanceof DataError) throw error;
-    const members = gzipMembers(bytes); // some browsers read one member only
-    if (members.length > 1) return unpack(members).catch((again: unknown) => fail(name, again));
-    return fail(name, error);
+    return unpackMembers(bytes, name, declared, error); // some browsers read one member only
   }
+}
+
+/** Unpacks one member after the other; `error` is what came of all of them at once. */
+async function unpackMembers(
+  bytes: Uint8Array,
+  name: string,
+  declared: (head: Uint8Array) => number,
+  error: unknown,
+): Promise<Uint8Array> {
+  const unpacked = new Collector(name, declared);
+  for (const member of gzipMembers(bytes)) {
+    if (member.length === bytes.length) fail(name, error);
+    await inflate(member, unpacked).catch((again: unknown) => fail(name, again));
+  }
+  return unpacked.finish();
 }
 
 /** Packs `bytes`. */
@@ -46,19 +56,27 @@ export async function gzip(bytes: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** The members of a gzip file made by joining several; the whole file where they cannot be told apart. */
-export function gzipMembers(bytes: Uint8Array): Uint8Array[] {
-  const starts = [0];
+/**
+ * The members of a gzip file made by joining several; what cannot be told apart comes as one. Each is given as soon
+ * as it has been gone through, so that whoever finds one damaged need not wait for those after it.
+ */
+export function* gzipMembers(bytes: Uint8Array): Generator<Uint8Array> {
+  let start = 0;
+  const starts: number[] = [];
   const reader = new Gunzip(() => {});
   reader.onmember = (offset: number) => starts.push(offset);
-  try {
-    for (let at = 0; at < bytes.length; at += CHUNK) {
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    try {
       reader.push(bytes.subarray(at, at + CHUNK), at + CHUNK >= bytes.length);
+    } catch {
+      break;
     }
-  } catch {
-    return [bytes];
+    for (let next = starts.shift(); next !== undefined; next = starts.shift()) {
+      yield bytes.subarray(start, next);
+      start = next;
+    }
   }
-  return starts.map((start, i) => bytes.subarray(start, starts[i + 1] ?? bytes.length));
+  yield bytes.subarray(start);
 }
 
 /** Gathers chunks, and stops them when there are more than the header allows. */

@@ -3,9 +3,9 @@
 // H=y, W=x] array.
 
 import { DataError } from "./errors.ts";
-import { formatSize, spacingOf, type Vec3 } from "./geometry.ts";
+import { spacingOf, type Vec3 } from "./geometry.ts";
 import { gunzip, isGzip } from "./gzip.ts";
-import { type NiftiHeader, readHeader } from "./niftiHeader.ts";
+import { formatVoxels, type NiftiHeader, readHeader } from "./niftiHeader.ts";
 
 export type { Vec3 } from "./geometry.ts";
 export { writeLabelLike, writeNifti } from "./niftiWrite.ts";
@@ -41,9 +41,7 @@ export async function readNifti(bytes: Uint8Array, name: string, pair?: Uint8Arr
   const raw = header.pair ? await readImage(pair, header, name) : file;
   const held = Math.max(0, raw.length - header.offset);
   if (held < header.voxelBytes) {
-    const channels = header.channels > 1 ? `x${header.channels}` : "";
-    const shape = `${formatSize(header.size)}${channels} ${header.datatype.name}`;
-    const expected = `expected ${header.voxelBytes} bytes of voxels (${shape})`;
+    const expected = `expected ${header.voxelBytes} bytes of voxels (${formatVoxels(header)})`;
     throw new DataError(`${name}: ${expected}, got ${held}: the file is cut short: copy it again`);
   }
   const { size, channels, affine } = header;

@@ -4,7 +4,7 @@
 
 import { NIFTI1, NIFTI2 } from "nifti-reader-js";
 import { DataError } from "./errors.ts";
-import { affineOfQform, determinant, formatAffine, type Vec3 } from "./geometry.ts";
+import { affineOfQform, determinant, formatAffine, formatSize, type Vec3 } from "./geometry.ts";
 
 export interface NiftiHeader {
   version: 1 | 2;
@@ -53,6 +53,9 @@ const REFUSED = new Map([
   [2304, "RGBA colours"],
 ]);
 
+/** Bytes of voxels, and before them: what fits into one array anywhere. No brain needs more; a file that lies may. */
+const LARGEST = 2 ** 31;
+
 /** How long the header of a version is, with the four bytes that announce extensions. */
 export function headerLength(version: 1 | 2): number {
   return version === 1 ? 352 : 544;
@@ -65,6 +68,7 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
   const fields = version === 1 ? new NIFTI1() : new NIFTI2();
   // A copy of its own (Buffer.slice() would be a view), and without extensions: they may be garbage.
   fields.readHeader(new Uint8Array(bytes.subarray(0, length - 4)).buffer);
+  if (fields instanceof NIFTI2) readIntegers(fields, bytes);
   const { size, channels } = shapeOf(fields, name);
 
   const datatype = DATATYPES.get(fields.datatypeCode);
@@ -76,14 +80,16 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
     );
   }
   const offset = fields.vox_offset === 0 && !pair ? length : fields.vox_offset;
-  if (!Number.isSafeInteger(offset) || offset < (pair ? 0 : length)) {
+  const least = pair ? 0 : length;
+  if (!(Number.isInteger(offset) && offset >= least && offset <= LARGEST)) {
     throw new DataError(
-      `${name}: expected voxels at byte ${pair ? 0 : length} or later, got vox_offset ${offset}`,
+      `${name}: expected voxels at byte ${least} or later, within 2 GiB, got vox_offset ${offset}`,
     );
   }
   const voxelBytes = channels * size[0] * size[1] * size[2] * datatype.bytes;
-  if (!Number.isSafeInteger(offset + voxelBytes)) {
-    throw new DataError(`${name}: expected a size that a file can have, got dim [${fields.dims.join(", ")}]`);
+  if (!(voxelBytes <= LARGEST)) {
+    const shape = formatVoxels({ size, channels, datatype });
+    throw new DataError(`${name}: expected at most 2 GiB of voxels, got ${shape}: its header is damaged`);
   }
   const scaled = Number.isFinite(fields.scl_slope) && fields.scl_slope !== 0;
   if (scaled && !Number.isFinite(fields.scl_inter)) {
@@ -105,6 +111,23 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
     affine: affineOf(fields, bytes, size, name),
     bytes: header,
   };
+}
+
+/** The voxels' shape and type as messages say it. */
+export function formatVoxels({
+  size,
+  channels,
+  datatype,
+}: Pick<NiftiHeader, "size" | "channels" | "datatype">): string {
+  return `${formatSize(size)}${channels > 1 ? `x${channels}` : ""} ${datatype.name}`;
+}
+
+/** Reads the integers of 64 bits again: the library takes negative ones, and large ones in big-endian files, for others. */
+function readIntegers(fields: NIFTI2, bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const at = (start: number) => Number(view.getBigInt64(start, fields.littleEndian));
+  fields.dims = Array.from({ length: 8 }, (_, i) => at(16 + 8 * i));
+  fields.vox_offset = at(168);
 }
 
 function identify(bytes: Uint8Array, name: string): { version: 1 | 2; pair: boolean } {
