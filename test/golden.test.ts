@@ -29,6 +29,32 @@ for (const folder of [FIXTURES, SHARED]) {
   }
 }
 
+test("a golden value, gradient or loss that is a little off is found", async () => {
+  const [golden] = openGolden(FIXTURES).ops;
+  const { out, gin } = golden!;
+  out.data[0]! += 1e-4 * Math.sqrt(out.data.length);
+  gin["weight"]!.data[0]! += 1e-4 * Math.sqrt(gin["weight"]!.data.length);
+  const found = (await measureOperation(golden!)).filter(tooLarge);
+  assert.equal(
+    found.map(({ what }) => what),
+    ["value", "gradient of weight"],
+  );
+});
+
+test("a network's distance from PyTorch is excused only where rounding switched something", () => {
+  const fragile = [{ what: "gradient", error: 1e-3, allowed: 3e-4 }];
+  const own = { what: "gradient at our own values, step 1", error: 1e-6, allowed: 3e-5 };
+  const made = (error: number, switched: number) =>
+    holds({
+      ...{ measures: [{ ...own, error }], fragile, later: [] },
+      causes: { switched, vanishing: 0, units: 1000 },
+    });
+  assert.ok(made(1e-6, 1));
+  assert.not(made(1e-6, 0), "no cause found");
+  assert.not(made(1e-3, 1), "our own gradient is wrong");
+  assert.not(made(NaN, 1), "not a number");
+});
+
 function tooLarge({ error, allowed }: Measure): boolean {
   return !(error <= allowed);
 }
