@@ -45,17 +45,17 @@ const KEPT = 2 ** 30; // bytes of cases that stay loaded between their check and
 export async function predictFolder(open: () => Promise<Device>, options: PredictOptions): Promise<void> {
   const { model, input, output, overwrite = false } = options;
   const stored = await readModel(model);
-  const card = useOf(stored, options);
+  const use = useOf(stored, options);
   const source = await folderSource(input);
-  const { dataset, from } = await openUnlabelled(source, card, options.labels);
+  const { dataset, from } = await openUnlabelled(source, use, options.labels);
   await refuseToReplace(dataset, { input, output, overwrite });
-  const load = caseLoader(source, dataset, card);
-  await checkCases(dataset, card, model, load);
+  const load = caseLoader(source, dataset, use);
+  await checkCases(dataset, use, model, load);
 
   const device = await open();
   const network = upload(device, stored);
   const { convention, cases } = dataset;
-  console.log(`${card.stage} (${card.modalities.join(", ")}), labels written: ${convention}, ${from}`);
+  console.log(`${use.stage} (${use.modalities.join(", ")}), labels written: ${convention}, ${from}`);
   const progress = predictionProgress(cases.length);
   const started = performance.now();
   try {
@@ -63,7 +63,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
       const begun = performance.now();
       const prepared = await load(id);
       let windows = 0;
-      const classes = await predictCase(device, network, prepared, card.patch, (done, all) => {
+      const classes = await predictCase(device, network, prepared, use.patch, (done, all) => {
         windows = all;
         progress.window(id, done, all);
       });
@@ -104,7 +104,7 @@ function useOf(model: StoredModel, { modality, background, patch }: PredictOptio
 /** The data set, with the convention to write and where that is from: what names do not tell, the model does. */
 async function openUnlabelled(
   source: Source,
-  card: ModelUse,
+  use: ModelUse,
   labels?: LabelConvention,
 ): Promise<{ dataset: Dataset; from: string }> {
   if (labels) return { dataset: await openDataset(source, { convention: labels }), from: "by --labels" };
@@ -112,7 +112,7 @@ async function openUnlabelled(
   if (dataset) return { dataset, from: "as the input's names say" };
   // Without labels their convention may be the only problem; any other is thrown again here.
   return {
-    dataset: await openDataset(source, { convention: card.labels }),
+    dataset: await openDataset(source, { convention: use.labels }),
     from: "as the model learnt them",
   };
 }
@@ -147,7 +147,7 @@ async function refuseToReplace(
 }
 
 /** Loads a case by id as the model wants it. The first ones stay loaded, so that few cases are read once. */
-function caseLoader(source: Source, dataset: Dataset, card: ModelUse): (id: string) => Promise<Case> {
+function caseLoader(source: Source, dataset: Dataset, use: ModelUse): (id: string) => Promise<Case> {
   const files = new Map(dataset.cases.map((found) => [found.id, found]));
   const kept = new Map<string, Case>();
   let bytes = 0;
@@ -155,9 +155,9 @@ function caseLoader(source: Source, dataset: Dataset, card: ModelUse): (id: stri
     const known = kept.get(id);
     kept.delete(id); // it is asked for twice
     if (known) return known;
-    const { background, crop, padding } = card;
+    const { background, crop, padding } = use;
     const options = { labels: false, background, crop, padding };
-    const loaded = await loadCase(source, dataset, files.get(id)!, card.modalities, options);
+    const loaded = await loadCase(source, dataset, files.get(id)!, use.modalities, options);
     bytes += loaded.images.byteLength;
     if (bytes <= KEPT) kept.set(id, loaded);
     return loaded;
@@ -186,7 +186,10 @@ async function checkCases(
 if (isMain(import.meta.url)) {
   const program = new Command("predict")
     .description("Label maps of new cases, in each source's own grid and affine.")
-    .requiredOption("--model <file>", "a checkpoint: runs/<name>/<stage>/checkpoint_best.safetensors")
+    .requiredOption(
+      "--model <file>",
+      "a checkpoint: runs/<name>/<stage>/checkpoint_best.safetensors, or a published one",
+    )
     .requiredOption(
       "--input <folder>",
       "BraTS folders, one case's folder, nnU-Net or Decathlon data; no labels needed",

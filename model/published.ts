@@ -71,12 +71,16 @@ const PARALLEL = "module."; // PyTorch's DataParallel
 
 /** The configuration of the network with these tensors. */
 function infer(tensors: ReadonlyMap<string, StoredTensor>, path: string): VnetConfig {
-  const first = tensors.get("block_one.conv.0.weight")?.shape;
-  const head = tensors.get("out_conv.weight")?.shape;
+  const kernel = (name: string) => {
+    const shape = tensors.get(name)?.shape;
+    return shape?.length === 5 && !shape.includes(0) ? shape : null;
+  };
+  const first = kernel("block_one.conv.0.weight");
+  const head = kernel("out_conv.weight");
   const names = [...tensors.keys()];
   const blocks = names.map((name) => BLOCK_NUMBERS.indexOf(/^block_([a-z]+)\./.exec(name)?.[1] ?? ""));
   const levels = (Math.max(-1, ...blocks) >> 1) + 1; // block_nine is the last of five levels
-  if (first?.length !== 5 || head?.length !== 5 || levels < 2) {
+  if (!first || !head || levels < 2) {
     throw new CheckpointError(
       `${path}: expected the tensors of ProtoKD's V-Net (block_one.conv.0.weight to out_conv.bias), ` +
         `got ${listed(names) || "none"}`,

@@ -105,6 +105,10 @@ test("every tensor that is missing, surplus, of another shape or no number is na
   });
   assert.is(missing!.split(", ").length, 10);
   assert.match(missing!, /^missing: block_five\.conv\.0\.weight \[32,32,3,3,3\], .* and 5 more$/);
+  const [empty] = message((tensors) => {
+    tensors["out_conv.weight"] = { shape: [4, 0, 1, 1, 1], data: new Float32Array(0) };
+  });
+  assert.match(empty!, /^FILE: expected the tensors of ProtoKD's V-Net/);
   const [foreign] = message((tensors) => delete tensors["out_conv.weight"]);
   assert.match(
     foreign!,
