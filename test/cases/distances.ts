@@ -10,6 +10,7 @@ import * as reference from "../reference/distances.ts";
 /** Volumes of more than one chunk of 4096 voxels, of which the last is not full. */
 const LONG = [1, 1, 17, 16, 17];
 const LONG_TWO = [1, 2, 17, 16, 17];
+const CHUNKS = [2, 2, 1, 41, 101];
 
 const affine = (name: string, [rows, inputs, outputs]: [number, number, number], biased = true): OpCase => ({
   op: "linear",
@@ -131,4 +132,13 @@ export const distances: OpCase[] = [
     present: 2,
     temperature: 1,
   }),
+  statistics("two samples and channels of two chunks", random(CHUNKS, { offset: 3 })),
+  statistics("more channels than two workgroups hold", random([2, 100, 1, 1, 3])),
+  means("two samples and channels of two chunks, five classes", random(CHUNKS), { classes: 5 }),
+  divergence(
+    "two samples and classes of two chunks",
+    random(CHUNKS, { scale: 60 }),
+    random(CHUNKS, { seed: 2, scale: 60 }),
+  ),
+  twins("three rows of 111: four chunks of the matrix", [3, 111]),
 ];

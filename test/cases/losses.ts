@@ -21,6 +21,9 @@ const positive = (length: number): Array64 => {
 /** Volumes of more than one chunk of 4096 voxels, of which the last is not full. */
 const LONG = [1, 1, 17, 16, 17];
 const LONG_TWO = [1, 2, 17, 16, 17];
+/** And several of them, so that each must be found. */
+const CHUNKS = [2, 2, 1, 41, 101];
+const CHUNKS_FIVE = [2, 5, 1, 41, 101];
 
 const squared = (name: string, a: Array64, weight?: Array64): OpCase => ({
   op: "meanSquaredError",
@@ -165,4 +168,10 @@ export const losses: OpCase[] = [
       ]),
     reference: ({ x }) => ({ shape: [], data: x!.data.map((value) => 5 * value) }),
   },
+  squared("two samples and channels of two chunks", random(CHUNKS)),
+  entropy("two samples of two chunks, five classes", random(CHUNKS_FIVE), vector(0.3, 0.7, 1, 0.1, 2)),
+  dice("two samples of two chunks, five classes", random(CHUNKS_FIVE)),
+  divergence("two samples of two chunks", random(CHUNKS), random(CHUNKS, { seed: 2 }), 2),
+  means("two samples and channels of two chunks, five classes", random(CHUNKS), { classes: 5, present: 5 }),
+  cosines("two samples and channels of two chunks, five classes", random(CHUNKS), { classes: 5 }),
 ];

@@ -25,6 +25,8 @@ const batch: Norm = {
 
 /** A volume of more than one chunk of 4096 voxels, of which the last is not full. */
 const LONG = [1, 1, 17, 16, 17];
+/** And several of them, so that each must be found. */
+const CHUNKS = [2, 2, 1, 41, 101];
 
 const shared: Rows = [
   ["two samples of an odd size, mean >> std", random([2, 3, 3, 5, 7], { scale: 3, offset: 1000 })],
@@ -103,6 +105,27 @@ export const norms: OpCase[] = [
   })),
   ...batchRows.map(([name, x]) => ({ op: "batchNorm", name, inputs: withAffine(x), step: STEP, ...batch })),
   ...evalRows.map(([name, x]) => evaluated(name, x)),
+  {
+    op: "channelSum",
+    name: "two samples and channels of two chunks",
+    inputs: { x: random(CHUNKS) },
+    run: ({ x }) => channelSum(x!),
+    reference: ({ x }) => reference.channelSum(x!),
+  },
+  {
+    op: "instanceNorm",
+    name: "two samples and channels of two chunks",
+    inputs: withAffine(random(CHUNKS, { offset: 2 })),
+    step: STEP,
+    ...instance,
+  },
+  {
+    op: "batchNorm",
+    name: "two samples and channels of two chunks",
+    inputs: withAffine(random(CHUNKS, { offset: 2 })),
+    step: STEP,
+    ...batch,
+  },
 ];
 
 function withAffine(x: Array64): Record<string, Array64> {
