@@ -30,7 +30,7 @@ test("operands reach as far as brackets and weaker operators allow", () => {
 test("bounds, conditions, indices, constants, barriers, min and max are changed", () => {
   const changes = inShader("if (i >= n) { return; }\nx[i] += min(a, 2.0);\nworkgroupBarrier();\nb = x[3];");
   for (const change of [
-    ...["i >= n → i > n", "i >= n → true", "i >= n → false", "i → i + 1", "+= → -=", "min → max"],
+    ...["i >= n → i > n", "i >= n → true", "i >= n → false", "x[i] → x[i + 1]", "+= → -=", "min → max"],
     ...["2.0 → 3.0", "workgroupBarrier() → nothing", "3 → 4"],
   ])
     assert.ok(changes.includes(change), `${change} is not among ${changes.join(", ")}`);
@@ -58,6 +58,10 @@ test("a mutation knows its function and its line, and a function where its body 
       { line: 4, source: "@compute fn g() { b = 2; }", where: "g" },
     ],
   );
+  const [first, second] = mutateShader("x.wgsl", "fn f() { a[0] = 1; a[0] = 1; }").filter(
+    ({ text }) => text === "2",
+  );
+  assert.equal([first!.change, second!.change], ["1 → 2", "1 → 2 (2)"]);
   assert.is(code[functionsOf(code).get("g")! - 1], "{");
 });
 

@@ -25,8 +25,14 @@ interface Flags {
   jobs: string;
 }
 
-/** Mutants that compute the same, by file, each as its line and the change; with why. */
-type Survivors = readonly { reason: string; mutants: Record<string, [line: string, change: string][]> }[];
+/** Tests of one pipeline that a mutant has to pass: what those do not notice deserves one that does. */
+const ENOUGH = 24;
+
+/** Mutants that no test can tell from what is right, by file, each as its function, its line and the change; and why. */
+type Survivors = readonly {
+  reason: string;
+  mutants: Record<string, [where: string, line: string, change: string][]>;
+}[];
 
 async function main({ sample, jobs }: Flags): Promise<void> {
   const mutants = choose(command.args, sample === undefined ? Infinity : positive("--sample", sample)).map(
@@ -120,7 +126,16 @@ function testsOf(
   const costs = costsOf(recorded);
   const cost = ({ pipelines }: Recorded) =>
     pipelines.filter((label) => label.startsWith(changed)).reduce((sum, label) => sum + costs.get(label)!, 0);
-  const tests = recorded.filter(runs).sort((a, b) => cost(a) - cost(b) || a.milliseconds - b.milliseconds);
+  const times = new Map<string, number>();
+  const isNews = ({ pipelines }: Recorded) => {
+    const labels = file.endsWith(".wgsl") ? pipelines.filter((label) => label.startsWith(changed)) : [file];
+    for (const label of labels) times.set(label, (times.get(label) ?? 0) + 1);
+    return labels.some((label) => times.get(label)! <= ENOUGH);
+  };
+  const tests = recorded
+    .filter(runs)
+    .sort((a, b) => cost(a) - cost(b) || a.milliseconds - b.milliseconds)
+    .filter(isNews);
   const last = tests.findIndex((test) => keyOf(test) === killer);
   if (last > 1) tests.splice(1, 0, ...tests.splice(last, 1));
   return tests;
@@ -164,8 +179,8 @@ function report(mutants: readonly Mutant[], verdicts: readonly Outcome[], whole:
   const reasons = new Map<string, string>();
   for (const { reason, mutants } of survivors)
     for (const [file, list] of Object.entries(mutants))
-      for (const [line, change] of list) reasons.set(`${file}\n${line}\n${change}`, reason);
-  const keyOfMutant = ({ file, source, change }: Mutation) => `${file}\n${source}\n${change}`;
+      for (const place of list) reasons.set([file, ...place].join("\n"), reason);
+  const keyOfMutant = ({ file, where, source, change }: Mutation) => [file, where, source, change].join("\n");
 
   const files = [...new Set(mutants.map(({ file }) => file))];
   const columns = ["killed", "invalid", "timed out", "with a reason", "survived"];
@@ -191,8 +206,8 @@ function report(mutants: readonly Mutant[], verdicts: readonly Outcome[], whole:
     return whole && files.includes(key.split("\n")[0]!) && !keys.has(key);
   });
   if (unexplained.length) console.log("\nsurvived without a reason in test/mutate/survivors.json:");
-  for (const { file, line, source, change } of unexplained)
-    console.log(`  ${file}:${line}: ${JSON.stringify([source, change])}`);
+  for (const { file, line, where, source, change } of unexplained)
+    console.log(`  ${file}:${line}: ${JSON.stringify([where, source, change])}`);
   if (gone.length) console.log("\nin test/mutate/survivors.json, but does not survive:");
   for (const key of gone) console.log(`  ${key.replace(/\n/g, "  |  ")}`);
   if (unexplained.length || gone.length) process.exitCode = 1;

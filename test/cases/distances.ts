@@ -141,4 +141,15 @@ export const distances: OpCase[] = [
     random(CHUNKS, { seed: 2, scale: 60 }),
   ),
   twins("three rows of 111: four chunks of the matrix", [3, 111]),
+  means("more samples than threads", random([70, 2, 1, 1, 2])),
+  divergence("more samples than threads", random([70, 2, 1, 1, 2]), random([70, 2, 1, 1, 2], { seed: 2 })),
+  {
+    ...divergence(
+      "logits whose exponentials overflow",
+      random([2, 4, 1, 2, 3], { scale: 30, offset: 200 }),
+      random([2, 4, 1, 2, 3], { seed: 2, scale: 30, offset: 200 }),
+      { temperature: 1 },
+    ),
+    tolerance: 2e-5, // the last digit of 200 is 2e-5
+  },
 ];

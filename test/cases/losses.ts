@@ -174,4 +174,12 @@ export const losses: OpCase[] = [
   divergence("two samples of two chunks", random(CHUNKS), random(CHUNKS, { seed: 2 }), 2),
   means("two samples and channels of two chunks, five classes", random(CHUNKS), { classes: 5, present: 5 }),
   cosines("two samples and channels of two chunks, five classes", random(CHUNKS), { classes: 5 }),
+  ...[random([70, 2, 1, 1, 2])].flatMap((many) => [
+    squared("more samples than threads", many),
+    entropy("more samples than threads", many, vector(0.3, 0.7)),
+    dice("more samples than threads", many),
+    divergence("more samples than threads", many, random(many.shape, { seed: 2 }), 2),
+    means("more samples than threads", many),
+    cosines("more samples than threads", many),
+  ]),
 ];

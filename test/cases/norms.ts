@@ -126,6 +126,20 @@ export const norms: OpCase[] = [
     step: STEP,
     ...batch,
   },
+  {
+    op: "channelSum",
+    name: "more samples than threads",
+    inputs: { x: random([70, 2, 1, 1, 2]) },
+    run: ({ x }) => channelSum(x!),
+    reference: ({ x }) => reference.channelSum(x!),
+  },
+  {
+    op: "batchNorm",
+    name: "more samples than threads",
+    inputs: withAffine(random([70, 2, 1, 1, 2])),
+    step: STEP,
+    ...batch,
+  },
 ];
 
 function withAffine(x: Array64): Record<string, Array64> {

@@ -10,9 +10,9 @@ export interface Mutation {
   /** The line it begins in: its number from 1, and its text without indentation. */
   line: number;
   source: string;
-  /** `before → after`. */
+  /** `before → after`, with ` (2)` the second time that a line has it. */
   change: string;
-  /** The function of a shader; of a module "static" for what runs when it is loaded, else "". */
+  /** The function that it is in; "static" is what runs when a module is loaded. */
   where: string;
 }
 
@@ -41,7 +41,15 @@ export class Mutations {
   }
 
   sorted(): Mutation[] {
-    return this.list.sort((a, b) => a.start - b.start || a.end - b.end);
+    const times = new Map<string, number>();
+    return this.list
+      .sort((a, b) => a.start - b.start || a.end - b.end)
+      .map((mutation) => {
+        const key = `${mutation.line} ${mutation.change}`;
+        const time = (times.get(key) ?? 0) + 1;
+        times.set(key, time);
+        return time === 1 ? mutation : { ...mutation, change: `${mutation.change} (${time})` };
+      });
   }
 }
 

@@ -46,7 +46,9 @@ export function mutateScript(file: string, code: string): Mutation[] {
   function visit(node: ts.Node, where: string): void {
     if (ts.isTypeNode(node) || ts.isThrowStatement(node) || ts.isImportDeclaration(node)) return;
     if (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) return;
-    if (ts.isFunctionLike(node) || ts.isPropertyDeclaration(node)) where = "";
+    if (ts.isFunctionLike(node) || ts.isPropertyDeclaration(node)) {
+      where = node.name?.getText() ?? (where === "static" ? "" : where);
+    }
     mutate(node, (target, text) => replace(target, text, where));
     ts.forEachChild(node, (child) => visit(child, where));
   }

@@ -83,10 +83,10 @@ function mutateBody(tokens: readonly Token[], open: number, found: Mutations, wh
       if (token.text === "-" || token.text === "/") replace(left, right, `(${b}) ${token.text} (${a})`);
     } else if (ASSIGNMENTS[token.text]) replace(i, i, ASSIGNMENTS[token.text]!);
     else if (token.text === "-" || token.text === "!") replace(i, i, "");
-    else if (token.text === "[" && i + 2 < token.partner!) {
-      replace(i + 1, token.partner! - 1, `(${text(i + 1, token.partner! - 1)}) + 1`);
-    } else if (token.text === "[" && next.kind === "name") replace(i + 1, i + 1, `${next.text} + 1`);
-    else if (token.text === "=" && tokens[i - 1]!.text === "]") negate(i + 1);
+    else if (token.text === "[" && (i + 2 < token.partner! || next.kind === "name")) {
+      const index = text(i + 1, token.partner! - 1);
+      replace(i - 1, token.partner!, `${text(i - 1, i)}${/^\w+$/.test(index) ? index : `(${index})`} + 1]`);
+    } else if (token.text === "=" && tokens[i - 1]!.text === "]") negate(i + 1);
     else if (token.text === "return" && next.text !== ";") negate(i + 1);
     else if (token.kind === "name" && next.text === "(") call(i, next.partner!);
   }
