@@ -166,6 +166,10 @@ test("the package is protokd, under the MIT licence", () => {
   assert.match(read("LICENSE"), /^MIT License/);
 });
 
+test("README.md shows the conversion of a .pth that is tested", () => {
+  assert.ok(read("README.md").includes(read("test/published/convert.py")));
+});
+
 test("every command that README.md and CONTRIBUTING.md name exists", () => {
   const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
   const known = new Set([...Object.keys(scripts), "ci", "install"]);
