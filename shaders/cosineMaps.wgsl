@@ -36,14 +36,15 @@ struct Params {
 var<workgroup> tree: array<vec4f, WG>;
 
 @compute @workgroup_size(WG)
-fn lengths(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= arrayLength(&prototypeLength)) { return; }
+fn lengths(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * WG;
+  if (i >= arrayLength(&prototypeLength)) { return; }
   var sum = 0.0;
   for (var f = 0u; f < params.channels; f++) {
-    let value = prototypes[id.x * params.channels + f];
+    let value = prototypes[i * params.channels + f];
     sum += value * value;
   }
-  prototypeLength[id.x] = sqrt(sum);
+  prototypeLength[i] = sqrt(sum);
 }
 
 @compute @workgroup_size(WG)

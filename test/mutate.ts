@@ -25,7 +25,7 @@ interface Flags {
   jobs: string;
 }
 
-/** Tests of one pipeline that a mutant has to pass: what those do not notice deserves one that does. */
+/** Tests of other ops that a mutant has to pass: what those do not notice deserves a row of its own. */
 const ENOUGH = 24;
 
 /** Mutants that no test can tell from what is right, by file, each as its function, its line and the change; and why. */
@@ -86,7 +86,6 @@ function choose(names: readonly string[], sample: number): Mutation[] {
       .map((name) => `${folder}/${name}`);
   const modules = ["convolution", "labels", "optim", "product", "tape"].map((name) => `engine/${name}.ts`);
   const files = [...list("shaders", ".wgsl"), ...list("engine/ops", ".ts"), ...modules];
-  const nameOf = (file: string) => basename(file).replace(/\..*$/, "");
   const known = new Set(files.map(nameOf));
   for (const name of names) {
     if (!known.has(name))
@@ -127,10 +126,10 @@ function testsOf(
   const cost = ({ pipelines }: Recorded) =>
     pipelines.filter((label) => label.startsWith(changed)).reduce((sum, label) => sum + costs.get(label)!, 0);
   const times = new Map<string, number>();
-  const isNews = ({ pipelines }: Recorded) => {
+  const isNews = ({ title, pipelines }: Recorded) => {
     const labels = file.endsWith(".wgsl") ? pipelines.filter((label) => label.startsWith(changed)) : [file];
     for (const label of labels) times.set(label, (times.get(label) ?? 0) + 1);
-    return labels.some((label) => times.get(label)! <= ENOUGH);
+    return title.startsWith(`${nameOf(file)}, `) || labels.some((label) => times.get(label)! <= ENOUGH);
   };
   const tests = recorded
     .filter(runs)
@@ -151,6 +150,11 @@ function costsOf(recorded: readonly Recorded[]): Map<string, number> {
     }
   }
   return costs;
+}
+
+/** Of shaders/conv3d.wgsl and engine/ops/conv3d.ts: conv3d. */
+function nameOf(file: string): string {
+  return basename(file).replace(/\..*$/, "");
 }
 
 function keyOf({ file, index }: { file: string; index: number }): string {
