@@ -15,7 +15,7 @@ for (const [name, shape, classes] of [
   ["more samples than threads", [70, 1, 1, 3], 4],
   ["more classes than threads", [2, 3, 5, 7], 70],
 ] as const) {
-  test(`labels are counted by sample and class: ${name}`, async () => {
+  test(`classCounts, ${name}: by sample and class, and weights`, async () => {
     const { data } = randomLabels(shape, classes);
     const counts = classCounts(tensor(device, shape, data), classes);
     const [batch] = shape;
@@ -33,7 +33,7 @@ for (const [name, shape, classes] of [
   });
 }
 
-test("without any voxel every class weighs nothing", async () => {
+test("classCounts, without any voxel: every class weighs nothing", async () => {
   assert.equal([...(await classWeights(tensor(device, [2, 3], Array(6).fill(0))).read())], [0, 0, 0]);
 });
 

@@ -182,4 +182,6 @@ export const losses: OpCase[] = [
     means("more samples than threads", many),
     cosines("more samples than threads", many),
   ]),
+  means("two samples of a whole chunk", random([2, 1, 1, 64, 64])),
+  cosines("two samples of a whole chunk", random([2, 2, 1, 64, 64])),
 ];
