@@ -7,6 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { defaultToggles, openDevice } from "../cli/gpu.ts";
 import type { Device } from "../engine/device.ts";
+import { GpuError } from "../engine/errors.ts";
 import { free, Tensor } from "../engine/tensor.ts";
 import { cases } from "./cases.ts";
 import { check } from "./gradcheck.ts";
@@ -27,6 +28,16 @@ for (const toggles of ["safe", "fast"] as const) {
       const title = `${row.op}, ${row.name}: value and gradients, ${toggles} and with the limits by ${limits}`;
       test(title, () => check(row, device));
     }
+    // Under lavapipe each kernel of a device holds some 120 mappings of memory, of which a process may have 65,530.
+    test(`the device is let go, ${toggles} and with the limits by ${limits}`, async () => {
+      const x = new Tensor(device, [5]);
+      device.gpu.destroy();
+      const outcome = await x.read().then(
+        () => "read",
+        (error: unknown) => (error instanceof GpuError ? error.kind : error),
+      );
+      assert.is(outcome, "lost");
+    });
   }
 }
 
