@@ -41,13 +41,18 @@ export function gather(
   const operands = { x: large, weight, bias: bias ?? weight, biased: bias ? 1 : 0, y: small };
   const sizes = { size, inputs, outputs, batch };
   const blocks = batch * Math.ceil(outputs / 8);
-  const rows = outSize[0] * outSize[1];
-  if (isSame(geometry) && size[2] > 2 && hasEightLanes(large.device)) {
-    const tiles = Math.ceil((rows * Math.ceil(size[2] / 8)) / 64) * 64;
-    convSubgroups.forward({ ...operands, ...sizes, tiles }, { invocations: blocks * tiles, work });
+  const lanes = lanesOf(large.device);
+  if (isSame(geometry) && size[2] > 2 && lanes.min >= 8) {
+    const WG = Math.min(lanes.max, 64);
+    const tiles = size[0] * Math.ceil(size[1] / 2) * Math.ceil(size[2] / 8);
+    const rounded = Math.ceil(tiles / WG) * WG;
+    convSubgroups.forward(
+      { ...operands, ...sizes, WG, tiles: rounded, splits: 0 },
+      { invocations: blocks * rounded, work },
+    );
   } else {
     const TW = tileWidth(outSize[2]);
-    const tiles = rows * Math.ceil(outSize[2] / TW);
+    const tiles = outSize[0] * outSize[1] * Math.ceil(outSize[2] / TW);
     conv.forward(
       { ...operands, ...sizes, ...overrides(geometry), TW, outSize, splits: 1 },
       { invocations: blocks * tiles, work },
@@ -98,8 +103,10 @@ function isSame({ kernel, stride, padding }: Geometry): boolean {
   return kernel === 3 && stride === 1 && padding === 1;
 }
 
-function hasEightLanes({ gpu, adapter }: Device): boolean {
-  return gpu.features.has("subgroups") && (adapter.info.subgroupMinSize ?? 0) >= 8;
+/** Invocations of a subgroup; 0 where there are none. */
+function lanesOf({ gpu, adapter }: Device): { min: number; max: number } {
+  const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = adapter.info;
+  return gpu.features.has("subgroups") ? { min, max } : { min: 0, max: 0 };
 }
 
 /** small [N,O,…], large [N,C,…] → weight [O,C,K,K,K]; in two stages, since each weight sums over all voxels. */
@@ -109,17 +116,18 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
     const { channels: inputs, size } = split(large);
     const K = geometry.kernel;
     const dweight = new Tensor(small.device, [outputs, inputs, K, K, K]);
-    const tiles = K * K * Math.ceil(inputs / 2) * Math.ceil(outputs / 8);
-    const splits = shares(batch * outSize[0] * outSize[1], tiles, dweight.size);
+    const rows = batch * outSize[0] * outSize[1];
+    const { min, max } = lanesOf(small.device);
+    const byEight = isSame(geometry) && min === 8 && max === 8; // wider ones would idle
+    const tiles = byEight
+      ? 24 * Math.ceil(inputs / 4) * Math.ceil(outputs / 8)
+      : K * K * Math.ceil(inputs / 2) * Math.ceil(outputs / 8);
+    const splits = shares(rows, tiles, dweight.size);
     const partial = new Tensor(small.device, [splits, ...dweight.shape]);
-    conv.backwardWeight(
-      {
-        ...overrides(geometry),
-        ...{ x: large, dy: small, partial },
-        ...{ size, inputs, outSize, outputs, batch, splits, biased: 0 },
-      },
-      { invocations: splits * tiles, work: 2 * small.size * inputs * K ** 3 },
-    );
+    const operands = { x: large, dy: small, partial, size, inputs, outputs, batch, splits, biased: 0 };
+    const grid = { invocations: splits * tiles, work: 2 * small.size * inputs * K ** 3 };
+    if (byEight) convSubgroups.backwardWeight({ ...operands, tiles: 0 }, grid);
+    else conv.backwardWeight({ ...operands, ...overrides(geometry), outSize }, grid);
     conv.sumSplits({ partial, dweight }, dweight.size);
     return dweight;
   });
