@@ -1,0 +1,182 @@
+// What the network does to each voxel or channel between its convolutions, and the ops that other networks use
+// there, at full resolution.
+
+import {
+  add,
+  batchNorm,
+  channelStatistics,
+  concat,
+  gelu,
+  globalAveragePool,
+  instanceNorm,
+  leakyRelu,
+  logSoftmax,
+  maxPool3d,
+  relu,
+  sigmoid,
+  softmax,
+  type Tensor,
+  tanh,
+  tensor,
+  upsampleNearest,
+  upsampleTrilinear,
+} from "../../engine/index.ts";
+import { VNET } from "../../model/vnet.ts";
+import type { Array64 } from "../../test/gradcheck.ts";
+import * as distances from "../../test/reference/distances.ts";
+import * as norms from "../../test/reference/norms.ts";
+import * as resampling from "../../test/reference/resampling.ts";
+import { normal } from "../values.ts";
+import { against, forward, type KernelCase, type Part } from "./case.ts";
+
+const KINK = 1e-7; // a step that no value crosses 0 by
+
+const map = (x: Array64, f: (value: number, i: number) => number): Array64 => ({ ...x, data: x.data.map(f) });
+
+/** The cases of a network of so many filters, on patches [D,H,W]. */
+export function volumeCases(filters: number, patch: readonly number[]): KernelCase[] {
+  const levels = Array.from({ length: VNET.levels }, (_, level) => ({
+    channels: filters * 2 ** level,
+    size: patch.map((edge) => edge / 2 ** level),
+  }));
+  const half = patch.map((edge) => edge / 2);
+  return [
+    ...levels.flatMap(({ channels, size }) => [
+      normCase("instanceNorm", channels, size),
+      unary("relu", channels, size, RELU),
+      sumCase(channels, size),
+    ]),
+    normCase("batchNorm", filters, patch),
+    ...Object.entries(UNARY).map(([op, one]) => unary(op, filters, patch, one)),
+    unary("softmax", VNET.classes, patch, SOFTMAX),
+    unary("logSoftmax", VNET.classes, patch, LOG_SOFTMAX),
+    unary("upsampleNearest", filters, half, {
+      run: upsampleNearest,
+      reference: resampling.upsampleNearest,
+      reads: ["dy"],
+    }),
+    unary("upsampleTrilinear", filters, half, {
+      run: upsampleTrilinear,
+      reference: resampling.upsampleTrilinear,
+      reads: ["dy"],
+    }),
+    concatCase(filters / 2, patch),
+  ];
+}
+
+/** An op of one input: its function, its reference, and what its gradient must read. */
+interface Unary {
+  run: (x: Tensor) => Tensor;
+  reference: (x: Array64) => Array64;
+  reads?: readonly string[];
+  part?: Part;
+  step?: number;
+}
+
+const RELU: Unary = { run: relu, reference: (x) => map(x, (value) => Math.max(value, 0)), step: KINK };
+const SOFTMAX: Unary = { run: softmax, reference: norms.softmax, part: "voxels" };
+const LOG_SOFTMAX: Unary = { run: logSoftmax, reference: norms.logSoftmax, part: "voxels" };
+
+const UNARY: Readonly<Record<string, Unary>> = {
+  leakyRelu: {
+    run: (x) => leakyRelu(x, 0.2),
+    reference: (x) => map(x, (value) => (value > 0 ? value : 0.2 * value)),
+    step: KINK,
+  },
+  gelu: {
+    run: gelu,
+    reference: (x) => map(x, (value) => value * norms.normalIntegral(value)),
+    part: "voxels",
+  },
+  sigmoid: { run: sigmoid, reference: (x) => map(x, (value) => 1 / (1 + Math.exp(-value))) },
+  tanh: { run: tanh, reference: (x) => map(x, Math.tanh) },
+  maxPool3d: { run: maxPool3d, reference: resampling.maxPool3d, step: KINK },
+  globalAveragePool: {
+    run: globalAveragePool,
+    reference: (x) => ({
+      shape: [1, 1],
+      data: Float64Array.of(x.data.reduce((a, b) => a + b, 0) / x.data.length),
+    }),
+    reads: ["dy"],
+  },
+  channelStatistics: { run: channelStatistics, reference: (x) => distances.channelStatistics(x) },
+};
+
+/** A gradient of an activation must read the input, or the output in its place, beside dy. */
+function unary(
+  op: string,
+  channels: number,
+  size: readonly number[],
+  { run, reference, reads = ["x", "dy"], part = "channel", step }: Unary,
+): KernelCase {
+  const inputs = { x: () => normal([1, channels, ...size]) };
+  return {
+    op,
+    detail: `${channels}`,
+    size,
+    inputs,
+    run: ({ x }) => run(x!),
+    passes: [forward(inputs), { name: "backward", by: ["x"], reads }],
+    check: against(({ x }) => reference(x!), part, step),
+  };
+}
+
+/** One sample: both norms are then the same function. */
+function normCase(op: "instanceNorm" | "batchNorm", channels: number, size: readonly number[]): KernelCase {
+  const inputs = {
+    x: () => normal([1, channels, ...size]),
+    weight: () => normal([channels], 2),
+    bias: () => normal([channels], 3),
+  };
+  const statistics = ({ device }: Tensor) => ({
+    mean: tensor(device, [channels], new Float32Array(channels)),
+    variance: tensor(device, [channels], new Float32Array(channels).fill(1)),
+  });
+  return {
+    op,
+    detail: `${channels}`,
+    size,
+    inputs,
+    run: ({ x, weight, bias }) =>
+      op === "instanceNorm"
+        ? instanceNorm(x!, weight!, bias!)
+        : batchNorm(x!, weight!, bias!, statistics(x!)),
+    passes: [
+      forward(inputs),
+      { name: "backward", by: ["x", "weight", "bias"], reads: ["x", "weight", "dy"] },
+    ],
+    check: against(({ x, weight, bias }) => norms.instanceNorm(x!, weight!, bias!), "channel"),
+  };
+}
+
+/** The skips' addition; its gradients are dy itself. */
+function sumCase(channels: number, size: readonly number[]): KernelCase {
+  const inputs = { a: () => normal([1, channels, ...size]), b: () => normal([1, channels, ...size], 2) };
+  return {
+    op: "add",
+    detail: `${channels}`,
+    size,
+    inputs,
+    run: ({ a, b }) => add(a!, b!),
+    passes: [forward(inputs)],
+    check: against(({ a, b }) => map(a!, (value, i) => value + b!.data[i]!), "channel"),
+  };
+}
+
+function concatCase(channels: number, size: readonly number[]): KernelCase {
+  const inputs = { a: () => normal([1, channels, ...size]), b: () => normal([1, channels, ...size], 2) };
+  return {
+    op: "concat",
+    detail: `${channels} and ${channels}`,
+    size,
+    inputs,
+    run: ({ a, b }) => concat(a!, b!),
+    passes: [forward(inputs), { name: "backward", by: ["a", "b"], reads: ["dy"] }],
+    check: against(({ a, b }) => {
+      const data = new Float64Array(a!.data.length + b!.data.length);
+      data.set(a!.data);
+      data.set(b!.data, a!.data.length);
+      return { shape: [1, 2 * channels, ...size], data };
+    }),
+  };
+}

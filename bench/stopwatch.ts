@@ -1,0 +1,85 @@
+// How long the GPU works on something: by timestamps around every dispatch where the adapter has them, else by
+// the clock on the wall. Dawn's binding polls while a result is awaited, which takes a core from a software
+// adapter: with timestamps the stopwatch sleeps until the work must be done, since oversleeping costs nothing.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Device, Profile } from "../engine/index.ts";
+
+export type Clock = "timestamps" | "wall";
+
+/** Work to time. */
+export interface Work {
+  /** Records it all; calls `begin` where the timed part starts, which goes on to the end. */
+  record: (begin: () => void) => void;
+  /** Records what comes before the timed part, or null: with a wall clock its time is subtracted. */
+  before: (() => void) | null;
+}
+
+const SAMPLE_MS = 5; // short work is repeated until a sample lasts so long
+const MOST_CALLS = 500; // browsers and Dawn round timestamps to 65 µs: the mean of many is not rounded
+
+export class Stopwatch {
+  readonly clock: Clock;
+  readonly #device: Device;
+  readonly #profile: Profile | null;
+
+  /** With timestamps unless the adapter lacks them, or `clock` says otherwise. */
+  constructor(device: Device, clock: Clock = "timestamps") {
+    this.#device = device;
+    const stamped = clock === "timestamps" && device.gpu.features.has("timestamp-query");
+    this.#profile = stamped ? new Profile(device) : null;
+    this.clock = stamped ? "timestamps" : "wall";
+  }
+
+  /** Milliseconds of one call, in so many samples, the shortest first. The first call, which compiles, is not timed. */
+  async time(work: Work, samples: number): Promise<number[]> {
+    await this.#sample(work, 1, 0);
+    const first = await this.#sample(work, 1, 0);
+    const calls = Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_MS / Math.max(first.ms, 1e-3))));
+    const times: number[] = [];
+    for (let i = 0; i < samples; i++) {
+      times.push((await this.#sample(work, calls, 0.9 * first.wall * calls)).ms / calls);
+    }
+    return times.sort((a, b) => a - b);
+  }
+
+  /** Milliseconds of so many calls, and until they were known; `rest` of them asleep. */
+  async #sample(work: Work, calls: number, rest: number): Promise<{ ms: number; wall: number }> {
+    if (!this.#profile) return this.#sampleWall(work, calls);
+    const device = this.#device;
+    const started = performance.now();
+    for (let i = 0; i < calls; i++) {
+      work.record(() => (device.profile = this.#profile));
+      device.flush(); // ends the timed pass: what comes before the next one's `begin` must not join it
+      device.profile = null;
+    }
+    if (rest > 4) await sleep(rest);
+    const rows = await this.#profile.rows();
+    device.check();
+    return {
+      ms: rows.reduce((sum, { milliseconds }) => sum + milliseconds, 0),
+      wall: performance.now() - started,
+    };
+  }
+
+  async #sampleWall({ record, before }: Work, calls: number): Promise<{ ms: number; wall: number }> {
+    const all = await this.#wall(() => record(() => {}), calls);
+    const untimed = before ? await this.#wall(before, calls) : 0;
+    return { ms: Math.max(0, all - untimed), wall: all };
+  }
+
+  async #wall(record: () => void, calls: number): Promise<number> {
+    await this.#device.gpu.queue.onSubmittedWorkDone();
+    const started = performance.now();
+    for (let i = 0; i < calls; i++) record();
+    this.#device.flush();
+    await this.#device.gpu.queue.onSubmittedWorkDone();
+    this.#device.check();
+    return performance.now() - started;
+  }
+}
+
+/** The middle of sorted values. */
+export function median(sorted: readonly number[]): number {
+  return sorted[sorted.length >> 1]!;
+}

@@ -1,0 +1,40 @@
+// Repeatable values for tensors of any size. Those of millions of elements are cut from one pool, since drawing
+// each would take longer than the kernels that are timed; its length is prime, so that no stride repeats it.
+
+import { Random } from "../engine/index.ts";
+import type { Values } from "../model/params.ts";
+import type { Array64 } from "../test/gradcheck.ts";
+
+const POOL = 1_048_573;
+let pool: Float32Array | null = null;
+
+/** Standard normal values of a shape, times `scale`; equal seeds give equal values. */
+export function normal(shape: readonly number[], seed = 1, scale = 1): Values {
+  if (!pool) {
+    const random = new Random(1);
+    pool = Float32Array.from({ length: POOL }, () => random.normal());
+  }
+  const data = new Float32Array(sizeOf(shape));
+  for (let to = 0, from = (seed * 104_729) % POOL; to < data.length; from = 0) {
+    const piece = pool.subarray(from, from + Math.min(POOL - from, data.length - to));
+    data.set(piece, to);
+    to += piece.length;
+  }
+  return { shape, data: scale === 1 ? data : data.map((value) => scale * value) };
+}
+
+/** Labels of a shape, each of 0 … classes-1 equally often. */
+export function labels(shape: readonly number[], classes: number): Values {
+  const random = new Random(7);
+  return { shape, data: Float32Array.from({ length: sizeOf(shape) }, () => random.integer(classes)) };
+}
+
+/** The same values in float64, for a reference. */
+export function array64({ shape, data }: Values): Array64 {
+  return { shape, data: Float64Array.from(data) };
+}
+
+/** Elements of a shape. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
