@@ -47,7 +47,7 @@ fn partial(
     let shift = log(softmax.sum.y / softmax.sum.x);
     for (var c = 0u; c < params.classes; c++) {
       let power = powers(at + c * voxels, softmax);
-      sum += exp(power.y) / softmax.sum.y * expBeyondLine(power.x - power.y + shift);
+      sum += beyondLine(exp(power) / softmax.sum, power.x - power.y + shift);
     }
   }
   let total = reduce(thread, sum);
@@ -90,11 +90,12 @@ fn powers(i: u32, softmax: Softmax) -> vec2f {
   return (vec2f(logits[i], targets[i]) - softmax.largest) / params.temperature;
 }
 
-// eʳ - 1 - r
-fn expBeyondLine(r: f32) -> f32 {
-  if (abs(r) > 0.5) { return exp(r) - 1.0 - r; }
+// p - q - q r = q (eʳ - 1 - r) of p = q eʳ: a series where the terms of the first form cancel, and never eʳ, which may
+// overflow where q is 0.
+fn beyondLine(pq: vec2f, r: f32) -> f32 {
+  if (abs(r) > 0.5) { return pq.x - pq.y - pq.y * r; }
   let tail = 1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r / 5040.0));
-  return r * r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * tail));
+  return pq.y * r * r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * tail));
 }
 
 // The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.

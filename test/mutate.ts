@@ -2,7 +2,7 @@
 // bound that is off by one, a missing barrier, and the engine's tests are run on each until one fails. A version that
 // passes them all has survived: a test is missing, or it computes the same, for a reason that survivors.json gives.
 //
-//   npm run mutate -- conv3d tape      only files of these names
+//   npm run mutate -- conv3d tape      only files of these names, or paths
 //   npm run mutate -- --sample 5       five versions of every file, always the same
 //
 // Exits with 1 where a version survives without a reason, or one with a reason no longer survives.
@@ -25,7 +25,7 @@ interface Flags {
   jobs: string;
 }
 
-/** Tests of other ops that a mutant has to pass: what those do not notice deserves a row of its own. */
+/** Tests of other ops that a shader's mutant has to pass: what those do not notice deserves a row of its own. */
 const ENOUGH = 24;
 
 /** Mutants that no test can tell from what is right, by file, each as its function, its line and the change; and why. */
@@ -48,8 +48,10 @@ async function main({ sample, jobs }: Flags): Promise<void> {
   const lanes = { folder, lanes: positive("--jobs", jobs) };
   try {
     const recorded = (await onLanes(lanes, testFiles(), (lane, file) => lane.record(file))).flat();
-    for (const { file, title, failure } of recorded)
-      if (failure) console.log(`${file}: "${title}" fails without a mutant: ${failure}`);
+    const failing = recorded.filter(({ failure }) => failure);
+    for (const { file, title, failure } of failing) console.error(`${file}: ${title}: ${failure}`);
+    if (failing.length)
+      throw new Error(`mutate: ${failing.length} tests fail without a mutant: mend them first`);
     if (process.env["VERBOSE"])
       console.log(
         recorded
@@ -86,7 +88,7 @@ function choose(names: readonly string[], sample: number): Mutation[] {
       .map((name) => `${folder}/${name}`);
   const modules = ["convolution", "labels", "optim", "product", "tape"].map((name) => `engine/${name}.ts`);
   const files = [...list("shaders", ".wgsl"), ...list("engine/ops", ".ts"), ...modules];
-  const known = new Set(files.map(nameOf));
+  const known = new Set([...files.map(nameOf), ...files]);
   for (const name of names) {
     if (!known.has(name))
       throw new UsageError(
@@ -94,7 +96,7 @@ function choose(names: readonly string[], sample: number): Mutation[] {
       );
   }
   return files
-    .filter((file) => names.length === 0 || names.includes(nameOf(file)))
+    .filter((file) => names.length === 0 || names.includes(nameOf(file)) || names.includes(file))
     .flatMap((file) => {
       const code = readFileSync(join(root, file), "utf8");
       const all = file.endsWith(".wgsl") ? mutateShader(file, code) : mutateScript(file, code);
@@ -114,12 +116,13 @@ function testsOf(
   recorded: readonly Recorded[],
   killer?: string,
 ): Recorded[] {
+  const isShader = file.endsWith(".wgsl");
   const entry = `${basename(file)}/${where} `; // or a function that several entry points call
   const isEntry = recorded.some(({ pipelines }) => pipelines.some((label) => label.startsWith(entry)));
   const changed = isEntry ? entry : `${basename(file)}/`;
   const siblings = new Set(mutants.filter((mutant) => mutant.file === file).map((mutant) => mutant.id));
   const runs = ({ pipelines, reached }: Recorded) => {
-    if (file.endsWith(".wgsl")) return pipelines.some((label) => label.startsWith(changed));
+    if (isShader) return pipelines.some((label) => label.startsWith(changed));
     return where === "static" ? reached.some((other) => siblings.has(other)) : reached.includes(id);
   };
   const costs = costsOf(recorded);
@@ -127,9 +130,13 @@ function testsOf(
     pipelines.filter((label) => label.startsWith(changed)).reduce((sum, label) => sum + costs.get(label)!, 0);
   const times = new Map<string, number>();
   const isNews = ({ title, pipelines }: Recorded) => {
-    const labels = file.endsWith(".wgsl") ? pipelines.filter((label) => label.startsWith(changed)) : [file];
+    const labels = pipelines.filter((label) => label.startsWith(changed));
     for (const label of labels) times.set(label, (times.get(label) ?? 0) + 1);
-    return title.startsWith(`${nameOf(file)}, `) || labels.some((label) => times.get(label)! <= ENOUGH);
+    return (
+      !isShader ||
+      title.startsWith(`${nameOf(file)}, `) ||
+      labels.some((label) => times.get(label)! <= ENOUGH)
+    );
   };
   const tests = recorded
     .filter(runs)

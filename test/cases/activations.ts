@@ -103,4 +103,18 @@ export const activations: OpCase[] = [
       reference: ({ x }) => reference.logSoftmax(x!),
     },
   ]),
+  {
+    op: "softmax",
+    name: "a matrix",
+    inputs: { x: random([4, 3]) },
+    run: ({ x }) => softmax(x!),
+    reference: ({ x }) => reference.softmax(x!),
+  },
+  {
+    op: "logSoftmax",
+    name: "a matrix",
+    inputs: { x: random([4, 3]) },
+    run: ({ x }) => logSoftmax(x!),
+    reference: ({ x }) => reference.logSoftmax(x!),
+  },
 ];

@@ -152,4 +152,5 @@ export const distances: OpCase[] = [
     ),
     tolerance: 2e-5, // the last digit of 200 is 2e-5
   },
+  twins("five rows of 279: the matrix begins a twentieth chunk", [5, 279]),
 ];

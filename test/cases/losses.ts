@@ -93,6 +93,11 @@ function labelOf({ shape: [batch = 1, , ...size] }: Array64, classes: number): A
   return randomLabels([batch, ...size], classes);
 }
 
+/** Logits of one voxel, as float32 has them. */
+function near(values: number[]): Array64 {
+  return { shape: [1, values.length, 1, 1, 1], data: Float64Array.from(values, Math.fround) };
+}
+
 const logits = random([2, 4, 3, 4, 5], { scale: 2 });
 const features = random([2, 3, 3, 4, 5]);
 /** Odd in every way: of samples, voxels and elements too, no kernel's workgroup or tile holds a whole number. */
@@ -184,4 +189,22 @@ export const losses: OpCase[] = [
   ]),
   means("two samples of a whole chunk", random([2, 1, 1, 64, 64])),
   cosines("two samples of a whole chunk", random([2, 2, 1, 64, 64])),
+  {
+    ...divergence(
+      "temperature 1, logits whose exponentials overflow",
+      random([2, 4, 1, 2, 3], { scale: 100, offset: 200 }),
+      random([2, 4, 1, 2, 3], { seed: 2, scale: 100, offset: 200 }),
+      1,
+    ),
+    tolerance: 2e-5, // the last digit of 200 is 2e-5
+  },
+  {
+    // Of three classes q exp(-0.49), of two q exp(0.457): close enough for a series, and far enough for its last terms.
+    ...divergence("close predictions", near([-0.49, 0.457, -0.49, 0.457, -0.49]), near([0, 0, 0, 0, 0]), 1),
+    tolerance: 2e-6,
+  },
+  squared("one element", random([1, 1, 1, 1, 1])),
+  squared("one channel of weight 0.5", random([2, 1, 1, 2, 3]), vector(0.5)),
+  squared("a voxel more than a chunk", random([1, 1, 1, 17, 241])),
+  dice("a voxel more than a chunk", random([1, 2, 1, 17, 241])),
 ];

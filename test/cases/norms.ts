@@ -140,6 +140,15 @@ export const norms: OpCase[] = [
     step: STEP,
     ...batch,
   },
+  {
+    op: "channelSum",
+    name: "a matrix",
+    inputs: { x: random([4, 3]) },
+    run: ({ x }) => channelSum(x!),
+    reference: ({ x }) => reference.channelSum(x!),
+  },
+  { op: "instanceNorm", name: "a matrix", inputs: withAffine(random([4, 3])), step: STEP, ...instance },
+  { op: "batchNorm", name: "a matrix", inputs: withAffine(random([4, 3])), step: STEP, ...batch },
 ];
 
 function withAffine(x: Array64): Record<string, Array64> {

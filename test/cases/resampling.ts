@@ -86,4 +86,5 @@ export const resampling: OpCase[] = [
   averaged("one voxel, 40 channels", random([1, 40, 1, 1, 1])),
   averaged("volumes of two chunks", random([1, 1, 17, 16, 17], { offset: 1 })),
   averaged("two samples and channels of two chunks", random([2, 2, 1, 41, 101], { offset: 1 })),
+  pooled("more windows than two workgroups hold", random([1, 3, 8, 8, 16])),
 ];

@@ -8,8 +8,9 @@ export interface Listed {
 /** The tests registered since it was last emptied. */
 export const listed: Listed[] = [];
 
-/** uvu's, without hooks. */
+/** uvu's; what is to be done after the last test is not, since no test is the last one. */
 export const test = Object.assign((title: string, body: () => unknown) => listed.push({ title, body }), {
+  after: () => undefined,
   run: () => undefined,
 });
 export const suite = () => test;

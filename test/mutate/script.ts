@@ -33,7 +33,10 @@ const FUNCTIONS: Record<string, string> = {
   "Math.floor": "Math.ceil",
 };
 
-/** All wrong versions of the module `code`, in the order of the text. What an error says is left as it is. */
+/**
+ * All wrong versions of the module `code`, in the order of the text. What an error says is left as it is, and how much
+ * work a call is said to do, which decides no more than when it is submitted.
+ */
 export function mutateScript(file: string, code: string): Mutation[] {
   const found = new Mutations(file, code);
   visit(ts.createSourceFile(file, code, ts.ScriptTarget.ES2022, true), "static");
@@ -45,6 +48,8 @@ export function mutateScript(file: string, code: string): Mutation[] {
 
   function visit(node: ts.Node, where: string): void {
     if (ts.isTypeNode(node) || ts.isThrowStatement(node) || ts.isImportDeclaration(node)) return;
+    if (ts.isPropertyAssignment(node) && node.name.getText() === "work") return;
+    if (ts.isVariableDeclaration(node) && node.name.getText() === "work") return;
     if (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) return;
     if (ts.isFunctionLike(node) || ts.isPropertyDeclaration(node)) {
       where = node.name?.getText() ?? (where === "static" ? "" : where);

@@ -1,0 +1,46 @@
+// What ops give where their formulas have no value: the numbers that their doc comments promise.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { cosineMaps } from "../engine/ops/cosineMaps.ts";
+import { crossEntropy } from "../engine/ops/crossEntropy.ts";
+import { leakyRelu } from "../engine/ops/leakyRelu.ts";
+import { relu } from "../engine/ops/relu.ts";
+import { grad, vjp } from "../engine/tape.ts";
+import { type Tensor, tensor } from "../engine/tensor.ts";
+import { device, random, randomLabels } from "./gradcheck.ts";
+
+test("crossEntropy, of classes that all weigh nothing: 0, and no gradient", async () => {
+  const shape = [2, 3, 1, 2, 2];
+  const logits = tensor(device, shape, random(shape).data);
+  const label = tensor(device, [2, 1, 2, 2], randomLabels([2, 1, 2, 2], 3).data);
+  const weight = tensor(device, [3], [0, 0, 0]);
+  const { loss, grads } = grad([logits], () => crossEntropy(logits, label, weight));
+  assert.is(await loss.item(), 0);
+  assert.ok((await grads[0]!.read()).every((value) => value === 0));
+});
+
+test("leakyRelu and relu, at 0: the slope of the negative side, as PyTorch's", async () => {
+  const x = tensor(device, [1], [0]);
+  const slopeOf = async (f: (x: Tensor) => Tensor) => (await grad([x], () => f(x)).grads[0]!.read())[0];
+  assert.is(await slopeOf((x) => leakyRelu(x, 0.5)), 0.5);
+  assert.is(await slopeOf(relu), 0);
+});
+
+test("leakyRelu, of a slope that is not positive: refused", () => {
+  const x = tensor(device, [1], [1]);
+  for (const slope of [0, -1, NaN]) assert.throws(() => leakyRelu(x, slope), /slope must be positive, got/);
+});
+
+test("cosineMaps, of lengths whose product is eps: as of any larger", async () => {
+  const features = tensor(device, [1, 2, 1, 1, 1], [1, 0]);
+  const prototypes = tensor(device, [1, 1, 2], [1, 0]);
+  const { grads } = vjp(
+    [features],
+    () => cosineMaps(features, prototypes, 1),
+    tensor(device, [1, 1, 1, 1, 1], [1]),
+  );
+  assert.equal([...(await grads[0]!.read())], [0, 0]); // the cosine is at its maximum
+});
+
+test.run();
