@@ -27,6 +27,15 @@ test("leakyRelu and relu, at 0: the slope of the negative side, as PyTorch's", a
   assert.is(await slopeOf(relu), 0);
 });
 
+test("relu, of what is not above 0: exactly 0, but NaN of NaN", async () => {
+  const bits = Uint32Array.of(0x80000000, 0x80000001, 0xff800000, 0xff800001, 0xffc00000);
+  const x = tensor(device, [5], new Float32Array(bits.buffer));
+  const y = [...(await relu(x).read())];
+  [0, 0, 0, NaN, NaN].forEach((want, i) =>
+    assert.ok(Object.is(y[i], want), `${bits[i]!.toString(16)}: ${y[i]}`),
+  );
+});
+
 test("leakyRelu, of a slope that is not positive: refused", () => {
   const x = tensor(device, [1], [1]);
   for (const slope of [0, -1, NaN]) assert.throws(() => leakyRelu(x, slope), /slope must be positive, got/);

@@ -69,6 +69,11 @@ const logits: readonly (readonly [name: string, x: Array64])[] = [
   ["one channel", random([2, 1, 1, 2, 3])],
 ];
 
+/** Of two samples, three channels and two voxels: a voxel's values say nothing of its neighbours'. */
+const farApart = map(random([2, 3, 1, 1, 2]), (value, i) =>
+  Math.fround(value + 200 * ((i % 2) + 2 * Math.floor(i / 6))),
+);
+
 export const activations: OpCase[] = [
   sum("two volumes of an odd size", [2, 3, 3, 5, 7]),
   sum("one voxel of one channel", [1, 1, 1, 1, 1]),
@@ -116,5 +121,26 @@ export const activations: OpCase[] = [
     inputs: { x: random([4, 3]) },
     run: ({ x }) => logSoftmax(x!),
     reference: ({ x }) => reference.logSoftmax(x!),
+  },
+  {
+    op: "softmax",
+    name: "voxels and samples far apart",
+    inputs: { x: farApart },
+    run: ({ x }) => softmax(x!),
+    reference: ({ x }) => reference.softmax(x!),
+  },
+  {
+    op: "logSoftmax",
+    name: "voxels and samples far apart",
+    inputs: { x: farApart },
+    run: ({ x }) => logSoftmax(x!),
+    reference: ({ x }) => reference.logSoftmax(x!),
+  },
+  {
+    op: "tanh",
+    name: "values near 1.6, where the formula for small ones is off",
+    inputs: { x: random([40], { scale: 0.01, offset: 1.6 }) },
+    run: ({ x }) => tanh(x!),
+    reference: ({ x }) => map(x!, Math.tanh),
   },
 ];

@@ -153,4 +153,12 @@ export const distances: OpCase[] = [
     tolerance: 2e-5, // the last digit of 200 is 2e-5
   },
   twins("five rows of 279: the matrix begins a twentieth chunk", [5, 279]),
+  {
+    op: "classMeans",
+    name: "eps beside the counts",
+    inputs: { x: features },
+    constants: { label: labelOf(features, 3) },
+    run: ({ x, label }) => classMeans(x!, label!, 4, 0.5),
+    reference: ({ x, label }) => reference.classMeans(x!, label!, 4, 0.5),
+  },
 ];
