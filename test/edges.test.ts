@@ -4,6 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { cosineMaps } from "../engine/ops/cosineMaps.ts";
 import { crossEntropy } from "../engine/ops/crossEntropy.ts";
+import { klDivergence } from "../engine/ops/klDivergence.ts";
 import { leakyRelu } from "../engine/ops/leakyRelu.ts";
 import { relu } from "../engine/ops/relu.ts";
 import { grad, vjp } from "../engine/tape.ts";
@@ -39,6 +40,11 @@ test("relu, of what is not above 0: exactly 0, but NaN of NaN", async () => {
 test("leakyRelu, of a slope that is not positive: refused", () => {
   const x = tensor(device, [1], [1]);
   for (const slope of [0, -1, NaN]) assert.throws(() => leakyRelu(x, slope), /slope must be positive, got/);
+});
+
+test("klDivergence, without a temperature: at 10, the paper's", async () => {
+  const [a, b] = [1, 2].map((seed) => tensor(device, [1, 3, 1, 1, 2], random([6], { seed }).data));
+  assert.is(await klDivergence(a!, b!).item(), await klDivergence(a!, b!, 10).item());
 });
 
 test("cosineMaps, of lengths whose product is eps: as of any larger", async () => {

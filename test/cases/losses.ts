@@ -207,4 +207,5 @@ export const losses: OpCase[] = [
   squared("one channel of weight 0.5", random([2, 1, 1, 2, 3]), vector(0.5)),
   squared("a voxel more than a chunk", random([1, 1, 1, 17, 241])),
   dice("a voxel more than a chunk", random([1, 2, 1, 17, 241])),
+  squared("a matrix, weighted", random([4, 3]), vector(0.1, 0.9, 2)),
 ];
