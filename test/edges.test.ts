@@ -6,6 +6,7 @@ import { cosineMaps } from "../engine/ops/cosineMaps.ts";
 import { crossEntropy } from "../engine/ops/crossEntropy.ts";
 import { klDivergence } from "../engine/ops/klDivergence.ts";
 import { leakyRelu } from "../engine/ops/leakyRelu.ts";
+import { meanSquaredError } from "../engine/ops/meanSquaredError.ts";
 import { relu } from "../engine/ops/relu.ts";
 import { grad, vjp } from "../engine/tape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
@@ -19,6 +20,16 @@ test("crossEntropy, of classes that all weigh nothing: 0, and no gradient", asyn
   const { loss, grads } = grad([logits], () => crossEntropy(logits, label, weight));
   assert.is(await loss.item(), 0);
   assert.ok((await grads[0]!.read()).every((value) => value === 0));
+});
+
+test("grad, of a function that computes what its result does not need: as without it", async () => {
+  const x = tensor(device, [2], [3, -4]);
+  const target = tensor(device, [2], [0, 0]);
+  const { grads } = grad([x], () => {
+    relu(x);
+    return meanSquaredError(x, target);
+  });
+  assert.equal([...(await grads[0]!.read())], [3, -4]);
 });
 
 test("leakyRelu and relu, at 0: the slope of the negative side, as PyTorch's", async () => {
