@@ -1,0 +1,77 @@
+// What is compared: convolutions of the network's kind, its norm, and a step of a whole small network.
+
+import type { Values } from "../../model/params.ts";
+import { vnetShapes } from "../../model/vnetLayers.ts";
+import { VNET, type VnetConfig } from "../../model/vnet.ts";
+import { labels, normal, sizeOf } from "../values.ts";
+import type { ConvolutionTask, NormTask, StepTask, Task } from "./engine.ts";
+
+/** Channels and edges of the volumes: small enough that every engine finishes in minutes on a software adapter. */
+const CONVOLUTIONS = [
+  [16, 32],
+  [32, 16],
+  [64, 16],
+  [128, 8],
+] as const;
+const NORM = [16, 32] as const;
+
+/** The phantom's student, as it is trained by default. */
+const STEP: StepSize = { filters: 8, levels: 4, edge: 32, batch: 2 };
+
+/** A quarter of an hour is too long for a first look. */
+const QUICK: StepSize = { filters: 4, levels: 2, edge: 16, batch: 1 };
+
+interface StepSize {
+  filters: number;
+  levels: number;
+  edge: number;
+  batch: number;
+}
+
+/** All tasks, or few small ones. */
+export function peerTasks({ quick }: { quick: boolean }): Task[] {
+  const convolutions = quick ? CONVOLUTIONS.slice(-1) : CONVOLUTIONS;
+  return [
+    ...convolutions.flatMap(([channels, edge]) => convolutionTasks(channels, edge)),
+    ...normTasks(...NORM),
+    stepTask(quick ? QUICK : STEP),
+  ];
+}
+
+function convolutionTasks(channels: number, edge: number): ConvolutionTask[] {
+  const shape = [1, channels, edge, edge, edge];
+  const weight = normal([channels, channels, 3, 3, 3], 2, (27 * channels) ** -0.5);
+  const values = { x: normal(shape), weight, dy: normal(shape, 3) };
+  const passes = ["forward", "data gradient", "weight gradient"] as const;
+  return passes.map((pass) => ({ op: "conv3d", pass, ...values }));
+}
+
+function normTasks(channels: number, edge: number): NormTask[] {
+  const shape = [1, channels, edge, edge, edge];
+  const values = {
+    x: normal(shape),
+    weight: normal([channels], 2),
+    bias: normal([channels], 3),
+    dy: normal(shape, 4),
+  };
+  return (["forward", "forward, backward"] as const).map((pass) => ({ op: "instanceNorm", pass, ...values }));
+}
+
+function stepTask({ filters, levels, edge, batch }: StepSize): StepTask {
+  const config: VnetConfig = { ...VNET, modalities: 1, filters, levels };
+  const size = [edge, edge, edge];
+  const params = Object.fromEntries(
+    [...vnetShapes(config)].map(([name, shape], i) => [name, initial(name, shape, i + 10)]),
+  );
+  const x = normal([batch, 1, ...size]);
+  const label = labels([batch, ...size], VNET.classes);
+  return { op: "V-Net", pass: "training step", config, params, x, label, rate: 1e-3 };
+}
+
+/** A parameter's first value: kernels by their fan, norms about 1, biases about 0. */
+function initial(name: string, shape: readonly number[], seed: number): Values {
+  if (shape.length === 5) return normal(shape, seed, sizeOf(shape.slice(1)) ** -0.5);
+  const middle = name.endsWith(".weight") ? 1 : 0;
+  const { data } = normal(shape, seed, 0.1);
+  return { shape, data: data.map((value) => middle + value) };
+}

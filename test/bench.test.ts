@@ -1,0 +1,145 @@
+// The benchmarks check what they time: these hold that their checks see what is wrong, and that no op is left out.
+
+import { readdirSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type Given, type KernelCase } from "../bench/kernels/case.ts";
+import { convolutionCases } from "../bench/kernels/convolutions.ts";
+import { lossCases } from "../bench/kernels/losses.ts";
+import { volumeCases } from "../bench/kernels/volumes.ts";
+import { channelsFirst, channelsLast, filterFirst, filterLast, oneHot } from "../bench/peers/permute.ts";
+import { array64, normal } from "../bench/values.ts";
+import type { Values } from "../model/params.ts";
+import { type Array64, random } from "./gradcheck.ts";
+import * as convolutions from "./reference/conv3d.ts";
+import * as norms from "./reference/norms.ts";
+
+const TOLERANCE = 1e-4; // that of npm run bench
+
+const float = ({ shape, data }: Array64): Values => ({ shape, data: Float32Array.from(data) });
+
+/** The values that a case's inputs are drawn as. */
+const drawn = ({ inputs }: KernelCase): Record<string, Values> =>
+  Object.fromEntries(Object.entries(inputs).map(([name, draw]) => [name, draw()]));
+
+/** One case of the smallest network that has all levels. */
+function find(cases: KernelCase[], op: string, detail: string): KernelCase {
+  const found = cases.find((row) => row.op === op && row.detail.startsWith(detail));
+  assert.ok(found, `${op} ${detail}`);
+  return found;
+}
+
+/** Fails unless the check accepts what is right, and refuses it with its last values doubled, and with none. */
+function discerns(row: KernelCase, given: Given, right: Values[]): void {
+  const name = `${row.op} ${row.detail}, ${given.pass.name}`;
+  const error = (results: Values[]) => row.check({ ...given, results });
+  assert.ok(error(right) < 1e-6, `${name}: ${error(right)}`);
+  const spoilt = right.map(({ shape, data }) => {
+    const from = Math.floor(0.9 * data.length);
+    return { shape, data: data.map((value, i) => (i >= from ? 2 * value : value)) };
+  });
+  assert.ok(!(error(spoilt) < TOLERANCE), `${name}: with values doubled`);
+  const none = right.map(({ shape, data }) => ({ shape, data: new Float32Array(data.length) }));
+  assert.ok(!(error(none) < TOLERANCE), `${name}: with zeros`);
+}
+
+const PATCH = [16, 16, 16];
+
+const GEOMETRIES = [
+  { op: "conv3d", detail: "3³, 4 to 2", stride: 1, padding: 1 },
+  { op: "conv3d", detail: "2³, stride 2, 2 to 4", stride: 2, padding: 0 },
+  { op: "conv3d", detail: "1³, 2 to 4", stride: 1, padding: 0 },
+  { op: "convTranspose3d", detail: "2³, stride 2, 4 to 2", stride: 2, padding: 0 },
+] as const;
+
+for (const { op, detail, ...geometry } of GEOMETRIES) {
+  test(`the benchmark of ${op} ${detail} sees a wrong value and wrong gradients`, () => {
+    const row = find(convolutionCases(2, PATCH), op, detail);
+    const inputs = drawn(row);
+    const [x, weight] = [array64(inputs["x"]!), array64(inputs["weight"]!)];
+    const bias = inputs["bias"] && array64(inputs["bias"]);
+    const conv = (x: Array64, weight: Array64, bias?: Array64) => convolutions[op](x, weight, bias, geometry);
+    const adjoint = op === "conv3d" ? convolutions.convTranspose3d : convolutions.conv3d;
+    const y = conv(x, weight, bias);
+    const dy = normal(y.shape, 99);
+    const dweight = weight.data.map((_, j) => {
+      const one = { shape: weight.shape, data: weight.data.map((_, i) => (i === j ? 1 : 0)) };
+      return conv(x, one).data.reduce((sum, value, i) => sum + value * dy.data[i]!, 0);
+    });
+    const right: Record<string, Array64> = {
+      forward: y,
+      "data gradient": adjoint(array64(dy), weight, undefined, geometry),
+      "weight gradient": { shape: weight.shape, data: dweight },
+    };
+    assert.equal(row.passes.map(({ name }) => name).sort(), Object.keys(right).sort());
+    for (const pass of row.passes) {
+      const given = { pass, inputs, dy: pass.by.length ? dy : null, results: [] };
+      discerns(row, given, [float(right[pass.name]!)]);
+    }
+  });
+}
+
+test("the benchmark of instanceNorm sees a wrong value, and any wrong gradient", () => {
+  const row = find(volumeCases(2, [3, 4, 5]), "instanceNorm", "2");
+  const inputs = drawn(row);
+  const [x, weight, bias] = ["x", "weight", "bias"].map((name) => array64(inputs[name]!)) as [
+    Array64,
+    Array64,
+    Array64,
+  ];
+  const y = norms.instanceNorm(x, weight, bias);
+  const dy = random(y.shape, { seed: 99 });
+  const objective = () =>
+    norms.instanceNorm(x, weight, bias).data.reduce((sum, value, i) => sum + value * dy.data[i]!, 0);
+  const gradients = [x, weight, bias].map(({ shape, data }) => ({
+    shape,
+    data: data.map((middle, i) => {
+      const at = (value: number) => ((data[i] = value), objective());
+      const slope = (at(middle + 1e-4) - at(middle - 1e-4)) / 2e-4;
+      data[i] = middle;
+      return slope;
+    }),
+  }));
+  const [forward, backward] = row.passes as [Given["pass"], Given["pass"]];
+  discerns(row, { pass: forward, inputs, dy: null, results: [] }, [float(y)]);
+  const right = gradients.map(float);
+  const given = { pass: backward, inputs, dy: float(dy), results: right };
+  assert.ok(row.check(given) < 1e-5, `${row.check(given)}`);
+  for (const wrong of [0, 1, 2]) {
+    const results = right.map((gradient, i) =>
+      i === wrong ? { ...gradient, data: gradient.data.map((value) => 1.01 * value) } : gradient,
+    );
+    assert.ok(!(row.check({ ...given, results }) < TOLERANCE), `gradient ${wrong}`);
+  }
+});
+
+/** Ops of a few numbers, or made of others that are timed, or of other methods' small matrices. */
+const UNTIMED = ["barlowTwins", "classLevelKl", "fill", "linear", "statisticsL2", "weightedSum"];
+
+test("every op is timed by npm run bench, but for those that are too small to matter", () => {
+  const cases = [convolutionCases, volumeCases, lossCases].flatMap((make) => make(2, PATCH));
+  const timed = new Set(cases.map(({ op }) => op));
+  const ops = readdirSync(new URL("../engine/ops", import.meta.url))
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => file.slice(0, -".ts".length));
+  assert.equal(
+    ops.filter((op) => !timed.has(op)),
+    UNTIMED,
+  );
+});
+
+test("layouts for other engines go there and back, and a label becomes a map for each class", () => {
+  const volume = normal([2, 3, 4, 5, 6]);
+  const last = channelsLast(volume);
+  assert.equal(last.shape, [2, 4, 5, 6, 3]);
+  const at = (n: number, c: number, v: number) => volume.data[(n * 3 + c) * 120 + v];
+  assert.is(last.data[(1 * 120 + 77) * 3 + 2], at(1, 2, 77));
+  assert.equal(channelsFirst(last), volume);
+  const kernel = normal([3, 2, 2, 2, 2]);
+  assert.equal(filterLast(kernel).shape, [2, 2, 2, 2, 3]);
+  assert.equal(filterFirst(filterLast(kernel)), kernel);
+  const label = { shape: [2, 1, 1, 2], data: Float32Array.of(0, 2, 1, 2) };
+  assert.equal([...oneHot(label, 3).data], [1, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1]);
+});
+
+test.run();
