@@ -203,6 +203,12 @@ export const losses: OpCase[] = [
     ...divergence("close predictions", near([-0.49, 0.457, -0.49, 0.457, -0.49]), near([0, 0, 0, 0, 0]), 1),
     tolerance: 2e-6,
   },
+  divergence(
+    "predictions closer than their rounded difference",
+    near([0.05, -0.04, 0.03]),
+    near([0, 0, 0]),
+    1,
+  ),
   squared("one element", random([1, 1, 1, 1, 1])),
   squared("one channel of weight 0.5", random([2, 1, 1, 2, 3]), vector(0.5)),
   squared("a voxel more than a chunk", random([1, 1, 1, 17, 241])),
