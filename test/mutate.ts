@@ -31,6 +31,8 @@ const ENOUGH = 24;
 /** Mutants that no test can tell from what is right, by file, each as its function, its line and the change; and why. */
 type Survivors = readonly {
   reason: string;
+  /** Whether threads race, so that the mutant may as well be killed. */
+  chance?: boolean;
   mutants: Record<string, [where: string, line: string, change: string][]>;
 }[];
 
@@ -52,25 +54,16 @@ async function main({ sample, jobs }: Flags): Promise<void> {
     for (const { file, title, failure } of failing) console.error(`${file}: ${title}: ${failure}`);
     if (failing.length)
       throw new Error(`mutate: ${failing.length} tests fail without a mutant: mend them first`);
-    if (process.env["VERBOSE"])
-      console.log(
-        recorded
-          .map((r) => [r.milliseconds.toFixed(0), r.file, r.title].join(" "))
-          .sort((a, b) => parseInt(b) - parseInt(a))
-          .slice(0, 60)
-          .join("\n"),
-      );
     console.log(`${mutants.length} mutants, ${recorded.length} tests`);
     const killers = new Map<string, string>(); // of the last mutant of a function
     const verdicts = await onLanes(lanes, mutants, async (lane, mutant) => {
-      const begin = performance.now();
       const place = `${mutant.file} ${mutant.where}`;
       const tests = testsOf(mutant, mutants, recorded, killers.get(place));
       const { outcome, by } = tests.length
         ? await lane.try(mutant, tests)
         : { outcome: "survived" as const, by: null };
       if (by) killers.set(place, keyOf(by));
-      progress(mutant, outcome, performance.now() - begin, by && `${by.file} ${by.index}`);
+      if (outcome === "survived") console.log(`survived: ${mutant.file}:${mutant.line}: ${mutant.change}`);
       return outcome;
     });
     report(mutants, verdicts, sample === undefined);
@@ -92,7 +85,7 @@ function choose(names: readonly string[], sample: number): Mutation[] {
   for (const name of names) {
     if (!known.has(name))
       throw new UsageError(
-        `mutate: no shader, op or engine module is named ${name}: there are ${[...known].join(", ")}`,
+        `mutate: no shader, op or engine module is named ${name}: there are ${[...new Set(files.map(nameOf))].join(", ")}`,
       );
   }
   return files
@@ -168,29 +161,15 @@ function keyOf({ file, index }: { file: string; index: number }): string {
   return `${file} ${index}`;
 }
 
-let done = 0;
-
-function progress(
-  { file, line, change }: Mutant,
-  outcome: Outcome,
-  milliseconds: number,
-  by: string | null,
-): void {
-  if (outcome !== "survived" && !process.env["VERBOSE"]) return;
-  console.log(
-    `${++done} ${outcome} ${file}:${line}: ${change} (${milliseconds.toFixed(0)} ms${by ? `, ${by}` : ""})`,
-  );
-}
-
 /** The table by file, and what is wrong. */
 function report(mutants: readonly Mutant[], verdicts: readonly Outcome[], whole: boolean): void {
   const survivors = JSON.parse(
     readFileSync(new URL("mutate/survivors.json", import.meta.url), "utf8"),
   ) as Survivors;
-  const reasons = new Map<string, string>();
-  for (const { reason, mutants } of survivors)
+  const reasons = new Map<string, { chance: boolean }>();
+  for (const { chance = false, mutants } of survivors)
     for (const [file, list] of Object.entries(mutants))
-      for (const place of list) reasons.set([file, ...place].join("\n"), reason);
+      for (const place of list) reasons.set([file, ...place].join("\n"), { chance });
   const keyOfMutant = ({ file, where, source, change }: Mutation) => [file, where, source, change].join("\n");
 
   const files = [...new Set(mutants.map(({ file }) => file))];
@@ -213,14 +192,14 @@ function report(mutants: readonly Mutant[], verdicts: readonly Outcome[], whole:
   const survived = mutants.filter((_, i) => verdicts[i] === "survived");
   const unexplained = survived.filter((mutant) => !reasons.has(keyOfMutant(mutant)));
   const keys = new Set(survived.map(keyOfMutant));
-  const gone = [...reasons.keys()].filter((key) => {
-    return whole && files.includes(key.split("\n")[0]!) && !keys.has(key);
+  const gone = [...reasons].filter(([key, { chance }]) => {
+    return whole && !chance && files.includes(key.split("\n")[0]!) && !keys.has(key);
   });
   if (unexplained.length) console.log("\nsurvived without a reason in test/mutate/survivors.json:");
   for (const { file, line, where, source, change } of unexplained)
     console.log(`  ${file}:${line}: ${JSON.stringify([where, source, change])}`);
   if (gone.length) console.log("\nin test/mutate/survivors.json, but does not survive:");
-  for (const key of gone) console.log(`  ${key.replace(/\n/g, "  |  ")}`);
+  for (const [key] of gone) console.log(`  ${key.replace(/\n/g, "  |  ")}`);
   if (unexplained.length || gone.length) process.exitCode = 1;
 }
 
