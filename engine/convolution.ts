@@ -7,10 +7,11 @@
 
 import type { Device } from "./device.ts";
 import { shader, type Vec3 } from "./shader.ts";
-import { scope, Tensor } from "./tensor.ts";
+import { free, scope, Tensor } from "./tensor.ts";
 
 const conv = await shader("conv3d");
-const convSubgroups = await shader("conv3dSubgroups");
+const subgroups = await shader("conv3dSubgroups");
+const eight = await shader("conv3dEight");
 const transpose = await shader("convTranspose3d");
 
 /** Kernel edge, stride and padding, the same along all axes. */
@@ -26,39 +27,75 @@ export function split({ shape }: Tensor): { batch: number; channels: number; siz
   return { batch, channels, size: size as unknown as Vec3 };
 }
 
-/** weight [O,C,K,K,K], large [N,C,…], bias [O] or null → small [N,O,…outSize]. */
+/** What is convolved with, as a convolution's forward pass sees it: weights [O,C,K,K,K], or the exchange of both channels. */
+interface Filter {
+  weight: Tensor;
+  inputs: number;
+  outputs: number;
+  /** Elements from one output channel to the next, and from one input channel. */
+  outputStride: number;
+  inputStride: number;
+  /** 1 if the taps are in reverse. */
+  reversed: number;
+}
+
+/** weight [O,C,K,K,K], large [N,C,…], bias [O] or null → small [N,O,…outSize], whose moments come with it on request. */
 export function gather(
   large: Tensor,
   weight: Tensor,
   bias: Tensor | null,
   outSize: Vec3,
   geometry: Geometry,
+  moments = false,
 ): Tensor {
-  const { batch, channels: inputs, size } = split(large);
-  const outputs = weight.shape[0]!;
-  const small = new Tensor(large.device, [batch, outputs, ...outSize]);
-  const work = 2 * small.size * inputs * geometry.kernel ** 3;
-  const operands = { x: large, weight, bias: bias ?? weight, biased: bias ? 1 : 0, y: small };
-  const sizes = { size, inputs, outputs, batch };
+  const [outputs, inputs, K] = weight.shape as [number, number, number];
+  const strides = { outputStride: inputs * K ** 3, inputStride: K ** 3, reversed: 0 };
+  return convolve(large, { weight, inputs, outputs, ...strides }, bias, outSize, geometry, moments);
+}
+
+function convolve(
+  x: Tensor,
+  filter: Filter,
+  bias: Tensor | null,
+  outSize: Vec3,
+  geometry: Geometry,
+  moments = false,
+): Tensor {
+  const { batch, size } = split(x);
+  const { weight, inputs, outputs } = filter;
+  const y = new Tensor(x.device, [batch, outputs, ...outSize]);
+  const work = 2 * y.size * inputs * geometry.kernel ** 3;
+  const operands = { ...filter, x, bias: bias ?? weight, biased: bias ? 1 : 0, y, size, batch };
   const blocks = batch * Math.ceil(outputs / 8);
-  const lanes = lanesOf(large.device);
-  if (isSame(geometry) && size[2] > 2 && lanes.min >= 8) {
+  const lanes = lanesOf(x.device);
+  if (isSame(geometry) && isEight(lanes)) {
+    const tiles = size[0] * Math.ceil(size[1] / 8) * Math.ceil(size[2] / 8);
+    const momentsOfTiles = moments ? new Tensor(x.device, [batch, outputs, tiles, 4]) : scratch(x.device);
+    eight.forward(
+      { ...operands, momentsOfTiles, moments, splits: 0 },
+      { invocations: 8 * blocks * tiles, work },
+    );
+    if (moments) y.moments = momentsOfTiles;
+    else free(momentsOfTiles);
+  } else if (isSame(geometry) && size[2] > 2 && lanes.min >= 8) {
     const WG = Math.min(lanes.max, 64);
     const tiles = size[0] * Math.ceil(size[1] / 2) * Math.ceil(size[2] / 8);
     const rounded = Math.ceil(tiles / WG) * WG;
-    convSubgroups.forward(
-      { ...operands, ...sizes, WG, tiles: rounded, splits: 0 },
-      { invocations: blocks * rounded, work },
-    );
+    subgroups.forward({ ...operands, WG, tiles: rounded }, { invocations: blocks * rounded, work });
   } else {
     const TW = tileWidth(outSize[2]);
     const tiles = outSize[0] * outSize[1] * Math.ceil(outSize[2] / TW);
     conv.forward(
-      { ...operands, ...sizes, ...overrides(geometry), TW, outSize, splits: 1 },
+      { ...operands, ...overrides(geometry), TW, outSize, splits: 1 },
       { invocations: blocks * tiles, work },
     );
   }
-  return small;
+  return y;
+}
+
+/** Stands where a kernel binds a tensor that it does not touch. */
+function scratch(device: Device): Tensor {
+  return new Tensor(device, [4]);
 }
 
 /** weight [O,C,K,K,K], small [N,O,…], bias [C] or null → large [N,C,…outSize]. */
@@ -69,9 +106,13 @@ export function scatter(
   outSize: Vec3,
   geometry: Geometry,
 ): Tensor {
-  if (isSame(geometry)) return scope(() => gather(small, flip(weight), bias, outSize, geometry));
   const { batch, channels: inputs, size } = split(small);
   const outputs = weight.shape[1]!;
+  if (isSame(geometry)) {
+    const taps = geometry.kernel ** 3;
+    const strides = { outputStride: taps, inputStride: outputs * taps, reversed: 1 };
+    return convolve(small, { weight, inputs, outputs, ...strides }, bias, outSize, geometry);
+  }
   const large = new Tensor(small.device, [batch, outputs, ...outSize]);
   const S = geometry.stride;
   const TW = tileWidth(Math.ceil(outSize[2] / S));
@@ -89,15 +130,6 @@ export function scatter(
   return large;
 }
 
-/** weight [O,C,K,K,K] → [C,O,K,K,K] with the taps in reverse: the adjoint of a convolution that keeps its size. */
-function flip(weight: Tensor): Tensor {
-  const [outputs, inputs, K, ...rest] = weight.shape as [number, number, number, ...number[]];
-  const flipped = new Tensor(weight.device, [inputs, outputs, K, ...rest]);
-  const unused = { size: [0, 0, 0], outSize: [0, 0, 0], batch: 0, splits: 0, biased: 0 } as const;
-  conv.flip({ weight, flipped, inputs, outputs, K, ...unused }, flipped.size);
-  return flipped;
-}
-
 /** 3³ at stride 1 with padding 1: the convolution most of a network is made of. */
 function isSame({ kernel, stride, padding }: Geometry): boolean {
   return kernel === 3 && stride === 1 && padding === 1;
@@ -109,6 +141,11 @@ function lanesOf({ gpu, adapter }: Device): { min: number; max: number } {
   return gpu.features.has("subgroups") ? { min, max } : { min: 0, max: 0 };
 }
 
+/** Where all subgroups are of eight lanes, there are kernels for just these; wider ones would idle. */
+function isEight({ min, max }: { min: number; max: number }): boolean {
+  return min === 8 && max === 8;
+}
+
 /** small [N,O,…], large [N,C,…] → weight [O,C,K,K,K]; in two stages, since each weight sums over all voxels. */
 export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
   return scope(() => {
@@ -116,17 +153,17 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
     const { channels: inputs, size } = split(large);
     const K = geometry.kernel;
     const dweight = new Tensor(small.device, [outputs, inputs, K, K, K]);
-    const rows = batch * outSize[0] * outSize[1];
-    const { min, max } = lanesOf(small.device);
-    const byEight = isSame(geometry) && min === 8 && max === 8; // wider ones would idle
+    const byEight = isSame(geometry) && isEight(lanesOf(small.device));
+    const rows = batch * outSize[0] * (byEight ? Math.ceil(outSize[1] / 2) : outSize[1]);
     const tiles = byEight
       ? 24 * Math.ceil(inputs / 4) * Math.ceil(outputs / 8)
       : K * K * Math.ceil(inputs / 2) * Math.ceil(outputs / 8);
     const splits = shares(rows, tiles, dweight.size);
     const partial = new Tensor(small.device, [splits, ...dweight.shape]);
-    const operands = { x: large, dy: small, partial, size, inputs, outputs, batch, splits, biased: 0 };
+    const unused = { biased: 0, outputStride: 0, inputStride: 0, reversed: 0 };
+    const operands = { x: large, dy: small, partial, size, inputs, outputs, batch, splits, ...unused };
     const grid = { invocations: splits * tiles, work: 2 * small.size * inputs * K ** 3 };
-    if (byEight) convSubgroups.backwardWeight({ ...operands, tiles: 0 }, grid);
+    if (byEight) eight.backwardWeight(operands, grid);
     else conv.backwardWeight({ ...operands, ...overrides(geometry), outSize }, grid);
     conv.sumSplits({ partial, dweight }, dweight.size);
     return dweight;

@@ -1,29 +1,23 @@
 enable subgroups;
 
-// conv3d.wgsl's sums for 3³ at stride 1, where subgroups have at least 8 lanes.
-//   y [n,o,p] = bias[o] + Σ_{c,k} weight[o,c,k] · x[n,c, p + k - 1]        (forward)
-//   dw[o,c,k] =           Σ_{n,p} dy[n,o,p]     · x[n,c, p + k - 1]        (backwardWeight, then conv3d's sumSplits)
+// conv3d.wgsl's forward for 3³ at stride 1, where subgroups have at least 8 lanes.
+//   y [n,o,p] = bias[o] + Σ_{c,k} weight[o,c,k] · x[n,c, p + k - 1]
 //
-// forward: an invocation computes two rows of TW voxels for TO output channels. All invocations of a workgroup work on the
+// An invocation computes two rows of TW voxels for TO output channels. All invocations of a workgroup work on the
 // same channels, so lane t of each eight loads the weight of channel o + t and the others get it by broadcast:
 // for a plane of taps, 4·(TW + 2) voxels and 9 weights are loaded, and multiplied 9·TO·2·TW times. (Loads are what
 // costs: a software driver gathers them lane by lane.) Nothing may branch before the last broadcast: voxels
 // outside count as zero.
 //
-// backwardWeight: eight invocations compute the 3x3 taps of one kz for 8 output channels, one each, and TC input
-// channels, over one of `splits` shares of the rows of dy. They walk a row STRIP voxels at a time: lane v loads the
-// v-th of the STRIP + 2 voxels of x that these meet, which all get by broadcast.
-//
-// The 9 products of a plane, or the STRIP of a strip, are added up before they join the sum: shorter sums round
-// less. Loops over arrays have the arrays' lengths, so that they are unrolled and the arrays stay in registers.
+// The 9 products of a plane are added up before they join the sum: shorter sums round less. Loops over arrays have the arrays' lengths, so that they are unrolled and the arrays stay in registers.
+
+alias real = f32;
 
 override WG: u32 = 64u;
 
 const TO = 8u;              // output channels of a tile
 const TW = 8u;              // voxels along W of a tile
 const TH = 2u;              // and along H
-const TC = 4u;              // input channels of backwardWeight
-const STRIP = 6u;           // voxels along W that backwardWeight takes at once
 
 struct Params {
   size: vec3u,              // D, H, W
@@ -32,17 +26,17 @@ struct Params {
   tiles: u32,               // of a volume, rounded up to whole workgroups
   batch: u32,               // N
   biased: u32,              // 1 if there is a bias
-  splits: u32,              // shares of the rows in backwardWeight
+  outputStride: u32,        // of weight, from one output channel to the next
+  inputStride: u32,         // and from one input channel to the next
+  reversed: u32,            // 1 if its taps are in reverse
   first: u32,               // first invocation
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<real>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read_write> y: array<real>;
+@group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
 fn forward(
@@ -64,7 +58,7 @@ fn forward(
   let qy = tile / across % down * TH;
   let qz = tile / across / down;                         // beyond the volume in the last workgroup
 
-  let mine = min(o + (lane & 7u), last) * params.inputs * 27u;
+  let mine = min(o + (lane & 7u), last) * params.outputStride;
   var low0: array<vec4f, TW>;                            // sums of channels o … o+3, by voxel of the first row
   var low1: array<vec4f, TW>;
   var high0: array<vec4f, TW>;                           // and of o+4 … o+7
@@ -81,7 +75,8 @@ fn forward(
       var wl: array<vec4f, 9>;
       var wh: array<vec4f, 9>;
       for (var k = 0u; k < 9u; k++) {
-        let w = weight[mine + (c * 3u + kz) * 9u + k];
+        let tap = kz * 9u + k;
+        let w = weight[mine + c * params.inputStride + select(tap, 26u - tap, params.reversed == 1u)];
         wl[k] = vec4f(subgroupBroadcast(w, 0u), subgroupBroadcast(w, 1u), subgroupBroadcast(w, 2u), subgroupBroadcast(w, 3u));
         wh[k] = vec4f(subgroupBroadcast(w, 4u), subgroupBroadcast(w, 5u), subgroupBroadcast(w, 6u), subgroupBroadcast(w, 7u));
       }
@@ -103,8 +98,8 @@ fn forward(
       let at = corner + (o + t) * volume;
       for (var v = 0u; v < TW; v++) {
         if (qx + v < size.z) {
-          y[at + v] = start + select(high0[v][t & 3u], low0[v][t & 3u], t < 4u);
-          if (qy + 1u < size.y) { y[at + size.z + v] = start + select(high1[v][t & 3u], low1[v][t & 3u], t < 4u); }
+          y[at + v] = real(start + select(high0[v][t & 3u], low0[v][t & 3u], t < 4u));
+          if (qy + 1u < size.y) { y[at + size.z + v] = real(start + select(high1[v][t & 3u], low1[v][t & 3u], t < 4u)); }
         }
       }
     }
@@ -118,7 +113,7 @@ fn voxels(plane: u32, py: u32, qx: u32, inside: bool) -> array<f32, TW + 2u> {
   var line: array<f32, TW + 2u>;
   for (var v = 0u; v < TW + 2u; v++) {
     let px = qx + v - 1u;
-    line[v] = select(0.0, x[row + min(px, size.z - 1u)], inside && py < size.y && px < size.z);
+    line[v] = select(0.0, f32(x[row + min(px, size.z - 1u)]), inside && py < size.y && px < size.z);
   }
   return line;
 }
@@ -140,86 +135,4 @@ fn products(
   sum = fma(w[6], vec4f(after[v]), sum);
   sum = fma(w[7], vec4f(after[v + 1u]), sum);
   return fma(w[8], vec4f(after[v + 2u]), sum);
-}
-
-@compute @workgroup_size(8)
-fn backwardWeight(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let size = params.size;
-  let blocks = (params.outputs + TO - 1u) / TO;
-  let slices = (params.inputs + TC - 1u) / TC;
-
-  var i = params.first / 8u + group.x + group.y * groups.x;
-  let kz = i % 3u;            i /= 3u;
-  let c = i % slices * TC;    i /= slices;
-  let o = i % blocks * TO;    i /= blocks;
-  let split = i;
-  if (split >= params.splits) { return; }
-
-  let mine = min(o + lane, params.outputs - 1u);         // this lane's output channel
-  let rows = params.batch * size.x * size.y;
-  let plane = size.x * size.y * size.z;
-  var sum0: array<vec3f, 3>;                             // of input channel c, by ky: the three kx
-  var sum1: array<vec3f, 3>;                             // of c + 1 …
-  var sum2: array<vec3f, 3>;
-  var sum3: array<vec3f, 3>;
-
-  for (var row = rows * split / params.splits; row < rows * (split + 1u) / params.splits; row++) {
-    let qy = row % size.y;
-    let qz = row / size.y % size.x;
-    let n = row / (size.y * size.x);
-    let z = qz + kz - 1u;
-    if (z >= size.x) { continue; }
-    let line = (n * params.outputs + mine) * plane + (qz * size.y + qy) * size.z;
-    for (var qx = 0u; qx < size.z; qx += STRIP) {
-      var g: array<f32, STRIP>;
-      for (var v = 0u; v < STRIP; v++) {
-        g[v] = select(0.0, dy[line + min(qx + v, size.z - 1u)], qx + v < size.z);
-      }
-      for (var ky = 0u; ky < 3u; ky++) {
-        let at = Place(n, z, qy + ky - 1u, qx + lane - 1u);
-        sum0[ky] += strip(g, voxel(c, at));
-        sum1[ky] += strip(g, voxel(c + 1u, at));
-        sum2[ky] += strip(g, voxel(c + 2u, at));
-        sum3[ky] += strip(g, voxel(c + 3u, at));
-      }
-    }
-  }
-
-  if (o + lane >= params.outputs) { return; }
-  for (var ky = 0u; ky < 3u; ky++) {
-    let taps = array<vec3f, TC>(sum0[ky], sum1[ky], sum2[ky], sum3[ky]);
-    for (var u = 0u; u < TC; u++) {
-      if (c + u < params.inputs) {
-        let at = ((split * params.outputs + o + lane) * params.inputs + c + u) * 27u + (kz * 3u + ky) * 3u;
-        partial[at] = taps[u].x;
-        partial[at + 1u] = taps[u].y;
-        partial[at + 2u] = taps[u].z;
-      }
-    }
-  }
-}
-
-struct Place { n: u32, z: u32, y: u32, x: u32 }
-
-// x at a place; zero outside the volume. Of a channel that there is not, another's.
-fn voxel(c: u32, at: Place) -> f32 {
-  let size = params.size;
-  let row = ((at.n * params.inputs + min(c, params.inputs - 1u)) * size.x + at.z) * size.y + min(at.y, size.y - 1u);
-  return select(0.0, x[row * size.z + min(at.x, size.z - 1u)], at.y < size.y && at.x < size.z);
-}
-
-// Σ_v g[v] · voxel v + kx of the strip, for the three kx. Lane v has voxel v.
-fn strip(g: array<f32, STRIP>, own: f32) -> vec3f {
-  let a = vec4f(subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u), subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u));
-  let b = vec4f(subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u), subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u));
-  var sum = g[0] * a.xyz;
-  sum = fma(vec3f(g[1]), a.yzw, sum);
-  sum = fma(vec3f(g[2]), vec3f(a.zw, b.x), sum);
-  sum = fma(vec3f(g[3]), vec3f(a.w, b.xy), sum);
-  sum = fma(vec3f(g[4]), b.xyz, sum);
-  return fma(vec3f(g[5]), b.yzw, sum);
 }

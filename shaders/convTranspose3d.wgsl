@@ -5,6 +5,8 @@
 // At an output q only the taps k ≡ q + P (mod S) meet an input, at p = (q + P - k) / S. An invocation
 // computes TW outputs S apart in a row, which share their taps, for TO output channels.
 
+alias real = f32;
+
 override WG: u32 = 64u;
 override K: u32 = 2u;
 override S: u32 = 2u;
@@ -24,10 +26,10 @@ struct Params {
   first: u32,               // first invocation
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<real>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<real>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
@@ -69,7 +71,7 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
         var line: array<f32, ROW>;                       // line[u] is the input at start + u - (J-1)
         for (var u = 0u; u < TW + J - 1u; u++) {
           let px = start.z + u - (J - 1u);
-          line[u] = select(0.0, x[row + min(px, size.z - 1u)], px < size.z);
+          line[u] = select(0.0, f32(x[row + min(px, size.z - 1u)]), px < size.z);
         }
         for (var jx = 0u; jx < J; jx++) {
           let kx = phase.z + S * jx;
@@ -98,7 +100,7 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
       let begin = select(0.0, bias[o + t], params.biased == 1u);
       for (var v = 0u; v < TW; v++) {
         let sum = select(high[v][t & 3u], low[v][t & 3u], t < 4u);
-        if (qx + v * S < out.z) { y[corner + (o + t) * plane + v * S] = begin + sum; }
+        if (qx + v * S < out.z) { y[corner + (o + t) * plane + v * S] = real(begin + sum); }
       }
     }
   }
