@@ -12,6 +12,7 @@ import { free, scope, Tensor } from "./tensor.ts";
 const conv = await shader("conv3d");
 const subgroups = await shader("conv3dSubgroups");
 const eight = await shader("conv3dEight");
+const halving = await shader("conv3dHalving");
 const transpose = await shader("convTranspose3d");
 
 /** Kernel edge, stride and padding, the same along all axes. */
@@ -49,6 +50,16 @@ export function gather(
   moments = false,
 ): Tensor {
   const [outputs, inputs, K] = weight.shape as [number, number, number];
+  if (halves(geometry, large.device)) {
+    const small = new Tensor(large.device, [large.shape[0]!, outputs, ...outSize]);
+    const grids = { large, small, ...extents(large, small) };
+    const tiles = Math.ceil((outSize[0] * outSize[1]) / 8) * Math.ceil(outSize[2] / 4);
+    halving.gather(
+      { ...grids, weight, bias: bias ?? weight, biased: bias ? 1 : 0, y: small, splits: 0 },
+      { invocations: 8 * grids.batch * Math.ceil(outputs / 16) * tiles, work: workOf(small, weight) },
+    );
+    return small;
+  }
   const strides = { outputStride: inputs * K ** 3, inputStride: K ** 3, reversed: 0 };
   return convolve(large, { weight, inputs, outputs, ...strides }, bias, outSize, geometry, moments);
 }
@@ -114,6 +125,17 @@ export function scatter(
     return convolve(small, { weight, inputs, outputs, ...strides }, bias, outSize, geometry);
   }
   const large = new Tensor(small.device, [batch, outputs, ...outSize]);
+  if (halves(geometry, small.device) && outSize.every((s, i) => s === 2 * size[i]!)) {
+    const tiles = size[0] * size[1] * Math.ceil(size[2] / 8);
+    halving.scatter(
+      {
+        ...{ small, weight, bias: bias ?? weight, biased: bias ? 1 : 0, y: large, splits: 0 },
+        ...extents(large, small),
+      },
+      { invocations: 8 * batch * Math.ceil(outputs / 8) * tiles, work: workOf(small, weight) },
+    );
+    return large;
+  }
   const S = geometry.stride;
   const TW = tileWidth(Math.ceil(outSize[2] / S));
   const tiles = Math.ceil(outSize[2] / (S * TW)) * S;
@@ -141,12 +163,29 @@ function lanesOf({ gpu, adapter }: Device): { min: number; max: number } {
   return gpu.features.has("subgroups") ? { min, max } : { min: 0, max: 0 };
 }
 
+/** 2³ at stride 2 without padding, which halves a volume, where there are kernels for it. */
+function halves({ kernel, stride, padding }: Geometry, device: Device): boolean {
+  return kernel === 2 && stride === 2 && padding === 0 && isEight(lanesOf(device));
+}
+
+/** The sizes that conv3dHalving.wgsl asks for. */
+function extents(large: Tensor, small: Tensor) {
+  const { batch, channels: largeChannels, size: largeSize } = split(large);
+  const { channels: smallChannels, size: smallSize } = split(small);
+  return { batch, largeChannels, largeSize, smallChannels, smallSize };
+}
+
+/** Multiplications and additions of a convolution whose small grid is `small`. */
+function workOf(small: Tensor, weight: Tensor): number {
+  return (2 * small.size * weight.size) / small.shape[1]!;
+}
+
 /** Where all subgroups are of eight lanes, there are kernels for just these; wider ones would idle. */
 function isEight({ min, max }: { min: number; max: number }): boolean {
   return min === 8 && max === 8;
 }
 
-/** small [N,O,…], large [N,C,…] → weight [O,C,K,K,K]; in two stages, since each weight sums over all voxels. */
+/** small [N,O,…], large [N,C,…] → weight [O,C,K,K,K]; in two stages where there are many voxels, since each weight sums over all of them. */
 export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
   return scope(() => {
     const { batch, channels: outputs, size: outSize } = split(small);
@@ -154,23 +193,28 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
     const K = geometry.kernel;
     const dweight = new Tensor(small.device, [outputs, inputs, K, K, K]);
     const byEight = isSame(geometry) && isEight(lanesOf(small.device));
+    const byHalf = halves(geometry, small.device);
     const rows = batch * outSize[0] * (byEight ? Math.ceil(outSize[1] / 2) : outSize[1]);
-    const tiles = byEight
-      ? 24 * Math.ceil(inputs / 4) * Math.ceil(outputs / 8)
-      : K * K * Math.ceil(inputs / 2) * Math.ceil(outputs / 8);
-    const splits = shares(rows, tiles, dweight.size);
-    const partial = new Tensor(small.device, [splits, ...dweight.shape]);
+    const tiles = byHalf
+      ? 8 * Math.ceil(inputs / 4) * Math.ceil(outputs / 16)
+      : byEight
+        ? 24 * Math.ceil(inputs / 4) * Math.ceil(outputs / 8)
+        : K * K * Math.ceil(inputs / 2) * Math.ceil(outputs / 8);
+    const splits = Math.min(shares(rows, tiles, dweight.size), Math.ceil(small.size / outputs / SHARE));
+    const partial = splits === 1 ? dweight : new Tensor(small.device, [splits, ...dweight.shape]);
     const unused = { biased: 0, outputStride: 0, inputStride: 0, reversed: 0 };
     const operands = { x: large, dy: small, partial, size, inputs, outputs, batch, splits, ...unused };
     const grid = { invocations: splits * tiles, work: 2 * small.size * inputs * K ** 3 };
-    if (byEight) eight.backwardWeight(operands, grid);
+    if (byHalf) halving.pair({ ...extents(large, small), large, small, partial, biased: 0, splits }, grid);
+    else if (byEight) eight.backwardWeight(operands, grid);
     else conv.backwardWeight({ ...operands, ...overrides(geometry), outSize }, grid);
-    conv.sumSplits({ partial, dweight }, dweight.size);
+    if (splits > 1) conv.sumSplits({ partial, dweight }, dweight.size);
     return dweight;
   });
 }
 
 const INVOCATIONS = 16384; // enough to fill a large GPU
+const SHARE = 256; // the fewest voxels that are worth a share of their own
 const PARTIAL = 2 ** 23; // elements of the partial sums: 32 MiB
 
 /** Into how many shares the rows are cut: a matter of shapes alone, so that sums repeat on every adapter. */
