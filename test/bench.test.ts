@@ -113,8 +113,17 @@ test("the benchmark of instanceNorm sees a wrong value, and any wrong gradient",
   }
 });
 
-/** Ops of a few numbers, or made of others that are timed, or of other methods' small matrices. */
-const UNTIMED = ["barlowTwins", "classLevelKl", "fill", "linear", "statisticsL2", "weightedSum"];
+/** Ops of a few numbers, or copies without a kernel, or made of others that are timed, or of other methods' small matrices. */
+const UNTIMED = [
+  "barlowTwins",
+  "classLevelKl",
+  "fill",
+  "linear",
+  "samples",
+  "stack",
+  "statisticsL2",
+  "weightedSum",
+];
 
 test("every op is timed by npm run bench, but for those that are too small to matter", () => {
   const cases = [convolutionCases, volumeCases, lossCases].flatMap((make) => make(2, PATCH));
