@@ -9,14 +9,15 @@ import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { collectProblems, DataError } from "../data/errors.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
 import { type Case, loadCase, PREPARATION, type Preparation } from "../data/preprocess.ts";
-import { bytesText, type Device } from "../engine/index.ts";
+import { bytesText, compile, type Device } from "../engine/index.ts";
+import { touch } from "../model/network.ts";
 import { describeVnet } from "../model/published.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
 import { fittingPatch, PAPER, PARITY, parsePatch } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
 import { channelsOf, type ModelUse, readModel, type StoredModel, upload } from "./models.ts";
 import { predictCase, writePrediction } from "./predictions.ts";
-import { predictionProgress } from "./progress.ts";
+import { compiling, predictionProgress } from "./progress.ts";
 
 /** What to predict, with what, and where to. */
 export interface PredictOptions {
@@ -56,6 +57,9 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const network = upload(device, stored);
   const { convention, cases } = dataset;
   console.log(`${use.stage} (${use.modalities.join(", ")}), labels written: ${convention}, ${from}`);
+  const planned = touch(device, network, use.patch);
+  if (planned.size) compiling(0, planned.size);
+  for await (const done of compile(device, planned)) compiling(done, planned.size);
   const progress = predictionProgress(cases.length);
   const started = performance.now();
   try {
