@@ -1,92 +1,120 @@
-// node bench/step.js: whole training steps of a student with ProtoKD on random patches: seconds, kernel
-// calls, submissions, pipelines and peak bytes; with --profile, milliseconds by kernel.
+// npm run bench:step [-- --quick --json FILE --trace FILE]: whole training steps of a student with ProtoKD on random
+// patches: seconds, memory, calls, compile time, JavaScript's share, and the GPU's time by phase and by kernel.
 
-import { cpus } from "node:os";
-import { Command } from "commander";
-import { isMain, runCommand } from "../cli/command.ts";
-import { parsePatch } from "../cli/config.ts";
-import { describe, openDevice } from "../cli/gpu.ts";
-import { bytesText, Profile, Random } from "../engine/index.ts";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { isMain, runCommand, UsageError } from "../cli/command.ts";
+import { fittingPatch, parsePatch } from "../cli/config.ts";
+import { openDevice } from "../cli/gpu.ts";
+import { bytesText, type ProfileRow, profileRows } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { Params } from "../model/params.ts";
-import { Trainer } from "../model/trainer.ts";
 import { VNET, type VnetConfig } from "../model/vnet.ts";
+import { jsonFile } from "./jsonFile.ts";
+import { machineText, thisMachine } from "./machine.ts";
+import { measureSteps, type StepMeasurement } from "./step/measure.ts";
+import { traceOf } from "./step/trace.ts";
 
 interface Flags {
-  filters: string;
-  levels: string;
+  filters?: number;
+  levels?: number;
   norm: VnetConfig["norm"];
-  patch: string;
-  batch: string;
-  steps: string;
+  patch?: string;
+  batch?: number;
+  steps?: number;
   method: string;
-  profile?: boolean;
+  quick?: boolean;
+  json?: string;
+  trace?: string;
 }
 
-async function main({ norm, method: methodName, profile, ...flags }: Flags): Promise<void> {
-  const [filters, levels, batch, steps] = [flags.filters, flags.levels, flags.batch, flags.steps].map(
-    Number,
-  ) as [...[number, number, number, number]];
-  const patch = parsePatch(flags.patch);
+/** What fits small GPUs; the paper's is --filters 16 --patch 96,128,128 --batch 4. */
+const SIZES = { filters: 8, levels: VNET.levels, patch: "48,64,64", batch: 2, steps: 3 } as const;
+
+/** The phantom's. */
+const QUICK = { filters: 8, levels: 4, patch: "32,32,32", batch: 2, steps: 2 } as const;
+
+async function main({ quick, json, trace, method, ...flags }: Flags): Promise<void> {
+  const { patch: size, ...config } = { ...(quick ? QUICK : SIZES), ...flags };
+  if (config.levels > 6) throw new UsageError(`--levels: expected 2 to 6, got ${config.levels}`);
+  const patch = fittingPatch(parsePatch(size), config.levels);
+  const [write, draw] = [jsonFile(json), jsonFile(trace, "--trace")];
   const device = await openDevice();
-  console.log(`${describe(device.adapter.info)}, ${cpus().length} x ${cpus()[0]?.model}`);
+  if (trace !== undefined && !device.gpu.features.has("timestamp-query"))
+    throw new UsageError("--trace: this adapter has no timestamps");
+  const machine = thisMachine(device.adapter);
+  console.log(machineText(machine));
+  const { filters, levels, norm, batch } = config;
   console.log(
-    `${filters} filters, ${levels} levels, patch ${patch.join("x")}, batch ${batch}, method ${methodName}`,
+    `${filters} filters, ${levels} levels, ${norm} norm, ${patch.join("x")}, batch ${batch}, ${method}`,
   );
-
-  const config = (modalities: number): VnetConfig => ({ ...VNET, modalities, filters, levels, norm });
-  const random = new Random(1);
-  const voxels = batch * patch[0] * patch[1] * patch[2];
-  const images = Float32Array.from({ length: 4 * voxels }, () => random.next() - 0.5);
-  const label = Uint8Array.from({ length: voxels }, () => random.integer(VNET.classes));
-  const data = { images, label, cases: Array.from({ length: batch }, (_, i) => `random ${i}`) };
-  const method = METHODS[methodName] ?? fail(methodName);
-  const trainer = new Trainer({
-    ...{ device, method, patch, channels: [0], epochs: 1, stepsPerEpoch: steps, next: () => data },
-    network: { params: new Params(device, { seed: 1 }), config: config(1) },
-    teacher: method.teacher ? { params: new Params(device, { seed: 2 }), config: config(4) } : null,
+  const measured = await measureSteps(device, { ...config, patch, method: METHODS[method]! }, (line) => {
+    console.log(`  ${line}`);
   });
+  const { profiled, ...numbers } = measured;
+  const phases = profileRows(profiled.dispatches, ({ phase }) => phase);
+  const kernels = profileRows(profiled.dispatches, ({ kernel }) => kernel);
+  print(measured, phases, kernels);
+  const rows = (all: ProfileRow[]) =>
+    all.map(({ kernel: name, calls, milliseconds }) => ({ name, calls, milliseconds }));
+  write({ ...machine, ...config, patch, method, ...numbers, phases: rows(phases), kernels: rows(kernels) });
+  draw(traceOf(profiled.phases, profiled.dispatches));
+}
 
-  const count = () => ({
-    time: performance.now(),
-    calls: device.dispatches,
-    submissions: device.submissions,
-  });
-  let before = count();
-  for await (const event of trainer.run()) {
-    if (event.type !== "step") continue;
-    const now = count();
-    const seconds = ((now.time - before.time) / 1000).toFixed(2);
-    console.log(
-      `step ${event.step}: ${seconds} s, ${now.calls - before.calls} kernel calls in ${now.submissions - before.submissions} ` +
-        `submissions, ${device.pipelines.size} pipelines, peak ${bytesText(device.peakBytes)}, loss ${event.losses["total"]!.toFixed(4)}`,
-    );
-    if (profile && event.step === steps - 1) device.profile = new Profile(device);
-    before = count();
-  }
-  const rows = (await device.profile?.rows()) ?? [];
-  const all = rows.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-  for (const { kernel, calls, milliseconds } of rows) {
-    const share = `${((100 * milliseconds) / all).toFixed(1)} %`;
-    console.log(
-      `${kernel.padEnd(40)} ${String(calls).padStart(4)} ${milliseconds.toFixed(1).padStart(9)} ms ${share.padStart(7)}`,
-    );
+function print(measured: StepMeasurement, phases: ProfileRow[], kernels: ProfileRow[]): void {
+  const { seconds, samplesPerSecond, first, setup, compile, pipelines, calls, submissions } = measured;
+  const { recording, share, peakBytes, keptBytes, restingBytes, profiled } = measured;
+  const lines = {
+    "a step": `${digits(seconds)} s, ${digits(samplesPerSecond)} samples/s; the first ${digits(first)} s`,
+    before: `${digits(setup)} s of setup, ${digits(compile)} s to compile; ${pipelines} pipelines`,
+    calls: `${calls} of kernels, in ${submissions} submissions`,
+    JavaScript: `${digits(recording)} ms to record, ${(100 * share).toFixed(1)} % of a step`,
+    memory:
+      `${bytesText(peakBytes)} at most, ${(peakBytes / keptBytes).toFixed(2)} times what is in use when ` +
+      `backward begins, ${bytesText(keptBytes)}; ${bytesText(restingBytes)} between steps`,
+  };
+  console.log();
+  for (const [name, text] of Object.entries(lines)) console.log(`${name.padEnd(12)}${text}`);
+  if (!kernels.length) return console.log("no time by kernel: this adapter has no timestamps");
+  const busy = phases.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  console.log(
+    `\na step with timestamps: ${digits(profiled.seconds)} s, the GPU at work for ${digits(busy / 1000)} s`,
+  );
+  for (const rows of [phases, kernels]) {
+    console.log();
+    for (const row of rows) console.log(line(row, busy));
   }
 }
 
-function fail(name: string): never {
-  throw new Error(`--method: expected one of ${Object.keys(METHODS).join(", ")}, got ${name}`);
+function line({ kernel, calls, milliseconds }: ProfileRow, busy: number): string {
+  const share = `${((100 * milliseconds) / busy).toFixed(1)} %`;
+  return `${kernel.padEnd(60)} ${String(calls).padStart(4)} ${milliseconds.toFixed(1).padStart(9)} ms ${share.padStart(7)}`;
 }
+
+function digits(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** A whole number of at least `least`, as commander parses it. */
+function whole(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && Number.isInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`expected an integer of at least ${least}.`);
+  };
+}
+
+const meant = (key: keyof typeof SIZES) => `(default: ${SIZES[key]}; quick: ${QUICK[key]})`;
 
 const command = new Command("step")
-  .description("Times whole training steps; the first compiles the kernels.")
-  .option("--filters <n>", "channels at full resolution", "8")
-  .option("--levels <n>", "resolutions", String(VNET.levels))
-  .option("--norm <kind>", "instance or batch", VNET.norm)
-  .option("--patch <d,h,w>", "voxels", "32,32,32")
-  .option("--batch <n>", "patches", "2")
-  .option("--steps <n>", "how many", "4")
-  .option("--method <name>", "none or protokd", "protokd")
-  .option("--profile", "time by kernel in the last step");
+  .description("Times whole training steps, after one that is cold.")
+  .option("--quick", "the phantom's network and patches")
+  .option("--filters <n>", `channels at full resolution ${meant("filters")}`, whole(1))
+  .option("--levels <n>", `resolutions ${meant("levels")}`, whole(2))
+  .addOption(new Option("--norm <kind>", "normalisation").choices(["instance", "batch"]).default(VNET.norm))
+  .option("--patch <d,h,w>", `voxels ${meant("patch")}`)
+  .option("--batch <n>", `patches ${meant("batch")}`, whole(1))
+  .option("--steps <n>", `how many are timed ${meant("steps")}`, whole(1))
+  .addOption(new Option("--method <name>", "how it learns").choices(Object.keys(METHODS)).default("protokd"))
+  .option("--json <file>", "write all numbers there")
+  .option("--trace <file>", "write a step there, for chrome://tracing");
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand<Flags>(command, main);

@@ -16,7 +16,7 @@ import {
 import { Params, type Values } from "../model/params.ts";
 import { storedNetwork } from "../model/published.ts";
 import type { Vec3 } from "../model/regions.ts";
-import type { Network } from "../model/trainer.ts";
+import type { Network } from "../model/network.ts";
 import { checkPatch, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
 import { writeAtomically } from "./files.ts";

@@ -7,7 +7,7 @@ import { type Case, uncrop } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
 import { predict } from "../model/predict.ts";
 import type { Vec3 } from "../model/regions.ts";
-import { forward, type Network } from "../model/trainer.ts";
+import { forward, type Network } from "../model/network.ts";
 import { writeAtomically } from "./files.ts";
 
 /** Classes of a prepared case [D,H,W] (cropped), by sliding windows of the size `window`. */

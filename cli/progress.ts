@@ -12,6 +12,9 @@ export interface Progress {
   stop: () => void;
 }
 
+/** What --fast means, for those who read the output. */
+export const FAST = "--fast: kernels run without bounds checks";
+
 /** Shows a stage's training on stdout. */
 export function trainingProgress(title: string, epochs: number): Progress {
   return process.stdout.isTTY ? bar(title, epochs) : lines(title, epochs);
@@ -24,20 +27,22 @@ function bar(title: string, epochs: number): Progress {
     cliProgress.Presets.rect,
   );
   let scores = "";
-  let last = performance.now();
+  let began = performance.now(); // when the first step did: losses are told some steps at a time
   return {
     show(event) {
-      if (event.type === "step") {
+      if (event.type === "compile") {
+        compiling(event.done, event.kernels);
+        began = performance.now();
+      } else if (event.type === "step") {
         const now = performance.now();
         const payload = {
           epoch: event.epoch,
           losses: terms(event.losses),
-          rate: ((now - last) / 1000).toFixed(2),
+          rate: ((now - began) / 1000 / event.step).toFixed(2),
           scores,
         };
         if (event.step === 1 || !single.isActive) single.start(event.steps, event.step, payload);
         else single.update(event.step, payload);
-        last = now;
       } else if (event.type === "epoch" && event.record.validation) {
         scores = `| Dice ${dice(event.record.validation)}`;
       }
@@ -54,6 +59,8 @@ function lines(title: string, epochs: number): Progress {
       const now = performance.now();
       if (event.type === "start") {
         console.log(`  ${title}: ${event.parameters.toLocaleString("en")} parameters, ${epochs} epochs`);
+      } else if (event.type === "compile") {
+        compiling(event.done, event.kernels);
       } else if (event.type === "step" && now - last > PAUSE) {
         last = now;
         const left = ((now - started) / event.step / 1000) * (event.steps - event.step);
@@ -70,6 +77,15 @@ function lines(title: string, epochs: number): Progress {
     },
     stop: () => undefined,
   };
+}
+
+/** Shows on stdout how many kernels are compiled: a line that grows on a terminal, and elsewhere one that says it begins. */
+export function compiling(done: number, kernels: number): void {
+  if (!process.stdout.isTTY) {
+    if (done === 0) console.log(`  compiling ${kernels} kernels`);
+  } else {
+    process.stdout.write(done < kernels ? `\r  compiling ${kernels} kernels: ${done}` : "\r\x1b[K");
+  }
 }
 
 /** Of predictions: called after each window, and when a case is written. */

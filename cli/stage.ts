@@ -13,14 +13,15 @@ import { diceByRegion } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
-import { type Network, type Scores, Trainer } from "../model/trainer.ts";
+import type { Network } from "../model/network.ts";
+import { type Scores, Trainer } from "../model/trainer.ts";
 import { casesOf, openRunData, type RunData } from "./cases.ts";
 import { networkConfig, networkModalities, preparation, stageName, stageTitle, weights } from "./config.ts";
 import type { TrainConfig } from "./config.ts";
 import { evaluateFolders } from "./evaluate.ts";
 import { channelsOf, type ModelCard, readModel, saveModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
-import { trainingProgress } from "./progress.ts";
+import { FAST, trainingProgress } from "./progress.ts";
 import { begin, FILES } from "./stageFolder.ts";
 import { assumption, readInit, readTeacher } from "./stageModels.ts";
 
@@ -31,6 +32,7 @@ import { assumption, readInit, readTeacher } from "./stageModels.ts";
 export async function trainStage(open: () => Promise<Device>, config: TrainConfig): Promise<string> {
   const folder = join(config.out, stageName(config));
   console.log(`${stageTitle(config)} -> ${folder}`);
+  if (config.fast) console.log(`  ${FAST}`);
   const method = METHODS[config.method]!;
   const [guide, first] = [await readTeacher(config), await readInit(config)];
   const assumed = guide && assumption(guide, config);

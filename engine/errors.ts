@@ -18,3 +18,21 @@ export function bytesText(bytes: number): string {
   const value = bytes / 1024 ** unit;
   return `${value >= 100 || unit === 0 ? value.toFixed(0) : value.toFixed(1)} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
 }
+
+/** Dawn names a shader module by its label and a place in it apart: together they are a file and line. */
+export function located(message: string): string {
+  const file = /""([\w.]+\.wgsl)""/.exec(message)?.[1];
+  return file
+    ? message.replace(/(?<![\w.]):(\d+):(\d+) (error|warning)/g, `shaders/${file}:$1:$2 $3`)
+    : message;
+}
+
+/** What Dawn's or a browser's error is to us. */
+export function kindOf(error: GPUError): GpuErrorKind {
+  const name = error.constructor.name;
+  return name.includes("OutOfMemory")
+    ? "out-of-memory"
+    : name.includes("Internal")
+      ? "internal"
+      : "validation";
+}

@@ -3,7 +3,8 @@
 export { Device, type DeviceOptions } from "./device.ts";
 export { bytesText, GpuError, type GpuErrorKind } from "./errors.ts";
 export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim.ts";
-export { Profile, type ProfileRow } from "./profile.ts";
+export { compile, plan, type Plan } from "./plan.ts";
+export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./profile.ts";
 export { Random } from "./random.ts";
 export { grad, record, vjp } from "./tape.ts";
 export { free, keep, pack, scope, tensor, Tensor } from "./tensor.ts";
@@ -24,6 +25,8 @@ export { cosineMaps } from "./ops/cosineMaps.ts";
 export { crossEntropy } from "./ops/crossEntropy.ts";
 export { diceLoss } from "./ops/diceLoss.ts";
 export { klDivergence } from "./ops/klDivergence.ts";
+export { samples } from "./ops/samples.ts";
+export { stack } from "./ops/stack.ts";
 export { prototypes } from "./ops/prototypes.ts";
 export { weightedSum, type Term } from "./ops/weightedSum.ts";
 export { concat } from "./ops/concat.ts";

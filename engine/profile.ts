@@ -5,6 +5,15 @@ import type { Device } from "./device.ts";
 
 const QUERIES = 4096; // the most one query set holds; a pair for each dispatch
 
+/** One dispatch, in milliseconds of the GPU's own clock. */
+export interface ProfiledDispatch {
+  kernel: string;
+  /** The device's phase when it was recorded. */
+  phase: string;
+  begin: number;
+  end: number;
+}
+
 export interface ProfileRow {
   kernel: string;
   calls: number;
@@ -15,8 +24,8 @@ export class Profile {
   readonly #device: Device;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
-  #labels: string[] = [];
-  #batches: { labels: string[]; buffer: GPUBuffer }[] = [];
+  #labels: { kernel: string; phase: string }[] = [];
+  #batches: { labels: { kernel: string; phase: string }[]; buffer: GPUBuffer }[] = [];
 
   constructor(device: Device) {
     if (!device.gpu.features.has("timestamp-query")) {
@@ -31,8 +40,8 @@ export class Profile {
   }
 
   /** Where the next pass writes its two timestamps. */
-  writes(label: string): GPUComputePassTimestampWrites {
-    const first = 2 * this.#labels.push(label) - 2;
+  writes(kernel: string): GPUComputePassTimestampWrites {
+    const first = 2 * this.#labels.push({ kernel, phase: this.#device.phase }) - 2;
     return { querySet: this.#queries, beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 };
   }
 
@@ -50,21 +59,39 @@ export class Profile {
     this.#labels = [];
   }
 
-  /** Milliseconds by kernel since the last call, the longest first. */
-  async rows(): Promise<ProfileRow[]> {
+  /** All dispatches since the last call, in order. */
+  async dispatches(): Promise<ProfiledDispatch[]> {
     this.#device.flush();
-    const rows = new Map<string, ProfileRow>();
+    const all: ProfiledDispatch[] = [];
     for (const { labels, buffer } of this.#batches.splice(0)) {
       await buffer.mapAsync(GPUMapMode.READ);
       const times = new BigUint64Array(buffer.getMappedRange());
-      for (const [i, kernel] of labels.entries()) {
-        const row = rows.get(kernel) ?? { kernel, calls: 0, milliseconds: 0 };
-        row.calls++;
-        row.milliseconds += Number(times[2 * i + 1]! - times[2 * i]!) / 1e6;
-        rows.set(kernel, row);
+      for (const [i, label] of labels.entries()) {
+        all.push({ ...label, begin: Number(times[2 * i]!) / 1e6, end: Number(times[2 * i + 1]!) / 1e6 });
       }
       buffer.destroy();
     }
-    return [...rows.values()].sort((a, b) => b.milliseconds - a.milliseconds);
+    return all;
   }
+
+  /** Milliseconds by kernel since the last call, the longest first. */
+  async rows(): Promise<ProfileRow[]> {
+    return profileRows(await this.dispatches(), ({ kernel }) => kernel);
+  }
+}
+
+/** Dispatches, summed by what `name` says of each: by kernel, or by phase. The longest come first. */
+export function profileRows(
+  dispatches: readonly ProfiledDispatch[],
+  name: (dispatch: ProfiledDispatch) => string,
+): ProfileRow[] {
+  const rows = new Map<string, ProfileRow>();
+  for (const dispatch of dispatches) {
+    const kernel = name(dispatch);
+    const row = rows.get(kernel) ?? { kernel, calls: 0, milliseconds: 0 };
+    row.calls++;
+    row.milliseconds += dispatch.end - dispatch.begin;
+    rows.set(kernel, row);
+  }
+  return [...rows.values()].sort((a, b) => b.milliseconds - a.milliseconds);
 }

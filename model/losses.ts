@@ -6,13 +6,16 @@
 
 import { classCounts, classWeights, commonClasses } from "../engine/index.ts";
 import { cosineMaps, crossEntropy, diceLoss, klDivergence, meanSquaredError } from "../engine/index.ts";
-import { prototypes, weightedSum, type Tensor, type Term } from "../engine/index.ts";
+import { prototypes, samples, Tensor, weightedSum, type Term } from "../engine/index.ts";
 
 /** Terms of a loss by name. A scope or grad() lets go of their scalars: keep() those to be read after it. */
 export type Terms = Readonly<Record<string, Term>>;
 
 /** What a network returns: features [N,F,D,H,W] of its last block, logits [N,C,D,H,W] made of them. */
 export type Output = { features: Tensor; logits: Tensor };
+
+/** What it makes of a batch: the features of all samples, or of a few at a time where all are too large for a tensor. */
+export type BatchOutput = { features: Tensor | readonly Tensor[]; logits: Tensor };
 
 /** Weights of the distillation terms; a term of weight 0 is left out. */
 export interface Weights {
@@ -51,20 +54,53 @@ export function pixelKd(student: Tensor, teacher: Tensor, temperature = PROTOKD.
  * Background is a class like the others; a class counts only where every sample has it, and where none does
  * the loss is 0. Features [N,F,D,H,W], label [N,D,H,W]; the gradient includes the path through the prototypes.
  */
-export function prototypeLoss(student: Tensor, teacher: Tensor, label: Tensor, classes: number): Tensor {
+export function prototypeLoss(
+  student: Tensor,
+  teacher: Tensor,
+  label: Tensor,
+  classes: number,
+  common = commonClasses(classCounts(label, classes)),
+): Tensor {
   const maps = (features: Tensor) => cosineMaps(features, prototypes(features, label, classes));
-  return meanSquaredError(maps(student), maps(teacher), commonClasses(classCounts(label, classes)));
+  return meanSquaredError(maps(student), maps(teacher), common);
+}
+
+/** prototypeLoss of a batch whose features come a few samples at a time: its mean, over classes that all have. */
+function slicedPrototypeLoss(
+  student: readonly Tensor[],
+  teacher: readonly Tensor[],
+  label: Tensor,
+  classes: number,
+): Tensor {
+  const common = commonClasses(classCounts(label, classes));
+  let end = 0;
+  const parts = student.map((features, i): Term => {
+    const size = features.shape[0]!;
+    const part = samples(label, end, (end += size));
+    return [size / label.shape[0]!, prototypeLoss(features, teacher[i]!, part, classes, common)];
+  });
+  return weightedSum(parts);
 }
 
 /** What a student learns from its teacher, beside the segmentation. The teacher's output is a constant. */
-export function protokdTerms(student: Output, teacher: Output, label: Tensor, weights = PROTOKD): Terms {
+export function protokdTerms(
+  student: BatchOutput,
+  teacher: BatchOutput,
+  label: Tensor,
+  weights = PROTOKD,
+): Terms {
   const { kd, prototype, temperature } = weights;
   const classes = student.logits.shape[1]!;
+  const prototypeTerm = (): Tensor => {
+    const [own, given] = [student.features, teacher.features];
+    if (own instanceof Tensor && given instanceof Tensor) return prototypeLoss(own, given, label, classes);
+    return slicedPrototypeLoss([own].flat(), [given].flat(), label, classes);
+  };
   return {
     ...segmentationTerms(student.logits, label),
     ...(kd !== 0 && { kd: [kd, pixelKd(student.logits, teacher.logits, temperature)] as const }),
     ...(prototype !== 0 && {
-      prototype: [prototype, prototypeLoss(student.features, teacher.features, label, classes)] as const,
+      prototype: [prototype, prototypeTerm()] as const,
     }),
   };
 }

@@ -1,14 +1,15 @@
 // One training loop for every stage and method: sample, forward, loss, gradient, step. It is an async
 // generator of events and knows neither Node nor a page; whoever runs it decides what to show and save.
 
-import { Adam, free, grad, keep, polyRate, scope, Sgd, tensor } from "../engine/index.ts";
+import { Adam, compile, free, grad, plan, polyRate, scope, Sgd, tensor } from "../engine/index.ts";
 import type { Device, Optimizer, Tensor } from "../engine/index.ts";
-import { type Output, PROTOKD, type Terms, total, type Weights } from "./losses.ts";
+import { Ledger } from "./ledger.ts";
+import { PROTOKD, total, type Weights } from "./losses.ts";
 import type { Method } from "./methods/index.ts";
-import { type Params } from "./params.ts";
+import { type Network, touch } from "./network.ts";
 import type { EpochRecord } from "./records.ts";
 import type { Region } from "./regions.ts";
-import { type Mode, vnet, type VnetConfig } from "./vnet.ts";
+import { forwardBatch, samplesTogether } from "./slices.ts";
 
 /** What the loop is fed with: a few patches of all modalities that are loaded. */
 export interface TrainBatch {
@@ -22,12 +23,6 @@ export interface TrainBatch {
 
 /** Mean Dice over the validation cases. */
 export type Scores = Record<Region | "mean", number>;
-
-/** A network with its parameters. */
-export interface Network {
-  params: Params;
-  config: VnetConfig;
-}
 
 export interface TrainOptions {
   device: Device;
@@ -61,6 +56,7 @@ export type Schedule = "poly" | "constant";
 
 export type TrainEvent =
   | { type: "start"; parameters: number }
+  | { type: "compile"; done: number; kernels: number }
   | { type: "step"; epoch: number; step: number; steps: number; losses: Record<string, number>; rate: number }
   | { type: "epoch"; record: EpochRecord; best: boolean };
 
@@ -91,41 +87,50 @@ export class Trainer {
     this.optimizer = optimizer === "adam" ? new Adam(params, { decay }) : new Sgd(params, { decay });
   }
 
-  /** Trains. What it yields is done: parameters may be read and saved between two events. */
+  /**
+   * Trains, after all kernels have been compiled. Steps are told in order, some at a time, when their losses are read;
+   * at the end of an epoch all is done, and parameters may be read and saved.
+   */
   async *run(): AsyncGenerator<TrainEvent> {
-    const { network, epochs, stepsPerEpoch, rate, schedule, next, now } = this.#options;
+    const { device, network, epochs, stepsPerEpoch, rate, schedule, next, now } = this.#options;
     const { validate, validateEvery, validateFrom } = this.#options;
     yield { type: "start", parameters: network.params.count };
-    let best = -Infinity;
-    for (let epoch = 1; epoch <= epochs; epoch++) {
-      const started = now();
-      const sums: Record<string, number> = {};
-      const epochRate = schedule === "poly" ? polyRate(rate, (epoch - 1) / epochs) : rate;
-      for (let i = 0; i < stepsPerEpoch; i++) {
-        const batch = next();
-        const losses = await this.#step(batch, epochRate);
-        for (const [name, value] of Object.entries(losses))
-          sums[name] = (sums[name] ?? 0) + value / stepsPerEpoch;
-        const step = this.optimizer.steps;
-        yield { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, rate: epochRate };
+    let first: TrainBatch | null = next();
+    yield* this.#compile(first);
+    const ledger = new Ledger<Noted>(device, now);
+    try {
+      let best = -Infinity;
+      for (let epoch = 1; epoch <= epochs; epoch++) {
+        const started = now();
+        const sums: Record<string, number> = {};
+        const epochRate = schedule === "poly" ? polyRate(rate, (epoch - 1) / epochs) : rate;
+        for (let i = 0; i < stepsPerEpoch; i++) {
+          this.#step(first ?? next(), epochRate, ledger);
+          first = null;
+          if (!ledger.due && i < stepsPerEpoch - 1) continue;
+          for (const { step: noted, losses } of await ledger.read()) {
+            check(noted, losses);
+            for (const [name, value] of Object.entries(losses))
+              sums[name] = (sums[name] ?? 0) + value / stepsPerEpoch;
+            const { step } = noted;
+            yield { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, rate: epochRate };
+          }
+        }
+        const regular = epoch >= validateFrom && epoch % validateEvery === 0;
+        const due = validate && (regular || epoch === epochs);
+        const validation = due ? await validate(network) : undefined;
+        const seconds = (now() - started) / 1000;
+        const record: EpochRecord = {
+          ...{ epoch, step: this.optimizer.steps, seconds, rate: epochRate, losses: sums },
+          ...(validation && { validation }),
+        };
+        // Ties go to the later epoch, as in the published code; without validation the last is the best.
+        const better = validation ? validation.mean >= best : !validate;
+        if (better && validation) best = validation.mean;
+        yield { type: "epoch", record, best: better };
       }
-      const regular = epoch >= validateFrom && epoch % validateEvery === 0;
-      const due = validate && (regular || epoch === epochs);
-      const validation = due ? await validate(network) : undefined;
-      const record: EpochRecord = {
-        ...{
-          epoch,
-          step: this.optimizer.steps,
-          seconds: (now() - started) / 1000,
-          rate: epochRate,
-          losses: sums,
-        },
-        ...(validation && { validation }),
-      };
-      // Ties go to the later epoch, as in the published code; without validation the last is the best.
-      const better = validation ? validation.mean >= best : !validate;
-      if (better && validation) best = validation.mean;
-      yield { type: "epoch", record, best: better };
+    } finally {
+      ledger.free();
     }
   }
 
@@ -134,51 +139,66 @@ export class Trainer {
     this.optimizer.free();
   }
 
-  /** One update, and its losses by term. */
-  async #step(batch: TrainBatch, rate: number): Promise<Record<string, number>> {
+  /** Compiles what a step on `batch` and a validation will run. Memory that is too small is found here too. */
+  async *#compile(batch: TrainBatch): AsyncGenerator<TrainEvent> {
+    const { device, network, patch, validate } = this.#options;
+    const { steps } = this.optimizer;
+    const planned = plan(device, () => this.#step(batch, 0, null));
+    this.optimizer.steps = steps;
+    if (validate) for (const [key, pipeline] of touch(device, network, patch)) planned.set(key, pipeline);
+    const kernels = planned.size;
+    if (kernels) yield { type: "compile", done: 0, kernels };
+    for await (const done of compile(device, planned)) yield { type: "compile", done, kernels };
+  }
+
+  /** Records one update; its losses go to the ledger. */
+  #step(batch: TrainBatch, rate: number, ledger: Ledger<Noted> | null): void {
     const { device, network, method, teacher, channels, patch, weights } = this.#options;
-    const N = batch.cases.length;
+    const { cases } = batch;
+    const N = cases.length;
+    const guiding = method.teacher ? teacher : null;
+    const together = samplesTogether(device, { trained: network, teacher: guiding }, N, patch);
     const label = tensor(device, [N, ...patch], batch.label);
     const images = tensor(device, [N, batch.images.length / batch.label.length, ...patch], batch.images);
     const seen = pick(images, batch.images, channels);
-    let terms: Terms = {};
-    const loss = scope(() => {
-      const guide = method.teacher ? forward(teacher!, images, "eval") : null; // outside grad(): nothing is taped
-      const { loss, grads } = grad(this.optimizer.params, () => {
-        terms = method.terms(forward(network, seen, "train"), guide, label, weights);
-        for (const [, term] of Object.values(terms)) keep(term);
-        return total(terms);
+    scope(() => {
+      device.phase = "teacher forward";
+      const guide = guiding && forwardBatch(guiding, images, "eval", together); // outside grad(): nothing is taped
+      const { grads } = grad(this.optimizer.params, () => {
+        device.phase = "student forward";
+        const output = forwardBatch(network, seen, "train", together);
+        device.phase = "losses";
+        const terms = method.terms(output, guide, label, weights);
+        const loss = total(terms);
+        const scalars = Object.entries(terms).map(([name, [, term]]) => [name, term] as const);
+        ledger?.note(
+          { step: this.optimizer.steps + 1, cases },
+          { total: loss, ...Object.fromEntries(scalars) },
+        );
+        device.phase = "backward";
+        return loss;
       });
+      device.phase = "optimizer";
       this.optimizer.step(grads, rate);
-      return loss;
     });
-    const losses: Record<string, number> = { total: await loss.item() };
-    for (const [name, [, term]] of Object.entries(terms)) {
-      losses[name] = await term.item();
-      free(term);
-    }
-    [loss, label, images, seen].forEach(free);
-    if (Object.values(losses).every(Number.isFinite)) return losses;
-    throw new DivergedError(
-      `step ${this.optimizer.steps}: the loss is no number (${JSON.stringify(losses)}), on ${batch.cases.join(", ")}: ` +
-        "lower the learning rate, or look at these cases",
-    );
+    device.phase = "";
+    [label, images, seen].forEach(free);
   }
 }
 
-/** Runs a network as part of what surrounds it: under grad() it is taped, elsewhere not. */
-export function forward({ params, config }: Network, x: Tensor, mode: Mode): Output {
-  return scope(() => vnet(params, x, config, mode));
+/** What is remembered of a step until its losses are read. */
+interface Noted {
+  step: number;
+  cases: string[];
 }
 
-/** Makes a network's parameters and compiles its kernels: a forward pass on nothing. */
-export function touch(device: Device, network: Network, patch: readonly number[]): void {
-  const { modalities } = network.config;
-  const size = modalities * patch.reduce((a, b) => a * b, 1);
-  const x = tensor(device, [1, modalities, ...patch], new Float32Array(size));
-  scope(() => void forward(network, x, "eval"));
-  free(x);
-  network.params.checkUsed();
+/** Throws unless all losses of a step are numbers. */
+function check({ step, cases }: Noted, losses: Record<string, number>): void {
+  if (Object.values(losses).every(Number.isFinite)) return;
+  throw new DivergedError(
+    `step ${step}: the loss is no number (${JSON.stringify(losses)}), on ${cases.join(", ")}: ` +
+      "lower the learning rate, or look at these cases",
+  );
 }
 
 /** The chosen channels of a batch; all of them are the batch itself. */

@@ -7,8 +7,12 @@ import { type Given, type KernelCase } from "../bench/kernels/case.ts";
 import { convolutionCases } from "../bench/kernels/convolutions.ts";
 import { lossCases } from "../bench/kernels/losses.ts";
 import { volumeCases } from "../bench/kernels/volumes.ts";
+import { measureSteps } from "../bench/step/measure.ts";
+import { traceOf } from "../bench/step/trace.ts";
 import { channelsFirst, channelsLast, filterFirst, filterLast, oneHot } from "../bench/peers/permute.ts";
 import { array64, normal } from "../bench/values.ts";
+import { openDevice } from "../cli/gpu.ts";
+import { METHODS } from "../model/methods/index.ts";
 import type { Values } from "../model/params.ts";
 import { type Array64, random } from "./gradcheck.ts";
 import * as convolutions from "./reference/conv3d.ts";
@@ -113,8 +117,17 @@ test("the benchmark of instanceNorm sees a wrong value, and any wrong gradient",
   }
 });
 
-/** Ops of a few numbers, or made of others that are timed, or of other methods' small matrices. */
-const UNTIMED = ["barlowTwins", "classLevelKl", "fill", "linear", "statisticsL2", "weightedSum"];
+/** Ops of a few numbers, or copies without a kernel, or made of others that are timed, or of other methods' small matrices. */
+const UNTIMED = [
+  "barlowTwins",
+  "classLevelKl",
+  "fill",
+  "linear",
+  "samples",
+  "stack",
+  "statisticsL2",
+  "weightedSum",
+];
 
 test("every op is timed by npm run bench, but for those that are too small to matter", () => {
   const cases = [convolutionCases, volumeCases, lossCases].flatMap((make) => make(2, PATCH));
@@ -126,6 +139,34 @@ test("every op is timed by npm run bench, but for those that are too small to ma
     ops.filter((op) => !timed.has(op)),
     UNTIMED,
   );
+});
+
+test("a measured step says where its time and memory go, and its trace has every dispatch on the GPU's track", async () => {
+  const own = await openDevice();
+  const options = { filters: 2, levels: 2, norm: "instance", patch: [8, 8, 8], batch: 2, steps: 1 } as const;
+  const reported: string[] = [];
+  const measured = await measureSteps(own, { ...options, method: METHODS["protokd"]! }, (line) => {
+    reported.push(line);
+  });
+  assert.is(reported.length, 3, "a cold step, a timed one, a profiled one");
+  assert.ok(measured.seconds > 0 && measured.recording > 0 && measured.share < 1);
+  assert.ok(measured.peakBytes >= measured.keptBytes && measured.keptBytes > measured.restingBytes);
+  const { phases, dispatches } = measured.profiled;
+  const names = ["upload", "teacher forward", "student forward", "losses", "backward", "optimizer"];
+  assert.equal(
+    phases.map(({ name }) => name),
+    names,
+  );
+  assert.is(dispatches.length, measured.calls, "no call of so small a step is cut");
+  assert.equal([...new Set(dispatches.map(({ phase }) => phase))], names.slice(1));
+  const drawn = traceOf(phases, dispatches).filter((event) => event.ph === "X");
+  const gpu = drawn.filter(({ tid }) => tid === 2);
+  assert.equal(
+    gpu.map(({ name, cat }) => [name, cat]),
+    dispatches.map(({ kernel, phase }) => [kernel, phase]),
+  );
+  assert.ok(drawn.every(({ ts, dur }) => ts >= 0 && dur >= 0));
+  assert.is(Math.min(...gpu.map(({ ts }) => ts)), 0);
 });
 
 test("layouts for other engines go there and back, and a label becomes a map for each class", () => {

@@ -7,12 +7,14 @@ import { distances } from "./cases/distances.ts";
 import { losses } from "./cases/losses.ts";
 import { norms } from "./cases/norms.ts";
 import { resampling } from "./cases/resampling.ts";
+import { batches } from "./cases/samples.ts";
 
 export const cases: OpCase[] = [
   ...activations,
   ...convolutions,
   ...norms,
   ...resampling,
+  ...batches,
   ...losses,
   ...distances,
 ];

@@ -96,11 +96,10 @@ test("parameters that exceed a binding together are stepped in several groups", 
     const own = await openDevice();
     const calls: number[] = [];
     const make = (params: Tensor[]) => {
-      const limits = Object.getOwnPropertyDescriptor(own.gpu, "limits");
-      const value = { maxStorageBufferBindingSize: bytes };
-      Object.defineProperty(own.gpu, "limits", { value, configurable: true });
+      const { largest } = own;
+      Object.assign(own, { largest: bytes });
       const optimizer = new Adam(params, LARGE);
-      Object.defineProperty(own.gpu, "limits", limits!);
+      Object.assign(own, { largest });
       const step = optimizer.step.bind(optimizer);
       optimizer.step = (...args) => {
         const before = own.dispatches;

@@ -15,7 +15,7 @@ import { CheckpointError, decodeSafetensors, encodeSafetensors } from "../model/
 import type { StoredTensor } from "../model/checkpoint.ts";
 import { Params } from "../model/params.ts";
 import { storedNetwork } from "../model/published.ts";
-import { touch } from "../model/trainer.ts";
+import { touch } from "../model/network.ts";
 import { VNET, type VnetConfig } from "../model/vnet.ts";
 import { vnetShapes } from "../model/vnetLayers.ts";
 import { device } from "./gradcheck.ts";

@@ -18,7 +18,9 @@ import { logSoftmax } from "../engine/ops/logSoftmax.ts";
 import { maxPool3d } from "../engine/ops/maxPool3d.ts";
 import { meanSquaredError } from "../engine/ops/meanSquaredError.ts";
 import { prototypes } from "../engine/ops/prototypes.ts";
+import { samples } from "../engine/ops/samples.ts";
 import { softmax } from "../engine/ops/softmax.ts";
+import { stack } from "../engine/ops/stack.ts";
 import { weightedSum } from "../engine/ops/weightedSum.ts";
 import { grad, vjp } from "../engine/tape.ts";
 import { Tensor } from "../engine/tensor.ts";
@@ -45,6 +47,15 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => classCounts(of(2, 5), 1.5), /a positive number of classes, got 1.5/],
   [() => classWeights(of(3)), /^classWeights: expected counts \[N,C\], got \[3\]$/],
   [() => commonClasses(of(2, 3, 1)), /^commonClasses: expected counts \[N,C\], got \[2,3,1\]$/],
+  ...[
+    [-1, 1],
+    [1, 1],
+    [0, 3],
+  ].map(
+    ([from, to]) => [() => samples(volume, from!, to!), /^samples: expected 0 <= from < to <= N/] as const,
+  ),
+  [() => stack([]), /^stack: expected parts \[N,\.\.\.\] of one size, got nothing$/],
+  [() => stack([of(2, 3), of(2, 4)]), /^stack: expected .* got \[2,3\], \[2,4\]$/],
   [() => concat(of(5), of(5)), /^concat: expected/],
   [() => concat(of(2, 3, 4), of(2, 3, 5)), /^concat: expected .* got \[2,3,4\] and \[2,3,5\]$/],
   [() => cosineMaps(volume, of(2, 4, 5)), /^cosineMaps: expected .*\[2,4,5\]/],

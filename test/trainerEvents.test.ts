@@ -2,37 +2,43 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Network, Scores } from "../model/trainer.ts";
-import { events, network, of } from "./training.ts";
+import type { Network } from "../model/network.ts";
+import type { Scores, TrainEvent } from "../model/trainer.ts";
+import { events, network, of, stream } from "./training.ts";
 
 test("events come in order: the start, then for each epoch its steps and itself, with the means of their losses", async () => {
   let clock = 0;
-  const all = await events({ epochs: 2, stepsPerEpoch: 2, now: () => (clock += 500) });
+  const draw = stream();
+  const next = () => ((clock += 250), draw());
+  const all = await events({ epochs: 2, stepsPerEpoch: 2, next, now: () => clock });
   const told = all.map((e) => {
     if (e.type === "start") return `start ${e.parameters}`;
+    if (e.type === "compile") return `compile ${e.done}`;
     return e.type === "step"
       ? `step ${e.epoch} ${e.step}/${e.steps}`
       : `epoch ${e.record.epoch} ${e.record.step}`;
   });
   const count = of(all, "start")[0]!.parameters;
-  assert.equal(told, [
-    `start ${count}`,
-    "step 1 1/4",
-    "step 1 2/4",
-    "epoch 1 2",
-    "step 2 3/4",
-    "step 2 4/4",
-    "epoch 2 4",
-  ]);
+  assert.equal(
+    of(all, "compile").map(({ done }) => done),
+    Array.from({ length: of(all, "compile").length }, (_, i) => i),
+  );
+  assert.equal(
+    told.filter((line) => !line.startsWith("compile")),
+    [`start ${count}`, "step 1 1/4", "step 1 2/4", "epoch 1 2", "step 2 3/4", "step 2 4/4", "epoch 2 4"],
+  );
   assert.ok(count > 1000, "all parameters of the network are counted");
   const [a, b] = of(all, "step");
-  const { losses, seconds } = of(all, "epoch")[0]!.record;
-  assert.is(seconds, 0.5);
+  const [{ record }, later] = of(all, "epoch") as [EpochEvent, EpochEvent];
+  const { losses } = record;
+  assert.is(later.record.seconds, 0.5);
   assert.equal(Object.keys(losses), Object.keys(a!.losses));
   for (const [term, mean] of Object.entries(losses)) {
     assert.ok(Math.abs(mean - (a!.losses[term]! + b!.losses[term]!) / 2) < 1e-12, term);
   }
 });
+
+type EpochEvent = Extract<TrainEvent, { type: "epoch" }>;
 
 /** In which epochs there was a validation, and in which the network was the best so far. */
 async function validated(means: number[], validateEvery = 2): Promise<{ due: number[]; best: number[] }> {

@@ -4,13 +4,8 @@ import { Random } from "../engine/index.ts";
 import { PROTOKD } from "../model/losses.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { Params, type Values } from "../model/params.ts";
-import {
-  type Network,
-  type TrainBatch,
-  type TrainEvent,
-  Trainer,
-  type TrainOptions,
-} from "../model/trainer.ts";
+import type { Network } from "../model/network.ts";
+import { type TrainBatch, type TrainEvent, Trainer, type TrainOptions } from "../model/trainer.ts";
 import type { VnetConfig } from "../model/vnet.ts";
 import { device } from "./gradcheck.ts";
 

@@ -239,3 +239,7 @@ prototype.createComputePipeline = function (this: GPUDevice, descriptor) {
   );
   return pipeline;
 };
+
+prototype.createComputePipelineAsync = function (this: GPUDevice, descriptor) {
+  return Promise.resolve(this.createComputePipeline(descriptor));
+};

@@ -1,0 +1,162 @@
+// Whole training steps, measured from outside: the trainer names its phases on the device, and what is listening there
+// notes when each began and how much memory was in use. The first step, which is cold, is told apart; the last
+// has timestamps around every dispatch, which costs a pass each, so its time is no step's.
+
+import { type Device, Profile, type ProfiledDispatch, Random } from "../../engine/index.ts";
+import type { Method } from "../../model/methods/index.ts";
+import { Params } from "../../model/params.ts";
+import { Trainer } from "../../model/trainer.ts";
+import { VNET, type VnetConfig } from "../../model/vnet.ts";
+import { median } from "../stopwatch.ts";
+
+export interface StepOptions {
+  filters: number;
+  levels: number;
+  norm: VnetConfig["norm"];
+  patch: readonly [number, number, number];
+  batch: number;
+  /** Timed ones, after the cold one and before the profiled one. */
+  steps: number;
+  method: Method;
+}
+
+/** A stretch of JavaScript, in milliseconds of performance.now(). */
+export interface Phase {
+  name: string;
+  begin: number;
+  end: number;
+}
+
+export interface StepMeasurement {
+  /** Seconds until the network's parameters are there, and until its kernels are compiled. */
+  setup: number;
+  compile: number;
+  pipelines: number;
+  /** Seconds of the cold step, in which a driver may compile once more, and of the median of the timed ones. */
+  first: number;
+  seconds: number;
+  samplesPerSecond: number;
+  /** Calls of kernels and submissions in a step. */
+  calls: number;
+  submissions: number;
+  /** Milliseconds of JavaScript that record a step, and their share of it. */
+  recording: number;
+  share: number;
+  /** Bytes: the most in use, in use when backward begins, and between steps. */
+  peakBytes: number;
+  keptBytes: number;
+  restingBytes: number;
+  losses: Record<string, number>[];
+  /** The profiled step; without timestamps it has no dispatches. */
+  profiled: { phases: Phase[]; dispatches: ProfiledDispatch[]; seconds: number };
+}
+
+/** Trains a student on random patches. `report` is told what is done meanwhile. */
+export async function measureSteps(
+  device: Device,
+  options: StepOptions,
+  report: (line: string) => void,
+): Promise<StepMeasurement> {
+  const { steps } = options;
+  const begun = performance.now();
+  const watch = new PhaseWatch(device);
+  const trainer = trainerOf(device, options, () => watch.start());
+  const setup = seconds(begun);
+  const profile = device.gpu.features.has("timestamp-query") ? new Profile(device) : null;
+  const losses: Record<string, number>[] = [];
+  const times: number[] = [];
+  const recordings: number[] = [];
+  const counts = { calls: device.dispatches, submissions: device.submissions };
+  let [compile, calls, submissions, restingBytes] = [0, 0, 0, 0];
+  let last = performance.now();
+  for await (const event of trainer.run()) {
+    if (event.type === "compile" && event.done === event.kernels) compile = seconds(last);
+    if (event.type === "compile") last = event.done < event.kernels ? last : performance.now();
+    if (event.type !== "step") continue;
+    times.push(seconds(last));
+    recordings.push(watch.milliseconds);
+    losses.push(event.losses);
+    report(`step ${event.step}: ${times.at(-1)!.toFixed(2)} s, loss ${event.losses["total"]!.toFixed(4)}`);
+    [calls, submissions] = [device.dispatches - counts.calls, device.submissions - counts.submissions];
+    Object.assign(counts, { calls: device.dispatches, submissions: device.submissions });
+    restingBytes = device.bytes;
+    if (event.step === steps + 1) {
+      if (!profile) break;
+      device.profile = profile;
+    }
+    last = performance.now();
+  }
+  device.profile = null;
+  const timed = median(times.slice(1, steps + 1).sort((a, b) => a - b));
+  const recording = median(recordings.slice(1, steps + 1).sort((a, b) => a - b));
+  trainer.free();
+  return {
+    ...{ setup, compile, pipelines: device.pipelines.size, first: times[0]!, seconds: timed },
+    ...{ samplesPerSecond: options.batch / timed, calls, submissions },
+    ...{ recording, share: recording / 1000 / timed },
+    ...{ peakBytes: device.peakBytes, keptBytes: watch.keptBytes, restingBytes, losses },
+    profiled: {
+      phases: watch.phases,
+      dispatches: (await profile?.dispatches()) ?? [],
+      seconds: times.at(-1)!,
+    },
+  };
+}
+
+/** Listens to the phases that a trainer names on its device. */
+class PhaseWatch {
+  /** Of the step that began last. */
+  phases: Phase[] = [];
+  keptBytes = 0;
+  #name = "";
+
+  constructor(device: Device) {
+    Object.defineProperty(device, "phase", {
+      get: () => this.#name,
+      set: (name: string) => {
+        const now = performance.now();
+        const open = this.phases.at(-1);
+        if (open) open.end = now;
+        if (name) this.phases.push({ name, begin: now, end: now });
+        if (name === "backward") this.keptBytes = device.bytes;
+        this.#name = name;
+      },
+    });
+  }
+
+  /** A step begins, with the upload of its batch. */
+  start(): void {
+    const now = performance.now();
+    this.phases = [{ name: "upload", begin: now, end: now }];
+  }
+
+  /** Of all phases of the step. */
+  get milliseconds(): number {
+    return this.phases.length ? this.phases.at(-1)!.end - this.phases[0]!.begin : 0;
+  }
+}
+
+/** An epoch has one step, so that each is read when it is done. */
+function trainerOf(device: Device, options: StepOptions, begin: () => void): Trainer {
+  const { filters, levels, norm, patch, batch, steps, method } = options;
+  const config = (modalities: number): VnetConfig => ({ ...VNET, modalities, filters, levels, norm });
+  const random = new Random(1);
+  const voxels = batch * patch[0] * patch[1] * patch[2];
+  const images = Float32Array.from({ length: 4 * voxels }, () => random.next() - 0.5);
+  const label = Uint8Array.from({ length: voxels }, () => random.integer(VNET.classes));
+  const data = { images, label, cases: Array.from({ length: batch }, (_, i) => `random ${i}`) };
+  return new Trainer({
+    ...{ device, method, patch, channels: [0], epochs: steps + 2, stepsPerEpoch: 1 },
+    network: { params: new Params(device, { seed: 1 }), config: config(1) },
+    teacher: method.teacher ? { params: new Params(device, { seed: 2 }), config: config(4) } : null,
+    now: () => performance.now(),
+    next: () => {
+      begin();
+      return data;
+    },
+  });
+}
+
+function seconds(since: number): number {
+  return (performance.now() - since) / 1000;
+}
