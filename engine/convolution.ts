@@ -51,7 +51,7 @@ export function gather(
 ): Tensor {
   const [outputs, inputs, K] = weight.shape as [number, number, number];
   if (halves(geometry, large.device)) {
-    const small = new Tensor(large.device, [large.shape[0]!, outputs, ...outSize]);
+    const small = new Tensor(large.device, [large.shape[0]!, outputs, ...outSize], large.precision);
     const grids = { large, small, ...extents(large, small) };
     const tiles = Math.ceil((outSize[0] * outSize[1]) / 8) * Math.ceil(outSize[2] / 4);
     halving.gather(
@@ -74,7 +74,7 @@ function convolve(
 ): Tensor {
   const { batch, size } = split(x);
   const { weight, inputs, outputs } = filter;
-  const y = new Tensor(x.device, [batch, outputs, ...outSize]);
+  const y = new Tensor(x.device, [batch, outputs, ...outSize], x.precision);
   const work = 2 * y.size * inputs * geometry.kernel ** 3;
   const operands = { ...filter, x, bias: bias ?? weight, biased: bias ? 1 : 0, y, size, batch };
   const blocks = batch * Math.ceil(outputs / 8);
@@ -124,7 +124,7 @@ export function scatter(
     const strides = { outputStride: taps, inputStride: outputs * taps, reversed: 1 };
     return convolve(small, { weight, inputs, outputs, ...strides }, bias, outSize, geometry);
   }
-  const large = new Tensor(small.device, [batch, outputs, ...outSize]);
+  const large = new Tensor(small.device, [batch, outputs, ...outSize], small.precision);
   if (halves(geometry, small.device) && outSize.every((s, i) => s === 2 * size[i]!)) {
     const tiles = size[0] * size[1] * Math.ceil(size[2] / 8);
     halving.scatter(

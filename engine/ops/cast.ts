@@ -1,0 +1,14 @@
+import { shader } from "../shader.ts";
+import { record } from "../tape.ts";
+import { type Precision, Tensor } from "../tensor.ts";
+
+const kernel = await shader("cast");
+
+/** x in a precision: itself where it has that already. Beyond ±65504 an f16 is infinite. Its gradient is cast back. */
+export function cast(x: Tensor, precision: Precision): Tensor {
+  if (x.precision === precision) return x;
+  const y = new Tensor(x.device, x.shape, precision);
+  if (precision === "f16") kernel.narrow({ wide: x, narrowed: y }, x.size);
+  else kernel.widen({ halves: x, widened: y }, x.size);
+  return record(y, [[x, (dy) => cast(dy, x.precision)]]);
+}
