@@ -1,8 +1,8 @@
 // The V-Net variant of ProtoKD's published code: stages of [conv 3³ → norm → ReLU], strided convolutions
 // down, transposed ones up, skips that are added; no residuals. Tensors have the published checkpoints' names.
 
-import { add, batchNorm, batchNormEval, conv3d, convTranspose3d } from "../engine/index.ts";
-import { instanceNorm, relu, scope, type Tensor } from "../engine/index.ts";
+import { batchNormEvalRelu, batchNormRelu, conv3d, convTranspose3d } from "../engine/index.ts";
+import { instanceNormRelu, scope, type Tensor } from "../engine/index.ts";
 import type { Output } from "./losses.ts";
 import type { Params } from "./params.ts";
 import { type Layer, type LayerTensors, layerTensors, vnetLayers } from "./vnetLayers.ts";
@@ -37,8 +37,7 @@ export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode):
       const { weight, bias, norm } = layerTensors(params, layer, config.norm);
       const y = CONVOLVE[layer.kind](before, weight, bias);
       if (!norm) return y;
-      const activated = relu(normalise(y, norm, mode));
-      return layer.kind === "up" ? add(activated, skips.pop()!) : activated;
+      return activate(y, norm, mode, layer.kind === "up" ? skips.pop()! : null);
     });
   }
   return { features, logits: x };
@@ -52,9 +51,10 @@ const CONVOLVE: Readonly<Record<Layer["kind"], (x: Tensor, weight: Tensor, bias:
     head: conv3d,
   };
 
-function normalise(x: Tensor, { weight, bias, running }: Norm, mode: Mode): Tensor {
-  if (!running) return instanceNorm(x, weight, bias);
-  return (mode === "train" ? batchNorm : batchNormEval)(x, weight, bias, running);
+/** norm → ReLU → what the level handed across. */
+function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, skip: Tensor | null): Tensor {
+  if (!running) return instanceNormRelu(x, weight, bias, { skip });
+  return (mode === "train" ? batchNormRelu : batchNormEvalRelu)(x, weight, bias, running, { skip });
 }
 type Norm = NonNullable<LayerTensors<Tensor>["norm"]>;
 
