@@ -1,8 +1,8 @@
 // The V-Net variant of ProtoKD's published code: stages of [conv 3³ → norm → ReLU], strided convolutions
 // down, transposed ones up, skips that are added; no residuals. Tensors have the published checkpoints' names.
 
-import { add, batchNorm, batchNormEval, conv3d, convTranspose3d } from "../engine/index.ts";
-import { instanceNorm, relu, scope, type Tensor } from "../engine/index.ts";
+import { batchNormEvalRelu, batchNormRelu, conv3d, convTranspose3d } from "../engine/index.ts";
+import { instanceNormRelu, scope, type Tensor } from "../engine/index.ts";
 import type { Output } from "./losses.ts";
 import type { Params } from "./params.ts";
 import { type Layer, type LayerTensors, layerTensors, vnetLayers } from "./vnetLayers.ts";
@@ -35,26 +35,28 @@ export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode):
     if (layer.kind === "head") features = x;
     x = scope(() => {
       const { weight, bias, norm } = layerTensors(params, layer, config.norm);
-      const y = CONVOLVE[layer.kind](before, weight, bias);
+      const moments = norm !== null && (norm.running === null || mode === "train");
+      const y = CONVOLVE[layer.kind](before, weight, bias, { moments });
       if (!norm) return y;
-      const activated = relu(normalise(y, norm, mode));
-      return layer.kind === "up" ? add(activated, skips.pop()!) : activated;
+      return activate(y, norm, mode, layer.kind === "up" ? skips.pop()! : null);
     });
   }
   return { features, logits: x };
 }
 
-const CONVOLVE: Readonly<Record<Layer["kind"], (x: Tensor, weight: Tensor, bias: Tensor | null) => Tensor>> =
-  {
-    same: conv3d,
-    down: (x, weight, bias) => conv3d(x, weight, bias, { stride: 2 }),
-    up: convTranspose3d,
-    head: conv3d,
-  };
+type Convolve = (x: Tensor, weight: Tensor, bias: Tensor | null, options: { moments: boolean }) => Tensor;
 
-function normalise(x: Tensor, { weight, bias, running }: Norm, mode: Mode): Tensor {
-  if (!running) return instanceNorm(x, weight, bias);
-  return (mode === "train" ? batchNorm : batchNormEval)(x, weight, bias, running);
+const CONVOLVE: Readonly<Record<Layer["kind"], Convolve>> = {
+  same: conv3d,
+  down: (x, weight, bias) => conv3d(x, weight, bias, { stride: 2 }),
+  up: (x, weight, bias) => convTranspose3d(x, weight, bias),
+  head: conv3d,
+};
+
+/** norm → ReLU → what the level handed across. */
+function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, skip: Tensor | null): Tensor {
+  if (!running) return instanceNormRelu(x, weight, bias, { skip });
+  return (mode === "train" ? batchNormRelu : batchNormEvalRelu)(x, weight, bias, running, { skip });
 }
 type Norm = NonNullable<LayerTensors<Tensor>["norm"]>;
 

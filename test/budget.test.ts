@@ -15,13 +15,13 @@ import type { VnetConfig } from "../model/vnet.ts";
 
 const BUDGET = {
   /** Calls of kernels in a step. */
-  calls: 618,
+  calls: 423,
   /** The most bytes ever in use: parameters of both networks, Adam's state, activations, gradients. */
-  peakBytes: 83_749_728,
+  peakBytes: 80_964_448,
   /** Bytes in use when backward begins: what it reads, and what outlives the step. */
-  keptBytes: 79_817_968,
+  keptBytes: 77_032_688,
   /** Pipelines, where subgroups have eight lanes: all are compiled before the first step. */
-  pipelines: 52,
+  pipelines: 55,
   /** Bytes in use between steps. */
   bytes: 47_299_264,
 };

@@ -7,7 +7,7 @@ import { openDevice } from "../cli/gpu.ts";
 import { conv3d, type Device, fill, free, GpuError, type GpuErrorKind, grad } from "../engine/index.ts";
 import { instanceNorm, keep, meanSquaredError, relu, scope, Sgd, Tensor, tensor } from "../engine/index.ts";
 import { shader } from "../engine/shader.ts";
-import { device, random } from "./gradcheck.ts";
+import { close, device, random } from "./gradcheck.ts";
 
 /** The GpuError that `run` ends in. */
 async function gpuError(run: () => unknown): Promise<{ kind: GpuErrorKind; message: string }> {
@@ -146,8 +146,9 @@ async function step(on: Device): Promise<number[]> {
   return numbers;
 }
 
-test("a step gives the same bits within WebGPU's default limits as within the adapter's", async () => {
-  assert.equal(await step(await openDevice({ limits: "default" })), await step(device));
+test("a step within WebGPU's default limits, so without subgroups, gives what it does within the adapter's", async () => {
+  const least = await step(await openDevice({ limits: "default" }));
+  close(least, await step(device), 1e-6, "loss and parameters"); // a convolution without subgroups adds in another order
 });
 
 test("a call of more work than a submission may hold is cut in pieces, and gives the same bits", async () => {

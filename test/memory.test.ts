@@ -12,6 +12,7 @@ const bytesOf = (size: number) => Math.max(16, Math.ceil((4 * size) / 16) * 16);
 /** Bytes beside the result of a row with a first input [N,C,...]: what is small waits for the scope's end. */
 const BESIDE: Record<string, (batch: number, channels: number) => number> = {
   batchNorm: (_, channels) => 2 * bytesOf(channels), // the running statistics, which the row makes
+  batchNormRelu: (_, channels) => 2 * bytesOf(channels),
   crossEntropy: () => bytesOf(1),
   diceLoss: (_, channels) => 32 * Math.ceil(channels / 4),
   meanSquaredError: () => bytesOf(1),

@@ -4,9 +4,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
+  batchNormEvalRelu,
   crossEntropy,
   diceLoss,
   instanceNorm,
+  instanceNormRelu,
   leakyRelu,
   logSoftmax,
   relu,
@@ -24,6 +26,8 @@ const ops: Record<string, (x: Tensor) => Tensor> = {
   softmax,
   logSoftmax,
   instanceNorm: (x) => instanceNorm(x, ones(2), ones(2)),
+  instanceNormRelu: (x) => instanceNormRelu(x, ones(2), ones(2)),
+  batchNormEvalRelu: (x) => batchNormEvalRelu(x, ones(2), ones(2), { mean: ones(2), variance: ones(2) }),
   crossEntropy: (x) => crossEntropy(x, label, ones(2)),
   diceLoss: (x) => diceLoss(x, label),
 };

@@ -2,8 +2,8 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { batchNorm, batchNormEval } from "../engine/ops/batchNorm.ts";
-import { instanceNorm } from "../engine/ops/instanceNorm.ts";
+import { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu } from "../engine/ops/batchNorm.ts";
+import { instanceNorm, instanceNormRelu } from "../engine/ops/instanceNorm.ts";
 import { add } from "../engine/ops/add.ts";
 import { fill } from "../engine/ops/fill.ts";
 import { softmax } from "../engine/ops/softmax.ts";
@@ -92,6 +92,83 @@ test("a norm's gradients repeat bit for bit, and leave no bytes behind", async (
   assert.equal(runs[0], runs[1]);
   assert.is(device.bytes, before);
 });
+
+test("statistics are merged from the moments that a tensor brings, of any chunks and shifts", async () => {
+  const values = random([2, 2, 1, 5, 7], { offset: 100 });
+  const x = upload(values);
+  // Chunks of 20 voxels, none, and 15; of an empty one nothing but its count may matter.
+  const chunks = [0, 1, 2, 3].flatMap((row) =>
+    [
+      { from: 0, to: 0, shift: 3e38 },
+      { from: 0, to: 20, shift: 99 },
+      { from: 20, to: 20, shift: NaN },
+      { from: 20, to: 35, shift: 102 },
+    ].flatMap(({ from, to, shift }) => {
+      const part = values.data.subarray(35 * row + from, 35 * row + to);
+      if (part.length === 0) return [0, shift, NaN, NaN];
+      const mean = part.reduce((sum, value) => sum + (value - shift) / part.length, 0);
+      return [part.length, shift, mean, part.reduce((sum, value) => sum + (value - shift - mean) ** 2, 0)];
+    }),
+  );
+  x.moments = tensor(device, [2, 2, 4, 4], chunks);
+  const [w, b] = [weight, bias].map(upload) as [Tensor, Tensor];
+  const calls = device.dispatches;
+  const y = instanceNorm(x, w, b);
+  assert.is(device.dispatches - calls, 2);
+  close(await y.read(), reference.instanceNorm(values, weight, bias).data, TOLERANCE, "value");
+  const together = batchNorm(x, w, b, running());
+  close(await together.read(), reference.batchNorm(values, weight, bias).data, TOLERANCE, "batch norm");
+
+  x.moments.write(new Float32Array(64).fill(1));
+  const wrong = await instanceNorm(x, w, b).read();
+  assert.ok(
+    wrong.some((value, i) => Math.abs(value - reference.instanceNorm(values, weight, bias).data[i]!) > 1),
+  );
+  free(x.moments);
+  close(await instanceNorm(x, w, b).read(), await y.read(), TOLERANCE, "without moments, which are gone");
+  x.moments = tensor(device, [2, 2, 4, 4], new Float32Array(64).fill(1));
+  x.write(values.data);
+  assert.is(x.moments, null);
+});
+
+interface Fused {
+  run: (x: Tensor, w: Tensor, b: Tensor, averages: ReturnType<typeof running>, skip: Tensor) => Tensor;
+  calls: number;
+  groups: number;
+}
+const fused: Record<string, Fused> = {
+  instanceNormRelu: { run: (x, w, b, _, skip) => instanceNormRelu(x, w, b, { skip }), calls: 3, groups: 4 },
+  batchNormRelu: { run: (x, w, b, r, skip) => batchNormRelu(x, w, b, r, { skip }), calls: 4, groups: 2 },
+  batchNormEvalRelu: {
+    run: (x, w, b, r, skip) => batchNormEvalRelu(x, w, b, r, { skip }),
+    calls: 2,
+    groups: 2,
+  },
+};
+
+for (const [op, { run, calls, groups }] of Object.entries(fused)) {
+  test(`${op} calls ${calls} kernels and 3 backward, and the tape holds x and the statistics alone`, () => {
+    const [x, skip] = [1, 2].map((seed) => upload(random([2, 2, 4, 5, 7], { seed }))) as [Tensor, Tensor];
+    const [w, b] = [weight, bias].map(upload) as [Tensor, Tensor];
+    const averages = running();
+    const before = { calls: device.dispatches, bytes: device.bytes };
+    let after = before;
+    let holds: number[] = [];
+    const f = () => {
+      const y = run(x, w, b, averages, skip);
+      after = { calls: device.dispatches, bytes: device.bytes };
+      holds = [x, skip, y].map(({ storage }) => storage.holds);
+      return y;
+    };
+    const { output, grads } = vjp([x, w, b, skip], f, skip);
+    assert.is(after.calls - before.calls, calls);
+    assert.is(device.dispatches - after.calls, 3);
+    assert.is(after.bytes - before.bytes, 4 * output.size + 16 * groups);
+    assert.equal(holds, [1, 0, 0]);
+    assert.is(grads[3], skip, "the skip's gradient is no copy");
+    [output, ...grads.slice(0, 3)].forEach(free);
+  });
+}
 
 test("what a node's pullbacks share of dy is computed once, outlives the first, and is then let go", async () => {
   const [a, b] = [upload(vector(1, 2)), upload(vector(3, 4))];

@@ -9,6 +9,7 @@ import {
   gelu,
   globalAveragePool,
   instanceNorm,
+  instanceNormRelu,
   leakyRelu,
   logSoftmax,
   maxPool3d,
@@ -43,6 +44,7 @@ export function volumeCases(filters: number, patch: readonly number[]): KernelCa
   return [
     ...levels.flatMap(({ channels, size }) => [
       normCase("instanceNorm", channels, size),
+      fusedCase(channels, size),
       unary("relu", channels, size, RELU),
       sumCase(channels, size),
     ]),
@@ -146,6 +148,33 @@ function normCase(op: "instanceNorm" | "batchNorm", channels: number, size: read
       { name: "backward", by: ["x", "weight", "bias"], reads: ["x", "weight", "dy"] },
     ],
     check: against(({ x, weight, bias }) => norms.instanceNorm(x!, weight!, bias!), "channel"),
+  };
+}
+
+/** What a layer on the way up does after its convolution. */
+function fusedCase(channels: number, size: readonly number[]): KernelCase {
+  const inputs = {
+    x: () => normal([1, channels, ...size]),
+    weight: () => normal([channels], 2),
+    bias: () => normal([channels], 5),
+    skip: () => normal([1, channels, ...size], 4),
+  };
+  return {
+    op: "instanceNormRelu",
+    detail: `${channels}, and a skip`,
+    size,
+    inputs,
+    run: ({ x, weight, bias, skip }) => instanceNormRelu(x!, weight!, bias!, { skip: skip! }),
+    passes: [
+      forward(inputs),
+      { name: "backward", by: ["x", "weight", "bias"], reads: ["x", "weight", "bias", "dy"] },
+    ],
+    check: against(
+      ({ x, weight, bias, skip }) =>
+        map(norms.instanceNorm(x!, weight!, bias!), (value, i) => Math.max(value, 0) + skip!.data[i]!),
+      "channel",
+      KINK,
+    ),
   };
 }
 

@@ -1,7 +1,8 @@
-import { batchNorm, batchNormEval } from "../../engine/ops/batchNorm.ts";
+import { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu } from "../../engine/ops/batchNorm.ts";
 import { channelSum } from "../../engine/ops/channelSum.ts";
 import { fill } from "../../engine/ops/fill.ts";
-import { instanceNorm } from "../../engine/ops/instanceNorm.ts";
+import { instanceNorm, instanceNormRelu } from "../../engine/ops/instanceNorm.ts";
+import type { Tensor } from "../../engine/tensor.ts";
 import { type Array64, type OpCase, random } from "../gradcheck.ts";
 import * as reference from "../reference/norms.ts";
 
@@ -14,14 +15,39 @@ const instance: Norm = {
   run: ({ x, weight, bias }) => instanceNorm(x!, weight!, bias!),
   reference: ({ x, weight, bias }) => reference.instanceNorm(x!, weight!, bias!),
 };
+const instanceRelu: Norm = {
+  run: ({ x, weight, bias, skip }) => instanceNormRelu(x!, weight!, bias!, { skip: skip ?? null }),
+  reference: ({ x, weight, bias, skip }) => rectified(reference.instanceNorm(x!, weight!, bias!), skip),
+};
+const fresh = ({ device, shape: [, channels = 1] }: Tensor) => ({
+  mean: fill(device, [channels], 0),
+  variance: fill(device, [channels], 1),
+});
 const batch: Norm = {
-  run: ({ x, weight, bias }) => {
-    const [, channels = 1] = x!.shape;
-    const running = { mean: fill(x!.device, [channels], 0), variance: fill(x!.device, [channels], 1) };
-    return batchNorm(x!, weight!, bias!, running);
-  },
+  run: ({ x, weight, bias }) => batchNorm(x!, weight!, bias!, fresh(x!)),
   reference: ({ x, weight, bias }) => reference.batchNorm(x!, weight!, bias!),
 };
+const batchRelu: Norm = {
+  run: ({ x, weight, bias, skip }) => batchNormRelu(x!, weight!, bias!, fresh(x!), { skip: skip ?? null }),
+  reference: ({ x, weight, bias, skip }) => rectified(reference.batchNorm(x!, weight!, bias!), skip),
+};
+const evaluation: Norm = {
+  run: ({ x, weight, bias, mean, variance }) =>
+    batchNormEval(x!, weight!, bias!, { mean: mean!, variance: variance! }),
+  reference: ({ x, weight, bias, mean, variance }) =>
+    reference.batchNormEval(x!, weight!, bias!, mean!, variance!),
+};
+const evaluationRelu: Norm = {
+  run: ({ x, weight, bias, mean, variance, skip }) =>
+    batchNormEvalRelu(x!, weight!, bias!, { mean: mean!, variance: variance! }, { skip: skip ?? null }),
+  reference: ({ x, weight, bias, mean, variance, skip }) =>
+    rectified(reference.batchNormEval(x!, weight!, bias!, mean!, variance!), skip),
+};
+
+/** max(y, 0), and what is added to that. */
+function rectified({ shape, data }: Array64, skip?: Array64): Array64 {
+  return { shape, data: data.map((value, i) => Math.max(value, 0) + (skip?.data[i] ?? 0)) };
+}
 
 /** A volume of more than one chunk of 4096 voxels, of which the last is not full. */
 const LONG = [1, 1, 17, 16, 17];
@@ -34,6 +60,8 @@ const shared: Rows = [
   ["40 channels of five voxels", random([2, 40, 1, 1, 5], { scale: 3 })],
   ["a volume of two chunks", random(LONG, { offset: 3 })],
 ];
+
+const several: Rows[number] = ["two samples and channels of two chunks", random(CHUNKS, { offset: 2 })];
 
 const instanceRows: Rows = [
   ...shared,
@@ -53,12 +81,13 @@ const evalRows: Rows = [
   ["a volume of two chunks", random(LONG, { offset: 2 })],
 ];
 
-function evaluated(name: string, x: Array64): OpCase {
+/** Rows of an op that takes running statistics. */
+const evaluated = (op: string, name: string, x: Array64, norm: Norm, skip = false): OpCase => {
   const [, channels = 1] = x.shape;
   return {
-    op: "batchNormEval",
+    op,
     name,
-    inputs: withAffine(x),
+    inputs: withAffine(x, skip),
     constants: {
       mean: random([channels], { seed: 4, offset: 2 }),
       variance: {
@@ -66,12 +95,10 @@ function evaluated(name: string, x: Array64): OpCase {
         data: Float64Array.from({ length: channels }, (_, c) => 4 ** ((c % 3) - 1)),
       },
     },
-    run: ({ x, weight, bias, mean, variance }) =>
-      batchNormEval(x!, weight!, bias!, { mean: mean!, variance: variance! }),
-    reference: ({ x, weight, bias, mean, variance }) =>
-      reference.batchNormEval(x!, weight!, bias!, mean!, variance!),
+    step: STEP,
+    ...norm,
   };
-}
+};
 
 export const norms: OpCase[] = [
   {
@@ -104,7 +131,7 @@ export const norms: OpCase[] = [
     ...instance,
   })),
   ...batchRows.map(([name, x]) => ({ op: "batchNorm", name, inputs: withAffine(x), step: STEP, ...batch })),
-  ...evalRows.map(([name, x]) => evaluated(name, x)),
+  ...evalRows.map(([name, x]) => evaluated("batchNormEval", name, x, evaluation)),
   {
     op: "channelSum",
     name: "two samples and channels of two chunks",
@@ -112,20 +139,8 @@ export const norms: OpCase[] = [
     run: ({ x }) => channelSum(x!),
     reference: ({ x }) => reference.channelSum(x!),
   },
-  {
-    op: "instanceNorm",
-    name: "two samples and channels of two chunks",
-    inputs: withAffine(random(CHUNKS, { offset: 2 })),
-    step: STEP,
-    ...instance,
-  },
-  {
-    op: "batchNorm",
-    name: "two samples and channels of two chunks",
-    inputs: withAffine(random(CHUNKS, { offset: 2 })),
-    step: STEP,
-    ...batch,
-  },
+  { op: "instanceNorm", name: several[0], inputs: withAffine(several[1]), step: STEP, ...instance },
+  { op: "batchNorm", name: several[0], inputs: withAffine(several[1]), step: STEP, ...batch },
   {
     op: "channelSum",
     name: "more samples than threads",
@@ -149,9 +164,34 @@ export const norms: OpCase[] = [
   },
   { op: "instanceNorm", name: "a matrix", inputs: withAffine(random([4, 3])), step: STEP, ...instance },
   { op: "batchNorm", name: "a matrix", inputs: withAffine(random([4, 3])), step: STEP, ...batch },
+  ...[
+    { op: "instanceNormRelu", rows: instanceRows, norm: instanceRelu },
+    { op: "batchNormRelu", rows: batchRows, norm: batchRelu },
+  ].flatMap(({ op, rows, norm }) =>
+    [...rows, several].map(([name, x]) => ({
+      ...{ op, name: `${name}, and a skip`, inputs: withAffine(x, true), step: STEP },
+      ...norm,
+    })),
+  ),
+  ...evalRows.map(([name, x]) =>
+    evaluated("batchNormEvalRelu", `${name}, and a skip`, x, evaluationRelu, true),
+  ),
+  ...[
+    { op: "instanceNormRelu", norm: instanceRelu },
+    { op: "batchNormRelu", norm: batchRelu },
+  ].map(({ op, norm }) => ({
+    ...{ op, name: "no skip", inputs: withAffine(random([2, 3, 3, 5, 7])), step: STEP },
+    ...norm,
+  })),
+  evaluated("batchNormEvalRelu", "no skip", random([2, 3, 3, 5, 7], { offset: 2 }), evaluationRelu),
 ];
 
-function withAffine(x: Array64): Record<string, Array64> {
+function withAffine(x: Array64, skip = false): Record<string, Array64> {
   const [, channels = 1] = x.shape;
-  return { x, weight: random([channels], { seed: 2, offset: 1 }), bias: random([channels], { seed: 3 }) };
+  return {
+    x,
+    weight: random([channels], { seed: 2, offset: 1 }),
+    bias: random([channels], { seed: 3 }),
+    ...(skip && { skip: random(x.shape, { seed: 5 }) }),
+  };
 }

@@ -152,7 +152,8 @@ function gpuOperations(params: Params, norm: VnetConfig["norm"], made: Tensor[])
     convolve(x, layer) {
       const { weight, bias } = tensors(layer);
       if (layer.kind === "up") return note(engine.convTranspose3d(x, weight, bias!));
-      return note(engine.conv3d(x, weight, bias, layer.kind === "down" ? { stride: 2 } : {}));
+      const moments = layer.kind === "same"; // as model/vnet.ts has it: statistics round the same
+      return note(engine.conv3d(x, weight, bias, layer.kind === "down" ? { stride: 2 } : { moments }));
     },
     normalise(x, layer) {
       const { weight, bias, running } = tensors(layer).norm!;
