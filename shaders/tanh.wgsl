@@ -2,27 +2,44 @@
 // For |x| < 0.625 Lambert's continued fraction x / (1 + x² / (3 + x² / (5 + x² / (7 + x² / 9)))), to 1e-9; beyond,
 // 1 - 2 / (e²ˣ + 1), where x is at most 10: there y is 1 in float32, and the exponential cannot overflow.
 
-override WG: u32 = 64;
+alias real = f32;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+override WG: u32 = 64;
+override EACH: u32 = 16;                // elements of an invocation, WG apart
+
+@group(0) @binding(0) var<storage, read> x: array<real>;
+@group(0) @binding(1) var<storage, read_write> y: array<real>;
+@group(0) @binding(2) var<storage, read> dy: array<real>;
+@group(0) @binding(3) var<storage, read_write> dx: array<real>;
 
 @compute @workgroup_size(WG)
-fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&y)) { return; }
-  let value = abs(x[i]);
-  let z = value * value;
-  let near = value * (945.0 + z * (105.0 + z)) / (945.0 + z * (420.0 + z * 15.0));
-  let far = 1.0 - 2.0 / (exp(2.0 * min(value, 10.0)) + 1.0);
-  y[i] = sign(x[i]) * select(far, near, value < 0.625);
+fn forward(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let start = (group.x + group.y * groups.x) * WG * EACH + lane;
+  let end = min(start + WG * EACH, arrayLength(&y));
+  for (var i = start; i < end; i += WG) {
+    let signed = f32(x[i]);
+    let value = abs(signed);
+    let z = value * value;
+    let near = value * (945.0 + z * (105.0 + z)) / (945.0 + z * (420.0 + z * 15.0));
+    let far = 1.0 - 2.0 / (exp(2.0 * min(value, 10.0)) + 1.0);
+    y[i] = real(sign(signed) * select(far, near, value < 0.625));
+  }
 }
 
 @compute @workgroup_size(WG)
-fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&dx)) { return; }
-  dx[i] = dy[i] * (1.0 - y[i]) * (1.0 + y[i]);
+fn backward(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let start = (group.x + group.y * groups.x) * WG * EACH + lane;
+  let end = min(start + WG * EACH, arrayLength(&dx));
+  for (var i = start; i < end; i += WG) {
+    let value = f32(y[i]);
+    dx[i] = real(f32(dy[i]) * (1.0 - value) * (1.0 + value));
+  }
 }

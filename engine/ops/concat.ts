@@ -4,6 +4,8 @@ import { Tensor } from "../tensor.ts";
 
 const kernel = await shader("concat");
 
+const PART = 1024; // elements that a workgroup moves
+
 /** The channels of a, then those of b: [N,A,...] and [N,B,...] of one size → [N,A+B,...]. */
 export function concat(a: Tensor, b: Tensor): Tensor {
   const [batch, channelsA, ...size] = a.shape;
@@ -14,14 +16,15 @@ export function concat(a: Tensor, b: Tensor): Tensor {
     );
   }
   const rows = { rowA: a.size / batch!, rowB: b.size / batch! };
+  const grid = (row: number) => ({ groups: [Math.ceil(row / PART), batch!, 1] as const });
   const y = new Tensor(a.device, [batch!, channelsA! + channelsB!, ...size]);
-  kernel.forward({ ...rows, a, b, y }, y.size);
+  kernel.forward({ ...rows, a, b, y }, grid(rows.rowA + rows.rowB));
   return record(y, [
     [
       a,
       (dy) => {
         const da = new Tensor(a.device, a.shape);
-        kernel.backwardA({ ...rows, dy, da }, da.size);
+        kernel.backwardA({ ...rows, dy, da }, grid(rows.rowA));
         return da;
       },
     ],
@@ -29,7 +32,7 @@ export function concat(a: Tensor, b: Tensor): Tensor {
       b,
       (dy) => {
         const db = new Tensor(b.device, b.shape);
-        kernel.backwardB({ ...rows, dy, db }, db.size);
+        kernel.backwardB({ ...rows, dy, db }, grid(rows.rowB));
         return db;
       },
     ],

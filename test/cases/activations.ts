@@ -47,6 +47,7 @@ const volumes: readonly (readonly [name: string, x: Array64])[] = [
   ["a volume of an odd size", random([2, 3, 3, 5, 7])],
   ["one voxel of one channel", random([1, 1, 1, 1, 1])],
   ["40 channels", random([1, 40, 1, 2, 3])],
+  ["more than two workgroups take", random([1, 1, 3, 23, 31])],
   ["large values", random([1, 1, 1, 5, 7], { scale: 10 })],
   ["small values", random([1, 1, 1, 1, 5], { scale: 0.01 })],
 ];
@@ -78,6 +79,7 @@ export const activations: OpCase[] = [
   sum("two volumes of an odd size", [2, 3, 3, 5, 7]),
   sum("one voxel of one channel", [1, 1, 1, 1, 1]),
   sum("40 channels", [1, 40, 1, 2, 3]),
+  sum("more than two workgroups take", [1, 1, 3, 23, 31]),
   {
     op: "add",
     name: "a tensor to itself",

@@ -61,6 +61,11 @@ export const resampling: OpCase[] = [
   joined("a batch of odd sizes", random([2, 3, 3, 5, 7]), random([2, 2, 3, 5, 7], { seed: 2 })),
   joined("one voxel, 1 and 40 channels", random([3, 1, 1, 1, 1]), random([3, 40, 1, 1, 1], { seed: 2 })),
   joined("40 channels and 1", random([1, 40, 1, 2, 3]), random([1, 1, 1, 2, 3], { seed: 2 })),
+  joined(
+    "samples of more than a workgroup moves",
+    random([2, 1, 1, 40, 31]),
+    random([2, 2, 1, 40, 31], { seed: 2 }),
+  ),
   joined("vectors", random([3, 2]), random([3, 4], { seed: 2 })),
   pooled("even sizes", random([2, 3, 4, 6, 2])),
   pooled("odd sizes, whose last planes are left out", random([2, 2, 3, 5, 7])),
