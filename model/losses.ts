@@ -4,9 +4,8 @@
 // A loss is a record of terms, each a weight and a scalar on the GPU, so that what is minimised (total)
 // and what is logged (the terms) are one description.
 
-import { classCounts, classWeights, commonClasses } from "../engine/index.ts";
-import { cosineMaps, crossEntropy, diceLoss, klDivergence, meanSquaredError } from "../engine/index.ts";
-import { prototypes, weightedSum, type Tensor, type Term } from "../engine/index.ts";
+import { classCounts, klDivergence, prototypeDistance, segmentationLosses } from "../engine/index.ts";
+import { weightedSum, type Tensor, type Term } from "../engine/index.ts";
 
 /** Terms of a loss by name. A scope or grad() lets go of their scalars: keep() those to be read after it. */
 export type Terms = Readonly<Record<string, Term>>;
@@ -30,11 +29,8 @@ export const PROTOKD: Readonly<Weights> = { kd: 10, prototype: 0.1, temperature:
  * logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
  */
 export function segmentationTerms(logits: Tensor, label: Tensor): Terms {
-  const weights = classWeights(classCounts(label, logits.shape[1]!));
-  return {
-    crossEntropy: [1, crossEntropy(logits, label, weights)],
-    dice: [1, diceLoss(logits, label)],
-  };
+  const { crossEntropy, dice } = segmentationLosses(logits, label);
+  return { crossEntropy: [1, crossEntropy], dice: [1, dice] };
 }
 
 /**
@@ -52,20 +48,19 @@ export function pixelKd(student: Tensor, teacher: Tensor, temperature = PROTOKD.
  * the loss is 0. Features [N,F,D,H,W], label [N,D,H,W]; the gradient includes the path through the prototypes.
  */
 export function prototypeLoss(student: Tensor, teacher: Tensor, label: Tensor, classes: number): Tensor {
-  const maps = (features: Tensor) => cosineMaps(features, prototypes(features, label, classes));
-  return meanSquaredError(maps(student), maps(teacher), commonClasses(classCounts(label, classes)));
+  return prototypeDistance(student, teacher, label, classCounts(label, classes));
 }
 
 /** What a student learns from its teacher, beside the segmentation. The teacher's output is a constant. */
 export function protokdTerms(student: Output, teacher: Output, label: Tensor, weights = PROTOKD): Terms {
   const { kd, prototype, temperature } = weights;
-  const classes = student.logits.shape[1]!;
+  const taught = kd !== 0 ? { targets: teacher.logits, temperature } : {};
+  const { crossEntropy, dice, divergence, counts } = segmentationLosses(student.logits, label, taught);
+  const maps = () => prototypeDistance(student.features, teacher.features, label, counts);
   return {
-    ...segmentationTerms(student.logits, label),
-    ...(kd !== 0 && { kd: [kd, pixelKd(student.logits, teacher.logits, temperature)] as const }),
-    ...(prototype !== 0 && {
-      prototype: [prototype, prototypeLoss(student.features, teacher.features, label, classes)] as const,
-    }),
+    ...{ crossEntropy: [1, crossEntropy], dice: [1, dice] },
+    ...(divergence && { kd: [kd, divergence] as const }),
+    ...(prototype !== 0 && { prototype: [prototype, maps()] as const }),
   };
 }
 

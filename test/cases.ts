@@ -4,6 +4,7 @@ import type { OpCase } from "./gradcheck.ts";
 import { activations } from "./cases/activations.ts";
 import { convolutions } from "./cases/convolutions.ts";
 import { distances } from "./cases/distances.ts";
+import { jointLosses } from "./cases/jointLosses.ts";
 import { losses } from "./cases/losses.ts";
 import { norms } from "./cases/norms.ts";
 import { resampling } from "./cases/resampling.ts";
@@ -14,5 +15,6 @@ export const cases: OpCase[] = [
   ...norms,
   ...resampling,
   ...losses,
+  ...jointLosses,
   ...distances,
 ];
