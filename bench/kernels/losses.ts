@@ -83,7 +83,7 @@ export function lossCases(filters: number, patch: readonly number[]): KernelCase
         return prototypeDistance(student!, teacher!, label!, classCounts(label!, CLASSES));
       },
       ({ student, teacher, label }) => distanceOf(student!, teacher!, label!),
-      [backward("student", "student", "teacher", "label")],
+      [backward("student", "student", "label")],
     ),
     one(
       "crossEntropy",
