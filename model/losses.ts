@@ -4,9 +4,9 @@
 // A loss is a record of terms, each a weight and a scalar on the GPU, so that what is minimised (total)
 // and what is logged (the terms) are one description.
 
-import { classCounts, classWeights, commonClasses } from "../engine/index.ts";
-import { cosineMaps, crossEntropy, diceLoss, klDivergence, meanSquaredError } from "../engine/index.ts";
-import { prototypes, samples, Tensor, weightedSum, type Term } from "../engine/index.ts";
+import { classCounts, commonClasses, cosineMaps, klDivergence, meanSquaredError } from "../engine/index.ts";
+import { prototypeDistance, prototypes, samples, segmentationLosses } from "../engine/index.ts";
+import { Tensor, type Term, weightedSum } from "../engine/index.ts";
 
 /** Terms of a loss by name. A scope or grad() lets go of their scalars: keep() those to be read after it. */
 export type Terms = Readonly<Record<string, Term>>;
@@ -33,11 +33,8 @@ export const PROTOKD: Readonly<Weights> = { kd: 10, prototype: 0.1, temperature:
  * logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
  */
 export function segmentationTerms(logits: Tensor, label: Tensor): Terms {
-  const weights = classWeights(classCounts(label, logits.shape[1]!));
-  return {
-    crossEntropy: [1, crossEntropy(logits, label, weights)],
-    dice: [1, diceLoss(logits, label)],
-  };
+  const { crossEntropy, dice } = segmentationLosses(logits, label);
+  return { crossEntropy: [1, crossEntropy], dice: [1, dice] };
 }
 
 /**
@@ -54,15 +51,8 @@ export function pixelKd(student: Tensor, teacher: Tensor, temperature = PROTOKD.
  * Background is a class like the others; a class counts only where every sample has it, and where none does
  * the loss is 0. Features [N,F,D,H,W], label [N,D,H,W]; the gradient includes the path through the prototypes.
  */
-export function prototypeLoss(
-  student: Tensor,
-  teacher: Tensor,
-  label: Tensor,
-  classes: number,
-  common = commonClasses(classCounts(label, classes)),
-): Tensor {
-  const maps = (features: Tensor) => cosineMaps(features, prototypes(features, label, classes));
-  return meanSquaredError(maps(student), maps(teacher), common);
+export function prototypeLoss(student: Tensor, teacher: Tensor, label: Tensor, classes: number): Tensor {
+  return prototypeDistance(student, teacher, label, classCounts(label, classes));
 }
 
 /** prototypeLoss of a batch whose features come a few samples at a time: its mean, over classes that all have. */
@@ -70,14 +60,16 @@ function slicedPrototypeLoss(
   student: readonly Tensor[],
   teacher: readonly Tensor[],
   label: Tensor,
-  classes: number,
+  counts: Tensor,
 ): Tensor {
-  const common = commonClasses(classCounts(label, classes));
+  const common = commonClasses(counts);
+  const classes = counts.shape[1]!;
   let end = 0;
   const parts = student.map((features, i): Term => {
     const size = features.shape[0]!;
     const part = samples(label, end, (end += size));
-    return [size / label.shape[0]!, prototypeLoss(features, teacher[i]!, part, classes, common)];
+    const maps = (f: Tensor) => cosineMaps(f, prototypes(f, part, classes));
+    return [size / label.shape[0]!, meanSquaredError(maps(features), maps(teacher[i]!), common)];
   });
   return weightedSum(parts);
 }
@@ -90,18 +82,17 @@ export function protokdTerms(
   weights = PROTOKD,
 ): Terms {
   const { kd, prototype, temperature } = weights;
-  const classes = student.logits.shape[1]!;
-  const prototypeTerm = (): Tensor => {
+  const taught = kd !== 0 ? { targets: teacher.logits, temperature } : {};
+  const { crossEntropy, dice, divergence, counts } = segmentationLosses(student.logits, label, taught);
+  const maps = (): Tensor => {
     const [own, given] = [student.features, teacher.features];
-    if (own instanceof Tensor && given instanceof Tensor) return prototypeLoss(own, given, label, classes);
-    return slicedPrototypeLoss([own].flat(), [given].flat(), label, classes);
+    if (own instanceof Tensor && given instanceof Tensor) return prototypeDistance(own, given, label, counts);
+    return slicedPrototypeLoss([own].flat(), [given].flat(), label, counts);
   };
   return {
-    ...segmentationTerms(student.logits, label),
-    ...(kd !== 0 && { kd: [kd, pixelKd(student.logits, teacher.logits, temperature)] as const }),
-    ...(prototype !== 0 && {
-      prototype: [prototype, prototypeTerm()] as const,
-    }),
+    ...{ crossEntropy: [1, crossEntropy], dice: [1, dice] },
+    ...(divergence && { kd: [kd, divergence] as const }),
+    ...(prototype !== 0 && { prototype: [prototype, maps()] as const }),
   };
 }
 

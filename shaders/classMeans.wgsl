@@ -4,8 +4,13 @@
 //   dx[n,f,v] = scale[k] · dy[k,f]  with k = label_nv
 //
 // prototypes.wgsl makes the partial sums; combine: a workgroup adds those of one channel and four classes, in order.
+// backward: a workgroup does CHUNK voxels of one row (n,f).
+
+alias real = f32;
 
 override WG: u32 = 64;      // a power of two
+
+const CHUNK = 4096u;
 
 struct Params {
   batch: u32,               // N
@@ -22,7 +27,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;            // [K,F]
 @group(0) @binding(4) var<storage, read> label: array<f32>;              // [N,V]
 @group(0) @binding(5) var<storage, read> dy: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dx: array<real>;
 @group(0) @binding(7) var<uniform> params: Params;
 
 var<workgroup> tree: array<vec4f, WG>;
@@ -54,10 +59,20 @@ fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
 }
 
 @compute @workgroup_size(WG)
-fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&dx)) { return; }
-  let row = i / params.voxels;
-  let k = u32(label[row / params.channels * params.voxels + i % params.voxels]);
-  dx[i] = scale[k] * dy[k * params.channels + row % params.channels];
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let n = group.y / params.channels;
+  let f = group.y % params.channels;
+  let run = runOf(group.x, thread);
+  for (var v = run.x; v < run.y; v += 8u) {
+    let k = u32(label[n * params.voxels + v]);
+    dx[group.y * params.voxels + v] = real(scale[k] * dy[k * params.channels + f]);
+  }
+}
+
+// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
+// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+fn runOf(chunk: u32, thread: u32) -> vec2u {
+  let length = 8u * CHUNK / WG;
+  let begin = chunk * CHUNK + thread / 8u * length;
+  return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }

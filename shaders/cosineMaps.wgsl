@@ -5,14 +5,19 @@
 // A zero vector has cosine 0 and, by the first term alone, a gradient of up to ‖P‖ / eps.
 //
 // lengths: an invocation takes ‖P‖ of one prototype.
-// forward, backwardFeatures: an invocation does one voxel, four classes at a time.
+// forward: a workgroup does CHUNK voxels of one sample and four classes, whose prototypes each invocation holds.
+// backwardFeatures: an invocation does one voxel, four classes at a time.
 // partial: a workgroup sums dy f / m over CHUNK voxels for one channel and four classes, in a fixed tree;
 //   the row after the last channel sums dy s.
 // combine: a workgroup adds the partials of a row, less those of dy s times P / ‖P‖².
 
+alias real = f32;
+
 override WG: u32 = 64;
+override held: u32 = 0;     // F where an invocation holds the prototypes, else 0
 
 const CHUNK = 4096u;
+const MOST = 32u;           // held channels
 
 struct Params {
   batch: u32,               // N
@@ -22,13 +27,13 @@ struct Params {
   eps: f32,
 }
 
-@group(0) @binding(0) var<storage, read> features: array<f32>;           // [N,F,V]
+@group(0) @binding(0) var<storage, read> features: array<real>;           // [N,F,V]
 @group(0) @binding(1) var<storage, read> prototypes: array<f32>;         // [N,K,F]
 @group(0) @binding(2) var<storage, read_write> featureLength: array<f32>;   // ‖f‖ [N,V]
 @group(0) @binding(3) var<storage, read_write> prototypeLength: array<f32>; // ‖P‖ [N,K]
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;            // [N,K,V]
 @group(0) @binding(5) var<storage, read> dy: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dfeatures: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dfeatures: array<real>;
 @group(0) @binding(7) var<storage, read_write> sums: array<vec4f>;       // [K/4,N·(F+1),chunks]
 @group(0) @binding(8) var<storage, read_write> dprototypes: array<f32>;
 @group(0) @binding(9) var<uniform> params: Params;
@@ -48,21 +53,30 @@ fn lengths(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
 }
 
 @compute @workgroup_size(WG)
-fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&featureLength)) { return; }
-  let n = i / params.voxels;
-  let v = i % params.voxels;
-  for (var k = 0u; k < params.classes; k += 4u) {
+fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let n = group.y;
+  let k = 4u * group.z;
+  let voxels = params.voxels;
+  let lengthsHere = prototypeLengths(n, k);
+  var P: array<vec4f, MOST>;
+  for (var f = 0u; f < held; f++) { P[f] = prototypesAt(n, k, f); }
+  let run = runOf(group.x, thread);
+  for (var v = run.x; v < run.y; v += 8u) {
+    let at = n * params.channels * voxels + v;
     var square = 0.0;
     var product = vec4f();
-    for (var f = 0u; f < params.channels; f++) {
-      let value = features[(n * params.channels + f) * params.voxels + v];
+    for (var f = 0u; f < held; f++) {
+      let value = f32(features[at + f * voxels]);
+      square += value * value;
+      product += value * P[f];
+    }
+    for (var f = held; f < params.channels; f++) {
+      let value = f32(features[at + f * voxels]);
       square += value * value;
       product += value * prototypesAt(n, k, f);
     }
-    featureLength[i] = sqrt(square);
-    let cosine = product / max(sqrt(square) * prototypeLengths(n, k), vec4f(params.eps));
+    if (k == 0u) { featureLength[n * voxels + v] = sqrt(square); }
+    let cosine = product / max(sqrt(square) * lengthsHere, vec4f(params.eps));
     for (var j = 0u; j < min(4u, params.classes - k); j++) { y[mapAt(n, k + j, v)] = cosine[j]; }
   }
 }
@@ -80,8 +94,8 @@ fn backwardFeatures(@builtin(global_invocation_id) id: vec3u, @builtin(num_workg
     inward = select(0.0, inward / (featureLength[i] * featureLength[i]), inward != 0.0);
     for (var f = 0u; f < params.channels; f++) {
       let at = (n * params.channels + f) * params.voxels + v;
-      let gradient = dot(pull, prototypesAt(n, k, f)) - inward * features[at];
-      dfeatures[at] = gradient + select(dfeatures[at], 0.0, k == 0u);
+      let gradient = dot(pull, prototypesAt(n, k, f)) - inward * f32(features[at]);
+      dfeatures[at] = real(gradient + select(f32(dfeatures[at]), 0.0, k == 0u));
     }
   }
 }
@@ -103,7 +117,7 @@ fn partial(
     if (f == params.channels) {
       sum += dyAt(n, k, v) * freeCosines(n, k, v, product);
     } else {
-      let value = features[(n * params.channels + f) * params.voxels + v];
+      let value = f32(features[(n * params.channels + f) * params.voxels + v]);
       sum += dyAt(n, k, v) * value / max(product, vec4f(params.eps));
     }
   }
@@ -160,6 +174,14 @@ fn freeCosines(n: u32, k: u32, v: u32, product: vec4f) -> vec4f {
 }
 
 fn mapAt(n: u32, k: u32, v: u32) -> u32 { return (n * params.classes + k) * params.voxels + v; }
+
+// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
+// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+fn runOf(chunk: u32, thread: u32) -> vec2u {
+  let length = 8u * CHUNK / WG;
+  let begin = chunk * CHUNK + thread / 8u * length;
+  return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
+}
 
 // The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: vec4f) -> vec4f {

@@ -1,10 +1,15 @@
-// Softmax over channels.   x, y [N,C,V]; an invocation handles one voxel of one sample.
+// Softmax over channels.   x, y [N,C,V]; a workgroup does TILE voxels of one sample.
+// At most four channels are held by the invocation.
 //   y[c] = exp(x[c] - max) / Σ_k exp(x[k] - max)         the maximum is subtracted so that nothing overflows
 //   dx[c] = y[c] · (dy[c] - Σ_k y[k]·dy[k])
 // Where one y is nearly 1, dy[c] - Σ cancels to nothing for that c. So dy is taken relative to its value
 // at the largest y, which changes neither difference and makes that channel's terms small.
 
 override WG: u32 = 64;
+override held: u32 = 0;     // C where an invocation holds a voxel's values, else 0
+
+const TILE = 512u;
+const NONE = -3e38;         // the value of a held channel that is wanting
 
 struct Params {
   channels: u32,                        // C
@@ -18,29 +23,58 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
-fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&y) / params.channels) { return; }
-  let start = i / params.voxels * params.channels * params.voxels + i % params.voxels;
-  let end = start + params.channels * params.voxels;
-
-  var largest = x[start];
-  for (var j = start; j < end; j += params.voxels) { largest = max(largest, x[j]); }
-  var sum = 0.0;
-  for (var j = start; j < end; j += params.voxels) { sum += exp(x[j] - largest); }
-  for (var j = start; j < end; j += params.voxels) { y[j] = exp(x[j] - largest) / sum; }
+fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let run = runOf(group, thread);
+  for (var start = run.x; start < run.y; start += 8u) {
+    if (held > 0u) {
+      var z = vec4f(NONE);
+      for (var c = 0u; c < held; c++) { z[c] = x[start + c * params.voxels]; }
+      let powers = exp(z - max(max(z.x, z.y), max(z.z, z.w)));
+      let p = powers * (1.0 / dot(powers, vec4f(1.0)));
+      for (var c = 0u; c < held; c++) { y[start + c * params.voxels] = p[c]; }
+    } else {
+      let end = start + params.channels * params.voxels;
+      var largest = x[start];
+      for (var j = start; j < end; j += params.voxels) { largest = max(largest, x[j]); }
+      var sum = 0.0;
+      for (var j = start; j < end; j += params.voxels) { sum += exp(x[j] - largest); }
+      for (var j = start; j < end; j += params.voxels) { y[j] = exp(x[j] - largest) / sum; }
+    }
+  }
 }
 
 @compute @workgroup_size(WG)
-fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&dx) / params.channels) { return; }
-  let start = i / params.voxels * params.channels * params.voxels + i % params.voxels;
-  let end = start + params.channels * params.voxels;
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let run = runOf(group, thread);
+  for (var start = run.x; start < run.y; start += 8u) {
+    if (held > 0u) {
+      var p = vec4f();
+      var d = vec4f();
+      for (var c = 0u; c < held; c++) {
+        p[c] = y[start + c * params.voxels];
+        d[c] = dy[start + c * params.voxels];
+      }
+      var top = vec2f(p.x, d.x);
+      for (var c = 1u; c < held; c++) { top = select(top, vec2f(p[c], d[c]), p[c] > top.x); }
+      d -= top.y;
+      let gradient = p * (d - dot(p, d));
+      for (var c = 0u; c < held; c++) { dx[start + c * params.voxels] = gradient[c]; }
+    } else {
+      let end = start + params.channels * params.voxels;
+      var top = start;
+      for (var j = start; j < end; j += params.voxels) { top = select(top, j, y[j] > y[top]); }
+      var sum = 0.0;
+      for (var j = start; j < end; j += params.voxels) { sum += y[j] * (dy[j] - dy[top]); }
+      for (var j = start; j < end; j += params.voxels) { dx[j] = y[j] * ((dy[j] - dy[top]) - sum); }
+    }
+  }
+}
 
-  var top = start;
-  for (var j = start; j < end; j += params.voxels) { top = select(top, j, y[j] > y[top]); }
-  var sum = 0.0;
-  for (var j = start; j < end; j += params.voxels) { sum += y[j] * (dy[j] - dy[top]); }
-  for (var j = start; j < end; j += params.voxels) { dx[j] = y[j] * ((dy[j] - dy[top]) - sum); }
+// The first element of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
+// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+fn runOf(group: vec3u, thread: u32) -> vec2u {
+  let sample = group.y * params.channels * params.voxels;
+  let length = 8u * TILE / WG;
+  let begin = group.x * TILE + thread / 8u * length;
+  return sample + vec2u(begin + thread % 8u, max(begin, min(begin + length, params.voxels)));
 }

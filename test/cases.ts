@@ -4,6 +4,7 @@ import type { OpCase } from "./gradcheck.ts";
 import { activations } from "./cases/activations.ts";
 import { convolutions } from "./cases/convolutions.ts";
 import { distances } from "./cases/distances.ts";
+import { jointLosses } from "./cases/jointLosses.ts";
 import { losses } from "./cases/losses.ts";
 import { norms } from "./cases/norms.ts";
 import { resampling } from "./cases/resampling.ts";
@@ -16,5 +17,6 @@ export const cases: OpCase[] = [
   ...resampling,
   ...batches,
   ...losses,
+  ...jointLosses,
   ...distances,
 ];

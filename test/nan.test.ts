@@ -5,19 +5,23 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   batchNormEvalRelu,
+  classCounts,
   crossEntropy,
   diceLoss,
   instanceNorm,
   instanceNormRelu,
   leakyRelu,
   logSoftmax,
+  prototypeDistance,
   relu,
+  segmentationLosses,
   softmax,
 } from "../engine/index.ts";
 import { type Tensor, tensor } from "../engine/index.ts";
 import { device } from "./gradcheck.ts";
 
 const ones = (size: number) => tensor(device, [size], Array(size).fill(1));
+const ones5 = () => tensor(device, [1, 2, 1, 1, 2], [1, 1, 1, 1]);
 const label = tensor(device, [1, 1, 1, 2], [0, 1]);
 
 const ops: Record<string, (x: Tensor) => Tensor> = {
@@ -30,6 +34,13 @@ const ops: Record<string, (x: Tensor) => Tensor> = {
   batchNormEvalRelu: (x) => batchNormEvalRelu(x, ones(2), ones(2), { mean: ones(2), variance: ones(2) }),
   crossEntropy: (x) => crossEntropy(x, label, ones(2)),
   diceLoss: (x) => diceLoss(x, label),
+  "segmentationLosses, cross-entropy": (x) => segmentationLosses(x, label).crossEntropy,
+  "segmentationLosses, Dice": (x) => segmentationLosses(x, label).dice,
+  "segmentationLosses, divergence": (x) => segmentationLosses(x, label, { targets: ones5() }).divergence!,
+  "segmentationLosses, divergence from NaN": (targets) =>
+    segmentationLosses(ones5(), label, { targets }).divergence!,
+  prototypeDistance: (x) => prototypeDistance(x, ones5(), label, classCounts(label, 2)),
+  "prototypeDistance, of a teacher": (x) => prototypeDistance(ones5(), x, label, classCounts(label, 1)),
 };
 
 for (const [name, op] of Object.entries(ops)) {

@@ -17,8 +17,10 @@ import { linear } from "../engine/ops/linear.ts";
 import { logSoftmax } from "../engine/ops/logSoftmax.ts";
 import { maxPool3d } from "../engine/ops/maxPool3d.ts";
 import { meanSquaredError } from "../engine/ops/meanSquaredError.ts";
+import { prototypeDistance } from "../engine/ops/prototypeDistance.ts";
 import { prototypes } from "../engine/ops/prototypes.ts";
 import { samples } from "../engine/ops/samples.ts";
+import { segmentationLosses } from "../engine/ops/segmentationLosses.ts";
 import { softmax } from "../engine/ops/softmax.ts";
 import { stack } from "../engine/ops/stack.ts";
 import { weightedSum } from "../engine/ops/weightedSum.ts";
@@ -74,6 +76,23 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   ].map((size) => [() => maxPool3d(of(1, 1, ...size)), /of at least 2 voxels each way/] as const),
   [() => meanSquaredError(of(3), of(3), of(1)), /one weight for each channel of \[3\]/],
   [() => prototypes(of(2, 3), of(2), 3), /^prototypes: expected \[N,C,D,H,W\], got \[2,3\]$/],
+  [() => segmentationLosses(volume, of(2, 4, 4)), /^segmentationLosses: expected a label \[2,4,4,4\]/],
+  [
+    () => segmentationLosses(volume, of(2, 4, 4, 4), { targets: of(2, 3, 4, 4, 5) }),
+    /^segmentationLosses: expected logits of one shape, got \[2,3,4,4,4\] and \[2,3,4,4,5\]$/,
+  ],
+  [
+    () => segmentationLosses(volume, of(2, 4, 4, 4), { targets: volume, temperature: -1 }),
+    /^segmentationLosses: expected a positive temperature, got -1$/,
+  ],
+  [
+    () => prototypeDistance(volume, volume, of(2, 4, 4, 4), of(1, 3)),
+    /^prototypeDistance: expected counts \[2,K\], got \[1,3\]$/,
+  ],
+  [
+    () => prototypeDistance(volume, of(2, 3, 4, 4, 5), of(2, 4, 4, 4), of(2, 3)),
+    /^prototypeDistance: expected a label \[2,4,4,5\]/,
+  ],
   [() => weightedSum(Array.from({ length: 8 }, () => [1, scalar] as const)), /expected 1 to 7 terms, got 8/],
   [() => weightedSum([[1, of(1, 2)]]), /^weightedSum: expected scalars, got \[1,2\]$/],
   [() => weightedSum([[Infinity, scalar]]), /^weightedSum: expected a finite weight, got Infinity$/],

@@ -10,7 +10,12 @@ import {
   keep,
   klDivergence,
   meanSquaredError,
+  prototypeDistance,
   prototypes,
+  segmentationLosses,
+  type SegmentationLosses,
+  type Tensor,
+  weightedSum,
 } from "../../engine/index.ts";
 import { VNET } from "../../model/vnet.ts";
 import { vnetShapes } from "../../model/vnetLayers.ts";
@@ -63,6 +68,24 @@ export function lossCases(filters: number, patch: readonly number[]): KernelCase
       [],
     ),
     one(
+      "segmentationLosses",
+      `${CLASSES} classes`,
+      { logits: logits(), label, targets: logits(2) },
+      ({ logits, label, targets }) => together(segmentationLosses(logits!, label!, { targets })),
+      ({ logits, label, targets }) => togetherOf(logits!, label!, targets!),
+      [backward("logits", "logits", "label", "targets")],
+    ),
+    one(
+      "prototypeDistance",
+      `${filters}, ${CLASSES} classes`,
+      { student: features(), teacher: features(2), label },
+      ({ student, teacher, label }) => {
+        return prototypeDistance(student!, teacher!, label!, classCounts(label!, CLASSES));
+      },
+      ({ student, teacher, label }) => distanceOf(student!, teacher!, label!),
+      [backward("student", "student", "label")],
+    ),
+    one(
       "crossEntropy",
       `${CLASSES} classes`,
       { logits: logits(), label, weight },
@@ -113,6 +136,31 @@ export function lossCases(filters: number, patch: readonly number[]): KernelCase
     ),
     adamCase(filters, patch),
   ];
+}
+
+const [KD, RATIO] = [10, 2]; // weights of the terms, so that none is mistaken for another
+
+function together({ crossEntropy, dice, divergence }: SegmentationLosses): Tensor {
+  return weightedSum([
+    [1, crossEntropy],
+    [RATIO, dice],
+    [KD, divergence!],
+  ]);
+}
+
+function togetherOf(logits: Array64, label: Array64, targets: Array64): Array64 {
+  const total = label.data.length;
+  const weight = { shape: [CLASSES], data: counts(label).data.map((count) => 1 - count / total) };
+  const entropy = reference.crossEntropy(logits, label, weight).data[0]!;
+  const dice = reference.diceLoss(logits, label).data[0]!;
+  const divergence = reference.klDivergence(logits, targets, TEMPERATURE).data[0]!;
+  return { shape: [], data: Float64Array.of(entropy + RATIO * dice + KD * divergence) };
+}
+
+/** Of a label that has every class. */
+function distanceOf(student: Array64, teacher: Array64, label: Array64): Array64 {
+  const maps = (f: Array64) => reference.cosineMaps(f, reference.prototypes(f, label, CLASSES));
+  return reference.meanSquaredError(maps(student), maps(teacher));
 }
 
 /** By the features each voxel is on its own, by the prototypes all are summed. */

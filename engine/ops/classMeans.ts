@@ -3,9 +3,9 @@ import { shader } from "../shader.ts";
 import { record } from "../tape.ts";
 import { free, scope, Tensor } from "../tensor.ts";
 import { classCounts } from "./classCounts.ts";
+import { classSums } from "./prototypes.ts";
 
 const kernel = await shader("classMeans");
-const { partial } = await shader("prototypes");
 
 /**
  * The sum of x over all voxels of a class in the batch, divided by their number + eps (so a class that is missing has
@@ -20,15 +20,14 @@ export function classMeans(x: Tensor, label: Tensor, classes: number, eps = 1e-6
   const y = new Tensor(device, [classes, channels]);
   scope(() => {
     const quads = Math.ceil(classes / 4);
-    const sums = new Tensor(device, [quads, batch * channels, chunks, 4]);
-    const grid = { groups: [chunks, batch * channels, quads], work: 8 * x.size * quads } as const;
-    partial({ features: x, label, sums, channels, classes, voxels, eps }, grid);
+    const sums = classSums(x, label, classes);
     kernel.scales({ ...config, counts: classCounts(label, classes), scale }, classes);
     kernel.combine({ ...config, scale, sums, y }, { groups: [channels, quads, 1], work: sums.size });
   });
   const backward = (dy: Tensor) => {
     const dx = new Tensor(device, x.shape);
-    kernel.backward({ ...config, label, scale, dy, dx }, dx.size);
+    const grid = { groups: [chunks, batch * channels, 1], work: 8 * dx.size } as const;
+    kernel.backward({ ...config, label, scale, dy, dx }, grid);
     return dx;
   };
   record(y, [[x, backward]], [label, scale]);

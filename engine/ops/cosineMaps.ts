@@ -5,6 +5,8 @@ import { free, Tensor } from "../tensor.ts";
 
 const kernel = await shader("cosineMaps");
 
+const MOST = 32; // channels whose prototypes an invocation holds, as in the shader
+
 /**
  * The cosine of every voxel's features and every prototype of its sample, over the channels:
  * <f, P> / max(‖f‖ ‖P‖, eps), which clamps the product of the lengths as PyTorch 1.12 does.
@@ -36,7 +38,8 @@ export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Te
   const quads = Math.ceil(classes / 4);
   const grid = { invocations: batch * voxels, work: 10 * features.size * quads };
   kernel.lengths(config, prototypeLength.size);
-  kernel.forward({ ...config, y }, grid);
+  const held = channels <= MOST ? channels : 0;
+  kernel.forward({ ...config, held, y }, { groups: [chunks, batch, quads], work: grid.work });
   const backwardFeatures = (dy: Tensor) => {
     const dfeatures = new Tensor(device, features.shape);
     kernel.backwardFeatures({ ...config, y, dy, dfeatures }, grid);

@@ -11,13 +11,7 @@ const kernel = await shader("klDivergence");
  */
 export function klDivergence(logits: Tensor, targets: Tensor, temperature = 10): Tensor {
   const { batch, channels: classes, voxels, chunks } = extent("klDivergence", logits);
-  if (`${logits.shape}` !== `${targets.shape}`) {
-    throw new Error(
-      `klDivergence: expected logits of one shape, got [${logits.shape}] and [${targets.shape}]`,
-    );
-  }
-  if (!(temperature > 0))
-    throw new Error(`klDivergence: expected a positive temperature, got ${temperature}`);
+  checkTargets("klDivergence", logits, targets, temperature);
   const { device } = logits;
   const config = { logits, targets, classes, voxels, temperature };
   const sums = new Tensor(device, [batch, chunks]);
@@ -32,4 +26,12 @@ export function klDivergence(logits: Tensor, targets: Tensor, temperature = 10):
     return dlogits;
   };
   return record(y, [[logits, backward]], [logits, targets]);
+}
+
+/** Throws for the op named `op` where logits cannot be compared with `targets` at a temperature. */
+export function checkTargets(op: string, logits: Tensor, targets: Tensor, temperature: number): void {
+  if (`${logits.shape}` !== `${targets.shape}`) {
+    throw new Error(`${op}: expected logits of one shape, got [${logits.shape}] and [${targets.shape}]`);
+  }
+  if (!(temperature > 0)) throw new Error(`${op}: expected a positive temperature, got ${temperature}`);
 }

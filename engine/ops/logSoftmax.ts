@@ -4,13 +4,18 @@ import { Tensor } from "../tensor.ts";
 
 const kernel = await shader("logSoftmax");
 
+const MOST = 4; // channels that an invocation holds
+const TILE = 512; // voxels to a workgroup, as in the shader
+
 /** The logarithm of softmax(x) over channels, exact where that rounds to 0: x [N,C,...], of the same shape. */
 export function logSoftmax(x: Tensor): Tensor {
   const [, channels = 0, ...size] = x.shape;
   if (x.shape.length < 2 || x.size === 0) throw new Error(`logSoftmax: expected [N,C,...], got [${x.shape}]`);
-  const config = { channels, voxels: size.reduce((a, b) => a * b, 1) };
+  const voxels = size.reduce((a, b) => a * b, 1);
+  const config = { channels, voxels, held: channels <= MOST ? channels : 0 };
+  const groups = [Math.ceil(voxels / TILE), x.shape[0]!, 1] as const;
   const y = new Tensor(x.device, x.shape);
-  kernel.forward({ ...config, x, y }, y.size / channels);
+  kernel.forward({ ...config, x, y }, { groups });
   return record(
     y,
     [
@@ -18,7 +23,7 @@ export function logSoftmax(x: Tensor): Tensor {
         x,
         (dy) => {
           const dx = new Tensor(x.device, x.shape);
-          kernel.backward({ ...config, y, dy, dx }, dx.size / channels);
+          kernel.backward({ ...config, y, dy, dx }, { groups });
           return dx;
         },
       ],

@@ -32,7 +32,10 @@ export function meanSquaredError(a: Tensor, b: Tensor, weight?: Tensor): Tensor 
   free(sums);
   const backward = (dy: Tensor, sign: number) => {
     const dx = new Tensor(a.device, a.shape);
-    kernel.backward({ ...config, a, b, dy, scale, dx, sign }, dx.size);
+    kernel.backward(
+      { ...config, a, b, dy, scale, dx, sign },
+      { groups: [chunks, rows, 1], work: 4 * a.size },
+    );
     return dx;
   };
   const inputs = [

@@ -13,22 +13,41 @@ const kernel = await shader("prototypes");
  */
 export function prototypes(features: Tensor, label: Tensor, classes: number, eps = 1e-5): Tensor {
   const { batch, channels, voxels, chunks } = extent("prototypes", features, label);
-  const { device } = features;
-  const quads = Math.ceil(classes / 4);
-  const config = { channels, classes, voxels, eps };
   const counts = classCounts(label, classes);
-  const sums = new Tensor(device, [quads, batch * channels, chunks, 4]);
-  const y = new Tensor(device, [batch, classes, channels]);
-  const work = 8 * features.size * quads;
-  kernel.partial({ ...config, features, label, sums }, { groups: [chunks, batch * channels, quads], work });
-  kernel.combine({ ...config, counts, sums, y }, { groups: [batch * channels, quads, 1], work: sums.size });
-  free(sums);
+  const y = prototypesOf(features, label, counts, eps);
   const backward = (dy: Tensor) => {
-    const dfeatures = new Tensor(device, features.shape);
-    kernel.backward({ ...config, label, counts, dy, dfeatures }, dfeatures.size);
+    const dfeatures = new Tensor(features.device, features.shape);
+    const config = { channels, classes, voxels, eps, label, counts, dy, dfeatures };
+    kernel.backward(config, { groups: [chunks, batch * channels, 1], work: 8 * dfeatures.size });
     return dfeatures;
   };
   record(y, [[features, backward]], [label, counts]);
   free(counts);
   return y;
+}
+
+/** The same, of a label whose classCounts [N,K] are known; not differentiated. */
+export function prototypesOf(features: Tensor, label: Tensor, counts: Tensor, eps = 1e-5): Tensor {
+  const { batch, channels, voxels } = extent("prototypes", features, label);
+  const classes = counts.shape[1]!;
+  const quads = Math.ceil(classes / 4);
+  const sums = classSums(features, label, classes);
+  const y = new Tensor(features.device, [batch, classes, channels]);
+  const config = { channels, classes, voxels, eps, counts, sums, y };
+  kernel.combine(config, { groups: [batch * channels, quads, 1], work: sums.size });
+  free(sums);
+  return y;
+}
+
+/** The sums of the features over each class's voxels, by chunk: [K/4,N·F,chunks] of four classes. */
+export function classSums(features: Tensor, label: Tensor, classes: number): Tensor {
+  const { batch, channels, voxels, chunks } = extent("prototypes", features, label);
+  const quads = Math.ceil(classes / 4);
+  const sums = new Tensor(features.device, [quads, batch * channels, chunks, 4]);
+  const grid = {
+    groups: [chunks, batch * Math.ceil(channels / 4), quads],
+    work: 8 * features.size * quads,
+  } as const;
+  kernel.partial({ channels, classes, voxels, eps: 0, features, label, sums }, grid);
+  return sums;
 }
