@@ -2,6 +2,7 @@
 // second, or a watchdog may reset it; and who waits for it may sleep for most of the time it will need.
 
 const SUBMISSION_SECONDS = 0.25; // aimed at; twice that is tolerated
+const FASTER = 1.5; // times the rate seen, where a sleep was too long to see it; a sleep too short costs little
 const FIRST_RATE = 2e9; // operations per second, assumed until the first read has measured
 
 export class Pace {
@@ -35,7 +36,7 @@ export class Pace {
     const now = performance.now();
     const seconds = Math.max(1e-4, (now - this.#started) / 1000);
     const overslept = this.#woken > 0 && now - this.#woken < 20 * seconds; // done before: it is faster than seen
-    const rate = (this.#work / seconds) * (overslept ? 1.15 : 1);
+    const rate = (this.#work / seconds) * (overslept ? FASTER : 1);
     // Small amounts of work say more about latency than about the rate; polling and neighbours only lower it.
     if (this.#work > this.budget / 8) this.#rate = Math.max(rate, 0.95 * this.#rate);
     this.#work = this.#started = 0;
