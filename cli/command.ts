@@ -10,6 +10,9 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** What --fast does, in every command that has it. */
+export const FAST_HELP = "leave out Dawn's bounds checks; PROTOKD_TOGGLES=fast does the same";
+
 /** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
 const exitCodes: Readonly<Record<string, number>> = {
   ...{ UsageError: 2, DataError: 3, CheckpointError: 3 },

@@ -50,6 +50,8 @@ export interface TrainConfig extends Preparation, Sampling {
   /** What empty regions score. */
   convention: ConventionName;
   seed: number;
+  /** Whether kernels run without Dawn's bounds checks. */
+  fast: boolean;
 }
 
 /** What a run's size is unless said otherwise. */
@@ -72,7 +74,7 @@ export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as co
 
 /** Everything but the sizes. */
 export const DEFAULTS = {
-  ...{ norm: VNET.norm, labels: null, split: null, teacher: null, init: null, seed: 0 },
+  ...{ norm: VNET.norm, labels: null, split: null, teacher: null, init: null, seed: 0, fast: false },
   ...{ optimizer: TRAINING.optimizer, schedule: TRAINING.schedule, weightDecay: TRAINING.decay },
   ...{ kdWeight: PROTOKD.kd, prototypeWeight: PROTOKD.prototype, temperature: PROTOKD.temperature },
   ...PREPARATION,
@@ -156,10 +158,11 @@ export function teacherOf(config: TrainConfig): TrainConfig {
   return { ...config, stage: "teacher", modality: null, method: "none", ...own };
 }
 
-/** The names of the settings in which two configurations differ. Where they are kept does not count. */
+/** The names of the settings in which two configurations differ. Where they are kept and on what they run does not count. */
 export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(a), ...Object.keys(b)] as (keyof TrainConfig)[]);
   keys.delete("out");
+  keys.delete("fast");
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }
 

@@ -12,12 +12,12 @@ import { type Case, loadCase, PREPARATION, type Preparation } from "../data/prep
 import { bytesText, compile, type Device } from "../engine/index.ts";
 import { touch } from "../model/network.ts";
 import { describeVnet } from "../model/published.ts";
-import { isMain, runCommand, UsageError } from "./command.ts";
+import { FAST_HELP, isMain, runCommand, UsageError } from "./command.ts";
 import { fittingPatch, PAPER, PARITY, parsePatch } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
 import { channelsOf, type ModelUse, readModel, type StoredModel, upload } from "./models.ts";
 import { predictCase, writePrediction } from "./predictions.ts";
-import { compiling, predictionProgress } from "./progress.ts";
+import { compiling, FAST, predictionProgress } from "./progress.ts";
 
 /** What to predict, with what, and where to. */
 export interface PredictOptions {
@@ -33,6 +33,8 @@ export interface PredictOptions {
   output: string;
   /** What the numbers written mean; as the input's names say, or else as the model learnt, if left out. */
   labels?: LabelConvention;
+  /** Say that the device has no bounds checks. */
+  fast?: boolean;
   /** Replace predictions that are there. */
   overwrite?: boolean;
 }
@@ -57,6 +59,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const network = upload(device, stored);
   const { convention, cases } = dataset;
   console.log(`${use.stage} (${use.modalities.join(", ")}), labels written: ${convention}, ${from}`);
+  if (options.fast) console.log(FAST);
   const planned = touch(device, network, use.patch);
   if (planned.size) compiling(0, planned.size);
   for await (const done of compile(device, planned)) compiling(done, planned.size);
@@ -215,8 +218,12 @@ if (isMain(import.meta.url)) {
         "what the numbers written mean (default: by the input's names, or the model's)",
       ).choices([...CONVENTION_NAMES]),
     )
+    .option("--fast", FAST_HELP)
     .option("--overwrite", "replace predictions that are there");
   process.exitCode = await runCommand<PredictOptions>(program, (options) =>
-    predictFolder(async () => (await import("./gpu.ts")).openDevice(), options),
+    predictFolder(
+      async () => (await import("./gpu.ts")).openDevice(options.fast ? { toggles: "fast" } : {}),
+      options,
+    ),
   );
 }

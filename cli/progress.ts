@@ -12,6 +12,9 @@ export interface Progress {
   stop: () => void;
 }
 
+/** What --fast means, for those who read the output. */
+export const FAST = "--fast: kernels run without bounds checks";
+
 /** Shows a stage's training on stdout. */
 export function trainingProgress(title: string, epochs: number): Progress {
   return process.stdout.isTTY ? bar(title, epochs) : lines(title, epochs);

@@ -21,7 +21,7 @@ import type { TrainConfig } from "./config.ts";
 import { evaluateFolders } from "./evaluate.ts";
 import { channelsOf, type ModelCard, readModel, saveModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
-import { trainingProgress } from "./progress.ts";
+import { FAST, trainingProgress } from "./progress.ts";
 import { begin, FILES } from "./stageFolder.ts";
 import { assumption, readInit, readTeacher } from "./stageModels.ts";
 
@@ -32,6 +32,7 @@ import { assumption, readInit, readTeacher } from "./stageModels.ts";
 export async function trainStage(open: () => Promise<Device>, config: TrainConfig): Promise<string> {
   const folder = join(config.out, stageName(config));
   console.log(`${stageTitle(config)} -> ${folder}`);
+  if (config.fast) console.log(`  ${FAST}`);
   const method = METHODS[config.method]!;
   const [guide, first] = [await readTeacher(config), await readInit(config)];
   const assumed = guide && assumption(guide, config);

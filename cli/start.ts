@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import type { Device } from "../engine/index.ts";
-import { isMain, runCommand } from "./command.ts";
+import { FAST_HELP, isMain, runCommand } from "./command.ts";
 import type { TrainConfig } from "./config.ts";
 import { duration } from "./progress.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
@@ -19,13 +19,16 @@ const STAGES: readonly TrainFlags[] = [
   { stage: "student", modality: "t1ce", method: "protokd" },
 ];
 
-async function main(): Promise<void> {
+async function main({ fast }: { fast?: boolean }): Promise<void> {
   const started = performance.now();
   let device: Device | null = null;
-  const open = async () => (device ??= await (await import("./gpu.ts")).openDevice());
+  const open = async () =>
+    (device ??= await (await import("./gpu.ts")).openDevice(fast ? { toggles: "fast" } : {}));
   const done: TrainConfig[] = [];
   for (const flags of STAGES)
-    done.push(await train(open, await resolveConfig(flags), { unfinished: "replace" }));
+    done.push(
+      await train(open, await resolveConfig({ ...flags, ...(fast && { fast }) }), { unfinished: "replace" }),
+    );
 
   const report = join(done[0]!.out, FILES.report);
   const notes = [
@@ -41,8 +44,8 @@ Next, on your own data (BraTS folders, nnU-Net raw or Decathlon):
   node cli/predict.js --model runs/NAME/student_t1ce_protokd/${FILES.best} --input DIR --output predictions`);
 }
 
-const command = new Command("start").description(
-  "Trains and scores a teacher and two students on a phantom.",
-);
+const command = new Command("start")
+  .description("Trains and scores a teacher and two students on a phantom.")
+  .option("--fast", FAST_HELP);
 
-if (isMain(import.meta.url)) process.exitCode = await runCommand(command, main);
+if (isMain(import.meta.url)) process.exitCode = await runCommand<{ fast?: boolean }>(command, main);

@@ -95,7 +95,8 @@ async function teacherStage({ teacher, out }: TrainConfig): Promise<TrainConfig[
 async function main(flags: TrainFlags): Promise<void> {
   const config = await resolveConfig(flags);
   let device: Device | null = null;
-  const open = async () => (device ??= await (await import("./gpu.ts")).openDevice());
+  const open = async () =>
+    (device ??= await (await import("./gpu.ts")).openDevice(config.fast ? { toggles: "fast" } : {}));
   const done = await train(
     open,
     config,

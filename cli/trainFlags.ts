@@ -6,7 +6,7 @@ import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CONVENTION_NAMES } from "../data/labels.ts";
 import { CONVENTION_NAMES as EMPTY_CONVENTIONS } from "../model/conventions.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { UsageError } from "./command.ts";
+import { FAST_HELP, UsageError } from "./command.ts";
 import { DEFAULTS, fittingPatch, PAPER, PARITY, parity, parsePatch, PHANTOM, SMALL } from "./config.ts";
 import type { Stage, TrainConfig } from "./config.ts";
 import { exists } from "./files.ts";
@@ -39,7 +39,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const epochs = flags.epochs ?? sizes.epochs;
   const config: TrainConfig = {
     ...{ ...DEFAULTS, ...sizes, ...(published && parity({ method, epochs })) },
-    ...(given as Omit<typeof rest, "patch">),
+    ...{ fast: process.env["PROTOKD_TOGGLES"] === "fast", ...(given as Omit<typeof rest, "patch">) },
     ...{ stage, method, patch, data, out: flags.out ?? join("runs", basename(resolve(data))) },
     modality: stage === "student" ? (flags.modality ?? STUDENT) : null,
   };
@@ -124,6 +124,7 @@ export function trainCommand(): Command {
       DEFAULTS.temperature,
     )
     .option("--seed <n>", "of weights and patches", number({ min: 0, integer: true }), DEFAULTS.seed)
+    .option("--fast", FAST_HELP)
     .option("--overwrite", "replace what --out holds of this stage")
     .option("--parity", "the published code's choice of all the following, but of those that are given")
     .addOption(parityOption("norm", "normalisation", ["instance", "batch"]))

@@ -131,6 +131,32 @@ test("predict, without labels, writes the stage's own prediction; evaluate print
   assert.match(evaluated.stdout, new RegExp(`^mean +${dice.join(" +")}`, "m"));
 });
 
+test("--fast leaves out Dawn's checks, says so, and predicts the same; config.json holds it", async () => {
+  const given = ["--stage", "student", "--method", "none", ...shared, "--out", join(folder, "fast")];
+  const { status, stdout, stderr } = run("train", ...given, "--fast");
+  assert.is(stderr, "");
+  assert.is(status, 0);
+  assert.match(stdout, /\n {2}--fast: kernels run without bounds checks\n/);
+  assert.match(stdout, /\n {2}compiling \d+ kernels\n/);
+  const config = readFileSync(join(folder, "fast", "student_t1ce", FILES.config), "utf8");
+  assert.is((JSON.parse(config) as { fast: boolean }).fast, true);
+  const safe = process.env["PROTOKD_TOGGLES"] !== "fast";
+  if (safe) assert.is(json<{ fast: boolean }>("student_t1ce", FILES.config).fast, false);
+  assert.match(run("train", ...given).stdout, /already trained with these settings/, "it is no other run");
+
+  const model = join(out, "student_t1ce_protokd", FILES.best);
+  const output = join(folder, "fastPredictions");
+  const input = join(folder, "hospital");
+  const predicted = run("predict", "--model", model, "--input", input, "--output", output, "--fast");
+  assert.is(predicted.status, 0);
+  assert.match(predicted.stdout, /^--fast: kernels run without bounds checks$/m);
+  const [name] = readdirSync(output);
+  const [fast, checked] = await Promise.all(
+    [output, join(folder, "predictions")].map((path) => nifti(join(path, name!))),
+  );
+  assert.equal(fast!.data, checked!.data);
+});
+
 test("what is trained is not trained again; other settings are refused by name, with exit code 2", () => {
   const before = text("teacher", FILES.metrics);
   const again = run("train", "--stage", "teacher", ...shared);
