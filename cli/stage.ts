@@ -11,6 +11,7 @@ import type { Device } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
+import { samplesTogether } from "../model/slices.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import type { Network } from "../model/network.ts";
@@ -46,6 +47,12 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   );
   const device = await open();
   const teacher = guide && upload(device, guide);
+  samplesTogether(
+    device,
+    { trained: { config: networkConfig(config) }, teacher },
+    config.batch,
+    config.patch,
+  );
   await begin(folder, config, data);
 
   const network: Network = first

@@ -7,13 +7,15 @@ import type { BatchOutput } from "./losses.ts";
 import { forward, type Network } from "./network.ts";
 import type { Mode } from "./vnet.ts";
 
+type Sized = Pick<Network, "config">;
+
 /**
  * How many samples of a batch the networks can take at once; `trained` is the one that is in training mode. Throws a
  * GpuError where not even one fits, or where what cannot be cut does not: a batch's images and logits.
  */
 export function samplesTogether(
   device: Device,
-  { trained, teacher }: { trained: Network; teacher: Network | null },
+  { trained, teacher }: { trained: Sized; teacher: Sized | null },
   batch: number,
   patch: readonly number[],
 ): number {
