@@ -5,6 +5,7 @@ import type { LabelConvention } from "../data/labels.ts";
 import { SAMPLING, type Sampling } from "../data/patches.ts";
 import { PREPARATION, type Preparation } from "../data/preprocess.ts";
 import type { ConventionName } from "../model/conventions.ts";
+import type { Precision } from "../engine/index.ts";
 import { PROTOKD, type Weights } from "../model/losses.ts";
 import { METHODS } from "../model/methods/index.ts";
 import type { Vec3 } from "../model/regions.ts";
@@ -52,6 +53,8 @@ export interface TrainConfig extends Preparation, Sampling {
   seed: number;
   /** Whether kernels run without Dawn's bounds checks. */
   fast: boolean;
+  /** Of activations and their gradients. */
+  precision: Precision;
 }
 
 /** What a run's size is unless said otherwise. */
@@ -74,7 +77,16 @@ export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as co
 
 /** Everything but the sizes. */
 export const DEFAULTS = {
-  ...{ norm: VNET.norm, labels: null, split: null, teacher: null, init: null, seed: 0, fast: false },
+  ...{
+    norm: VNET.norm,
+    labels: null,
+    split: null,
+    teacher: null,
+    init: null,
+    seed: 0,
+    fast: false,
+    precision: "f32" as Precision,
+  },
   ...{ optimizer: TRAINING.optimizer, schedule: TRAINING.schedule, weightDecay: TRAINING.decay },
   ...{ kdWeight: PROTOKD.kd, prototypeWeight: PROTOKD.prototype, temperature: PROTOKD.temperature },
   ...PREPARATION,

@@ -14,7 +14,7 @@ import { Params } from "../model/params.ts";
 import { samplesTogether } from "../model/slices.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
-import type { Network } from "../model/network.ts";
+import { checkPrecision, type Network } from "../model/network.ts";
 import { type Scores, Trainer } from "../model/trainer.ts";
 import { casesOf, openRunData, type RunData } from "./cases.ts";
 import { networkConfig, networkModalities, preparation, stageName, stageTitle, weights } from "./config.ts";
@@ -46,18 +46,15 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
     `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
   );
   const device = await open();
-  const teacher = guide && upload(device, guide);
-  samplesTogether(
-    device,
-    { trained: { config: networkConfig(config) }, teacher },
-    config.batch,
-    config.patch,
-  );
+  const { precision } = config;
+  checkPrecision(device, precision);
+  const teacher: Network | null = guide && { ...upload(device, guide), precision };
+  const trained = { config: networkConfig(config), precision };
+  samplesTogether(device, { trained, teacher }, config.batch, config.patch);
   await begin(folder, config, data);
 
-  const network: Network = first
-    ? upload(device, first)
-    : { params: new Params(device, { seed: config.seed }), config: networkConfig(config) };
+  const params = first ? upload(device, first).params : new Params(device, { seed: config.seed });
+  const network: Network = { ...trained, params };
   const { patch, batch, seed, offsets, lastBatch } = config;
   const sampler = new PatchSampler(training, { patch, batch, seed, offsets, lastBatch });
   const seen = networkModalities(config);

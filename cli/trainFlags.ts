@@ -125,6 +125,11 @@ export function trainCommand(): Command {
     )
     .option("--seed <n>", "of weights and patches", number({ min: 0, integer: true }), DEFAULTS.seed)
     .option("--fast", FAST_HELP)
+    .addOption(
+      option("--precision <kind>", "of activations: half precision takes half the memory (needs shader-f16)")
+        .choices(["f32", "f16"])
+        .default(DEFAULTS.precision),
+    )
     .option("--overwrite", "replace what --out holds of this stage")
     .option("--parity", "the published code's choice of all the following, but of those that are given")
     .addOption(parityOption("norm", "normalisation", ["instance", "batch"]))

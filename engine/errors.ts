@@ -1,5 +1,5 @@
 /** What went wrong on the GPU: `validation` and `internal` are ours to mend, the others the machine's to bear. */
-export type GpuErrorKind = "validation" | "out-of-memory" | "internal" | "lost";
+export type GpuErrorKind = "validation" | "out-of-memory" | "internal" | "lost" | "unsupported";
 
 /** An error of the device. It reaches the caller at the next read(), naming the shader's file and line. */
 export class GpuError extends Error {

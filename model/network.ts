@@ -1,6 +1,7 @@
 // A network with its parameters, and how it is run.
 
-import { type Device, free, type Plan, plan, scope, softmax, Tensor } from "../engine/index.ts";
+import { cast, type Device, free, GpuError, type Plan, plan, type Precision } from "../engine/index.ts";
+import { scope, softmax, Tensor } from "../engine/index.ts";
 import type { Output } from "./losses.ts";
 import type { Params } from "./params.ts";
 import { type Mode, vnet, type VnetConfig } from "./vnet.ts";
@@ -9,11 +10,13 @@ import { type Mode, vnet, type VnetConfig } from "./vnet.ts";
 export interface Network {
   params: Params;
   config: VnetConfig;
+  /** Of its activations; parameters, statistics and logits are f32 either way. By default f32. */
+  precision?: Precision;
 }
 
 /** Runs a network as part of what surrounds it: under grad() it is taped, elsewhere not. */
-export function forward({ params, config }: Network, x: Tensor, mode: Mode): Output {
-  return scope(() => vnet(params, x, config, mode));
+export function forward({ params, config, precision = "f32" }: Network, x: Tensor, mode: Mode): Output {
+  return scope(() => vnet(params, cast(x, precision), config, mode));
 }
 
 /** Makes a network's parameters, and returns what must be compiled before it predicts a patch [D,H,W]. */
@@ -25,4 +28,10 @@ export function touch(device: Device, network: Network, patch: readonly number[]
   });
   network.params.checkUsed();
   return planned;
+}
+
+/** Throws unless the device computes in a precision. */
+export function checkPrecision({ gpu }: Device, precision: Precision): void {
+  if (precision === "f32" || gpu.features.has("shader-f16")) return;
+  throw new GpuError("unsupported", "precision f16: this adapter has no shader-f16: leave --precision out");
 }

@@ -7,7 +7,7 @@ import type { BatchOutput } from "./losses.ts";
 import { forward, type Network } from "./network.ts";
 import type { Mode } from "./vnet.ts";
 
-type Sized = Pick<Network, "config">;
+type Sized = Pick<Network, "config" | "precision">;
 
 /**
  * How many samples of a batch the networks can take at once; `trained` is the one that is in training mode. Throws a
@@ -21,7 +21,7 @@ export function samplesTogether(
 ): number {
   const configs = [trained, ...(teacher ? [teacher] : [])].map(({ config }) => config);
   const voxels = patch.reduce((a, b) => a * b, 1);
-  const fitting = (channels: number) => Math.floor(device.largest / (4 * channels * voxels));
+  const fitting = (channels: number, bytes = 4) => Math.floor(device.largest / (bytes * channels * voxels));
   const refuse = (what: string, remedy: string): never => {
     const limit = `this adapter's largest binding, ${bytesText(device.largest)}`;
     throw new GpuError(
@@ -30,7 +30,8 @@ export function samplesTogether(
     );
   };
   const whole = fitting(Math.max(...configs.flatMap(({ classes, modalities }) => [classes, modalities])));
-  const cut = fitting(Math.max(...configs.map(({ filters }) => filters))); // the largest are at full resolution
+  const bytes = trained.precision === "f16" ? 2 : 4;
+  const cut = fitting(Math.max(...configs.map(({ filters }) => filters)), bytes); // at full resolution
   if (whole < 1 || cut < 1) refuse("activations", "choose a smaller patch or number of filters");
   if (whole < batch) refuse(`images or logits of a batch of ${batch}`, `choose a batch of at most ${whole}`);
   if (cut < batch && trained.config.norm === "batch") {

@@ -1,7 +1,7 @@
 // One training loop for every stage and method: sample, forward, loss, gradient, step. It is an async
 // generator of events and knows neither Node nor a page; whoever runs it decides what to show and save.
 
-import { Adam, compile, free, grad, plan, polyRate, scope, Sgd, tensor } from "../engine/index.ts";
+import { Adam, compile, free, grad, LossScale, plan, polyRate, scope, Sgd, tensor } from "../engine/index.ts";
 import type { Device, Optimizer, Tensor } from "../engine/index.ts";
 import { Ledger } from "./ledger.ts";
 import { PROTOKD, total, type Weights } from "./losses.ts";
@@ -70,6 +70,8 @@ export class DivergedError extends Error {
 
 export class Trainer {
   readonly optimizer: Optimizer;
+  /** Of gradients in half precision. */
+  readonly scale: LossScale | null;
   readonly #options: Required<Omit<TrainOptions, "validate">> & Pick<TrainOptions, "validate">;
 
   /** Makes the parameters, by a first forward pass, and the optimizer's state. */
@@ -84,6 +86,7 @@ export class Trainer {
     if (teacher) touch(device, teacher, patch);
     const { optimizer, decay } = this.#options;
     const params = network.params.trained;
+    this.scale = network.precision === "f16" ? new LossScale(device) : null;
     this.optimizer = optimizer === "adam" ? new Adam(params, { decay }) : new Sgd(params, { decay });
   }
 
@@ -108,8 +111,9 @@ export class Trainer {
           this.#step(first ?? next(), epochRate, ledger);
           first = null;
           if (!ledger.due && i < stepsPerEpoch - 1) continue;
-          for (const { step: noted, losses } of await ledger.read()) {
-            check(noted, losses);
+          for (const { step: noted, losses: read } of await ledger.read()) {
+            const { lossScale = 1, ...losses } = read;
+            check(noted, losses, lossScale);
             for (const [name, value] of Object.entries(losses))
               sums[name] = (sums[name] ?? 0) + value / stepsPerEpoch;
             const { step } = noted;
@@ -137,6 +141,7 @@ export class Trainer {
   /** Lets go of the optimizer's state, after the run. The network stays. */
   free(): void {
     this.optimizer.free();
+    this.scale?.free();
   }
 
   /** Compiles what a step on `batch` and a validation will run. Memory that is too small is found here too. */
@@ -164,22 +169,31 @@ export class Trainer {
     scope(() => {
       device.phase = "teacher forward";
       const guide = guiding && forwardBatch(guiding, images, "eval", together); // outside grad(): nothing is taped
-      const { grads } = grad(this.optimizer.params, () => {
-        device.phase = "student forward";
-        const output = forwardBatch(network, seen, "train", together);
-        device.phase = "losses";
-        const terms = method.terms(output, guide, label, weights);
-        const loss = total(terms);
-        const scalars = Object.entries(terms).map(([name, [, term]]) => [name, term] as const);
-        ledger?.note(
-          { step: this.optimizer.steps + 1, cases },
-          { total: loss, ...Object.fromEntries(scalars) },
-        );
-        device.phase = "backward";
-        return loss;
-      });
+      const { grads } = grad(
+        this.optimizer.params,
+        () => {
+          device.phase = "student forward";
+          const output = forwardBatch(network, seen, "train", together);
+          device.phase = "losses";
+          const terms = method.terms(output, guide, label, weights);
+          const loss = total(terms);
+          const scalars = Object.entries(terms).map(([name, [, term]]) => [name, term] as const);
+          ledger?.note(
+            { step: this.optimizer.steps + 1, cases },
+            {
+              total: loss,
+              ...Object.fromEntries(scalars),
+              ...(this.scale && { lossScale: this.scale.seed }),
+            },
+          );
+          device.phase = "backward";
+          return loss;
+        },
+        this.scale?.seed,
+      );
       device.phase = "optimizer";
-      this.optimizer.step(grads, rate);
+      this.optimizer.step(grads, rate, this.scale);
+      this.scale?.update();
     });
     device.phase = "";
     [label, images, seen].forEach(free);
@@ -192,8 +206,14 @@ interface Noted {
   cases: string[];
 }
 
-/** Throws unless all losses of a step are numbers. */
-function check({ step, cases }: Noted, losses: Record<string, number>): void {
+/** Throws unless all losses of a step are numbers, and its gradients were at a scale of at least 1. */
+function check({ step, cases }: Noted, losses: Record<string, number>, lossScale: number): void {
+  if (lossScale < 1) {
+    throw new DivergedError(
+      `step ${step}: gradients overflow half precision even unscaled, on ${cases.join(", ")}: ` +
+        "lower the learning rate, or train with --precision f32",
+    );
+  }
   if (Object.values(losses).every(Number.isFinite)) return;
   throw new DivergedError(
     `step ${step}: the loss is no number (${JSON.stringify(losses)}), on ${cases.join(", ")}: ` +

@@ -1,7 +1,7 @@
 // The V-Net variant of ProtoKD's published code: stages of [conv 3³ → norm → ReLU], strided convolutions
 // down, transposed ones up, skips that are added; no residuals. Tensors have the published checkpoints' names.
 
-import { batchNormEvalRelu, batchNormRelu, conv3d, convTranspose3d } from "../engine/index.ts";
+import { batchNormEvalRelu, batchNormRelu, cast, conv3d, convTranspose3d } from "../engine/index.ts";
 import { instanceNormRelu, scope, type Tensor } from "../engine/index.ts";
 import type { Output } from "./losses.ts";
 import type { Params } from "./params.ts";
@@ -24,7 +24,8 @@ export const VNET: Omit<VnetConfig, "modalities"> = { classes: 4, filters: 16, l
 /** `train`: batch norms use the batch's statistics and update the running ones. `eval`: they use the latter. */
 export type Mode = "train" | "eval";
 
-/** x [N,M,D,H,W], each of D, H, W a multiple of 2^(levels-1) → features [N,filters,D,H,W] and logits [N,classes,D,H,W]. */
+/** x [N,M,D,H,W], each of D, H, W a multiple of 2^(levels-1) → features [N,filters,D,H,W] in x's
+ * precision, and logits [N,classes,D,H,W] in f32. */
 export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode): Output {
   check(x, config);
   const skips: Tensor[] = [];
@@ -41,7 +42,7 @@ export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode):
       return activate(y, norm, mode, layer.kind === "up" ? skips.pop()! : null);
     });
   }
-  return { features, logits: x };
+  return { features, logits: cast(x, "f32") };
 }
 
 type Convolve = (x: Tensor, weight: Tensor, bias: Tensor | null, options: { moments: boolean }) => Tensor;

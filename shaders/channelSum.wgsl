@@ -4,6 +4,8 @@
 // partialSums: a workgroup (chunk, c, n) adds up one chunk of a row of V voxels. forward: a workgroup adds up
 // the partial sums of one channel. Both add in one fixed order: strided by thread, then a tree.
 
+alias real = f32;
+
 override WG: u32 = 64;                  // a power of two
 
 struct Params {
@@ -12,7 +14,7 @@ struct Params {
   chunk: u32,                           // voxels of a chunk
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<real>;
 @group(0) @binding(1) var<storage, read_write> partial: array<f32>;     // [C, N, chunks]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
@@ -40,7 +42,7 @@ fn partialSums(
   let row = (n * params.channels + c) * params.voxels;
   let end = min((chunk + 1) * params.chunk, params.voxels);
   var sum = 0.0;
-  for (var v = chunk * params.chunk + lane; v < end; v += WG) { sum += x[row + v]; }
+  for (var v = chunk * params.chunk + lane; v < end; v += WG) { sum += f32(x[row + v]); }
   sum = total(lane, sum);
   if (lane == 0) { partial[(c * groups.z + n) * groups.x + chunk] = sum; }
 }

@@ -4,6 +4,7 @@ import { Random } from "../engine/index.ts";
 import { PROTOKD } from "../model/losses.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { Params, type Values } from "../model/params.ts";
+import type { Vec3 } from "../model/regions.ts";
 import type { Network } from "../model/network.ts";
 import { type TrainBatch, type TrainEvent, Trainer, type TrainOptions } from "../model/trainer.ts";
 import type { VnetConfig } from "../model/vnet.ts";
@@ -14,21 +15,22 @@ export const VOXELS = 512;
 export const MODALITIES = 3;
 
 /** A batch of two: noise, and in each modality what one of the classes adds to it. */
-export function batch(seed: number): TrainBatch {
+export function batch(seed: number, patch: Vec3 = PATCH): TrainBatch {
   const random = new Random(seed);
-  const images = Float32Array.from({ length: 2 * MODALITIES * VOXELS }, () => random.normal());
-  const label = Uint8Array.from({ length: 2 * VOXELS }, () => random.integer(4));
+  const voxels = patch[0] * patch[1] * patch[2];
+  const images = Float32Array.from({ length: 2 * MODALITIES * voxels }, () => random.normal());
+  const label = Uint8Array.from({ length: 2 * voxels }, () => random.integer(4));
   for (const [i, k] of label.entries()) {
-    const n = Math.floor(i / VOXELS);
-    if (k > 0) images[(n * MODALITIES + k - 1) * VOXELS + (i % VOXELS)]! += 2;
+    const n = Math.floor(i / voxels);
+    if (k > 0) images[(n * MODALITIES + k - 1) * voxels + (i % voxels)]! += 2;
   }
   return { images, label, cases: [`case ${seed}`, `case ${seed + 1}`] };
 }
 
 /** New batches for ever. */
-export function stream(): () => TrainBatch {
+export function stream(patch: Vec3 = PATCH): () => TrainBatch {
   let seed = 100;
-  return () => batch((seed += 2));
+  return () => batch((seed += 2), patch);
 }
 
 /** A V-Net of two filters and three levels. */
