@@ -5,8 +5,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { isMain, runCommand, UsageError } from "../cli/command.ts";
 import { fittingPatch, parsePatch } from "../cli/config.ts";
 import { openDevice } from "../cli/gpu.ts";
-import { bytesText, type ProfileRow, profileRows } from "../engine/index.ts";
+import { bytesText, type Precision, type ProfileRow, profileRows } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
+import { checkPrecision } from "../model/network.ts";
 import { VNET, type VnetConfig } from "../model/vnet.ts";
 import { jsonFile } from "./jsonFile.ts";
 import { machineText, thisMachine } from "./machine.ts";
@@ -20,6 +21,7 @@ interface Flags {
   patch?: string;
   batch?: number;
   steps?: number;
+  precision: Precision;
   method: string;
   quick?: boolean;
   json?: string;
@@ -42,9 +44,10 @@ async function main({ quick, json, trace, method, ...flags }: Flags): Promise<vo
     throw new UsageError("--trace: this adapter has no timestamps");
   const machine = thisMachine(device.adapter);
   console.log(machineText(machine));
-  const { filters, levels, norm, batch } = config;
+  const { filters, levels, norm, batch, precision } = config;
+  checkPrecision(device, precision);
   console.log(
-    `${filters} filters, ${levels} levels, ${norm} norm, ${patch.join("x")}, batch ${batch}, ${method}`,
+    `${filters} filters, ${levels} levels, ${norm} norm, ${patch.join("x")}, batch ${batch}, ${precision}, ${method}`,
   );
   const measured = await measureSteps(device, { ...config, patch, method: METHODS[method]! }, (line) => {
     console.log(`  ${line}`);
@@ -113,6 +116,7 @@ const command = new Command("step")
   .option("--patch <d,h,w>", `voxels ${meant("patch")}`)
   .option("--batch <n>", `patches ${meant("batch")}`, whole(1))
   .option("--steps <n>", `how many are timed ${meant("steps")}`, whole(1))
+  .addOption(new Option("--precision <kind>", "of activations").choices(["f32", "f16"]).default("f32"))
   .addOption(new Option("--method <name>", "how it learns").choices(Object.keys(METHODS)).default("protokd"))
   .option("--json <file>", "write all numbers there")
   .option("--trace <file>", "write a step there, for chrome://tracing");

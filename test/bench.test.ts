@@ -143,7 +143,15 @@ test("every op is timed by npm run bench, but for those that are too small to ma
 
 test("a measured step says where its time and memory go, and its trace has every dispatch on the GPU's track", async () => {
   const own = await openDevice();
-  const options = { filters: 2, levels: 2, norm: "instance", patch: [8, 8, 8], batch: 2, steps: 1 } as const;
+  const options = {
+    filters: 2,
+    levels: 2,
+    norm: "instance",
+    patch: [8, 8, 8],
+    batch: 2,
+    steps: 1,
+    precision: "f32",
+  } as const;
   const reported: string[] = [];
   const measured = await measureSteps(own, { ...options, method: METHODS["protokd"]! }, (line) => {
     reported.push(line);

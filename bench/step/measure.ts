@@ -2,7 +2,7 @@
 // notes when each began and how much memory was in use. The first step, which is cold, is told apart; the last
 // has timestamps around every dispatch, which costs a pass each, so its time is no step's.
 
-import { type Device, Profile, type ProfiledDispatch, Random } from "../../engine/index.ts";
+import { type Device, type Precision, Profile, type ProfiledDispatch, Random } from "../../engine/index.ts";
 import type { Method } from "../../model/methods/index.ts";
 import { Params } from "../../model/params.ts";
 import { Trainer } from "../../model/trainer.ts";
@@ -15,6 +15,8 @@ export interface StepOptions {
   norm: VnetConfig["norm"];
   patch: readonly [number, number, number];
   batch: number;
+  /** Of activations. */
+  precision: Precision;
   /** Timed ones, after the cold one and before the profiled one. */
   steps: number;
   method: Method;
@@ -138,7 +140,7 @@ class PhaseWatch {
 
 /** An epoch has one step, so that each is read when it is done. */
 function trainerOf(device: Device, options: StepOptions, begin: () => void): Trainer {
-  const { filters, levels, norm, patch, batch, steps, method } = options;
+  const { filters, levels, norm, patch, batch, steps, precision, method } = options;
   const config = (modalities: number): VnetConfig => ({ ...VNET, modalities, filters, levels, norm });
   const random = new Random(1);
   const voxels = batch * patch[0] * patch[1] * patch[2];
@@ -147,8 +149,10 @@ function trainerOf(device: Device, options: StepOptions, begin: () => void): Tra
   const data = { images, label, cases: Array.from({ length: batch }, (_, i) => `random ${i}`) };
   return new Trainer({
     ...{ device, method, patch, channels: [0], epochs: steps + 2, stepsPerEpoch: 1 },
-    network: { params: new Params(device, { seed: 1 }), config: config(1) },
-    teacher: method.teacher ? { params: new Params(device, { seed: 2 }), config: config(4) } : null,
+    network: { params: new Params(device, { seed: 1 }), config: config(1), precision },
+    teacher: method.teacher
+      ? { params: new Params(device, { seed: 2 }), config: config(4), precision }
+      : null,
     now: () => performance.now(),
     next: () => {
       begin();
