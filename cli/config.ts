@@ -1,5 +1,6 @@
 // What a training run is: every choice, resolved. config.json of a stage holds just this.
 
+import type { Tuning } from "../engine/index.ts";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import type { LabelConvention } from "../data/labels.ts";
 import { SAMPLING, type Sampling } from "../data/patches.ts";
@@ -52,6 +53,8 @@ export interface TrainConfig extends Preparation, Sampling {
   seed: number;
   /** Whether kernels run without Dawn's bounds checks. */
   fast: boolean;
+  /** Which kernels convolve; null until the device is open. */
+  tuning: Tuning | null;
 }
 
 /** What a run's size is unless said otherwise. */
@@ -74,7 +77,16 @@ export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as co
 
 /** Everything but the sizes. */
 export const DEFAULTS = {
-  ...{ norm: VNET.norm, labels: null, split: null, teacher: null, init: null, seed: 0, fast: false },
+  ...{
+    norm: VNET.norm,
+    labels: null,
+    split: null,
+    teacher: null,
+    init: null,
+    seed: 0,
+    fast: false,
+    tuning: null,
+  },
   ...{ optimizer: TRAINING.optimizer, schedule: TRAINING.schedule, weightDecay: TRAINING.decay },
   ...{ kdWeight: PROTOKD.kd, prototypeWeight: PROTOKD.prototype, temperature: PROTOKD.temperature },
   ...PREPARATION,
@@ -163,6 +175,7 @@ export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(a), ...Object.keys(b)] as (keyof TrainConfig)[]);
   keys.delete("out");
   keys.delete("fast");
+  keys.delete("tuning");
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }
 

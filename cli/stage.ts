@@ -46,6 +46,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
     `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
   );
   const device = await open();
+  config = { ...config, tuning: device.tuning };
   const teacher = guide && upload(device, guide);
   samplesTogether(
     device,
