@@ -180,10 +180,10 @@ export function differences(a: TrainConfig, b: TrainConfig): string[] {
 }
 
 /** "96,128,128" or "32" as [D, H, W]. */
-export function parsePatch(text: string): Vec3 {
+export function parsePatch(text: string, flag = "--patch"): Vec3 {
   const parts = text.split(/[,x]/).map(Number);
   if ((parts.length !== 1 && parts.length !== 3) || parts.some((n) => !Number.isInteger(n) || n < 1)) {
-    throw new UsageError(`--patch: expected D,H,W or one edge in voxels, got ${text}`);
+    throw new UsageError(`${flag}: expected D,H,W or one edge in voxels, got ${text}`);
   }
   const [d, h = d, w = d] = parts as [number, number?, number?];
   return [d, h, w];
