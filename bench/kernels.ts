@@ -1,6 +1,6 @@
 // npm run bench [-- --filter TEXT --quick --json FILE]: every op at the shapes the network has, checked against
-// float64 in the same run: milliseconds, GFLOP/s, GB/s, and the fraction of what the adapter can do, which is
-// measured again beside every row. Exits 1 if a result is wrong.
+// float64 in the same run: milliseconds, in the median and at least, and by the least GFLOP/s, GB/s, and the fraction of
+// what the adapter can do, which is measured again beside every row. Exits 1 if a result is wrong.
 
 import { Command, Option } from "commander";
 import { isMain, runCommand, UsageError } from "../cli/command.ts";
@@ -85,20 +85,33 @@ async function openCeilings(
 }
 
 const NAME = 40;
-const COLUMNS = [10, 9, 8, 15, 8] as const;
+const COLUMNS = [10, 10, 9, 8, 15, 8] as const;
 
 function heading(): string {
-  return text(["", "", "", "ms", "GFLOP/s", "GB/s", "of peak", "error"]);
+  return text(["", "", "", "ms", "least", "GFLOP/s", "GB/s", "of peak", "error"]);
 }
 
 function line(row: Measurement): string {
-  const { op, detail, size, pass, ms, gflops, gbytes_per_second, fraction_of_peak, bound, error, problem } =
-    row;
+  const {
+    op,
+    detail,
+    size,
+    pass,
+    ms,
+    shortest_ms,
+    gflops,
+    gbytes_per_second,
+    fraction_of_peak,
+    bound,
+    error,
+    problem,
+  } = row;
   const name = [`${op} ${detail}`, size.join("x"), pass];
   if (problem !== null) return `${text(name)}  not run: ${problem}`;
   const peak = `${(100 * fraction_of_peak!).toFixed(0)} % ${bound}`;
   const numbers = [
     digits(ms!),
+    digits(shortest_ms!),
     gflops ? digits(gflops) : "",
     digits(gbytes_per_second!),
     peak,

@@ -15,7 +15,10 @@ export interface Work {
   before: (() => void) | null;
 }
 
+const SLEEP = 1.25; // times the first call's time: who wakes too early takes a core from what is timed
 const SAMPLE_MS = 5; // short work is repeated until a sample lasts so long
+const AGREE = 1.03; // the two shortest samples are to be this near, or it goes on: what else runs lengthens some of them
+const MOST_SAMPLES = 3; // times as many as wanted
 const MOST_CALLS = 500; // browsers and Dawn round timestamps to 65 µs: the mean of many is not rounded
 
 export class Stopwatch {
@@ -31,16 +34,21 @@ export class Stopwatch {
     this.clock = stamped ? "timestamps" : "wall";
   }
 
-  /** Milliseconds of one call, in so many samples, the shortest first. The first call, which compiles, is not timed. */
+  /**
+   * Milliseconds of one call, the shortest first: in so many samples, or more until the shortest is no accident. The
+   * first call, which compiles, is not timed.
+   */
   async time(work: Work, samples: number): Promise<number[]> {
     await this.#sample(work, 1, 0);
     const first = await this.#sample(work, 1, 0);
     const calls = Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_MS / Math.max(first.ms, 1e-3))));
     const times: number[] = [];
-    for (let i = 0; i < samples; i++) {
-      times.push((await this.#sample(work, calls, 0.9 * first.wall * calls)).ms / calls);
+    const settled = () => samples === 1 || times[1]! <= AGREE * times[0]!;
+    while (times.length < samples || (!settled() && times.length < MOST_SAMPLES * samples)) {
+      times.push((await this.#sample(work, calls, SLEEP * first.wall * calls)).ms / calls);
+      times.sort((a, b) => a - b);
     }
-    return times.sort((a, b) => a - b);
+    return times;
   }
 
   /** Milliseconds of so many calls, and until they were known; `rest` of them asleep. */

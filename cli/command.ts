@@ -13,6 +13,9 @@ export class UsageError extends Error {
 /** What --fast does, in every command that has it. */
 export const FAST_HELP = "leave out Dawn's bounds checks; PROTOKD_TOGGLES=fast does the same";
 
+/** And --retune. */
+export const RETUNE_HELP = "choose the kernels for this adapter anew; PROTOKD_TUNING=off takes the default";
+
 /** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
 const exitCodes: Readonly<Record<string, number>> = {
   ...{ UsageError: 2, DataError: 3, CheckpointError: 3 },

@@ -1,5 +1,6 @@
 // What a training run is: every choice, resolved. config.json of a stage holds just this.
 
+import type { Tuning } from "../engine/index.ts";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import type { LabelConvention } from "../data/labels.ts";
 import { SAMPLING, type Sampling } from "../data/patches.ts";
@@ -55,6 +56,8 @@ export interface TrainConfig extends Preparation, Sampling {
   fast: boolean;
   /** Of activations and their gradients. */
   precision: Precision;
+  /** Which kernels convolve; null until the device is open. */
+  tuning: Tuning | null;
 }
 
 /** What a run's size is unless said otherwise. */
@@ -86,6 +89,7 @@ export const DEFAULTS = {
     seed: 0,
     fast: false,
     precision: "f32" as Precision,
+    tuning: null,
   },
   ...{ optimizer: TRAINING.optimizer, schedule: TRAINING.schedule, weightDecay: TRAINING.decay },
   ...{ kdWeight: PROTOKD.kd, prototypeWeight: PROTOKD.prototype, temperature: PROTOKD.temperature },
@@ -175,14 +179,15 @@ export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(a), ...Object.keys(b)] as (keyof TrainConfig)[]);
   keys.delete("out");
   keys.delete("fast");
+  keys.delete("tuning");
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }
 
 /** "96,128,128" or "32" as [D, H, W]. */
-export function parsePatch(text: string): Vec3 {
+export function parsePatch(text: string, flag = "--patch"): Vec3 {
   const parts = text.split(/[,x]/).map(Number);
   if ((parts.length !== 1 && parts.length !== 3) || parts.some((n) => !Number.isInteger(n) || n < 1)) {
-    throw new UsageError(`--patch: expected D,H,W or one edge in voxels, got ${text}`);
+    throw new UsageError(`${flag}: expected D,H,W or one edge in voxels, got ${text}`);
   }
   const [d, h = d, w = d] = parts as [number, number?, number?];
   return [d, h, w];

@@ -3,9 +3,10 @@
 
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { Command } from "commander";
-import { add, bytesText, scope, tensor } from "../engine/index.ts";
+import { add, bytesText, defaultTuning, lanesOf, scope, tensor, type Tuning } from "../engine/index.ts";
 import { isMain, runCommand } from "./command.ts";
 import type { Toggles } from "./gpu.ts";
+import { isSoftware, readTuning, tuningText } from "./tuning.ts";
 import { chosenDriver } from "./vulkan.ts";
 
 /** What the engine profits from, with the least that WebGPU guarantees. */
@@ -44,6 +45,8 @@ export interface Report {
   adapter: AdapterReport | null;
   toggles: { mode: Toggles; enabled: readonly string[] };
   wgslLanguageFeatures: readonly string[];
+  /** Which kernels convolve: measured once, or the default. Null without an adapter. */
+  tuning: { measured: boolean; choice: Tuning } | null;
   /** What a kernel computed wrong, or null if all is right. */
   fault: string | null;
   node: string;
@@ -63,6 +66,7 @@ export async function examine(): Promise<Report> {
     verdict: adapter ? verdict(describe(adapter.info), report?.software ?? false, fault) : noAdapter(),
     ready: report !== null && fault === null,
     adapter: report,
+    tuning: adapter && (await tuningOf(adapter)),
     toggles: { mode: defaultToggles, enabled: dawnToggles[defaultToggles] },
     wgslLanguageFeatures: [...gpu.wgslLanguageFeatures].sort(),
     fault,
@@ -74,6 +78,12 @@ export async function examine(): Promise<Report> {
   };
 }
 
+/** What commands will use here; see tuning.ts. */
+async function tuningOf(adapter: GPUAdapter): Promise<Report["tuning"]> {
+  const kept = process.env["PROTOKD_TUNING"] === "off" ? null : await readTuning(adapter);
+  return { measured: kept !== null, choice: kept ?? defaultTuning(lanesOf(adapter)) };
+}
+
 function describeAdapter({ info, limits, features }: GPUAdapter): AdapterReport {
   const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize } = info;
   const names = Object.keys(limitDefaults) as (keyof typeof limitDefaults)[];
@@ -83,8 +93,7 @@ function describeAdapter({ info, limits, features }: GPUAdapter): AdapterReport 
     architecture,
     device,
     description,
-    software:
-      info.isFallbackAdapter || /llvmpipe|swiftshader|lavapipe/i.test(`${architecture} ${description}`),
+    software: isSoftware(info),
     backend: process.env["DAWNNODE_BACKEND"] ?? backends[process.platform] ?? "vulkan",
     driverFile: chosenDriver() ?? null,
     subgroupSizes: subgroupMinSize && subgroupMaxSize ? [subgroupMinSize, subgroupMaxSize] : null,
@@ -140,6 +149,11 @@ export function text(report: Report): string {
     rows.push(["features", adapter.features.join(", ")]);
     rows.push(["self-check", report.fault ?? "passed"]);
   }
+  if (report.tuning)
+    rows.push([
+      "tuning",
+      `${tuningText(report.tuning.choice)}; ${report.tuning.measured ? "measured" : "default"}`,
+    ]);
   rows.push(["toggles", [toggles.mode, ...toggles.enabled].join(", ")]);
   rows.push(["WGSL", report.wgslLanguageFeatures.join(", ") || "-"]);
   rows.push(["Node", report.node], ["system", report.system]);

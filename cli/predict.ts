@@ -12,15 +12,18 @@ import { type Case, loadCase, PREPARATION, type Preparation } from "../data/prep
 import { bytesText, compile, type Device } from "../engine/index.ts";
 import { touch } from "../model/network.ts";
 import { describeVnet } from "../model/published.ts";
-import { FAST_HELP, isMain, runCommand, UsageError } from "./command.ts";
+import { FAST_HELP, isMain, RETUNE_HELP, runCommand, UsageError } from "./command.ts";
 import { fittingPatch, PAPER, PARITY, parsePatch } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
 import { channelsOf, type ModelUse, readModel, type StoredModel, upload } from "./models.ts";
 import { predictCase, writePrediction } from "./predictions.ts";
 import { compiling, FAST, predictionProgress } from "./progress.ts";
+import { openTuned } from "./tuning.ts";
 
 /** What to predict, with what, and where to. */
 export interface PredictOptions {
+  /** Whether kernels are chosen anew for the adapter. */
+  retune?: boolean;
   /** A checkpoint of this project, or a published one. */
   model: string;
   /** What a published one sees, if it is one modality, how its input was made, and its windows, D,H,W. */
@@ -219,11 +222,9 @@ if (isMain(import.meta.url)) {
       ).choices([...CONVENTION_NAMES]),
     )
     .option("--fast", FAST_HELP)
+    .option("--retune", RETUNE_HELP)
     .option("--overwrite", "replace predictions that are there");
   process.exitCode = await runCommand<PredictOptions>(program, (options) =>
-    predictFolder(
-      async () => (await import("./gpu.ts")).openDevice(options.fast ? { toggles: "fast" } : {}),
-      options,
-    ),
+    predictFolder(() => openTuned(options), options),
   );
 }

@@ -46,6 +46,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
     `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
   );
   const device = await open();
+  config = { ...config, tuning: device.tuning };
   const { precision } = config;
   checkPrecision(device, precision);
   const teacher: Network | null = guide && { ...upload(device, guide), precision };

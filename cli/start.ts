@@ -5,13 +5,14 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import type { Device } from "../engine/index.ts";
-import { FAST_HELP, isMain, runCommand } from "./command.ts";
+import { FAST_HELP, isMain, RETUNE_HELP, runCommand } from "./command.ts";
 import type { TrainConfig } from "./config.ts";
 import { duration } from "./progress.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
 import { FILES } from "./stageFolder.ts";
 import { train } from "./train.ts";
 import { resolveConfig, type TrainFlags } from "./trainFlags.ts";
+import { openTuned } from "./tuning.ts";
 
 const STAGES: readonly TrainFlags[] = [
   { stage: "teacher" },
@@ -19,11 +20,10 @@ const STAGES: readonly TrainFlags[] = [
   { stage: "student", modality: "t1ce", method: "protokd" },
 ];
 
-async function main({ fast }: { fast?: boolean }): Promise<void> {
+async function main({ fast = false, retune = false }: { fast?: boolean; retune?: boolean }): Promise<void> {
   const started = performance.now();
   let device: Device | null = null;
-  const open = async () =>
-    (device ??= await (await import("./gpu.ts")).openDevice(fast ? { toggles: "fast" } : {}));
+  const open = async () => (device ??= await openTuned({ fast, retune }));
   const done: TrainConfig[] = [];
   for (const flags of STAGES)
     done.push(
@@ -46,6 +46,8 @@ Next, on your own data (BraTS folders, nnU-Net raw or Decathlon):
 
 const command = new Command("start")
   .description("Trains and scores a teacher and two students on a phantom.")
-  .option("--fast", FAST_HELP);
+  .option("--fast", FAST_HELP)
+  .option("--retune", RETUNE_HELP);
 
-if (isMain(import.meta.url)) process.exitCode = await runCommand<{ fast?: boolean }>(command, main);
+if (isMain(import.meta.url))
+  process.exitCode = await runCommand<{ fast?: boolean; retune?: boolean }>(command, main);

@@ -12,6 +12,7 @@ import { makePhantom } from "./phantomFolder.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
 import { readInit, readTeacher } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
+import { openTuned } from "./tuning.ts";
 import { FILES, finished, readConfig } from "./stageFolder.ts";
 import { resolveConfig, trainCommand, type TrainFlags } from "./trainFlags.ts";
 
@@ -96,7 +97,11 @@ async function main(flags: TrainFlags): Promise<void> {
   const config = await resolveConfig(flags);
   let device: Device | null = null;
   const open = async () =>
-    (device ??= await (await import("./gpu.ts")).openDevice(config.fast ? { toggles: "fast" } : {}));
+    (device ??= await openTuned({
+      fast: config.fast,
+      recorded: config.tuning,
+      retune: flags.retune ?? false,
+    }));
   const done = await train(
     open,
     config,

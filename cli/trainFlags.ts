@@ -6,7 +6,7 @@ import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CONVENTION_NAMES } from "../data/labels.ts";
 import { CONVENTION_NAMES as EMPTY_CONVENTIONS } from "../model/conventions.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { FAST_HELP, UsageError } from "./command.ts";
+import { FAST_HELP, RETUNE_HELP, UsageError } from "./command.ts";
 import { DEFAULTS, fittingPatch, PAPER, PARITY, parity, parsePatch, PHANTOM, SMALL } from "./config.ts";
 import type { Stage, TrainConfig } from "./config.ts";
 import { exists } from "./files.ts";
@@ -19,12 +19,21 @@ export type TrainFlags = { [Key in keyof Settings]?: NonNullable<Settings[Key]> 
   patch?: string;
   parity?: boolean;
   overwrite?: boolean;
+  retune?: boolean;
   debug?: boolean;
 };
 
 /** The configuration that flags ask for; the teacher's file is still open. Throws UsageError. */
 export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
-  const { stage, data = PHANTOM.folder, parity: published, overwrite: _o, debug: _d, ...rest } = flags;
+  const {
+    stage,
+    data = PHANTOM.folder,
+    parity: published,
+    overwrite: _o,
+    retune: _r,
+    debug: _d,
+    ...rest
+  } = flags;
   const method = flags.method ?? (stage === "student" ? "protokd" : "none");
   if (stage === "teacher" && (flags.modality || method !== "none" || flags.teacher)) {
     throw new UsageError(
@@ -130,6 +139,7 @@ export function trainCommand(): Command {
         .choices(["f32", "f16"])
         .default(DEFAULTS.precision),
     )
+    .option("--retune", RETUNE_HELP)
     .option("--overwrite", "replace what --out holds of this stage")
     .option("--parity", "the published code's choice of all the following, but of those that are given")
     .addOption(parityOption("norm", "normalisation", ["instance", "batch"]))

@@ -8,6 +8,7 @@
 import type { Device } from "./device.ts";
 import { shader, type Vec3 } from "./shader.ts";
 import { free, scope, Tensor } from "./tensor.ts";
+import { PLAIN } from "./tuning.ts";
 
 const conv = await shader("conv3d");
 const subgroups = await shader("conv3dSubgroups");
@@ -78,8 +79,8 @@ function convolve(
   const work = 2 * y.size * inputs * geometry.kernel ** 3;
   const operands = { ...filter, x, bias: bias ?? weight, biased: bias ? 1 : 0, y, size, batch };
   const blocks = batch * Math.ceil(outputs / 8);
-  const lanes = lanesOf(x.device);
-  if (isSame(geometry) && isEight(lanes)) {
+  const choice = isSame(geometry) ? x.device.tuning.forward : PLAIN.forward;
+  if (choice.kernel === "eight") {
     const tiles = size[0] * Math.ceil(size[1] / 8) * Math.ceil(size[2] / 8);
     const momentsOfTiles = moments ? new Tensor(x.device, [batch, outputs, tiles, 4]) : scratch(x.device);
     eight.forward(
@@ -88,16 +89,17 @@ function convolve(
     );
     if (moments) y.moments = momentsOfTiles;
     else free(momentsOfTiles);
-  } else if (isSame(geometry) && size[2] > 2 && lanes.min >= 8) {
-    const WG = Math.min(lanes.max, 64);
+  } else if (choice.kernel === "subgroups" && size[2] > 2) {
+    const { WG } = choice;
     const tiles = size[0] * Math.ceil(size[1] / 2) * Math.ceil(size[2] / 8);
     const rounded = Math.ceil(tiles / WG) * WG;
     subgroups.forward({ ...operands, WG, tiles: rounded }, { invocations: blocks * rounded, work });
   } else {
-    const TW = tileWidth(outSize[2]);
+    const { WG, TW: most } = choice.kernel === "plain" ? choice : PLAIN.forward;
+    const TW = Math.min(most, tileWidth(outSize[2]));
     const tiles = outSize[0] * outSize[1] * Math.ceil(outSize[2] / TW);
     conv.forward(
-      { ...operands, ...overrides(geometry), TW, outSize, splits: 1 },
+      { ...operands, ...overrides(geometry), WG, TW, outSize, splits: 1 },
       { invocations: blocks * tiles, work },
     );
   }
@@ -157,15 +159,9 @@ function isSame({ kernel, stride, padding }: Geometry): boolean {
   return kernel === 3 && stride === 1 && padding === 1;
 }
 
-/** Invocations of a subgroup; 0 where there are none. */
-function lanesOf({ gpu, adapter }: Device): { min: number; max: number } {
-  const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = adapter.info;
-  return gpu.features.has("subgroups") ? { min, max } : { min: 0, max: 0 };
-}
-
 /** 2³ at stride 2 without padding, which halves a volume, where there are kernels for it. */
 function halves({ kernel, stride, padding }: Geometry, device: Device): boolean {
-  return kernel === 2 && stride === 2 && padding === 0 && isEight(lanesOf(device));
+  return kernel === 2 && stride === 2 && padding === 0 && device.tuning.halving.kernel === "halving";
 }
 
 /** The sizes that conv3dHalving.wgsl asks for. */
@@ -180,11 +176,6 @@ function workOf(small: Tensor, weight: Tensor): number {
   return (2 * small.size * weight.size) / small.shape[1]!;
 }
 
-/** Where all subgroups are of eight lanes, there are kernels for just these; wider ones would idle. */
-function isEight({ min, max }: { min: number; max: number }): boolean {
-  return min === 8 && max === 8;
-}
-
 /** small [N,O,…], large [N,C,…] → weight [O,C,K,K,K]; in two stages where there are many voxels, since each weight sums over all of them. */
 export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
   return scope(() => {
@@ -192,7 +183,8 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
     const { channels: inputs, size } = split(large);
     const K = geometry.kernel;
     const dweight = new Tensor(small.device, [outputs, inputs, K, K, K]);
-    const byEight = isSame(geometry) && isEight(lanesOf(small.device));
+    const choice = isSame(geometry) ? small.device.tuning.weightGradient : PLAIN.weightGradient;
+    const byEight = choice.kernel === "eight";
     const byHalf = halves(geometry, small.device);
     const rows = batch * outSize[0] * (byEight ? Math.ceil(outSize[1] / 2) : outSize[1]);
     const tiles = byHalf
@@ -206,8 +198,8 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
     const operands = { x: large, dy: small, partial, size, inputs, outputs, batch, splits, ...unused };
     const grid = { invocations: splits * tiles, work: 2 * small.size * inputs * K ** 3 };
     if (byHalf) halving.pair({ ...extents(large, small), large, small, partial, biased: 0, splits }, grid);
-    else if (byEight) eight.backwardWeight(operands, grid);
-    else conv.backwardWeight({ ...operands, ...overrides(geometry), outSize }, grid);
+    else if (choice.kernel === "eight") eight.backwardWeight(operands, grid);
+    else conv.backwardWeight({ ...operands, ...overrides(geometry), WG: choice.WG, outSize }, grid);
     if (splits > 1) conv.sumSplits({ partial, dweight }, dweight.size);
     return dweight;
   });

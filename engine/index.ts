@@ -9,6 +9,8 @@ export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./
 export { Random } from "./random.ts";
 export { grad, record, recordAll, vjp } from "./tape.ts";
 export { free, keep, pack, type Precision, scope, tensor, Tensor } from "./tensor.ts";
+export { tune } from "./tune.ts";
+export { candidates, defaultTuning, isTuning, KERNELS, type Lanes, lanesOf, type Tuning } from "./tuning.ts";
 export { add } from "./ops/add.ts";
 export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Running } from "./ops/batchNorm.ts";
 export { cast } from "./ops/cast.ts";

@@ -5,6 +5,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Given, type KernelCase } from "../bench/kernels/case.ts";
 import { convolutionCases } from "../bench/kernels/convolutions.ts";
+import { SUBJECTS } from "../bench/lab.ts";
+import { checkVersion } from "../bench/lab/measure.ts";
 import { lossCases } from "../bench/kernels/losses.ts";
 import { volumeCases } from "../bench/kernels/volumes.ts";
 import { measureSteps } from "../bench/step/measure.ts";
@@ -14,7 +16,7 @@ import { array64, normal } from "../bench/values.ts";
 import { openDevice } from "../cli/gpu.ts";
 import { METHODS } from "../model/methods/index.ts";
 import type { Values } from "../model/params.ts";
-import { type Array64, random } from "./gradcheck.ts";
+import { type Array64, device, random } from "./gradcheck.ts";
 import * as convolutions from "./reference/conv3d.ts";
 import * as norms from "./reference/norms.ts";
 
@@ -140,6 +142,39 @@ test("every op is timed by npm run bench, but for those that are too small to ma
     ops.filter((op) => !timed.has(op)),
     UNTIMED,
   );
+});
+
+/** No multiple of any tile, and a channel more than one takes. */
+const LAB_SHAPE = { channels: 9, size: [3, 5, 11] } as const;
+
+test("every version in the lab computes what its subject says, and every file there is a version", async () => {
+  const files = new Set<string>();
+  for (const subject of Object.values(SUBJECTS)) {
+    for (const version of subject.versions) {
+      files.add(version.file);
+      if (version.needs && !version.needs.met(device.lanes)) {
+        console.log(`SKIPPED: ${version.file}: this adapter lacks ${version.needs.text}`);
+        continue;
+      }
+      const { error } = await checkVersion(device, subject, version, LAB_SHAPE);
+      assert.ok(error < 1e-6, `${version.file}: ${error}`);
+    }
+  }
+  const lab = readdirSync(new URL("../bench/lab", import.meta.url), { recursive: true, encoding: "utf8" });
+  const shaders = lab.filter((path) => path.endsWith(".wgsl")).map((path) => `bench/lab/${path}`);
+  assert.ok(shaders.length > 3);
+  assert.equal(
+    shaders.filter((path) => !files.has(path)),
+    [],
+  );
+});
+
+test("the lab sees a wrong result", () => {
+  for (const [name, subject] of Object.entries(SUBJECTS)) {
+    const inputs = subject.inputs(2, [3, 4, 5]);
+    const shape = name === "weightGradient" ? [2, 2, 3, 3, 3] : inputs["x"]!.shape;
+    assert.ok(!(subject.error(inputs, normal(shape, 5)) < TOLERANCE), name);
+  }
 });
 
 test("a measured step says where its time and memory go, and its trace has every dispatch on the GPU's track", async () => {

@@ -20,6 +20,7 @@ import { makePhantom } from "../cli/phantomFolder.ts";
 import { audible } from "../cli/quiet.ts";
 import { FILES } from "../cli/stageFolder.ts";
 import { readNifti } from "../data/nifti.ts";
+import type { Tuning } from "../engine/index.ts";
 import { decodeSafetensors } from "../model/checkpoint.ts";
 import type { EpochRecord } from "../model/records.ts";
 import type { Summary } from "../model/summary.ts";
@@ -52,6 +53,8 @@ test("train --stage teacher leaves every file of a stage", () => {
   const config = json<Record<string, unknown>>("teacher", FILES.config);
   assert.equal(config["patch"], [16, 16, 16]);
   assert.equal([config["lr"], config["norm"], config["method"]], [3e-3, "instance", "none"], "defaults too");
+  const { forward } = config["tuning"] as Tuning;
+  assert.match(forward.kernel, /^(eight|subgroups|plain)$/, "and which kernels it ran on");
   const { train, val, test: held, labels } = json<Record<string, unknown>>("teacher", FILES.split);
   assert.equal([train, val, held, labels], [cases.slice(0, 2), [cases[2]], [cases[3]], "brats"]);
 });
@@ -192,6 +195,10 @@ function json<T>(stage: string, file: string): T {
 /** A command as a user runs it. */
 function run(name: string, ...flags: string[]): { status: number | null; stdout: string; stderr: string } {
   const script = fileURLToPath(new URL(`../cli/${name}.js`, import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...flags], { encoding: "utf8" });
+  const env = { ...process.env, PROTOKD_TUNING: "off" };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...flags], {
+    encoding: "utf8",
+    env,
+  });
   return { status, stdout, stderr: audible(stderr).join("\n") }; // a driver's own lines come through to a socket
 }

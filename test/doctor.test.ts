@@ -133,6 +133,7 @@ test("doctor finds the adapter here, its numbers are right, and --json says the 
   const lines = text(report).split("\n");
   assert.is(lines.at(-1), report.verdict);
   assert.ok(lines.some((line) => /^self-check +passed$/.test(line)));
+  assert.ok(lines.some((line) => /^tuning +forward \w+.*; (default|measured)$/.test(line)));
 });
 
 test("PROTOKD_TOGGLES=fast reaches Dawn, and another word is refused", () => {

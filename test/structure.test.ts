@@ -117,6 +117,7 @@ test("every shader has its op, or an engine module that loads it by name", () =>
     .map(read)
     .join("\n");
   const orphans = files(".wgsl").filter((path) => {
+    if (path.startsWith("bench/lab/")) return false; // which are run by bench.test.ts
     const name = path.slice("shaders/".length, -".wgsl".length);
     return !existsSync(join(root, `engine/ops/${name}.ts`)) && !engine.includes(`shader("${name}")`);
   });

@@ -1,0 +1,106 @@
+// The gradient of a weight of 3³ at stride 1: few sums, each over all voxels.
+
+import { type Geometry, pair, split } from "../../engine/convolution.ts";
+import { free, Tensor, type Tuning } from "../../engine/index.ts";
+import { shader } from "../../engine/shader.ts";
+import type { Tensors } from "../kernels/case.ts";
+import { convolutionCheck } from "../kernels/convolutionCheck.ts";
+import { normal, sizeOf } from "../values.ts";
+import { choosing, EIGHT, EIGHT_OR_MORE, type Subject } from "./subject.ts";
+
+const SAME: Geometry = { kernel: 3, stride: 1, padding: 1 };
+const check = convolutionCheck(SAME, false);
+const conv = await shader("conv3d");
+
+const INVOCATIONS = 16384; // to fill a large GPU
+
+export const weightGradient: Subject = {
+  title: "3³ convolution, gradient of the weight",
+  inputs: (channels, size) => ({
+    x: normal([1, channels, ...size]),
+    dy: normal([1, channels, ...size], 2),
+  }),
+  least: (channels, size) => ({
+    operations: 2 * 27 * channels ** 2 * sizeOf(size),
+    bytes: 4 * (2 * channels * sizeOf(size) + 27 * channels ** 2),
+  }),
+  error: ({ x, dy }, result) =>
+    check({
+      pass: { name: "weight gradient", by: ["weight"], reads: [] },
+      inputs: { x: x!, weight: result },
+      dy: dy!,
+      results: [result],
+    }),
+  versions: [
+    {
+      file: "bench/lab/weightGradient/1-naive.wgsl",
+      idea: "an invocation sums one weight over the whole volume",
+      run: ({ x, dy }, own) => {
+        const operands = operandsOf(x!, dy!);
+        const dweight = gradient(operands, x!);
+        own["backwardWeight"]!(
+          { ...operands, dweight },
+          { invocations: dweight.size, work: workOf(operands) },
+        );
+        return dweight;
+      },
+    },
+    {
+      file: "shaders/conv3d.wgsl",
+      idea: "rows shared out; 8 x 2 channels and a row of taps in registers",
+      run: (inputs) => engine(inputs, { kernel: "plain", WG: 64 }),
+    },
+    {
+      file: "bench/lab/weightGradient/3-lanes.wgsl",
+      idea: "lanes are output channels; a load brings eight voxels of x",
+      needs: EIGHT_OR_MORE,
+      run: ({ x, dy }, own) => {
+        const operands = operandsOf(x!, dy!);
+        const { size, inputs, outputs } = operands;
+        const tiles = 24 * Math.ceil(inputs / 4) * Math.ceil(outputs / 8);
+        const splits = Math.min(size[0] * size[1], Math.ceil(INVOCATIONS / tiles));
+        const dweight = gradient(operands, x!);
+        const partial = new Tensor(x!.device, [splits, ...dweight.shape]);
+        own["backwardWeight"]!(
+          { ...operands, partial, splits },
+          { invocations: splits * tiles, work: workOf(operands) },
+        );
+        conv.sumSplits({ partial, dweight }, dweight.size);
+        free(partial);
+        return dweight;
+      },
+    },
+    {
+      file: "shaders/conv3dEight.wgsl",
+      idea: "two rows of dy meet four of x",
+      needs: EIGHT,
+      run: (inputs) => engine(inputs, { kernel: "eight" }),
+    },
+  ],
+  learnt: `Loads decide here too (see the forward pass): each of a strip of dy is one lane's own, each of x is shared by eight.
+Tried, with the fraction of lavapipe's multiply-add rate:
+  strips of 6, one row                         26 %
+  strips of 6, two rows (conv3dEight.wgsl)     29 %
+  strips of 6, four rows                       25 %
+  all kz at once                            20-27 %
+  strips of 8, their edges loaded apart        25 %`,
+};
+
+function operandsOf(x: Tensor, dy: Tensor) {
+  const { batch, channels: inputs, size } = split(x);
+  return { x, dy, size, batch, inputs, outputs: dy.shape[1]! };
+}
+
+type Operands = ReturnType<typeof operandsOf>;
+
+function gradient({ outputs, inputs }: Operands, { device }: Tensor): Tensor {
+  return new Tensor(device, [outputs, inputs, 3, 3, 3]);
+}
+
+function workOf({ dy, inputs }: Operands): number {
+  return 2 * 27 * inputs * dy.size;
+}
+
+function engine({ x, dy }: Tensors, choice: Tuning["weightGradient"]): Tensor {
+  return choosing(x!.device, { weightGradient: choice }, () => pair(dy!, x!, SAME));
+}
