@@ -183,11 +183,12 @@ function dispatch(
   groups: number,
 ): Work {
   const entries = tensors.map(({ binding }, i) => ({ binding: i, resource: binding }));
+  const group = device.gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
   const record = (begin: () => void) =>
     scope(() => {
       begin();
       device.reserve(0);
-      device.dispatch(pipeline.label, pipeline, entries, spread(groups, device.widest));
+      device.dispatch(pipeline.label, pipeline, group, null, spread(groups, device.widest));
     });
   return { record, before: null };
 }

@@ -44,7 +44,7 @@ export async function napping<T>(promise: Promise<T>): Promise<T> {
   const started = performance.now();
   while (!settled) {
     Atomics.wait(never, 0, 0, Math.min(LONGEST_MS, SHARE * (performance.now() - started)));
-    await new Promise((resolve) => setTimeout(resolve)); // a turn
+    await new Promise((resolve) => setImmediate(resolve)); // a turn; a timer would be many, and their garbage
   }
   return promise;
 }

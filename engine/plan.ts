@@ -1,12 +1,16 @@
 // Compiling ahead. A plan runs what will be run, but no kernel: each call only says which pipeline it needs, and
 // tensors get their buffers as in earnest, so that what does not fit is found here too. Then all pipelines
 // are compiled side by side.
+//
+// Some drivers, those on the CPU among them, compile a kernel only when it is first dispatched, for seconds. So each
+// is dispatched once here, of no workgroups: that computes nothing, whatever is bound.
 
+import type { Layout } from "./bindings.ts";
 import type { Device } from "./device.ts";
 import { GpuError } from "./errors.ts";
 
 /** The pipelines that are wanted, by what device.pipelines will know them by. */
-export type Plan = Map<string, GPUComputePipelineDescriptor>;
+export type Plan = Map<string, { descriptor: GPUComputePipelineDescriptor; layout: Layout }>;
 
 /** The pipelines that `run` needs and the device lacks. What `run` computes is undefined, what it writes is written. */
 export function plan(device: Device, run: () => void): Plan {
@@ -23,20 +27,70 @@ export function plan(device: Device, run: () => void): Plan {
 /** Compiles what was planned, all at once, and yields how many are done. A kernel called later finds its pipeline. */
 export async function* compile(device: Device, planned: Plan): AsyncGenerator<number> {
   const waiting = new Map<string, Promise<string>>();
-  for (const [key, descriptor] of planned) {
+  for (const [key, { descriptor }] of planned) {
     const ready = (pipeline: GPUComputePipeline) => {
       device.pipelines.set(key, pipeline);
       return key;
     };
     waiting.set(key, device.gpu.createComputePipelineAsync(descriptor).then(ready));
   }
-  while (waiting.size) {
-    try {
-      waiting.delete(await Promise.race(waiting.values()));
-    } catch (cause) {
-      device.check(); // an error of the shader itself, which names its file and line
-      throw new GpuError("validation", `compile: ${cause instanceof Error ? cause.message : String(cause)}`);
+  const idle = new Idle(device);
+  try {
+    while (waiting.size) {
+      const key = await Promise.race(waiting.values());
+      waiting.delete(key);
+      await idle.dispatch(device.pipelines.get(key)!, planned.get(key)!.layout);
+      yield planned.size - waiting.size;
     }
-    yield planned.size - waiting.size;
+  } catch (cause) {
+    device.check(); // an error of the shader itself, which names its file and line
+    throw new GpuError("validation", `compile: ${cause instanceof Error ? cause.message : String(cause)}`);
+  } finally {
+    idle.destroy();
+  }
+}
+
+const BYTES = 256; // more than a binding's element has, and a multiple of what offsets must be
+
+/** Dispatches of no workgroups, on buffers of their own. */
+class Idle {
+  readonly #device: Device;
+  readonly #read: GPUBuffer;
+  readonly #written: GPUBuffer;
+  readonly #uniforms: GPUBuffer;
+  readonly #none: GPUBuffer; // so many workgroups: a dispatch that says so itself would be warned of
+
+  constructor(device: Device) {
+    const { gpu } = device;
+    const { STORAGE, UNIFORM, INDIRECT } = GPUBufferUsage;
+    this.#device = device;
+    this.#read = gpu.createBuffer({ size: BYTES, usage: STORAGE });
+    this.#written = gpu.createBuffer({ size: BYTES * gpu.limits.maxBindingsPerBindGroup, usage: STORAGE });
+    this.#uniforms = gpu.createBuffer({ size: BYTES, usage: UNIFORM });
+    this.#none = gpu.createBuffer({ size: 12, usage: INDIRECT });
+  }
+
+  async dispatch(pipeline: GPUComputePipeline, { group: layout, buffers, uniform }: Layout): Promise<void> {
+    const entries: GPUBindGroupEntry[] = buffers.map(({ binding, writable }, i) => {
+      const resource = writable
+        ? { buffer: this.#written, offset: BYTES * i, size: BYTES }
+        : { buffer: this.#read };
+      return { binding, resource };
+    });
+    if (uniform)
+      entries.push({ binding: uniform.binding, resource: { buffer: this.#uniforms, size: uniform.size } });
+    const { gpu } = this.#device;
+    const encoder = gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }), uniform ? [0] : []);
+    pass.dispatchWorkgroupsIndirect(this.#none, 0);
+    pass.end();
+    gpu.queue.submit([encoder.finish()]);
+    await this.#device.wait(gpu.queue.onSubmittedWorkDone());
+  }
+
+  destroy(): void {
+    for (const buffer of [this.#read, this.#written, this.#uniforms, this.#none]) buffer.destroy();
   }
 }

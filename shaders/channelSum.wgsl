@@ -2,7 +2,7 @@
 //   y[c] = Σ_{n,v} x[n,c,v]        dx[n,c,v] = dy[c]
 //
 // partialSums: a workgroup (chunk, c, n) adds up one chunk of a row of V voxels. forward: a workgroup adds up
-// the partial sums of one channel. Both add in one fixed order: strided by thread, then a tree.
+// the partial sums of one channel. whole: a workgroup adds up all of a channel, where that is little. All add in one fixed order: strided by thread, then a tree.
 
 alias real = f32;
 
@@ -53,6 +53,18 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
   let count = arrayLength(&partial) / arrayLength(&y);
   var sum = 0.0;
   for (var i = lane; i < count; i += WG) { sum += partial[c * count + i]; }
+  sum = total(lane, sum);
+  if (lane == 0) { y[c] = sum; }
+}
+
+@compute @workgroup_size(WG)
+fn whole(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+  let c = group.x;
+  let plane = params.channels * params.voxels;
+  var sum = 0.0;
+  for (var sample = c * params.voxels; sample < arrayLength(&x); sample += plane) {
+    for (var v = lane; v < params.voxels; v += WG) { sum += f32(x[sample + v]); }
+  }
   sum = total(lane, sum);
   if (lane == 0) { y[c] = sum; }
 }

@@ -107,13 +107,13 @@ fn gathered(lane: u32, own: Moments) -> Moments {
   return all;
 }
 
-@compute @workgroup_size(WG)
-fn partialMoments(
-  @builtin(local_invocation_index) lane: u32,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-) {
-  let span = spanOf(group);
+fn statisticsFrom(all: Moments, least: f32) -> Statistics {
+  let variance = all.squares / all.count;
+  return Statistics(all.shift, all.mean, variance, 1 / sqrt(variance + least));
+}
+
+/* The moments of a chunk, for a workgroup's first thread. */
+fn momentsOf(span: Span, lane: u32) -> Moments {
   let shift = f32(x[span.start]);
   var own = Moments(0, shift, 0, 0);
   for (var i = span.start + lane; i < span.end; i += WG) {   // Welford's update
@@ -123,8 +123,26 @@ fn partialMoments(
     own.mean += difference / own.count;
     own.squares += difference * (value - own.mean);
   }
-  let all = gathered(lane, own);
+  return gathered(lane, own);
+}
+
+@compute @workgroup_size(WG)
+fn partialMoments(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let span = spanOf(group);
+  let all = momentsOf(span, lane);
   if (lane == 0) { moments[span.row * groups.x + group.x] = all; }
+}
+
+/* The statistics of a row that is one chunk. */
+@compute @workgroup_size(WG)
+fn rowStatistics(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+  let span = spanOf(group);
+  let all = momentsOf(span, lane);
+  if (lane == 0) { statistics[span.row] = statisticsFrom(all, eps); }
 }
 
 @compute @workgroup_size(WG)
@@ -137,10 +155,7 @@ fn mergeMoments(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_i
     own = merged(own, moments[row * chunks + i % chunks]);
   }
   let all = gathered(lane, own);
-  if (lane == 0) {
-    let variance = all.squares / all.count;
-    statistics[g] = Statistics(all.shift, all.mean, variance, 1 / sqrt(variance + eps));
-  }
+  if (lane == 0) { statistics[g] = statisticsFrom(all, eps); }
 }
 
 @compute @workgroup_size(WG)

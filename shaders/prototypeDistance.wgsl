@@ -41,7 +41,7 @@ struct Params {
 @group(0) @binding(10) var<storage, read_write> dfeatures: array<real>;
 @group(0) @binding(11) var<uniform> params: Params;
 
-var<workgroup> tree: array<mat4x4f, WG>;
+var<workgroup> tree: array<array<vec4f, 4>, WG>;
 
 @compute @workgroup_size(WG)
 fn partial(
@@ -88,10 +88,10 @@ fn partial(
   let row = n * (channels + 2u);
   for (var f = 0u; f < channels; f += 4u) {
     let total = reduce(thread, mat4x4f(pull[f], pull[f + 1u], pull[f + 2u], pull[f + 3u]));
-    if (thread < 4u && f + thread < channels) { sums[(row + f + thread) * groups.x + group.x] = total[thread]; }
+    if (thread < 4u && f + thread < channels) { sums[(row + f + thread) * groups.x + group.x] = total; }
   }
   let total = reduce(thread, mat4x4f(along, squares, vec4f(), vec4f()));
-  if (thread < 2u) { sums[(row + channels + thread) * groups.x + group.x] = total[thread]; }
+  if (thread < 2u) { sums[(row + channels + thread) * groups.x + group.x] = total; }
 }
 
 @compute @workgroup_size(WG)
@@ -115,7 +115,7 @@ fn loss(@builtin(local_invocation_index) thread: u32) {
   let total = reduce(thread, mat4x4f(sum, vec4f(), vec4f(), vec4f()));
   if (thread != 0u) { return; }
   weight[0] = w;
-  y[0] = dot(w, total[0]);
+  y[0] = dot(w, total);
 }
 
 @compute @workgroup_size(WG)
@@ -129,10 +129,16 @@ fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
     sum += mat4x4f(sums[(row + f) * chunks + i], sums[(row + channels) * chunks + i], vec4f(), vec4f());
   }
   let total = reduce(thread, sum);
+  if (thread < 2u) { tree[0][thread] = total; }
+  workgroupBarrier();
   if (thread != 0u) { return; }
+  let features = arrayLength(&pulls) / (arrayLength(&counts) / classes);
   var square = vec4f();
-  for (var c = 0u; c < channels; c++) { square += prototypesAt(n, c) * prototypesAt(n, c); }
-  let dP = total[0] - prototypesAt(n, f) / max(square, vec4f(1e-30)) * total[1]; // P may be 0
+  for (var c = 0u; c < features; c++) {
+    let P = prototypesAt(n, c);
+    square += P * P;
+  }
+  let dP = tree[0][0] - prototypesAt(n, f) / max(square, vec4f(1e-30)) * tree[0][1]; // P may be 0
   var count = vec4f();
   for (var k = 0u; k < classes; k++) { count[k] = counts[n * classes + k]; }
   pulls[n * channels + f] = 2.0 * weight[0] * dP / (count + params.eps);
@@ -194,16 +200,20 @@ fn runOf(chunk: u32, thread: u32) -> vec2u {
   return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
-fn reduce(thread: u32, value: mat4x4f) -> mat4x4f {
+// Column `thread` of the sum of `value` over the workgroup, for the first four invocations: of every sixteenth value,
+// then of those sixteen. The loops' beginnings vary, lest they be unrolled: drivers on the CPU compile for long as it is.
+fn reduce(thread: u32, value: mat4x4f) -> vec4f {
+  let column = thread % 4u;
+  let begin = thread / 4u;
   workgroupBarrier();       // the sum before this one has been read
-  tree[thread] = value;
+  tree[thread] = array(value[0], value[1], value[2], value[3]);
   workgroupBarrier();
-  if (thread < 8u) {
-    for (var i = thread + 8u; i < WG; i += 8u) { tree[thread] += tree[i]; }
-  }
+  var sum = vec4f();
+  for (var i = begin; i < WG; i += WG / 4u) { sum += tree[i][column]; }
   workgroupBarrier();
-  var sum = tree[0];
-  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
+  tree[begin][column] = sum;
+  workgroupBarrier();
+  sum = vec4f();
+  for (var i = begin; i < WG / 4u; i++) { sum += tree[i][column]; }
   return sum;
 }

@@ -137,7 +137,7 @@ interface Fused {
   groups: number;
 }
 const fused: Record<string, Fused> = {
-  instanceNormRelu: { run: (x, w, b, _, skip) => instanceNormRelu(x, w, b, { skip }), calls: 3, groups: 4 },
+  instanceNormRelu: { run: (x, w, b, _, skip) => instanceNormRelu(x, w, b, { skip }), calls: 2, groups: 4 },
   batchNormRelu: { run: (x, w, b, r, skip) => batchNormRelu(x, w, b, r, { skip }), calls: 4, groups: 2 },
   batchNormEvalRelu: {
     run: (x, w, b, r, skip) => batchNormEvalRelu(x, w, b, r, { skip }),

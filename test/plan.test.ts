@@ -47,8 +47,9 @@ test("a kernel that does not compile ends with a GpuError that names file and li
     code: "fn f() -> f32 { return 1u; }",
   });
   const descriptor = { layout: "auto", compute: { module, entryPoint: "f" } } as const;
+  const layout = device.bindings.layout({ buffers: [], uniform: null });
   try {
-    for await (const done of compile(device, new Map([["broken", descriptor]])))
+    for await (const done of compile(device, new Map([["broken", { descriptor, layout }]])))
       assert.unreachable(`${done}`);
     assert.unreachable("expected a GpuError");
   } catch (error) {

@@ -4,7 +4,7 @@ import { scope, Tensor } from "../tensor.ts";
 
 const kernel = await shader("channelSum");
 
-const CHUNK = 4096; // voxels that one workgroup adds up: 64 a thread
+const CHUNK = 4096; // values that one workgroup adds up: 64 a thread
 
 /** The sum of each channel over samples and voxels: x [N,C,...] → [C]. */
 export function channelSum(x: Tensor): Tensor {
@@ -15,6 +15,8 @@ export function channelSum(x: Tensor): Tensor {
   const config = { channels, voxels, chunk: CHUNK };
   const y = new Tensor(x.device, [channels]);
   scope(() => {
+    if (batch * voxels <= CHUNK)
+      return kernel.whole({ ...config, x, y }, { groups: [channels, 1, 1], work: x.size });
     const partial = new Tensor(x.device, [channels, batch, chunks]);
     kernel.partialSums({ ...config, x, partial }, { groups: [chunks, channels, batch] });
     kernel.forward({ partial, y }, { groups: [channels, 1, 1] });

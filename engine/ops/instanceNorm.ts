@@ -53,10 +53,15 @@ function layout({ shape }: Tensor, together: number) {
  * size, and empty; the larger |mean - shift| is beside the standard deviation, the more digits are lost.
  */
 export function statisticsOf(x: Tensor, together: number, eps: number): Tensor {
-  const { channels, samples, config } = layout(x, together);
+  const { channels, samples, chunks, config, grid } = layout(x, together);
   return scope(() => {
-    const moments = x.moments?.storage.buffer ? x.moments : partialMoments(x); // theirs may be gone before x is
+    const given = x.moments?.storage.buffer ? x.moments : null; // may be gone before x is
     const statistics = new Tensor(x.device, [samples, channels, 4]);
+    if (!given && together === 1 && chunks === 1) {
+      kernel.rowStatistics({ ...config, eps, x, statistics }, grid);
+      return statistics;
+    }
+    const moments = given ?? partialMoments(x);
     kernel.mergeMoments(
       { ...config, WG: width(moments.size / statistics.size), eps, moments, statistics },
       { groups: [channels, samples, 1] },

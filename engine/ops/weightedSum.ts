@@ -25,13 +25,17 @@ export function weightedSum(terms: readonly Term[]): Tensor {
   const scalars = { x0: x(0), x1: x(1), x2: x(2), x3: x(3), x4: x(4), x5: x(5), x6: x(6) };
   const weights = { w0: w(0), w1: w(1), w2: w(2), w3: w(3), w4: w(4), w5: w(5), w6: w(6) };
   kernel.forward({ ...scalars, ...weights, y }, 1);
-  const backward = (weight: number) => (dy: Tensor) => {
-    const dx = new Tensor(y.device, []);
-    kernel.backward({ ...weights, w0: weight, dy, dx }, 1);
-    return dx;
+  const backward = (dy: Tensor) => {
+    const dx = () => new Tensor(y.device, []);
+    const all = { dx0: dx(), dx1: dx(), dx2: dx(), dx3: dx(), dx4: dx(), dx5: dx(), dx6: dx() };
+    kernel.backward({ ...weights, dy, ...all }, 1);
+    return all;
   };
+  type Gradients = ReturnType<typeof backward>;
   return record(
     y,
-    terms.map(([weight, scalar]) => [scalar, backward(weight)]),
+    terms.map(([, scalar], i) => [scalar, (_: Tensor, all: Gradients) => all[`dx${i}` as keyof Gradients]]),
+    [],
+    backward,
   );
 }
