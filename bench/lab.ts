@@ -98,9 +98,9 @@ function whole(text: string): number {
 const command = new Command("lab")
   .description("Times all versions of a kernel, the naive one first.")
   .addArgument(new Argument("<kernel>", "whose versions").choices(Object.keys(SUBJECTS)))
-  .option("--channels <n>", "in and out", whole, 8)
-  .option("--size <d,h,w>", "voxels", "48,64,64")
-  .option("--samples <n>", "how often each is timed", whole, 5)
+  .option("--channels <n>", "in and out", whole, 16)
+  .option("--size <d,h,w>", "voxels", "24,32,32")
+  .option("--samples <n>", "how often each is timed, at least", whole, 3)
   .option("--json <file>", "write all numbers there");
 
 if (isMain(import.meta.url))

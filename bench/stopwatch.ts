@@ -19,6 +19,7 @@ const SLEEP = 1.25; // times the first call's time: who wakes too early takes a 
 const SAMPLE_MS = 5; // short work is repeated until a sample lasts so long
 const AGREE = 1.03; // the two shortest samples are to be this near, or it goes on: what else runs lengthens some of them
 const MOST_SAMPLES = 3; // times as many as wanted
+const LONG_MS = 250; // of a call: as many as wanted will do, since they time their own share of what else runs
 const MOST_CALLS = 500; // browsers and Dawn round timestamps to 65 µs: the mean of many is not rounded
 
 export class Stopwatch {
@@ -44,7 +45,8 @@ export class Stopwatch {
     const calls = Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_MS / Math.max(first.ms, 1e-3))));
     const times: number[] = [];
     const settled = () => samples === 1 || times[1]! <= AGREE * times[0]!;
-    while (times.length < samples || (!settled() && times.length < MOST_SAMPLES * samples)) {
+    const most = first.ms < LONG_MS ? MOST_SAMPLES * samples : samples;
+    while (times.length < samples || (!settled() && times.length < most)) {
       times.push((await this.#sample(work, calls, SLEEP * first.wall * calls)).ms / calls);
       times.sort((a, b) => a - b);
     }
