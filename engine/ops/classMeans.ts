@@ -25,7 +25,7 @@ export function classMeans(x: Tensor, label: Tensor, classes: number, eps = 1e-6
     kernel.combine({ ...config, scale, sums, y }, { groups: [channels, quads, 1], work: sums.size });
   });
   const backward = (dy: Tensor) => {
-    const dx = new Tensor(device, x.shape);
+    const dx = new Tensor(device, x.shape, x.precision);
     const grid = { groups: [chunks, batch * channels, 1], work: 8 * dx.size } as const;
     kernel.backward({ ...config, label, scale, dy, dx }, grid);
     return dx;

@@ -41,7 +41,7 @@ export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Te
   const held = channels <= MOST ? channels : 0;
   kernel.forward({ ...config, held, y }, { groups: [chunks, batch, quads], work: grid.work });
   const backwardFeatures = (dy: Tensor) => {
-    const dfeatures = new Tensor(device, features.shape);
+    const dfeatures = new Tensor(device, features.shape, features.precision);
     kernel.backwardFeatures({ ...config, y, dy, dfeatures }, grid);
     return dfeatures;
   };

@@ -44,7 +44,7 @@ export function prototypeDistance(student: Tensor, teacher: Tensor, label: Tenso
   kernel.combine({ ...config, sums, weight, pulls }, { groups: [channels, batch, 1], work: sums.size });
   free(sums);
   const backward = (dy: Tensor) => {
-    const dfeatures = new Tensor(device, student.shape);
+    const dfeatures = new Tensor(device, student.shape, student.precision);
     const args = { ...config, features: student, label, weight, pulls, dy, dfeatures };
     kernel.backward(args, { groups: [chunks, batch, 1], work });
     return dfeatures;

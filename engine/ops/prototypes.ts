@@ -16,7 +16,7 @@ export function prototypes(features: Tensor, label: Tensor, classes: number, eps
   const counts = classCounts(label, classes);
   const y = prototypesOf(features, label, counts, eps);
   const backward = (dy: Tensor) => {
-    const dfeatures = new Tensor(features.device, features.shape);
+    const dfeatures = new Tensor(features.device, features.shape, features.precision);
     const config = { channels, classes, voxels, eps, label, counts, dy, dfeatures };
     kernel.backward(config, { groups: [chunks, batch * channels, 1], work: 8 * dfeatures.size });
     return dfeatures;
