@@ -120,6 +120,7 @@ test("the benchmark of instanceNorm sees a wrong value, and any wrong gradient",
 /** Ops of a few numbers, or copies without a kernel, or made of others that are timed, or of other methods' small matrices. */
 const UNTIMED = [
   "barlowTwins",
+  "cast",
   "classLevelKl",
   "fill",
   "linear",

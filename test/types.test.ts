@@ -27,7 +27,7 @@ test("a missing uniform is refused", () => {
 test("a misspelt name is refused, and the known ones are listed", () => {
   // @ts-expect-error: it is slope
   const call = () => leakyRelu.forward({ x, y, slop: 0.2 }, 4);
-  assert.throws(call, /unknown 'slop'; the file declares WG, slope, x, y/);
+  assert.throws(call, /unknown 'slop'; the file declares WG, EACH, slope, x, y/);
 });
 
 test("a number for a tensor is refused", () => {
