@@ -1,8 +1,13 @@
 // Mean and standard deviation of each channel of each sample.   x [N·C,V] → y [N·C]: (mean, √(variance + eps))
 //   dx[r,v] = (dmean[r] + dstd[r] · (x[r,v] - mean) / std) / V
 // What they are made of, instanceNorm.wgsl computes: of x - shift, so that no digits are lost where mean >> std.
+// backward: a workgroup (chunk, row) does CHUNK voxels.
+
+alias real = f32;
 
 override WG: u32 = 64;
+
+const CHUNK = 4096u;
 
 struct Statistics {
   shift: f32,
@@ -15,11 +20,11 @@ struct Params {
   voxels: u32,              // V
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<real>;
 @group(0) @binding(1) var<storage, read> statistics: array<Statistics>;  // [N·C]
 @group(0) @binding(2) var<storage, read_write> y: array<vec2f>;
 @group(0) @binding(3) var<storage, read> dy: array<vec2f>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<real>;
 @group(0) @binding(5) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
@@ -30,10 +35,20 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
 }
 
 @compute @workgroup_size(WG)
-fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&dx)) { return; }
-  let s = statistics[i / params.voxels];
-  let d = dy[i / params.voxels];
-  dx[i] = (d.x + d.y * (x[i] - s.shift - s.mean) * s.rstd) / f32(params.voxels);
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let s = statistics[group.y];
+  let d = dy[group.y] / f32(params.voxels);
+  let run = runOf(group.x, thread);
+  for (var v = run.x; v < run.y; v += 8u) {
+    let i = group.y * params.voxels + v;
+    dx[i] = real(d.x + d.y * s.rstd * (f32(x[i]) - s.shift - s.mean));
+  }
+}
+
+// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
+// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+fn runOf(chunk: u32, thread: u32) -> vec2u {
+  let length = 8u * CHUNK / WG;
+  let begin = chunk * CHUNK + thread / 8u * length;
+  return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }

@@ -1,35 +1,41 @@
 // The sum of each channel over samples and voxels.   x [N,C,V] → y [C]
 //   y[c] = Σ_{n,v} x[n,c,v]        dx[n,c,v] = dy[c]
 //
-// partialSums: a workgroup (chunk, c, n) adds up one chunk of a row of V voxels. forward: a workgroup adds up
-// the partial sums of one channel. whole: a workgroup adds up all of a channel, where that is little. All add in one fixed order: strided by thread, then a tree.
+// partialSums, backward: a workgroup (chunk, c, n) does one chunk of a row of V voxels. forward: a workgroup adds up
+// the partial sums of one channel. whole: a workgroup adds up all of a channel, where that is little. Sums are
+// added in one fixed order: by thread, then every eighth, then those eight.
 
 alias real = f32;
 
-override WG: u32 = 64;                  // a power of two
+override WG: u32 = 64;                  // a multiple of 8
+
+const CHUNK = 4096u;                    // voxels
 
 struct Params {
   channels: u32,                        // C
   voxels: u32,                          // V
-  chunk: u32,                           // voxels of a chunk
 }
 
 @group(0) @binding(0) var<storage, read> x: array<real>;
 @group(0) @binding(1) var<storage, read_write> partial: array<f32>;     // [C, N, chunks]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<real>;
 @group(0) @binding(5) var<uniform> params: Params;
 
 var<workgroup> tree: array<f32, WG>;
 
+/* The sum over a workgroup. */
 fn total(lane: u32, value: f32) -> f32 {
   tree[lane] = value;
-  for (var half = WG / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) { tree[lane] += tree[lane + half]; }
+  workgroupBarrier();
+  if (lane < 8u) {
+    for (var i = lane + 8u; i < WG; i += 8u) { tree[lane] += tree[i]; }
   }
-  return tree[0];                       // for lane 0 only
+  workgroupBarrier();
+  var sum = tree[0];
+  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
+  return sum;
 }
 
 @compute @workgroup_size(WG)
@@ -40,9 +46,9 @@ fn partialSums(
 ) {
   let chunk = group.x;  let c = group.y;  let n = group.z;
   let row = (n * params.channels + c) * params.voxels;
-  let end = min((chunk + 1) * params.chunk, params.voxels);
+  let run = runOf(chunk, lane);
   var sum = 0.0;
-  for (var v = chunk * params.chunk + lane; v < end; v += WG) { sum += f32(x[row + v]); }
+  for (var v = run.x; v < run.y; v += 8u) { sum += f32(x[row + v]); }
   sum = total(lane, sum);
   if (lane == 0) { partial[(c * groups.z + n) * groups.x + chunk] = sum; }
 }
@@ -70,8 +76,17 @@ fn whole(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) grou
 }
 
 @compute @workgroup_size(WG)
-fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&dx)) { return; }
-  dx[i] = dy[i / params.voxels % params.channels];
+fn backward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+  let row = (group.z * params.channels + group.y) * params.voxels;
+  let run = runOf(group.x, lane);
+  let value = real(dy[group.y]);
+  for (var v = run.x; v < run.y; v += 8u) { dx[row + v] = value; }
+}
+
+// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
+// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+fn runOf(chunk: u32, thread: u32) -> vec2u {
+  let length = 8u * CHUNK / WG;
+  let begin = chunk * CHUNK + thread / 8u * length;
+  return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }

@@ -1,10 +1,12 @@
 // The mean of each channel of each sample.   x [N·C,V] → y [N·C]
 //   y[r] = Σ_v x[r,v] / V        dx[r,v] = dy[r] / V
 //
-// partialSums: a workgroup (chunk, row) adds up CHUNK voxels. combine: a workgroup adds up the partial sums of a
-// row. Both add in one fixed order: strided by thread, then a tree.
+// partialSums, backward: a workgroup (chunk, row) does CHUNK voxels. combine: a workgroup adds up the partial sums of
+// a row. Sums are added in one fixed order: by thread, then as reduce() has it.
 
-override WG: u32 = 64;      // a power of two
+alias real = f32;
+
+override WG: u32 = 64;      // a multiple of 8
 
 const CHUNK = 4096u;
 
@@ -12,11 +14,11 @@ struct Params {
   voxels: u32,              // V
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<real>;
 @group(0) @binding(1) var<storage, read_write> sums: array<f32>;         // [N·C,chunks]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<real>;
 @group(0) @binding(5) var<uniform> params: Params;
 
 var<workgroup> tree: array<f32, WG>;
@@ -27,9 +29,9 @@ fn partialSums(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let end = min((group.x + 1u) * CHUNK, params.voxels);
+  let run = runOf(group.x, thread);
   var sum = 0.0;
-  for (var v = group.x * CHUNK + thread; v < end; v += WG) { sum += x[group.y * params.voxels + v]; }
+  for (var v = run.x; v < run.y; v += 8u) { sum += f32(x[group.y * params.voxels + v]); }
   let total = reduce(thread, sum);
   if (thread == 0u) { sums[group.y * groups.x + group.x] = total; }
 }
@@ -44,18 +46,29 @@ fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
 }
 
 @compute @workgroup_size(WG)
-fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&dx)) { return; }
-  dx[i] = dy[i / params.voxels] / f32(params.voxels);
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let run = runOf(group.x, thread);
+  let value = real(dy[group.y] / f32(params.voxels));
+  for (var v = run.x; v < run.y; v += 8u) { dx[group.y * params.voxels + v] = value; }
 }
 
-// The sum of `value` over the workgroup, for thread 0.
+// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
+// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+fn runOf(chunk: u32, thread: u32) -> vec2u {
+  let length = 8u * CHUNK / WG;
+  let begin = chunk * CHUNK + thread / 8u * length;
+  return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
+}
+
+// The sum of `value` over the workgroup: of every eighth value, then of those eight.
 fn reduce(thread: u32, value: f32) -> f32 {
   tree[thread] = value;
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) { tree[thread] += tree[thread + half]; }
+  workgroupBarrier();
+  if (thread < 8u) {
+    for (var i = thread + 8u; i < WG; i += 8u) { tree[thread] += tree[i]; }
   }
-  return tree[0];
+  workgroupBarrier();
+  var sum = tree[0];
+  for (var i = 1u; i < 8u; i++) { sum += tree[i]; }
+  return sum;
 }

@@ -7,8 +7,9 @@
 //   dx = weight[c] · rstd · (dz - Σ_g dz / M - x̂ · Σ_g (dz·x̂) / M)
 //   dweight[c] = Σ_{n,v} dz · x̂      dbias[c] = Σ_{n,v} dz      dskip = dy
 //
-// A workgroup (chunk, c, n) does one chunk of a row of V voxels, its threads side by side; merge… have a workgroup
-// for each group or channel. So that no digits are lost where mean >> std, every chunk's moments are of x - shift,
+// A workgroup (chunk, c, n) does one chunk of a row of V voxels; merge… have a workgroup for each group or channel.
+// Eight neighbours share a run, in which each takes every eighth value, so that drivers of eight lanes and caches see
+// memory in order, and others whole sectors of 32 bytes; while there are enough, a few values a turn. So that no digits are lost where mean >> std, every chunk's moments are of x - shift,
 // where shift is its first value, and two sets of moments merge as Chan, Golub and LeVeque (1983) have it. A
 // convolution may give its output's moments itself: chunks of any size, of other shifts, or empty.
 
@@ -21,6 +22,8 @@ override activated: bool = false;       // whether there is a ReLU
 override added: bool = false;           // whether there is a skip
 
 const FEW = 8u;                         // threads that merge a workgroup's results before one does
+const TURN = 4u;                        // values that an invocation has on their way together
+const BLOCK = 8u;                       // values whose mean is taken at once
 
 struct Params {
   channels: u32,                        // C
@@ -56,22 +59,32 @@ struct Statistics {
 @group(0) @binding(12) var<storage, read_write> dbias: array<f32>;
 @group(0) @binding(13) var<uniform> params: Params;
 
-/* The part of x that is a workgroup's. */
-struct Span { row: u32, start: u32, end: u32 }
+/* The part of x that is an invocation's: from its first value every eighth before `end`. */
+struct Run { first: u32, end: u32 }
 
-fn spanOf(group: vec3u) -> Span {
-  let row = group.z * params.channels + group.y;
+fn runOf(group: vec3u, lane: u32) -> Run {
   let start = group.x * params.chunk;
-  let end = min(start + params.chunk, params.voxels);
-  return Span(row, row * params.voxels + start, row * params.voxels + end);
+  let size = min(params.chunk, params.voxels - start);
+  let length = (size + WG - 1) / WG * 8;
+  let begin = lane / 8 * length;
+  let row = rowOf(group) * params.voxels + start;
+  return Run(row + begin + lane % 8, row + min(begin + length, size));
 }
 
-fn statisticsOf(group: vec3u) -> Statistics {
-  return statistics[group.z / params.together * params.channels + group.y];
+fn rowOf(group: vec3u) -> u32 { return group.z * params.channels + group.y; }
+
+/* z = scale · (x - shift - mean) + offset. */
+struct Affine { shift: f32, mean: f32, rstd: f32, scale: f32, offset: f32 }
+
+fn affineOf(group: vec3u) -> Affine {
+  let s = statistics[groupOf(group)];
+  return Affine(s.shift, s.mean, s.rstd, weight[group.y] * s.rstd, bias[group.y]);
 }
+
+fn groupOf(group: vec3u) -> u32 { return group.z / params.together * params.channels + group.y; }
 
 /* x - mean, exact where the two are nearly equal. */
-fn centred(value: real, s: Statistics) -> f32 { return f32(value) - s.shift - s.mean; }
+fn centred(value: real, affine: Affine) -> f32 { return f32(value) - affine.shift - affine.mean; }
 
 /* The ReLU of z; NaN stays NaN, see relu.wgsl. */
 fn rectified(z: f32) -> f32 {
@@ -113,16 +126,13 @@ fn statisticsFrom(all: Moments, least: f32) -> Statistics {
 }
 
 /* The moments of a chunk, for a workgroup's first thread. */
-fn momentsOf(span: Span, lane: u32) -> Moments {
-  let shift = f32(x[span.start]);
+fn momentsOf(group: vec3u, lane: u32) -> Moments {
+  let run = runOf(group, lane);
+  let shift = f32(x[rowOf(group) * params.voxels + group.x * params.chunk]);
   var own = Moments(0, shift, 0, 0);
-  for (var i = span.start + lane; i < span.end; i += WG) {   // Welford's update
-    let value = f32(x[i]) - shift;
-    let difference = value - own.mean;
-    own.count += 1.0;
-    own.mean += difference / own.count;
-    own.squares += difference * (value - own.mean);
-  }
+  var i = run.first;
+  for (; i + 8 * (BLOCK - 1) < run.end; i += 8 * BLOCK) { own = merged(own, momentsOfBlock(i, shift)); }
+  for (; i < run.end; i += 8) { own = merged(own, Moments(1, shift, f32(x[i]) - shift, 0)); }
   return gathered(lane, own);
 }
 
@@ -132,17 +142,28 @@ fn partialMoments(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let span = spanOf(group);
-  let all = momentsOf(span, lane);
-  if (lane == 0) { moments[span.row * groups.x + group.x] = all; }
+  let all = momentsOf(group, lane);
+  if (lane == 0) { moments[rowOf(group) * groups.x + group.x] = all; }
+}
+
+fn momentsOfBlock(first: u32, shift: f32) -> Moments {
+  var values: array<f32, BLOCK>;
+  var sum = 0.0;
+  for (var k = 0u; k < BLOCK; k++) {
+    values[k] = f32(x[first + 8 * k]) - shift;
+    sum += values[k];
+  }
+  let mean = sum / f32(BLOCK);
+  var squares = 0.0;
+  for (var k = 0u; k < BLOCK; k++) { squares = fma(values[k] - mean, values[k] - mean, squares); }
+  return Moments(f32(BLOCK), shift, mean, squares);
 }
 
 /* The statistics of a row that is one chunk. */
 @compute @workgroup_size(WG)
 fn rowStatistics(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-  let span = spanOf(group);
-  let all = momentsOf(span, lane);
-  if (lane == 0) { statistics[span.row] = statisticsFrom(all, eps); }
+  let all = momentsOf(group, lane);
+  if (lane == 0) { statistics[rowOf(group)] = statisticsFrom(all, eps); }
 }
 
 @compute @workgroup_size(WG)
@@ -160,16 +181,20 @@ fn mergeMoments(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_i
 
 @compute @workgroup_size(WG)
 fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-  let span = spanOf(group);
-  let s = statisticsOf(group);
-  let scale = weight[group.y] * s.rstd;
-  let offset = bias[group.y];
-  for (var i = span.start + lane; i < span.end; i += WG) {
-    var value = fma(centred(x[i], s), scale, offset);
-    if (activated) { value = rectified(value); }
-    if (added) { value += f32(skip[i]); }
-    y[i] = real(value);
+  let run = runOf(group, lane);
+  let affine = affineOf(group);
+  var i = run.first;
+  for (; i + 8 * (TURN - 1) < run.end; i += 8 * TURN) {
+    for (var k = 0u; k < TURN; k++) { forwardAt(i + 8 * k, affine); }
   }
+  for (; i < run.end; i += 8) { forwardAt(i, affine); }
+}
+
+fn forwardAt(i: u32, affine: Affine) {
+  var value = fma(centred(x[i], affine), affine.scale, affine.offset);
+  if (activated) { value = rectified(value); }
+  if (added) { value += f32(skip[i]); }
+  y[i] = real(value);
 }
 
 var<workgroup> tree: array<vec2f, WG>;
@@ -191,9 +216,13 @@ fn total(lane: u32, own: vec2f) -> vec2f {
   return sum;
 }
 
-/* dz, of x - mean; as `forward` computes z. */
-fn through(value: real, difference: f32, scale: f32, offset: f32) -> f32 {
-  return select(f32(value), 0.0, activated && !(fma(difference, scale, offset) > 0.0));
+/* x - mean, and dz as `forward` computes z. */
+struct Pair { difference: f32, dz: f32 }
+
+fn pairAt(i: u32, affine: Affine) -> Pair {
+  let difference = centred(x[i], affine);
+  let passes = !activated || fma(difference, affine.scale, affine.offset) > 0.0;
+  return Pair(difference, select(0.0, f32(dy[i]), passes));
 }
 
 @compute @workgroup_size(WG)
@@ -202,18 +231,21 @@ fn partialSums(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let span = spanOf(group);
-  let s = statisticsOf(group);
-  let scale = weight[group.y] * s.rstd;
-  let offset = bias[group.y];
+  let run = runOf(group, lane);
+  let affine = affineOf(group);
   var own = vec2f(0);
-  for (var i = span.start + lane; i < span.end; i += WG) {
-    let difference = centred(x[i], s);
-    let dz = through(dy[i], difference, scale, offset);
-    own += vec2f(dz, dz * difference);
+  var i = run.first;
+  for (; i + 8 * (TURN - 1) < run.end; i += 8 * TURN) {
+    for (var k = 0u; k < TURN; k++) { own += termsAt(i + 8 * k, affine); }
   }
+  for (; i < run.end; i += 8) { own += termsAt(i, affine); }
   let sum = total(lane, own);
-  if (lane == 0) { partial[span.row * groups.x + group.x] = vec2f(sum.x, sum.y * s.rstd); }
+  if (lane == 0) { partial[rowOf(group) * groups.x + group.x] = vec2f(sum.x, sum.y * affine.rstd); }
+}
+
+fn termsAt(i: u32, affine: Affine) -> vec2f {
+  let pair = pairAt(i, affine);
+  return pair.dz * vec2f(1, pair.difference);
 }
 
 /* A workgroup c: the sums of each of the channel's groups, and what all these add up to. */
@@ -241,16 +273,19 @@ fn mergeSums(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) 
 
 @compute @workgroup_size(WG)
 fn backwardInput(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-  let span = spanOf(group);
-  let s = statisticsOf(group);
-  let scale = weight[group.y] * s.rstd;
-  let offset = bias[group.y];
-  let all = sums[group.z / params.together * params.channels + group.y];
+  let run = runOf(group, lane);
+  let affine = affineOf(group);
+  let all = sums[groupOf(group)];
   let mean = select(all / (f32(params.voxels) * f32(params.together)), vec2f(0), constant);
-  let slope = mean.y * s.rstd;
-  for (var i = span.start + lane; i < span.end; i += WG) {
-    let difference = centred(x[i], s);
-    let dz = through(dy[i], difference, scale, offset);
-    dx[i] = real(scale * (dz - mean.x - difference * slope));
+  let slope = mean.y * affine.rstd;
+  var i = run.first;
+  for (; i + 8 * (TURN - 1) < run.end; i += 8 * TURN) {
+    for (var k = 0u; k < TURN; k++) { backwardAt(i + 8 * k, affine, mean.x, slope); }
   }
+  for (; i < run.end; i += 8) { backwardAt(i, affine, mean.x, slope); }
+}
+
+fn backwardAt(i: u32, affine: Affine, mean: f32, slope: f32) {
+  let pair = pairAt(i, affine);
+  dx[i] = real(affine.scale * (pair.dz - mean - pair.difference * slope));
 }

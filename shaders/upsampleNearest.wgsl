@@ -1,5 +1,10 @@
 // Every voxel becomes 2³ of its value.   x [N·C,D,H,W] → y [N·C,2D,2H,2W]
 //   y[p] = x[p/2]        dx[q] = Σ_k dy[2q + k], k in {0,1}³
+//
+// A workgroup (h, d, plane) does what belongs to one row of x: four rows of y, whose elements of one place along W an
+// invocation writes; backward, the row itself.
+
+alias real = f32;
 
 override WG: u32 = 64;
 
@@ -7,36 +12,38 @@ struct Params {
   size: vec3u,              // D, H, W
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<real>;
+@group(0) @binding(1) var<storage, read_write> y: array<real>;
+@group(0) @binding(2) var<storage, read> dy: array<real>;
+@group(0) @binding(3) var<storage, read_write> dx: array<real>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
-fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&y)) { return; }
-  let size = params.size;
-  let wide = 2u * size;
-  let p = vec3u(i / (wide.y * wide.z) % wide.x, i / wide.z % wide.y, i % wide.z);
-  y[i] = x[index(i / (wide.x * wide.y * wide.z), p / 2u, size)];
+fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let width = 2u * params.size.z;
+  let source = row(group.z, group.yx, params.size);
+  for (var w = lane; w < width; w += WG) {
+    let value = x[source + w / 2u];
+    for (var k = 0u; k < 4u; k++) { y[wideRow(group, k) + w] = value; }
+  }
 }
 
 @compute @workgroup_size(WG)
-fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * WG;
-  if (i >= arrayLength(&dx)) { return; }
-  let size = params.size;
-  let plane = i / (size.x * size.y * size.z);
-  let q = vec3u(i / (size.y * size.z) % size.x, i / size.z % size.y, i % size.z);
-  var sum = 0.0;
-  for (var k = 0u; k < 8u; k++) {
-    sum += dy[index(plane, 2u * q + vec3u(k / 4u, k / 2u % 2u, k % 2u), 2u * size)];
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let to = row(group.z, group.yx, params.size);
+  for (var w = lane; w < params.size.z; w += WG) {
+    var sum = 0.0;
+    for (var k = 0u; k < 8u; k++) { sum += f32(dy[wideRow(group, k / 2u) + 2u * w + k % 2u]); }
+    dx[to + w] = real(sum);
   }
-  dx[i] = sum;
 }
 
-fn index(plane: u32, p: vec3u, size: vec3u) -> u32 {
-  return ((plane * size.x + p.x) * size.y + p.y) * size.z + p.z;
+// Where in y the k-th row begins of the four that belong to a workgroup's row of x.
+fn wideRow(group: vec3u, k: u32) -> u32 {
+  return row(group.z, 2u * group.yx + vec2u(k / 2u, k % 2u), 2u * params.size);
+}
+
+// Where the row (d, h) of a plane begins.
+fn row(plane: u32, at: vec2u, size: vec3u) -> u32 {
+  return ((plane * size.x + at.x) * size.y + at.y) * size.z;
 }

@@ -6,10 +6,12 @@ import {
   batchNorm,
   channelStatistics,
   concat,
+  free,
   gelu,
   globalAveragePool,
   instanceNorm,
   instanceNormRelu,
+  keep,
   leakyRelu,
   logSoftmax,
   maxPool3d,
@@ -22,11 +24,13 @@ import {
   upsampleNearest,
   upsampleTrilinear,
 } from "../../engine/index.ts";
+import { partialMoments } from "../../engine/ops/instanceNorm.ts";
 import { VNET } from "../../model/vnet.ts";
 import type { Array64 } from "../../test/gradcheck.ts";
 import * as distances from "../../test/reference/distances.ts";
 import * as norms from "../../test/reference/norms.ts";
 import * as resampling from "../../test/reference/resampling.ts";
+
 import { normal } from "../values.ts";
 import { against, forward, type KernelCase, type Part } from "./case.ts";
 
@@ -45,6 +49,7 @@ export function volumeCases(filters: number, patch: readonly number[]): KernelCa
     ...levels.flatMap(({ channels, size }) => [
       normCase("instanceNorm", channels, size),
       fusedCase(channels, size),
+      handedCase(channels, size),
       unary("relu", channels, size, RELU),
       sumCase(channels, size),
     ]),
@@ -175,6 +180,33 @@ function fusedCase(channels: number, size: readonly number[]): KernelCase {
       "channel",
       KINK,
     ),
+  };
+}
+
+/** The same without a skip after a convolution, which hands on its output's moments: x is read once. */
+function handedCase(channels: number, size: readonly number[]): KernelCase {
+  const inputs = {
+    x: () => normal([1, channels, ...size]),
+    weight: () => normal([channels], 2),
+    bias: () => normal([channels], 5),
+  };
+  let moments: Tensor | null = null;
+  return {
+    op: "instanceNormRelu",
+    detail: `${channels}, moments given`,
+    size,
+    inputs,
+    run: ({ x, weight, bias }) => {
+      x!.moments = moments ??= keep(partialMoments(x!));
+      return instanceNormRelu(x!, weight!, bias!);
+    },
+    passes: [forward(inputs)],
+    check: against(
+      ({ x, weight, bias }) => map(norms.instanceNorm(x!, weight!, bias!), (value) => Math.max(value, 0)),
+      "channel",
+      KINK,
+    ),
+    finish: () => moments && free(moments),
   };
 }
 

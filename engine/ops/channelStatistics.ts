@@ -8,13 +8,14 @@ const kernel = await shader("channelStatistics");
 
 /** Mean and √(variance + eps) of each channel of each sample over its voxels: [N,C,D,H,W] → [N,C,2]. */
 export function channelStatistics(x: Tensor, eps = 1e-5): Tensor {
-  const { batch, channels, voxels } = extent("channelStatistics", x);
+  const { batch, channels, voxels, chunks } = extent("channelStatistics", x);
   const statistics = statisticsOf(x, 1, eps);
   const y = new Tensor(x.device, [batch, channels, 2]);
   kernel.forward({ statistics, y }, batch * channels);
   const backward = (dy: Tensor) => {
-    const dx = new Tensor(x.device, x.shape);
-    kernel.backward({ x, statistics, dy, dx, voxels }, dx.size);
+    const dx = new Tensor(x.device, x.shape, x.precision);
+    const grid = { groups: [chunks, batch * channels, 1], work: 4 * x.size } as const;
+    kernel.backward({ x, statistics, dy, dx, voxels }, grid);
     return dx;
   };
   record(y, [[x, backward]], [x, statistics]);

@@ -4,7 +4,7 @@ import { scope, Tensor } from "../tensor.ts";
 
 const kernel = await shader("channelSum");
 
-const CHUNK = 4096; // values that one workgroup adds up: 64 a thread
+const CHUNK = 4096; // voxels to a workgroup, as in the shader
 
 /** The sum of each channel over samples and voxels: x [N,C,...] → [C]. */
 export function channelSum(x: Tensor): Tensor {
@@ -12,21 +12,22 @@ export function channelSum(x: Tensor): Tensor {
   if (x.shape.length < 2 || x.size === 0) throw new Error(`channelSum: expected [N,C,...], got [${x.shape}]`);
   const voxels = size.reduce((a, b) => a * b, 1);
   const chunks = Math.ceil(voxels / CHUNK);
-  const config = { channels, voxels, chunk: CHUNK };
+  const config = { channels, voxels };
+  const grid = { groups: [chunks, channels, batch] } as const;
   const y = new Tensor(x.device, [channels]);
   scope(() => {
     if (batch * voxels <= CHUNK)
       return kernel.whole({ ...config, x, y }, { groups: [channels, 1, 1], work: x.size });
     const partial = new Tensor(x.device, [channels, batch, chunks]);
-    kernel.partialSums({ ...config, x, partial }, { groups: [chunks, channels, batch] });
+    kernel.partialSums({ ...config, x, partial }, grid);
     kernel.forward({ partial, y }, { groups: [channels, 1, 1] });
   });
   return record(y, [
     [
       x,
       (dy) => {
-        const dx = new Tensor(x.device, x.shape);
-        kernel.backward({ ...config, dy, dx }, dx.size);
+        const dx = new Tensor(x.device, x.shape, x.precision);
+        kernel.backward({ ...config, dy, dx }, grid);
         return dx;
       },
     ],

@@ -17,13 +17,13 @@ export function concat(a: Tensor, b: Tensor): Tensor {
   }
   const rows = { rowA: a.size / batch!, rowB: b.size / batch! };
   const grid = (row: number) => ({ groups: [Math.ceil(row / PART), batch!, 1] as const });
-  const y = new Tensor(a.device, [batch!, channelsA! + channelsB!, ...size]);
+  const y = new Tensor(a.device, [batch!, channelsA! + channelsB!, ...size], a.precision);
   kernel.forward({ ...rows, a, b, y }, grid(rows.rowA + rows.rowB));
   return record(y, [
     [
       a,
       (dy) => {
-        const da = new Tensor(a.device, a.shape);
+        const da = new Tensor(a.device, a.shape, a.precision);
         kernel.backwardA({ ...rows, dy, da }, grid(rows.rowA));
         return da;
       },
@@ -31,7 +31,7 @@ export function concat(a: Tensor, b: Tensor): Tensor {
     [
       b,
       (dy) => {
-        const db = new Tensor(b.device, b.shape);
+        const db = new Tensor(b.device, b.shape, b.precision);
         kernel.backwardB({ ...rows, dy, db }, grid(rows.rowB));
         return db;
       },

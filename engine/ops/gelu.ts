@@ -6,10 +6,10 @@ const kernel = await shader("gelu");
 
 /** x · Φ(x), with Φ the integral of the standard normal distribution: the exact form, PyTorch's default. */
 export function gelu(x: Tensor): Tensor {
-  const y = new Tensor(x.device, x.shape);
+  const y = new Tensor(x.device, x.shape, x.precision);
   kernel.forward({ x, y }, y.size);
   const backward = (dy: Tensor) => {
-    const dx = new Tensor(x.device, x.shape);
+    const dx = new Tensor(x.device, x.shape, x.precision);
     kernel.backward({ x, dy, dx }, dx.size);
     return dx;
   };

@@ -11,12 +11,13 @@ export function globalAveragePool(x: Tensor): Tensor {
   const rows = batch * channels;
   const sums = new Tensor(x.device, [rows, chunks]);
   const y = new Tensor(x.device, [batch, channels]);
-  kernel.partialSums({ x, sums, voxels }, { groups: [chunks, rows, 1], work: 4 * x.size });
+  const grid = { groups: [chunks, rows, 1], work: 4 * x.size } as const;
+  kernel.partialSums({ x, sums, voxels }, grid);
   kernel.combine({ sums, y, voxels }, { groups: [1, rows, 1], work: sums.size });
   free(sums);
   const backward = (dy: Tensor) => {
-    const dx = new Tensor(x.device, x.shape);
-    kernel.backward({ dy, dx, voxels }, dx.size);
+    const dx = new Tensor(x.device, x.shape, x.precision);
+    kernel.backward({ dy, dx, voxels }, grid);
     return dx;
   };
   return record(y, [[x, backward]]);

@@ -13,11 +13,13 @@ export function maxPool3d(x: Tensor): Tensor {
   if (x.shape.length !== 5 || size.some((s) => s < 2)) {
     throw new Error(`maxPool3d: expected [N,C,D,H,W] of at least 2 voxels each way, got [${x.shape}]`);
   }
-  const y = new Tensor(x.device, [batch, channels, ...size.map((s) => s >> 1)]);
-  kernel.forward({ x, y, size }, { invocations: y.size, work: 4 * x.size });
+  const [depth, height] = size;
+  const y = new Tensor(x.device, [batch, channels, ...size.map((s) => s >> 1)], x.precision);
+  kernel.forward({ x, y, size }, { groups: [height >> 1, depth >> 1, batch * channels], work: 4 * x.size });
   const backward = (dy: Tensor) => {
-    const dx = new Tensor(x.device, x.shape);
-    kernel.backward({ x, dy, dx, size }, { invocations: dx.size, work: 20 * dx.size });
+    const dx = new Tensor(x.device, x.shape, x.precision);
+    const groups = [(height + 1) >> 1, (depth + 1) >> 1, batch * channels] as const;
+    kernel.backward({ x, dy, dx, size }, { groups, work: 8 * dx.size });
     return dx;
   };
   return record(y, [[x, backward]], [x]);

@@ -6,7 +6,7 @@ const kernel = await shader("relu");
 
 /** x where positive, 0 elsewhere; its derivative at 0 is 0. */
 export function relu(x: Tensor): Tensor {
-  const y = new Tensor(x.device, x.shape);
+  const y = new Tensor(x.device, x.shape, x.precision);
   kernel.forward({ x, y }, y.size);
   return record(
     y,
@@ -14,7 +14,7 @@ export function relu(x: Tensor): Tensor {
       [
         x,
         (dy) => {
-          const dx = new Tensor(x.device, x.shape);
+          const dx = new Tensor(x.device, x.shape, x.precision);
           kernel.backward({ y, dy, dx }, dx.size);
           return dx;
         },

@@ -1,5 +1,6 @@
 import { record } from "../tape.ts";
-import { Tensor } from "../tensor.ts";
+import { BYTES, Tensor } from "../tensor.ts";
+import { cast } from "./cast.ts";
 import { fill } from "./fill.ts";
 
 /** The samples from … to-1 of a batch: [N,...] → [to-from,...]. A copy, since a view would have to begin at 256 bytes. */
@@ -8,12 +9,13 @@ export function samples(x: Tensor, from: number, to: number): Tensor {
   if (batch === undefined || !(0 <= from && from < to && to <= batch)) {
     throw new Error(`samples: expected 0 <= from < to <= N of [N,...], got ${from}, ${to} of [${x.shape}]`);
   }
-  const y = new Tensor(x.device, [to - from, ...size]);
-  const offset = (4 * from * x.size) / batch;
-  x.device.copy(x.buffer, x.storage.offset + offset, y.buffer, y.storage.offset, 4 * y.size);
+  const bytes = (BYTES[x.precision] * x.size) / batch; // of a sample
+  if (bytes % 4) return cast(samples(cast(x, "f32"), from, to), x.precision); // copies are of whole words
+  const y = new Tensor(x.device, [to - from, ...size], x.precision);
+  x.device.copy(x.buffer, x.storage.offset + from * bytes, y.buffer, y.storage.offset, y.bytes);
   const backward = (dy: Tensor) => {
-    const dx = fill(x.device, x.shape, 0);
-    x.device.copy(dy.buffer, dy.storage.offset, dx.buffer, dx.storage.offset + offset, 4 * dy.size);
+    const dx = fill(x.device, x.shape, 0, x.precision);
+    x.device.copy(dy.buffer, dy.storage.offset, dx.buffer, dx.storage.offset + from * bytes, dy.bytes);
     return dx;
   };
   return record(y, [[x, backward]]);

@@ -6,10 +6,10 @@ const kernel = await shader("sigmoid");
 
 /** 1 / (1 + e⁻ˣ). */
 export function sigmoid(x: Tensor): Tensor {
-  const y = new Tensor(x.device, x.shape);
+  const y = new Tensor(x.device, x.shape, x.precision);
   kernel.forward({ x, y }, y.size);
   const backward = (dy: Tensor) => {
-    const dx = new Tensor(x.device, x.shape);
+    const dx = new Tensor(x.device, x.shape, x.precision);
     kernel.backward({ y, dy, dx }, dx.size);
     return dx;
   };

@@ -1,5 +1,6 @@
 import { record } from "../tape.ts";
-import { Tensor } from "../tensor.ts";
+import { BYTES, Tensor } from "../tensor.ts";
+import { cast } from "./cast.ts";
 import { samples } from "./samples.ts";
 
 /** The samples of all parts, in order, as one batch: [N₁,...], [N₂,...], … of one size → [N₁+N₂+…,...]. */
@@ -9,12 +10,17 @@ export function stack(parts: readonly Tensor[]): Tensor {
     const got = parts.map(({ shape }) => `[${shape}]`).join(", ") || "nothing";
     throw new Error(`stack: expected parts [N,...] of one size, got ${got}`);
   }
+  const { device, precision } = first;
+  const other = parts.find((part) => part.precision !== precision);
+  if (other)
+    throw new Error(`stack: expected parts of one precision, got ${precision} and ${other.precision}`);
+  const bytes = (BYTES[precision] * first.size) / first.shape[0]!; // of a sample
+  if (bytes % 4) return cast(stack(parts.map((part) => cast(part, "f32"))), precision); // copies are of whole words
   const ends = [0]; // where each part begins, and the last ends
   for (const { shape } of parts) ends.push(ends.at(-1)! + shape[0]!);
-  const y = new Tensor(first.device, [ends.at(-1)!, ...first.shape.slice(1)]);
-  const bytes = (4 * first.size) / first.shape[0]!; // of a sample
-  for (const [i, { device, buffer, storage, size }] of parts.entries()) {
-    device.copy(buffer, storage.offset, y.buffer, y.storage.offset + bytes * ends[i]!, 4 * size);
+  const y = new Tensor(device, [ends.at(-1)!, ...first.shape.slice(1)], precision);
+  for (const [i, part] of parts.entries()) {
+    device.copy(part.buffer, part.storage.offset, y.buffer, y.storage.offset + bytes * ends[i]!, part.bytes);
   }
   return record(
     y,

@@ -8,11 +8,13 @@ const kernel = await shader("upsampleNearest");
 export function upsampleNearest(x: Tensor): Tensor {
   const [batch, channels, ...size] = x.shape as [number, number, number, number, number];
   if (x.shape.length !== 5) throw new Error(`upsampleNearest: expected [N,C,D,H,W], got [${x.shape}]`);
-  const y = new Tensor(x.device, [batch, channels, ...size.map((s) => 2 * s)]);
-  kernel.forward({ x, y, size }, { invocations: y.size, work: 4 * y.size });
+  const y = new Tensor(x.device, [batch, channels, ...size.map((s) => 2 * s)], x.precision);
+  const [depth, height] = size;
+  const grid = { groups: [height, depth, batch * channels], work: 4 * y.size } as const;
+  kernel.forward({ x, y, size }, grid);
   const backward = (dy: Tensor) => {
-    const dx = new Tensor(x.device, x.shape);
-    kernel.backward({ dy, dx, size }, { invocations: dx.size, work: 4 * dy.size });
+    const dx = new Tensor(x.device, x.shape, x.precision);
+    kernel.backward({ dy, dx, size }, grid);
     return dx;
   };
   return record(y, [[x, backward]]);

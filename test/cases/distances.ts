@@ -7,10 +7,10 @@ import { statisticsL2 } from "../../engine/ops/statisticsL2.ts";
 import { type Array64, type OpCase, random, randomLabels } from "../gradcheck.ts";
 import * as reference from "../reference/distances.ts";
 
-/** Volumes of more than one chunk of 4096 voxels, of which the last is not full. */
-const LONG = [1, 1, 17, 16, 17];
-const LONG_TWO = [1, 2, 17, 16, 17];
-const CHUNKS = [2, 2, 1, 41, 101];
+/** Volumes of more than one chunk of 8192 voxels, of which the last is not full. */
+const LONG = [1, 1, 17, 16, 33];
+const LONG_TWO = [1, 2, 17, 16, 33];
+const CHUNKS = [2, 2, 1, 41, 203];
 
 const affine = (name: string, [rows, inputs, outputs]: [number, number, number], biased = true): OpCase => ({
   op: "linear",
