@@ -5,6 +5,7 @@
 // is a failure.
 
 import { readdir } from "node:fs/promises";
+import { Device } from "../engine/device.ts";
 
 /** What uvu's runner of one suite resolves to: true or the errors' text, and counts. */
 type Outcome = [errors: true | string, passed: number, skipped: number, total: number];
@@ -63,6 +64,7 @@ for (const group of globalThis.UVU_QUEUE) {
   const [name, ...suites] = group;
   group.splice(1, suites.length, ...suites.map((suite) => () => counted(name, suite)));
 }
+const opened = listenForDevices();
 await exec();
 finished = true;
 
@@ -70,6 +72,7 @@ finished = true;
 async function counted(file: string, suite: Suite): Promise<Outcome> {
   try {
     const outcome = await suite();
+    for (const device of opened.splice(0)) device.gpu.destroy();
     passed += outcome[1];
     failed += outcome[3] - outcome[1];
     if (outcome[2] > 0) skipped.push(`${file}: ${outcome[2]} by test.skip or test.only`);
@@ -78,6 +81,21 @@ async function counted(file: string, suite: Suite): Promise<Outcome> {
     failed++;
     return [`${file}: a hook failed: ${error instanceof Error ? error.stack : String(error)}`, 0, 0, 1];
   }
+}
+
+/**
+ * The devices that tests open while they run. Under lavapipe each kernel of a device holds some 120 mappings of memory,
+ * of which a process may have 65,530: so none outlives the file that opened it.
+ */
+function listenForDevices(): Device[] {
+  const devices: Device[] = [];
+  const { open } = Device;
+  Device.open = async (...options) => {
+    const device = await open(...options);
+    devices.push(device);
+    return device;
+  };
+  return devices;
 }
 
 function fail(message: string): void {
