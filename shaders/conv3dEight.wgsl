@@ -209,6 +209,11 @@ fn backwardWeight(
   let down = (size.y + 1u) / 2u;
   let pairs = params.batch * size.x * down;
   let volume = size.x * size.y * size.z;
+  let lastInput = params.inputs - 1u;                    // of a channel that there is not, another's voxels
+  let c0 = c * volume;
+  let c1 = min(c + 1u, lastInput) * volume;
+  let c2 = min(c + 2u, lastInput) * volume;
+  let c3 = min(c + 3u, lastInput) * volume;
   var sum0 = Taps();                                     // of input channel c
   var sum1 = Taps();                                     // of c + 1 …
   var sum2 = Taps();
@@ -222,6 +227,16 @@ fn backwardWeight(
     if (z >= size.x) { continue; }
     let row = (n * params.outputs + mine) * volume + (qz * size.y + qy) * size.z;
     let two = qy + 1u < size.y;
+    let corner = n * params.inputs * volume + z * size.y * size.z; // of channel 0
+    let rows = Rows(
+      (max(qy, 1u) - 1u) * size.z,
+      qy * size.z,
+      min(qy + 1u, size.y - 1u) * size.z,
+      min(qy + 2u, size.y - 1u) * size.z,
+      qy > 0u,
+      two,
+      qy + 2u < size.y,
+    );
     for (var qx = 0u; qx < size.z; qx += STRIP) {
       var g: array<f32, STRIP>;
       var h: array<f32, STRIP>;                          // of the second row
@@ -230,11 +245,13 @@ fn backwardWeight(
         g[v] = select(0.0, f32(dy[i]), qx + v < size.z);
         h[v] = select(0.0, f32(dy[i + select(0u, size.z, two)]), two && qx + v < size.z);
       }
-      let place = Place(n, z, qy, qx + lane - 1u);
-      sum0 = plus(sum0, tapsOf(g, h, c, place));
-      sum1 = plus(sum1, tapsOf(g, h, c + 1u, place));
-      sum2 = plus(sum2, tapsOf(g, h, c + 2u, place));
-      sum3 = plus(sum3, tapsOf(g, h, c + 3u, place));
+      let column = qx + lane - 1u;
+      let held = column < size.z;
+      let at = corner + min(column, size.z - 1u);
+      sum0 = plus(sum0, tapsOf(g, h, rows, at + c0, held));
+      sum1 = plus(sum1, tapsOf(g, h, rows, at + c1, held));
+      sum2 = plus(sum2, tapsOf(g, h, rows, at + c2, held));
+      sum3 = plus(sum3, tapsOf(g, h, rows, at + c3, held));
     }
   }
 
@@ -254,22 +271,16 @@ struct Taps { above: vec3f, here: vec3f, below: vec3f }
 
 fn plus(a: Taps, b: Taps) -> Taps { return Taps(a.above + b.above, a.here + b.here, a.below + b.below); }
 
-struct Place { n: u32, z: u32, y: u32, x: u32 }
+// Where four rows of a plane of x begin, the second of them row qy, and which of the others there are.
+struct Rows { before: u32, first: u32, second: u32, after: u32, hasBefore: bool, hasSecond: bool, hasAfter: bool }
 
-// What two strips, rows y and y + 1, add to the taps of an input channel. Lane v loads voxel v of four rows.
-fn tapsOf(g: array<f32, STRIP>, h: array<f32, STRIP>, c: u32, at: Place) -> Taps {
-  let a = eight(voxel(c, at, at.y - 1u));
-  let b = eight(voxel(c, at, at.y));
-  let d = eight(voxel(c, at, at.y + 1u));
-  let e = eight(voxel(c, at, at.y + 2u));
+// What two strips, rows qy and qy + 1, add to the taps of an input channel. Lane v loads voxel v of four rows.
+fn tapsOf(g: array<f32, STRIP>, h: array<f32, STRIP>, rows: Rows, at: u32, held: bool) -> Taps {
+  let a = eight(select(0.0, f32(x[at + rows.before]), held && rows.hasBefore));
+  let b = eight(select(0.0, f32(x[at + rows.first]), held));
+  let d = eight(select(0.0, f32(x[at + rows.second]), held && rows.hasSecond));
+  let e = eight(select(0.0, f32(x[at + rows.after]), held && rows.hasAfter));
   return Taps(strips(g, a, h, b), strips(g, b, h, d), strips(g, d, h, e));
-}
-
-// x in row py at a place; zero outside the volume. Of a channel that there is not, another's.
-fn voxel(c: u32, at: Place, py: u32) -> f32 {
-  let size = params.size;
-  let row = ((at.n * params.inputs + min(c, params.inputs - 1u)) * size.x + at.z) * size.y + min(py, size.y - 1u);
-  return select(0.0, f32(x[row * size.z + min(at.x, size.z - 1u)]), py < size.y && at.x < size.z);
 }
 
 // Σ_v g[v] · a[v + kx] + h[v] · b[v + kx], for the three kx.

@@ -18,7 +18,7 @@ export async function timeRuns(device: GPUDevice, task: Prepared, samples: numbe
     const times: number[] = [];
     for (let i = 0; i < Math.max(3, Math.min(samples, LONG_MS / first.ms)); i++) {
       let sum = 0;
-      for (let call = 0; call < calls; call++) sum += (await stamps.time(task, 0.9 * first.wall)).ms;
+      for (let call = 0; call < calls; call++) sum += (await stamps.time(task, 1.25 * first.wall)).ms;
       times.push(sum / calls);
     }
     return times.sort((a, b) => a - b);

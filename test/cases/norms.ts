@@ -116,6 +116,14 @@ export const norms: OpCase[] = [
   },
   {
     op: "channelSum",
+    name: "one voxel more than a chunk",
+    inputs: { x: random([1, 1, 1, 17, 241], { offset: 100 }) },
+    run: ({ x }) => channelSum(x!),
+    reference: ({ x }) => reference.channelSum(x!),
+    step: 1,
+  },
+  {
+    op: "channelSum",
     name: "two samples of an odd size",
     inputs: { x: random([2, 3, 3, 5, 7]) },
     run: ({ x }) => channelSum(x!),
