@@ -9,10 +9,11 @@ const LONG_MS = 10_000; // of all samples: where one takes much of it, three mus
 
 const STILL = new Int32Array(new SharedArrayBuffer(4)); // waiting for it to change takes until the timeout
 
-/** Milliseconds of a run in so many samples, the shortest first; fewer of what takes long. The first run is not timed. */
+/** Milliseconds of a run in so many samples, the shortest first; fewer of what takes long. The first two are not timed. */
 export async function timeRuns(device: GPUDevice, task: Prepared, samples: number): Promise<number[]> {
   const stamps = new Stamps(device);
   try {
+    await stamps.time(task, 0); // compiles; a rest as long would let the processor go cold before every run
     const first = await stamps.time(task, 0);
     const calls = Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_MS / Math.max(first.ms, 0.1))));
     const times: number[] = [];
