@@ -74,9 +74,9 @@ function convolve(
   moments = false,
 ): Tensor {
   const { batch, size } = split(x);
-  const { weight, inputs, outputs } = filter;
+  const { weight, outputs } = filter;
   const y = new Tensor(x.device, [batch, outputs, ...outSize], x.precision);
-  const work = 2 * y.size * inputs * geometry.kernel ** 3;
+  const work = workOf(y, weight);
   const operands = { ...filter, x, bias: bias ?? weight, biased: bias ? 1 : 0, y, size, batch };
   const blocks = batch * Math.ceil(outputs / 8);
   const choice = isSame(geometry) ? x.device.tuning.forward : PLAIN.forward;
@@ -148,7 +148,7 @@ export function scatter(
     },
     {
       invocations: batch * Math.ceil(outputs / 8) * outSize[0] * outSize[1] * tiles,
-      work: 2 * small.size * outputs * geometry.kernel ** 3,
+      work: workOf(small, weight),
     },
   );
   return large;
@@ -171,7 +171,7 @@ function extents(large: Tensor, small: Tensor) {
   return { batch, largeChannels, largeSize, smallChannels, smallSize };
 }
 
-/** Multiplications and additions of a convolution whose small grid is `small`. */
+/** Multiplications and additions of a convolution whose small grid, or any at stride 1, is `small`. */
 function workOf(small: Tensor, weight: Tensor): number {
   return (2 * small.size * weight.size) / small.shape[1]!;
 }
@@ -196,7 +196,7 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
     const partial = splits === 1 ? dweight : new Tensor(small.device, [splits, ...dweight.shape]);
     const unused = { biased: 0, outputStride: 0, inputStride: 0, reversed: 0 };
     const operands = { x: large, dy: small, partial, size, inputs, outputs, batch, splits, ...unused };
-    const grid = { invocations: splits * tiles, work: 2 * small.size * inputs * K ** 3 };
+    const grid = { invocations: splits * tiles, work: workOf(small, dweight) };
     if (byHalf) halving.pair({ ...extents(large, small), large, small, partial, biased: 0, splits }, grid);
     else if (choice.kernel === "eight") eight.backwardWeight(operands, grid);
     else conv.backwardWeight({ ...operands, ...overrides(geometry), WG: choice.WG, outSize }, grid);

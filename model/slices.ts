@@ -2,7 +2,16 @@
 // under one tape, and the logits, which are smaller, are put together again. With instance norm that is
 // the same function; batch norm couples the samples, and cannot be cut.
 
-import { bytesText, type Device, free, GpuError, samples, stack, type Tensor } from "../engine/index.ts";
+import {
+  BYTES,
+  bytesText,
+  type Device,
+  free,
+  GpuError,
+  samples,
+  stack,
+  type Tensor,
+} from "../engine/index.ts";
 import type { BatchOutput } from "./losses.ts";
 import { forward, type Network } from "./network.ts";
 import type { Mode } from "./vnet.ts";
@@ -30,7 +39,7 @@ export function samplesTogether(
     );
   };
   const whole = fitting(Math.max(...configs.flatMap(({ classes, modalities }) => [classes, modalities])));
-  const bytes = trained.precision === "f16" ? 2 : 4;
+  const bytes = BYTES[trained.precision ?? "f32"];
   const cut = fitting(Math.max(...configs.map(({ filters }) => filters)), bytes); // at full resolution
   if (whole < 1 || cut < 1) refuse("activations", "choose a smaller patch or number of filters");
   if (whole < batch) refuse(`images or logits of a batch of ${batch}`, `choose a batch of at most ${whole}`);
