@@ -7,14 +7,11 @@ import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CLASS_NAMES, CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
 import type { Preparation } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
-import {
-  CheckpointError,
-  decodeSafetensors,
-  encodeSafetensors,
-  type StoredTensor,
-} from "../model/checkpoint.ts";
+import { CheckpointError, decodeSafetensors } from "../model/checkpoint.ts";
+import { checkFinite } from "../model/diverged.ts";
 import { Params, type Values } from "../model/params.ts";
 import { storedNetwork } from "../model/published.ts";
+import { checkSeal, encodeSealed } from "../model/seal.ts";
 import type { Vec3 } from "../model/regions.ts";
 import type { Network } from "../model/network.ts";
 import { checkPatch, type VnetConfig } from "../model/vnet.ts";
@@ -46,7 +43,8 @@ export interface StoredModel {
   values: Record<string, Values>;
 }
 
-const FORMAT = "protokd 1";
+const FORMAT = "protokd 2"; // with a checksum, which "protokd 1" lacks
+const FORMATS: readonly (string | undefined)[] = [FORMAT, "protokd 1"];
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const CardSchema = v.object({
@@ -69,22 +67,21 @@ const CardSchema = v.object({
   seed: v.number(),
 });
 
-/** Writes a checkpoint atomically. `more` are tensors beside the network's: an optimizer's moments. */
-export async function saveModel(
-  path: string,
-  params: Params,
-  card: ModelCard,
-  more: Record<string, StoredTensor> = {},
-  notes: Record<string, string> = {},
-): Promise<void> {
-  const tensors = { ...(await params.read()), ...more };
-  const metadata = { format: FORMAT, card: JSON.stringify(card), ...notes };
-  await writeAtomically(path, encodeSafetensors(tensors, metadata));
+/** Writes a network's checkpoint atomically. Throws a DivergedError rather than write NaN or infinity. */
+export async function saveModel(path: string, params: Params, card: ModelCard): Promise<void> {
+  const tensors = await params.read();
+  checkFinite(tensors, path);
+  await writeAtomically(path, await encodeSealed(tensors, cardMetadata(card)));
+}
+
+/** What a checkpoint's metadata says of its network. */
+export function cardMetadata(card: ModelCard): Record<string, string> {
+  return { format: FORMAT, card: JSON.stringify(card) };
 }
 
 /**
- * Reads a network that this project wrote, or a published one, and checks all of it without a device. Throws a
- * CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
+ * Reads a network that this project wrote, or a published one, and checks all of it, its checksum too, without a device.
+ * Throws a CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
  */
 export async function readModel(path: string): Promise<StoredModel> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
@@ -92,12 +89,15 @@ export async function readModel(path: string): Promise<StoredModel> {
       `${path}: expected a checkpoint, got ${error.code === "ENOENT" ? "no file" : error.code}`,
     );
   });
+  const sealed = await checkSeal(bytes, path);
   const { tensors, metadata } = decodeSafetensors(bytes, path);
   const { format, card: text } = metadata;
-  if (format !== undefined && format.startsWith("protokd") && (format !== FORMAT || !text)) {
+  const ours = FORMATS.includes(format);
+  if (format?.startsWith("protokd") && (!ours || !text)) {
     throw new CheckpointError(`${path}: expected the format "${FORMAT}" with a card, got "${format}"`);
   }
-  const card = format === FORMAT ? readCard(text!, path) : null;
+  if (format === FORMAT && !sealed) throw new CheckpointError(`${path}: damaged: it has lost its checksum`);
+  const card = ours ? readCard(text!, path) : null;
   const { config: network, values } = storedNetwork(tensors, path, card?.network);
   if (network.classes === CLASS_NAMES.length) return { path, network, card, values };
   const classes = CLASS_NAMES.join(", ");
