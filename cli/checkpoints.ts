@@ -18,6 +18,11 @@ export async function saveState(folder: string, state: TrainingState, card: Mode
   await writeAtomically(latest, bytes);
 }
 
+/** Whether a stage's folder holds a state, be it damaged. */
+export async function hasState(folder: string): Promise<boolean> {
+  return (await exists(join(folder, FILES.latest))) || (await exists(join(folder, FILES.previous)));
+}
+
 /** A state, and the file that it is from. */
 export type FoundState = TrainingState & { path: string };
 
