@@ -31,12 +31,14 @@ export const PositionSchema = v.object({
 export type Position = v.InferOutput<typeof PositionSchema>;
 
 /** The beginning of a run. */
-export const FIRST: Readonly<Position> = {
-  ...{ epoch: 1, done: 0, sums: {}, counted: 0, skipped: 0, skippedInRow: 0 },
-  ...{ seconds: 0, waited: 0, total: 0, best: null, idle: 0, average: null },
-};
+export function beginning(): Position {
+  return {
+    ...{ epoch: 1, done: 0, sums: {}, counted: 0, skipped: 0, skippedInRow: 0 },
+    ...{ seconds: 0, waited: 0, total: 0, best: null, idle: 0, average: null },
+  };
+}
 
-/** What of a position lasts beyond its epoch. */
-export function keptOver({ skippedInRow, total, best, idle, average }: Position): Partial<Position> {
-  return { skippedInRow, total, best, idle, average };
+/** Where the epoch after that of `position` begins. */
+export function nextEpoch({ epoch, skippedInRow, total, best, idle, average }: Position): Position {
+  return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average };
 }

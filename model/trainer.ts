@@ -18,7 +18,7 @@ import type { Optimizer, Tensor } from "../engine/index.ts";
 import { type Entry, Ledger } from "./ledger.ts";
 import { PROTOKD, total } from "./losses.ts";
 import { touch } from "./network.ts";
-import { FIRST, keptOver, type Position } from "./position.ts";
+import { beginning, nextEpoch, type Position } from "./position.ts";
 import type { EpochRecord } from "./records.ts";
 import { forwardBatch, samplesTogether } from "./slices.ts";
 import {
@@ -48,7 +48,7 @@ export class Trainer {
   #stopping = false;
 
   /** Makes the parameters, by a first forward pass, and the optimizer's state. */
-  constructor({ position = FIRST, ...options }: TrainOptions) {
+  constructor({ position = beginning(), ...options }: TrainOptions) {
     this.#position = structuredClone(position);
     this.#options = {
       ...{ ...TRAINING, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
@@ -197,7 +197,7 @@ export class Trainer {
       ...{ waited: at.waited, skipped: at.skipped },
       ...(validation && { validation, average: at.average! }),
     };
-    Object.assign(at, { ...FIRST, ...keptOver(at), epoch: epoch + 1 });
+    Object.assign(at, nextEpoch(at));
     yield { type: "epoch", record, best: better };
     yield { type: "rest", position: this.position };
   }
