@@ -53,7 +53,9 @@ export async function readState(folder: string, report: (line: string) => void):
     }
   }
   if (problems.length) {
-    throw new CheckpointError(`${problems.join("\n")}\nnothing is left to go on from: start again with --overwrite`);
+    throw new CheckpointError(
+      `${problems.join("\n")}\nnothing is left to go on from: start again with --overwrite`,
+    );
   }
   throw new UsageError(
     `--resume: ${folder} holds no checkpoint to go on from: leave --resume out to begin` +

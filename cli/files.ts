@@ -134,8 +134,11 @@ async function onDisk<T>(path: string, write: () => Promise<T>): Promise<T> {
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (!Object.hasOwn(REASONS, code)) throw error;
-    throw new DiskError(`${path}: could not be written (${code}): ${REASONS[code]}; what was there is intact`, {
-      cause: error,
-    });
+    throw new DiskError(
+      `${path}: could not be written (${code}): ${REASONS[code]}; what was there is intact`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -26,7 +26,14 @@ export interface KeptTraining {
 }
 
 /** Trains to the end and keeps it all. Throws a StoppedError when it was stopped, after it has been saved. */
-export async function keepTraining({ folder, trainer, params, card, saveEvery, show }: KeptTraining): Promise<void> {
+export async function keepTraining({
+  folder,
+  trainer,
+  params,
+  card,
+  saveEvery,
+  show,
+}: KeptTraining): Promise<void> {
   const { optimizer, guard } = trainer;
   const stop = listenForStop((signal) => {
     trainer.stop();
@@ -52,7 +59,9 @@ export async function keepTraining({ folder, trainer, params, card, saveEvery, s
         saved = { time: performance.now(), step: optimizer.steps };
       } else if (event.type === "skip" && event.why !== "overflow") {
         const { why, epoch, step, cases, losses } = event;
-        const values = Object.fromEntries(Object.entries(losses).map(([name, value]) => [name, jsonNumber(value)]));
+        const values = Object.fromEntries(
+          Object.entries(losses).map(([name, value]) => [name, jsonNumber(value)]),
+        );
         const line = { why, epoch, step, cases, losses: values };
         await appendLine(join(folder, SOMETIMES.badBatches), JSON.stringify(line));
         console.log(`  step ${step} left out: its ${why} is no number, on ${cases.join(", ")}`);

@@ -80,7 +80,9 @@ async function take(folder: string, own: string, stale: (text: string) => void):
     }
     for (const lock of others) {
       await rm(join(folder, `lock.${lock.number}`), { force: true });
-      stale(`${folder}: was left by ${lock.holder ? `process ${lock.holder.pid} on ${lock.holder.host}` : "a process"}, which is gone`);
+      stale(
+        `${folder}: was left by ${lock.holder ? `process ${lock.holder.pid} on ${lock.holder.host}` : "a process"}, which is gone`,
+      );
     }
     return number;
   }
@@ -97,7 +99,10 @@ async function locks(folder: string): Promise<{ number: number; holder: Holder |
   const names = await readdir(folder).catch(() => []);
   const found = names.flatMap((name) => NAME.exec(name)?.[1] ?? []);
   return Promise.all(
-    found.map(async (number) => ({ number: Number(number), holder: await read(join(folder, `lock.${number}`)) })),
+    found.map(async (number) => ({
+      number: Number(number),
+      holder: await read(join(folder, `lock.${number}`)),
+    })),
   );
 }
 
@@ -146,6 +151,12 @@ async function copied(own: string, path: string): Promise<boolean> {
 async function removeEmpty(folder: string, made: string | undefined): Promise<void> {
   if (made === undefined) return;
   for (let path = folder; path.length >= made.length; path = dirname(path)) {
-    if (!(await rmdir(path).then(() => true, () => false))) return;
+    if (
+      !(await rmdir(path).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return;
   }
 }

@@ -31,7 +31,9 @@ export const SOMETIMES = {
 export async function held(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
-    throw new UsageError(`${folder}: expected a folder that can be read, got ${error.code}: choose another --out`);
+    throw new UsageError(
+      `${folder}: expected a folder that can be read, got ${error.code}: choose another --out`,
+    );
   });
   return names.filter((name) => !isLock(name) && !isTemporary(name));
 }
@@ -53,7 +55,8 @@ export async function finished(config: TrainConfig): Promise<boolean> {
 
 /** Settings that differ, with what they were and are: `lr (0.003 → 0.01)`. */
 function changes(keys: readonly string[], before: TrainConfig, now: TrainConfig): string {
-  const shown = (config: TrainConfig, key: string) => JSON.stringify(config[key as keyof TrainConfig]) ?? "nothing";
+  const shown = (config: TrainConfig, key: string) =>
+    JSON.stringify(config[key as keyof TrainConfig]) ?? "nothing";
   return keys.map((key) => `${key} (${shown(before, key)} → ${shown(now, key)})`).join(", ");
 }
 

@@ -39,7 +39,9 @@ export function listenForStop(stop: (signal: StopSignal) => void): {
 /** How to go on with a command that was stopped: itself, with --resume. */
 export function resumeCommand(argv: readonly string[] = process.argv): string {
   const flags = argv.slice(2).filter((flag) => flag !== "--resume" && flag !== "--overwrite");
-  const words = [...flags, "--resume"].map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)));
+  const words = [...flags, "--resume"].map((word) =>
+    /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word),
+  );
   return `node ${SCRIPT.exec(argv[1] ?? "")?.[0] ?? "cli/train.js"} ${words.join(" ")}`;
 }
 

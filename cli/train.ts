@@ -62,7 +62,11 @@ export async function train(
   return config;
 }
 
-async function trainLocked(open: () => Promise<Device>, config: TrainConfig, existing: Existing): Promise<void> {
+async function trainLocked(
+  open: () => Promise<Device>,
+  config: TrainConfig,
+  existing: Existing,
+): Promise<void> {
   const folder = join(config.out, stageName(config));
   const { finished: done = "keep", unfinished = "refuse" } = existing;
   for (const place of [folder, join(folder, FILES.predictions)]) {

@@ -139,9 +139,17 @@ export function trainCommand(): Command {
       number({ min: 1e-3 }),
       DEFAULTS.temperature,
     )
-    .option("--clip <norm>", "scale a step's gradients down to this norm; nnU-Net: 12; 0 for any", positive, DEFAULTS.clip)
+    .option(
+      "--clip <norm>",
+      "scale a step's gradients down to this norm; nnU-Net: 12; 0 for any",
+      positive,
+      DEFAULTS.clip,
+    )
     .option("--momentum <x>", "of SGD, with Nesterov's look ahead", positive, DEFAULTS.momentum)
-    .option("--max-time <time>", "end the stage after so much training, as 6h, 90m or 30s, resumed parts included")
+    .option(
+      "--max-time <time>",
+      "end the stage after so much training, as 6h, 90m or 30s, resumed parts included",
+    )
     .option(
       "--patience <n>",
       "end after so many validations without a better one; 0 for never",
@@ -153,7 +161,11 @@ export function trainCommand(): Command {
         .choices(["dice", "ema"])
         .default(DEFAULTS.bestBy),
     )
-    .option("--save-every <interval>", "within an epoch: a time, or steps; each epoch ends with it", DEFAULTS.saveEvery)
+    .option(
+      "--save-every <interval>",
+      "within an epoch: a time, or steps; each epoch ends with it",
+      DEFAULTS.saveEvery,
+    )
     .option("--max-bad-steps <n>", "steps in a row with NaN that end the run", whole, DEFAULTS.maxBadSteps)
     .option("--seed <n>", "of weights and patches", number({ min: 0, integer: true }), DEFAULTS.seed)
     .option("--fast", FAST_HELP)

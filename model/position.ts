@@ -31,14 +31,16 @@ export const PositionSchema = v.object({
 export type Position = v.InferOutput<typeof PositionSchema>;
 
 /** The beginning of a run. */
-export const FIRST: Readonly<Position> = {
-  ...{ epoch: 1, done: 0, sums: {}, counted: 0, skipped: 0, skippedInRow: 0 },
-  ...{ seconds: 0, waited: 0, total: 0, best: null, idle: 0, average: null },
-};
+export function beginning(): Position {
+  return {
+    ...{ epoch: 1, done: 0, sums: {}, counted: 0, skipped: 0, skippedInRow: 0 },
+    ...{ seconds: 0, waited: 0, total: 0, best: null, idle: 0, average: null },
+  };
+}
 
-/** What of a position lasts beyond its epoch. */
-export function keptOver({ skippedInRow, total, best, idle, average }: Position): Partial<Position> {
-  return { skippedInRow, total, best, idle, average };
+/** Where the epoch after that of `position` begins. */
+export function nextEpoch({ epoch, skippedInRow, total, best, idle, average }: Position): Position {
+  return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average };
 }
 
 /** What the best network is best in: the mean Dice of a validation, or the moving average of it. */
@@ -48,13 +50,15 @@ const INERTIA = 0.9; // of the average: nnU-Net's
 
 /**
  * The best, the average and the validations without a better one, after one more of this mean Dice; and whether the
- * network is the best. Ties go to the later one, as in the published code, but end no wait for a better one.
+ * network is the best. Ties go to the later one, as in the published code, but end no wait for a better one; a mean that is
+ * no number is never the best.
  */
 export function judge(
   { best, idle, average }: Pick<Position, "best" | "idle" | "average">,
   mean: number,
   by: BestBy = "dice",
-): { better: boolean; best: number | null; idle: number; average: number } {
+): { better: boolean; best: number | null; idle: number; average: number | null } {
+  if (!Number.isFinite(mean)) return { better: false, best, idle: idle + 1, average };
   average = average === null ? mean : INERTIA * average + (1 - INERTIA) * mean;
   const score = by === "ema" ? average : mean;
   const better = score >= (best ?? -Infinity);

@@ -19,12 +19,18 @@ import { diverged, overflow } from "./diverged.ts";
 import { type Entry, Ledger } from "./ledger.ts";
 import { PROTOKD, total } from "./losses.ts";
 import { touch } from "./network.ts";
-import { FIRST, judge, keptOver, over, type Position } from "./position.ts";
+import { beginning, judge, nextEpoch, over, type Position } from "./position.ts";
 import type { EpochRecord } from "./records.ts";
 import { forwardBatch, pick, samplesTogether } from "./slices.ts";
-import { type Scores, type TrainBatch, type TrainEvent, TRAINING, type TrainOptions } from "./trainOptions.ts";
+import {
+  type Ending,
+  type Scores,
+  type TrainBatch,
+  type TrainEvent,
+  TRAINING,
+  type TrainOptions,
+} from "./trainOptions.ts";
 
-export { DivergedError } from "./diverged.ts";
 export * from "./trainOptions.ts";
 
 export class Trainer {
@@ -37,7 +43,7 @@ export class Trainer {
   #stopping = false;
 
   /** Makes the parameters, by a first forward pass, and the optimizer's state. */
-  constructor({ position = FIRST, ...options }: TrainOptions) {
+  constructor({ position = beginning(), ...options }: TrainOptions) {
     this.#position = structuredClone(position);
     this.#options = {
       ...{ ...TRAINING, momentum: 0.99, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
@@ -51,7 +57,8 @@ export class Trainer {
     const { optimizer, decay, momentum } = this.#options;
     const params = network.params.trained;
     this.guard = new GradientGuard(device, { clip: this.#options.clip, scaled: network.precision === "f16" });
-    this.optimizer = optimizer === "adam" ? new Adam(params, { decay }) : new Sgd(params, { decay, momentum });
+    this.optimizer =
+      optimizer === "adam" ? new Adam(params, { decay }) : new Sgd(params, { decay, momentum });
   }
 
   /** Ends the run after the step in progress: it rests, and says so. */
@@ -73,20 +80,19 @@ export class Trainer {
     const at = this.#position;
     const ledger = new Ledger<Noted>(device, now);
     yield { type: "start", parameters: network.params.count };
-    let reason = over(at, this.#options);
+    let reason: Ending | "epochs" | null = over(at, this.#options);
     if (!reason) {
       yield* this.#compile(await this.#peek());
       if (at.epoch === 1 && at.done === 0) yield this.#rest();
     }
     try {
-      for (; !reason; reason = over(at, this.#options)) {
+      while (!reason) {
         const early = yield* this.#steps(ledger);
-        if (early === "time") break;
-        if (early || !(yield* this.#endEpoch())) return yield { type: "end", reason: "request" };
+        reason = early ?? ((yield* this.#endEpoch()) ? over(at, this.#options) : "request");
       }
-      if (reason === "epochs") return;
-      const done = yield* this.#endEarly();
-      yield { type: "end", reason: done ? (reason ?? "time") : "request" };
+      if (reason === "time" && !(yield* this.#endEarly())) reason = "request";
+      if (reason === "request") yield this.#rest();
+      if (reason !== "epochs") yield { type: "end", reason };
     } finally {
       ledger.free();
     }
@@ -97,7 +103,7 @@ export class Trainer {
     const { stepsPerEpoch, now, maxSeconds } = this.#options;
     const at = this.#position;
     let began = now();
-    for (let recorded = at.done; at.done < stepsPerEpoch; ) {
+    for (let recorded = at.done; at.done < stepsPerEpoch;) {
       const asked = now();
       const batch = await this.#next();
       at.waited += (now() - asked) / 1000;
@@ -115,8 +121,8 @@ export class Trainer {
       began = now();
       at.seconds += seconds;
       at.total += seconds;
-      yield this.#rest();
       if (this.#stopping) return "request";
+      yield this.#rest();
       if (late && at.done < stepsPerEpoch) return "time";
     }
     return null;
@@ -157,17 +163,14 @@ export class Trainer {
     const regular = at.epoch >= validateFrom && at.epoch % validateEvery === 0;
     const last = at.epoch === epochs || (at.best === null && over(at, this.#options) === "time");
     const validation = validate && (regular || last) ? await validate(network) : undefined;
-    if (validation === null) {
-      yield this.#rest();
-      return false;
-    }
+    if (validation === null) return false;
     const seconds = (now() - began) / 1000;
     at.seconds += seconds;
     at.total += seconds;
     const { better, ...standing } = validation ? judge(at, validation.mean, bestBy) : { better: !validate };
     Object.assign(at, standing);
     const event: TrainEvent = { type: "epoch", record: this.#record(validation), best: better };
-    Object.assign(at, { ...FIRST, ...keptOver(at), epoch: at.epoch + 1 });
+    Object.assign(at, nextEpoch(at));
     yield event;
     yield this.#rest();
     return true;
@@ -182,10 +185,7 @@ export class Trainer {
     const at = this.#position;
     if (at.done === 0 || (validate && at.best !== null)) return true;
     const validation = await validate?.(network);
-    if (validation === null) {
-      yield this.#rest();
-      return false;
-    }
+    if (validation === null) return false;
     yield { type: "epoch", record: this.#record(validation), best: true };
     return true;
   }
@@ -195,7 +195,16 @@ export class Trainer {
     const { epoch, seconds, waited, skipped, sums, counted, average } = this.#position;
     const losses = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / counted]));
     const scores = validation && { validation, ...(average !== null && { average }) };
-    return { epoch, step: this.optimizer.steps, seconds, losses, rate: this.#rate, waited, skipped, ...scores };
+    return {
+      epoch,
+      step: this.optimizer.steps,
+      seconds,
+      losses,
+      rate: this.#rate,
+      waited,
+      skipped,
+      ...scores,
+    };
   }
 
   get #rate(): number {
