@@ -15,4 +15,6 @@ export interface EpochRecord {
   losses: Record<string, number>;
   /** Dice over the validation cases, in epochs that were validated. */
   validation?: Record<Region | "mean", number>;
+  /** The most bytes that tensors took on the GPU at once, from the start of the process on. */
+  gpuBytes?: number;
 }

@@ -1,7 +1,7 @@
 // Statistics of scores over cases and over runs: mean and deviation, bootstrap intervals, Wilcoxon's test of
 // paired differences, Holm's correction. Pure functions of numbers; what is drawn is drawn from a seed.
 
-import { Random } from "../engine/index.ts";
+import { Random } from "../engine/random.ts";
 
 /** Mean and sample standard deviation (divisor n - 1; NaN of fewer than two) of the n values that are defined. */
 export interface Spread {
