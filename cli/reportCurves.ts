@@ -24,12 +24,15 @@ export function curves(stages: readonly ReportStage[]): string {
   const run = stages.filter(({ metrics }) => metrics.length > 0);
   if (run.length === 0) return "";
   const together = run.length > 1 ? [stagesChart(run)] : [];
-  const parts = run.map((stage) => {
-    const { metrics } = stage;
-    const charts = [lossChart(metrics), validationChart(metrics), rateChart(metrics)];
-    return `<h3>${escape(stage.title)}</h3><p class="quiet">${escape(facts(stage))}</p>${figuresOf(charts)}`;
-  });
+  const parts = run.map((stage) => `<h3>${escape(stage.title)}</h3>${stageCurves(stage)}`);
   return `<section><h2>Training</h2>${figuresOf(together)}${parts.join("\n")}</section>`;
+}
+
+/** One stage's curves, and a line of what it took. */
+export function stageCurves(stage: ReportStage): string {
+  const { metrics } = stage;
+  const charts = [lossChart(metrics), validationChart(metrics), rateChart(metrics)];
+  return `<p class="quiet">${escape(facts(stage))}</p>${figuresOf(charts)}`;
 }
 
 /** One line on how long a stage took and where it was best. */

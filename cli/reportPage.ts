@@ -47,9 +47,9 @@ export function legend(entries: readonly { name: string; colour: string }[], sty
   return `<ul class="${style}">${items.join("")}</ul>`;
 }
 
-/** "1 case", "2 cases". */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+/** "1 case", "2 cases"; `many` where the plural is another word. */
+export function count(number: number, noun: string, many = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : many}`;
 }
 
 /** A length of time for people. */

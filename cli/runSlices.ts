@@ -110,8 +110,9 @@ async function mostDifferent(
   { about, modality, stages }: Row,
   modalities: readonly Modality[],
 ): Promise<ReportSlice | null> {
-  const grey = await scan(modality ?? backdrop(modalities));
-  const images: ReportImage[] = [{ title: "label", size, grey, labels: label }];
+  const seen = modality ?? backdrop(modalities);
+  const grey = await scan(seen);
+  const images: ReportImage[] = [{ title: `label on ${names[seen]}`, size, grey, labels: label }];
   const maps: Uint8Array[] = [];
   for (const { config, title } of stages) {
     const labels = await prediction(config);

@@ -179,19 +179,22 @@ function caseScores(runs: readonly ExperimentRun[]): CaseScores {
 /** Sentences on how the numbers came about, and on what they cannot say. */
 function notesOn(rows: readonly ExperimentRow[], comparisons: readonly Comparison[]): string[] {
   const notes: string[] = [];
-  const seeds = Math.min(...rows.map((row) => row.seeds.length));
-  if (seeds === 1) {
-    notes.push(
-      "One seed: how much the scores change from one training to the next is unknown, and a difference between two rows may be no more than that. Use at least three (--seeds 0,1,2).",
-    );
-  } else {
+  const seeds = rows.map((row) => row.seeds.length);
+  const [fewest, most] = [Math.min(...seeds), Math.max(...seeds)];
+  if (most > 1)
     notes.push(`Mean ± standard deviation over seeds (${seedsText(rows)}) of the mean over test cases.`);
-    if (seeds < ENOUGH_SEEDS)
-      notes.push(`${seeds} seeds give hardly a deviation: use at least ${ENOUGH_SEEDS}.`);
+  if (fewest === 1) {
+    const where = most > 1 ? "One seed in some rows" : "One seed";
+    notes.push(
+      `${where}: how much scores change from one training to the next is unknown, and a difference between two ` +
+        `rows may be no more than that. Use at least ${ENOUGH_SEEDS} (--seeds 0,1,2).`,
+    );
+  } else if (fewest < ENOUGH_SEEDS) {
+    notes.push(`${fewest} seeds give hardly a deviation: use at least ${ENOUGH_SEEDS}.`);
   }
   if (comparisons.length === 0) return notes;
   const families = Math.max(...counts(comparisons.map(({ measure, against }) => `${measure} ${against}`)));
-  const fewest = Math.min(...comparisons.map(({ cases }) => cases));
+  const tested = Math.min(...comparisons.map(({ cases }) => cases));
   const correction =
     families > 1 ? `; p corrected by Holm over ${families} modalities` : "; one modality: nothing to correct";
   notes.push(
@@ -199,10 +202,10 @@ function notesOn(rows: readonly ExperimentRow[], comparisons: readonly Compariso
       `(percentiles), and Wilcoxon's signed-rank test, two-sided, exact to 200 cases${correction}.`,
     "The test asks whether these networks differ on further cases, not whether training them again would.",
   );
-  const least = leastP(fewest) * families;
+  const least = leastP(tested) * families;
   if (least > LEVEL) {
     notes.push(
-      `${fewest} test ${fewest === 1 ? "case is" : "cases are"} too few: even if all of them agreed, p would be ` +
+      `${tested} test ${tested === 1 ? "case is" : "cases are"} too few: even if all of them agreed, p would be ` +
         `${Math.min(1, least).toPrecision(2)} at least. These comparisons say nothing about a method.`,
     );
   }
