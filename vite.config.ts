@@ -20,7 +20,8 @@ function offline(): Plugin {
         hash.update(name).update(file.type === "asset" ? file.source : file.code);
       }
       const worker = bundle[WORKER];
-      if (worker?.type !== "chunk") throw new Error(`vite.config.ts: expected ${WORKER} among what was built`);
+      if (worker?.type !== "chunk")
+        throw new Error(`vite.config.ts: expected ${WORKER} among what was built`);
       worker.code = worker.code
         .replace("__VERSION__", JSON.stringify(hash.digest("hex").slice(0, 16)))
         .replace("__FILES__", JSON.stringify(["./", ...files]));
