@@ -24,3 +24,6 @@ export const INPUT = {
   }),
   classes: CLASS_NAMES,
 } as const;
+
+/** How the published ProtoKD code makes the input of its networks, whose files do not say it. */
+export const PUBLISHED_INPUT = { background: "shifted", crop: "brain", padding: "zero" } as const;
