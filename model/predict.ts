@@ -3,7 +3,15 @@
 // evaluate.py, with equal weights. Mirroring averages over the eight reflections of the volume as well.
 
 import { type Device, free, scope, softmax, tensor, type Tensor } from "../engine/index.ts";
-import { axisWindows, eachRow, MIRRORS, type Mirror, mirrored, type Tiling } from "./windows.ts";
+import {
+  axisWindows,
+  eachRow,
+  type Mirror,
+  mirrored,
+  MIRRORS,
+  type Tiling,
+  windowCorners,
+} from "./windows.ts";
 import type { Vec3 } from "./regions.ts";
 
 /** An image of several channels on the host. */
@@ -50,7 +58,11 @@ export async function probabilities(
   const { window, classes, network, progress } = options;
   const { size, channels } = image;
   const axes = ([0, 1, 2] as const).map((axis) => axisWindows(size[axis], window[axis], options));
-  const tiles = tilesOf(axes, size, window, options.mirror ? MIRRORS : MIRRORS.slice(0, 1));
+  const corners = windowCorners(size, window, options);
+  const mirrors = options.mirror ? MIRRORS : MIRRORS.slice(0, 1);
+  const tiles = mirrors.flatMap((mirror) =>
+    corners.map((corner) => ({ mirror, corner: reflected(corner, size, window, mirror) })),
+  );
   const sums = new Float32Array(classes * size[0] * size[1] * size[2]);
   const weights = axes.map(({ weights: along }) => along);
   let before: Promise<void> = Promise.resolve();
@@ -91,23 +103,14 @@ export function likeliest(sums: Float32Array, classes: number): Uint8Array {
   return best;
 }
 
-/** Where windows begin in the volume, and how they are mirrored: each reflection has the mirrored corners. */
-function tilesOf(
-  axes: readonly { starts: readonly number[] }[],
-  size: Vec3,
-  window: Vec3,
-  mirrors: readonly Mirror[],
-): { corner: Vec3; mirror: Mirror }[] {
-  return mirrors.flatMap((mirror) => {
-    const [zs, ys, xs] = axes.map(({ starts }, axis) =>
-      mirror[axis] ? starts.map((start) => size[axis]! - window[axis]! - start) : starts,
-    ) as [number[], number[], number[]];
-    return zs.flatMap((z) => ys.flatMap((y) => xs.map((x) => ({ corner: [z, y, x] as Vec3, mirror }))));
-  });
+/** The corner of a window of the mirrored volume, in the volume as it is. */
+function reflected(corner: Vec3, size: Vec3, window: Vec3, mirror: Mirror): Vec3 {
+  const [z, y, x] = corner.map((c, axis) => (mirror[axis] ? size[axis]! - window[axis]! - c : c));
+  return [z!, y!, x!];
 }
 
 /** The window's part of every channel, filled up with the background outside the volume. */
-function cut({ data, channels, size, background }: Image, corner: Vec3, window: Vec3): Float32Array {
+export function cut({ data, channels, size, background }: Image, corner: Vec3, window: Vec3): Float32Array {
   const inside = window[0] * window[1] * window[2];
   const voxels = size[0] * size[1] * size[2];
   const patch = new Float32Array(channels * inside);
@@ -115,7 +118,7 @@ function cut({ data, channels, size, background }: Image, corner: Vec3, window: 
     const target = patch.subarray(m * inside, (m + 1) * inside);
     target.fill(background?.[m] ?? 0);
     const source = data.subarray(m * voxels, (m + 1) * voxels);
-    eachRow(size, window, corner, ({ at, to, length }) => target.set(source.subarray(at, at + length), to));
+    eachRow(size, window, corner, (at, to, length) => target.set(source.subarray(at, at + length), to));
   }
   return patch;
 }
@@ -135,7 +138,7 @@ function addWindow(sums: Float32Array, size: Vec3, values: Float32Array, place: 
   const voxels = size[0] * size[1] * size[2];
   for (let c = 0; c * voxels < sums.length; c++) {
     const [sum, value] = [sums.subarray(c * voxels), values.subarray(c * inside)];
-    eachRow(size, window, corner, ({ at, to, length, z, y, x }) => {
+    eachRow(size, window, corner, (at, to, length, z, y, x) => {
       const row = along[z]! * across[y]!;
       for (let i = 0; i < length; i++) sum[at + i]! += row * down[x + i]! * value[to + i]!;
     });

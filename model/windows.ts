@@ -47,6 +47,14 @@ export function axisWindows(size: number, window: number, tiling: Partial<Tiling
   return { starts, weights, totals };
 }
 
+/** Where windows begin along all axes, in the volume's order. */
+export function windowCorners(size: Vec3, window: Vec3, tiling: Partial<Tiling> = {}): Vec3[] {
+  const [zs, ys, xs] = ([0, 1, 2] as const).map(
+    (axis) => axisWindows(size[axis], window[axis], tiling).starts,
+  ) as [number[], number[], number[]];
+  return zs.flatMap((z) => ys.flatMap((y) => xs.map((x): Vec3 => [z, y, x])));
+}
+
 /** As few as keep the step, evenly spaced from end to end, to whole voxels. */
 function evenly(size: number, window: number, step: number): number[] {
   const room = size - window;
@@ -93,27 +101,23 @@ export function mirrored(volumes: Float32Array, size: Vec3, mirror: Mirror): Flo
   return turned;
 }
 
-/** A row that a volume and a window share. */
-export interface Row {
-  /** Where it begins in the volume's voxels, and in the window's. */
-  at: number;
-  to: number;
-  length: number;
-  /** Its first voxel's place in the window. */
-  z: number;
-  y: number;
-  x: number;
-}
-
-/** Visits the rows that the volume and the window at `corner` share. */
-export function eachRow(size: Vec3, window: Vec3, corner: Vec3, visit: (row: Row) => void): void {
+/**
+ * Visits the rows that the volume and the window at `corner` share: where each begins in the volume's voxels `at` and
+ * in the window's `to`, its length, and the place z, y, x of its first voxel in the window.
+ */
+export function eachRow(
+  size: Vec3,
+  window: Vec3,
+  corner: Vec3,
+  visit: (at: number, to: number, length: number, z: number, y: number, x: number) => void,
+): void {
   const start = corner.map((c) => Math.max(0, -c)) as [number, number, number];
   const end = corner.map((c, axis) => Math.min(window[axis]!, size[axis]! - c)) as [number, number, number];
   const [, , x] = start;
   for (let z = start[0]; z < end[0]; z++) {
     for (let y = start[1]; y < end[1]; y++) {
       const at = ((z + corner[0]) * size[1] + y + corner[1]) * size[2] + corner[2] + x;
-      visit({ at, to: (z * window[1] + y) * window[2] + x, length: end[2] - x, z, y, x });
+      visit(at, (z * window[1] + y) * window[2] + x, end[2] - x, z, y, x);
     }
   }
 }
