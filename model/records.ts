@@ -18,8 +18,8 @@ export interface EpochRecord {
   skipped?: number;
   /** Dice over the validation cases, in epochs that were validated. */
   validation?: Record<Region | "mean", number>;
-  /** The most bytes that tensors took on the GPU at once, from the start of the process on. */
-  gpuBytes?: number;
   /** The moving average of its mean so far, of which each new one is a tenth. */
   average?: number;
+  /** The most bytes that tensors took on the GPU at once, from the start of the process on. */
+  gpuBytes?: number;
 }
