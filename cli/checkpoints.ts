@@ -3,11 +3,12 @@
 
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { cardMetadata } from "../model/card.ts";
 import { CheckpointError } from "../model/checkpoint.ts";
 import { decodeTraining, encodeTraining, type TrainingState } from "../model/trainingState.ts";
 import { UsageError } from "./command.ts";
 import { exists, keepAs, writeAtomically } from "./files.ts";
-import { cardMetadata, type ModelCard } from "./models.ts";
+import type { ModelCard } from "./models.ts";
 import { FILES, held, SOMETIMES } from "./stageFolder.ts";
 
 /** Makes a state the latest of a stage's folder, and the one that was the latest the previous one. */

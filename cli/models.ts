@@ -2,70 +2,26 @@
 // use it: its shape, the modalities it sees, how its input was prepared. Published ones lack the latter.
 
 import { readFile } from "node:fs/promises";
-import * as v from "valibot";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
-import { CLASS_NAMES, CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
-import type { Preparation } from "../data/preprocess.ts";
+import { type Input, INPUT } from "../data/input.ts";
 import type { Device } from "../engine/index.ts";
-import { CheckpointError, decodeSafetensors } from "../model/checkpoint.ts";
+import { cardMetadata, decodeModel, type NetworkCard, type StoredModel as Stored } from "../model/card.ts";
+import { CheckpointError } from "../model/checkpoint.ts";
 import { checkFinite } from "../model/diverged.ts";
-import { Params, type Values } from "../model/params.ts";
-import { storedNetwork } from "../model/published.ts";
-import { checkSeal, encodeSealed } from "../model/seal.ts";
-import type { Vec3 } from "../model/regions.ts";
+import { Params } from "../model/params.ts";
+import { encodeSealed } from "../model/seal.ts";
 import type { Network } from "../model/network.ts";
-import { checkPatch, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
 import { writeAtomically } from "./files.ts";
 
 /** What has to be known of a network to use it. */
-export interface ModelUse extends Preparation {
-  modalities: Modality[];
-  patch: Vec3;
-  /** Convention of the labels it was trained on: predictions use it unless told otherwise. */
-  labels: LabelConvention;
-  stage: string;
-}
+export type ModelUse = Input & Pick<NetworkCard, "patch" | "stage">;
 
 /** What a checkpoint's metadata says about its network. */
-export interface ModelCard extends ModelUse {
-  network: VnetConfig;
-  epoch: number;
-  step: number;
-  seed: number;
-}
+export type ModelCard = NetworkCard & Input;
 
 /** A network in a file, read and checked; a published one has no card. */
-export interface StoredModel {
-  path: string;
-  network: VnetConfig;
-  card: ModelCard | null;
-  values: Record<string, Values>;
-}
-
-const FORMAT = "protokd 2"; // with a checksum, which "protokd 1" lacks
-const FORMATS: readonly (string | undefined)[] = [FORMAT, "protokd 1"];
-
-const count = v.pipe(v.number(), v.integer(), v.minValue(1));
-const CardSchema = v.object({
-  network: v.object({
-    modalities: count,
-    classes: v.literal(CLASS_NAMES.length),
-    filters: count,
-    levels: v.pipe(count, v.minValue(2), v.maxValue(6)),
-    norm: v.picklist(["instance", "batch"]),
-  }),
-  modalities: v.array(v.picklist(MODALITIES)),
-  patch: v.tuple([count, count, count]),
-  labels: v.picklist(CONVENTION_NAMES),
-  background: v.picklist(["zero", "shifted"]),
-  crop: v.optional(v.picklist(["brain", "published"]), "brain"),
-  padding: v.optional(v.picklist(["background", "zero"]), "background"),
-  stage: v.string(),
-  epoch: v.number(),
-  step: v.number(),
-  seed: v.number(),
-});
+export type StoredModel = Stored<Input>;
 
 /** Writes a network's checkpoint atomically. Throws a DivergedError rather than write NaN or infinity. */
 export async function saveModel(path: string, params: Params, card: ModelCard): Promise<void> {
@@ -74,14 +30,9 @@ export async function saveModel(path: string, params: Params, card: ModelCard): 
   await writeAtomically(path, await encodeSealed(tensors, cardMetadata(card)));
 }
 
-/** What a checkpoint's metadata says of its network. */
-export function cardMetadata(card: ModelCard): Record<string, string> {
-  return { format: FORMAT, card: JSON.stringify(card) };
-}
-
 /**
- * Reads a network that this project wrote, or a published one, and checks all of it, its checksum too, without a device.
- * Throws a CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
+ * Reads a network that this project wrote, or a published one, and checks all of it without a device. Throws a
+ * CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
  */
 export async function readModel(path: string): Promise<StoredModel> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
@@ -89,19 +40,7 @@ export async function readModel(path: string): Promise<StoredModel> {
       `${path}: expected a checkpoint, got ${error.code === "ENOENT" ? "no file" : error.code}`,
     );
   });
-  const sealed = await checkSeal(bytes, path);
-  const { tensors, metadata } = decodeSafetensors(bytes, path);
-  const { format, card: text } = metadata;
-  const ours = FORMATS.includes(format);
-  if (format?.startsWith("protokd") && (!ours || !text)) {
-    throw new CheckpointError(`${path}: expected the format "${FORMAT}" with a card, got "${format}"`);
-  }
-  if (format === FORMAT && !sealed) throw new CheckpointError(`${path}: damaged: it has lost its checksum`);
-  const card = ours ? readCard(text!, path) : null;
-  const { config: network, values } = storedNetwork(tensors, path, card?.network);
-  if (network.classes === CLASS_NAMES.length) return { path, network, card, values };
-  const classes = CLASS_NAMES.join(", ");
-  throw new CheckpointError(`${path}: expected the classes ${classes}, got ${network.classes} classes`);
+  return decodeModel(bytes, path, INPUT);
 }
 
 /** Puts a network on the device. */
@@ -125,21 +64,4 @@ export function channelsOf({ path, network, card }: StoredModel, given?: Modalit
   if (given) throw new UsageError(`--modality ${given}: ${path} sees ${network.modalities} modalities`);
   if (network.modalities === MODALITIES.length) return [...MODALITIES];
   throw new CheckpointError(`${path}: does not say which ${network.modalities} modalities it sees`);
-}
-
-function readCard(text: string, path: string): ModelCard {
-  try {
-    const card = v.parse(CardSchema, JSON.parse(text));
-    if (card.modalities.length !== card.network.modalities) {
-      throw new Error(
-        `expected ${card.network.modalities} modalities, got ${card.modalities.join(", ") || "none"}`,
-      );
-    }
-    checkPatch(card.patch, card.network.levels);
-    return card;
-  } catch (error) {
-    const { message, issues } = error as Error & Partial<Pick<v.ValiError<typeof CardSchema>, "issues">>;
-    const place = issues ? `${v.getDotPath(issues[0])}: ` : "";
-    throw new CheckpointError(`${path}: describes a network that is not known here: ${place}${message}`);
-  }
 }

@@ -14,7 +14,7 @@ import { samplesTogether } from "../model/slices.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
-import { type Scores, Trainer } from "../model/trainer.ts";
+import { type Scores, Trainer, type TrainEvent } from "../model/trainer.ts";
 import { restoreTensors } from "../model/trainingState.ts";
 import { casesOf, openRunData, type RunData } from "./cases.ts";
 import type { FoundState } from "./checkpoints.ts";
@@ -35,6 +35,7 @@ import { channelsOf, type ModelCard, readModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { FAST, trainingProgress } from "./progress.ts";
 import { begin, FILES, goOn } from "./stageFolder.ts";
+import { StageLog } from "./stageLog.ts";
 import { assumption, readInit, readTeacher } from "./stageModels.ts";
 import { applyTuning } from "./tuning.ts";
 
@@ -92,6 +93,7 @@ export async function trainStage(
   });
   const { optimizer, guard } = trainer;
   const progress = trainingProgress(stageName(config), config.epochs);
+  let log: StageLog | null = null;
   try {
     const stored = [...params.tensors.values(), ...Object.values(optimizer.moments).flat()];
     const bytes = stored.reduce((sum, { size }) => sum + 4 * size, 0);
@@ -104,10 +106,16 @@ export async function trainStage(
       console.log(`  going on after ${updates} steps, in epoch ${state.position.epoch}`);
     } else await begin(folder, config, data);
     const card = (epoch: number, step: number) => cardOf(config, data, epoch, step);
-    const saveEvery = parseInterval(config.saveEvery, "--save-every");
-    await keepTraining({ folder, trainer, params, card, saveEvery, show: (event) => progress.show(event) });
+    const saveEvery = parseInterval(config.saveEvery);
+    log = await StageLog.begin(folder, optimizer.steps, { title: stageName(config), batch });
+    const tell = async (event: TrainEvent) => {
+      progress.show(event);
+      await log!.note(event);
+    };
+    await keepTraining({ folder, trainer, params, card, saveEvery, tell });
   } finally {
     progress.stop();
+    await log?.close();
     trainer.free();
     network.params.free();
     teacher?.params.free();

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { RunData } from "./cases.ts";
 import { UsageError } from "./command.ts";
 import { DEFAULTS, differences, stageName, type TrainConfig } from "./config.ts";
+import { parseConfig } from "./configFile.ts";
 import { exists, isTemporary, writeAtomically } from "./files.ts";
 import { isLock } from "./lock.ts";
 
@@ -13,6 +14,10 @@ export const FILES = {
   config: "config.json",
   split: "split.json",
   metrics: "metrics.jsonl",
+  csv: "metrics.csv",
+  progress: "progress.png",
+  progressSvg: "progress.svg",
+  tensorboard: "tb",
   latest: "checkpoint_latest.safetensors",
   best: "checkpoint_best.safetensors",
   previous: "checkpoint_previous.safetensors",
@@ -66,8 +71,7 @@ function changes(keys: readonly string[], before: TrainConfig, now: TrainConfig)
  */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {
   try {
-    const text = await readFile(join(folder, FILES.config), "utf8");
-    return { ...DEFAULTS, ...(JSON.parse(text) as TrainConfig) };
+    return parseConfig(await readFile(join(folder, FILES.config), "utf8"), DEFAULTS);
   } catch {
     return null;
   }
