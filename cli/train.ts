@@ -81,16 +81,18 @@ async function trainLocked(
     );
   }
   const resuming = unfinished === "resume" || unfinished === "continue";
-  const startable = unfinished === "continue" && !(await hasState(folder));
+  const begun = await hasState(folder);
   let state: FoundState | null = null;
   if (done !== "replace" && (await finished(config))) {
-    if (resuming && !startable) state = await readState(folder, (line) => console.log(line));
+    if (resuming && begun) state = await readState(folder, (line) => console.log(line));
     if (!state || over(state.position, limits(config))) {
       console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
       return;
     }
-  } else if (resuming && !startable) {
+  } else if (resuming && (begun || (unfinished === "resume" && !recorded))) {
     state = await readState(folder, (line) => console.log(line));
+  } else if (resuming && found.length) {
+    console.log(`${folder}: began, but no state had been saved: beginning again`);
   } else if (unfinished === "refuse" && found.length) {
     throw new UsageError(
       `${folder}: holds an unfinished run: go on with it with --resume, replace it with --overwrite, ` +
