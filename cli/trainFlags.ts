@@ -18,6 +18,7 @@ export type TrainFlags = Omit<FileSettings, "patch"> & {
   patch?: string | TrainConfig["patch"];
   /** A file of settings; flags override it. */
   config?: string;
+  resume?: boolean;
   overwrite?: boolean;
   retune?: boolean;
   debug?: boolean;
@@ -36,6 +37,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
       "--stage teacher: sees all modalities and learns from labels: no --modality, --method or --teacher",
     );
   }
+  if (said.resume && said.overwrite) throw new UsageError("--resume and --overwrite: say one of them");
   if (said.teacher && !METHODS[method]!.teacher)
     throw new UsageError(`--teacher: the method ${method} has none`);
   const small = !said.data || (await exists(join(data, "phantom.json")));
@@ -69,6 +71,7 @@ export function trainCommand(): Command {
     .option("--config <file>", "settings as JSON, such as a run's config.json; flags override it")
     .option("--parity", "the published code's choice of all that have one, but of those that are given")
     .option("--retune", RETUNE_HELP)
+    .option("--resume", "go on with what --out holds of this stage, to the same bits as without a stop")
     .option("--overwrite", "replace what --out holds of this stage");
   for (const [name, row] of ROWS) for (const option of optionsOf(name, row)) command.addOption(option);
   return command.addHelpText(
