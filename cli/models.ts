@@ -18,6 +18,7 @@ import { storedNetwork } from "../model/published.ts";
 import type { Vec3 } from "../model/regions.ts";
 import type { Network } from "../model/network.ts";
 import { checkPatch, type VnetConfig } from "../model/vnet.ts";
+import type { Tiling } from "../model/windows.ts";
 import { UsageError } from "./command.ts";
 import { writeAtomically } from "./files.ts";
 
@@ -25,6 +26,8 @@ import { writeAtomically } from "./files.ts";
 export interface ModelUse extends Preparation {
   modalities: Modality[];
   patch: Vec3;
+  /** How the windows of a prediction are laid and weighed. */
+  window: Tiling["weighting"];
   /** Convention of the labels it was trained on: predictions use it unless told otherwise. */
   labels: LabelConvention;
   stage: string;
@@ -59,6 +62,7 @@ const CardSchema = v.object({
   }),
   modalities: v.array(v.picklist(MODALITIES)),
   patch: v.tuple([count, count, count]),
+  window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // as older ones were scored
   labels: v.picklist(CONVENTION_NAMES),
   background: v.picklist(["zero", "shifted"]),
   crop: v.optional(v.picklist(["brain", "published"]), "brain"),
