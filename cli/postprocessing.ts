@@ -10,11 +10,10 @@ import { CheckpointError } from "../model/checkpoint.ts";
 import type { Network } from "../model/network.ts";
 import { choosePostprocessing, NO_POSTPROCESSING, type Postprocessing } from "../model/postprocess.ts";
 import { postprocessingText } from "../model/postprocess.ts";
+import { networkModalities, type TrainConfig } from "./config.ts";
 import { writeAtomically } from "./files.ts";
-import { predictCase, type Windows, withChannels } from "./predictions.ts";
-
-/** Its file, beside checkpoint_best.safetensors. */
-export const POSTPROCESSING = "postprocessing.json";
+import { predictCase, withChannels } from "./predictions.ts";
+import { FILES } from "./stageFolder.ts";
 
 const volume = v.pipe(v.number(), v.finite(), v.minValue(0));
 const CleaningSchema = v.object({ largest: v.boolean(), piece: volume, total: volume });
@@ -22,25 +21,26 @@ const Schema = v.object({ rule: v.object({ WT: CleaningSchema, TC: CleaningSchem
 
 /**
  * Chooses the post-processing of a stage's best network on the validation cases, which have labels, and writes it to
- * the stage's folder. Without any case, nothing is chosen and no file is written.
+ * the stage's folder. Where there is no case, or none is wanted, nothing is chosen and no file is written.
  */
 export async function tunePostprocessing(
   device: Device,
   network: Network,
   validation: readonly Case[],
-  { folder, seen, windows }: { folder: string; seen: readonly string[]; windows: Windows },
+  { folder, config }: { folder: string; config: TrainConfig },
 ): Promise<Postprocessing> {
-  if (!validation.length) return NO_POSTPROCESSING;
+  if (config.postprocessing === "none" || !validation.length) return NO_POSTPROCESSING;
+  const seen = networkModalities(config);
   const validated = [];
   for (const prepared of validation) {
     const { label, size, source } = prepared;
-    const prediction = await predictCase(device, network, withChannels(prepared, seen), windows);
+    const prediction = await predictCase(device, network, withChannels(prepared, seen), config);
     validated.push({ prediction, reference: label!, size, spacing: source.spacing });
   }
   const choice = choosePostprocessing(validated);
   const text = postprocessingText(choice.rule);
   const detail = { text, ...choice, chosenOn: validation.map(({ id }) => id) };
-  await writeAtomically(join(folder, POSTPROCESSING), `${JSON.stringify(detail, null, 2)}\n`);
+  await writeAtomically(join(folder, FILES.postprocessing), `${JSON.stringify(detail, null, 2)}\n`);
   const scores = `Dice ${choice.with.mean.toFixed(3)} with it, ${choice.without.mean.toFixed(3)} without`;
   console.log(`  post-processing, by the validation cases: ${text} (${scores})`);
   return choice.rule;
@@ -48,7 +48,7 @@ export async function tunePostprocessing(
 
 /** The post-processing that was chosen for a checkpoint's stage; null where none was. Throws a CheckpointError. */
 export async function readPostprocessing(checkpoint: string): Promise<Postprocessing | null> {
-  const path = join(dirname(checkpoint), POSTPROCESSING);
+  const path = join(dirname(checkpoint), FILES.postprocessing);
   let text: string;
   try {
     text = await readFile(path, "utf8");

@@ -5,7 +5,7 @@ import { MODALITIES } from "../data/datasets.ts";
 import { CONVENTION_NAMES } from "../data/labels.ts";
 import { TILING } from "../model/windows.ts";
 import { FAST_HELP, RETUNE_HELP } from "./command.ts";
-import { PARITY, PAPER } from "./config.ts";
+import { DEFAULTS, PARITY } from "./config.ts";
 
 /** The command, without what it does. */
 export function predictProgram(): Command {
@@ -45,13 +45,12 @@ export function predictProgram(): Command {
     .option("--no-postprocessing", "leave out what was chosen on the model's validation cases")
     .addOption(option("--modality <name>", "what a published model of one modality sees", MODALITIES))
     .addOption(
-      option(
-        "--background <how>",
-        `how a published model's input was made (default: ${PARITY.background})`,
-        ["zero", "shifted"],
-      ),
+      option("--background <how>", `how a published model's input was made (default: ${PARITY.background})`, [
+        "zero",
+        "shifted",
+      ]),
     )
-    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${PAPER.patch})`)
+    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${DEFAULTS.patch})`)
     .option("--continue", "leave predictions that are there, and go on with the rest")
     .option("--overwrite", "replace predictions that are there")
     .option("--skip-bad", "predict the cases that can be, name the others at the end, and exit with 3")

@@ -53,7 +53,8 @@ function lacking(
   const there = MODALITIES.filter((m) => images[m]);
   const ruledOut = there.filter((m) => !allowed.includes(m));
   const got =
-    (there.join(", ") || "nothing") + (ruledOut.length ? `, without ${ruledOut.join(", ")} by --available` : "");
+    (there.join(", ") || "nothing") +
+    (ruledOut.length ? `, without ${ruledOut.join(", ")} by --available` : "");
   const [only, ...more] = candidates;
   if (only && !more.length) {
     const missing = only.modalities.filter((m) => !there.includes(m) || ruledOut.includes(m));

@@ -5,8 +5,9 @@ import type { Modality } from "../data/datasets.ts";
 import { PREPARATION, type Preparation } from "../data/preprocess.ts";
 import { describeVnet } from "../model/published.ts";
 import { UsageError } from "./command.ts";
-import { fittingPatch, PAPER, PARITY, parsePatch } from "./config.ts";
+import { DEFAULTS, fittingPatch, PARITY } from "./config.ts";
 import { channelsOf, type ModelUse, type StoredModel } from "./models.ts";
+import { parsePatch } from "./settingKinds.ts";
 
 /** What a user says of a checkpoint without a card. */
 export interface Published {
@@ -26,7 +27,7 @@ export function useOf(model: StoredModel, { modality, background, patch }: Publi
   }
   const use: ModelUse = {
     ...{ ...PREPARATION, background: background ?? PARITY.background, padding: PARITY.padding },
-    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : PAPER.patch, model.network.levels) },
+    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : DEFAULTS.patch, model.network.levels) },
     ...{ labels: "brats", window: PARITY.window, stage: basename(model.path) },
   };
   console.log(

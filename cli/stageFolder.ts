@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { RunData } from "./cases.ts";
 import { UsageError } from "./command.ts";
 import { DEFAULTS, differences, stageName, type TrainConfig } from "./config.ts";
+import { parseConfig } from "./configFile.ts";
 import { exists, writeAtomically } from "./files.ts";
 
 /** The files of a stage. */
@@ -14,6 +15,7 @@ export const FILES = {
   metrics: "metrics.jsonl",
   latest: "checkpoint_latest.safetensors",
   best: "checkpoint_best.safetensors",
+  postprocessing: "postprocessing.json",
   summary: "summary.json",
   predictions: "predictions",
   report: "report.html",
@@ -40,8 +42,7 @@ export async function finished(config: TrainConfig): Promise<boolean> {
  */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {
   try {
-    const text = await readFile(join(folder, FILES.config), "utf8");
-    return { ...DEFAULTS, ...(JSON.parse(text) as TrainConfig) };
+    return parseConfig(await readFile(join(folder, FILES.config), "utf8"), DEFAULTS);
   } catch {
     return null;
   }
