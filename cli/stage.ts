@@ -26,6 +26,7 @@ import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { tunePostprocessing } from "./postprocessing.ts";
 import { FAST, trainingProgress } from "./progress.ts";
 import { begin, FILES } from "./stageFolder.ts";
+import { StageLog } from "./stageLog.ts";
 import { assumption, readInit, readTeacher } from "./stageModels.ts";
 
 /**
@@ -73,9 +74,11 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
     now: () => performance.now(),
   });
   const progress = trainingProgress(stageName(config), config.epochs);
+  const log = await StageLog.begin(folder, 0, { title: stageName(config), batch });
   try {
     for await (const event of trainer.run()) {
       progress.show(event);
+      await log.note(event);
       if (event.type !== "epoch") continue;
       const { epoch, step } = event.record;
       await appendFile(join(folder, FILES.metrics), `${JSON.stringify(event.record)}\n`);
@@ -92,6 +95,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
     }
   } finally {
     progress.stop();
+    await log.close();
     trainer.free();
     network.params.free();
     teacher?.params.free();
