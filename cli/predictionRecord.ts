@@ -11,7 +11,7 @@ import { postprocessingText } from "../model/postprocess.ts";
 import type { Candidate } from "./candidates.ts";
 import { UsageError } from "./command.ts";
 import { writeAtomically } from "./files.ts";
-import { labelFile, probabilitiesFile } from "./predictions.ts";
+import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 
 /** The record's file. */
 export const RECORD = "predictions.json";

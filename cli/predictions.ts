@@ -10,6 +10,7 @@ import type { Vec3 } from "../model/regions.ts";
 import { forward, type Network } from "../model/network.ts";
 import type { Tiling } from "../model/windows.ts";
 import { writeAtomically } from "./files.ts";
+import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 
 /** The windows of a prediction. */
 export interface Windows {
@@ -79,16 +80,6 @@ export class Mean {
     const sums = this.#sums!;
     return this.#members > 1 ? sums.map((sum) => sum / this.#members) : sums;
   }
-}
-
-/** The name of a case's prediction. */
-export function labelFile(id: string): string {
-  return `${id}.nii.gz`;
-}
-
-/** And of its probabilities. */
-export function probabilitiesFile(id: string): string {
-  return `${id}_probabilities.nii.gz`;
 }
 
 /** Writes FOLDER/<id>.nii.gz and returns the classes in the source's whole grid. */
