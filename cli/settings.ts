@@ -20,6 +20,7 @@ import { PROTOKD } from "../model/losses.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { TRAINING } from "../model/trainer.ts";
 import { VNET } from "../model/vnet.ts";
+import { TILING } from "../model/windows.ts";
 import { FAST_HELP } from "./command.ts";
 import { choice, duration, extent, interval, number, onOff, optional, path, whole } from "./settingKinds.ts";
 import { group, row, type Setting } from "./settingRows.ts";
@@ -203,6 +204,18 @@ export const SETTINGS = {
       help: "whether the last place of a patch is drawn",
       default: SAMPLING.offsets,
       parity: "exclusive",
+    }),
+    /** How the windows of validation and test are laid and weighed. */
+    window: row(choice(["gaussian", "uniform"], "how"), {
+      help: "how the windows of a prediction are weighed",
+      default: TILING.weighting,
+      parity: "uniform",
+    }),
+    /** Whether small or stray pieces of test predictions are taken away, as raises the validation cases' Dice. */
+    postprocessing: row(choice(["validation", "none"], "by"), {
+      help: "what chooses the post-processing of test predictions",
+      default: "validation",
+      parity: "none",
     }),
     /** Where test cases are scored: in the source's whole grid, or in what the network was given of it. */
     scoring: row(choice(["source", "crop"]), {

@@ -11,6 +11,7 @@ import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
 import { samplesTogether } from "../model/slices.ts";
+import { postprocess } from "../model/postprocess.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
@@ -33,6 +34,7 @@ import { checkRoom } from "./files.ts";
 import { keepTraining, rewind } from "./keptTraining.ts";
 import { channelsOf, type ModelCard, readModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
+import { tunePostprocessing } from "./postprocessing.ts";
 import { FAST, trainingProgress } from "./progress.ts";
 import { begin, FILES, goOn } from "./stageFolder.ts";
 import { StageLog } from "./stageLog.ts";
@@ -120,7 +122,7 @@ export async function trainStage(
     network.params.free();
     teacher?.params.free();
   }
-  if (split.test.length) await scoreTestCases(device, config, data, folder);
+  if (split.test.length) await scoreTestCases(device, config, data, { folder, validation });
   device.trim();
   return folder;
 }
@@ -162,7 +164,7 @@ async function validate(
   for (const prepared of cases) {
     if (stopped()) return null;
     const seen = withChannels(prepared, networkModalities(config));
-    const classes = await predictCase(device, network, seen, config.patch);
+    const classes = await predictCase(device, network, seen, config);
     const dice = diceByRegion(classes, prepared.label!);
     for (const region of REGION_NAMES) sums[region] += dice[region] / cases.length;
   }
@@ -175,10 +177,11 @@ async function scoreTestCases(
   device: Device,
   config: TrainConfig,
   data: RunData,
-  folder: string,
+  { folder, validation }: { folder: string; validation: readonly Case[] },
 ): Promise<Summary> {
   const { source, dataset, split } = data;
   const network = upload(device, await readModel(join(folder, FILES.best)));
+  const rule = await tunePostprocessing(device, network, validation, { folder, config });
   const predictions = join(folder, FILES.predictions);
   const boxes = new Map<string, Box>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
@@ -186,7 +189,8 @@ async function scoreTestCases(
       process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
     const options = { labels: false, ...preparation(config) };
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
-    const classes = await predictCase(device, network, prepared, config.patch);
+    const found = await predictCase(device, network, prepared, config);
+    const classes = postprocess(found, { size: prepared.size, spacing: prepared.source.spacing }, rule);
     await writePrediction(predictions, prepared, classes, dataset.convention);
     if (config.scoring === "crop")
       boxes.set(files.id, { size: prepared.size, offset: prepared.source.offset });
@@ -203,7 +207,7 @@ function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: 
   return {
     network: networkConfig(config),
     modalities: networkModalities(config),
-    patch: config.patch,
+    ...{ patch: config.patch, window: config.window },
     labels: dataset.convention,
     ...preparation(config),
     ...{ stage: stageName(config), epoch, step, seed: config.seed },

@@ -21,6 +21,7 @@ export const FILES = {
   latest: "checkpoint_latest.safetensors",
   best: "checkpoint_best.safetensors",
   previous: "checkpoint_previous.safetensors",
+  postprocessing: "postprocessing.json",
   summary: "summary.json",
   predictions: "predictions",
   report: "report.html",

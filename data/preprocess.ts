@@ -138,6 +138,24 @@ export function uncrop(labels: Uint8Array, { size, source }: Pick<Case, "size" |
   return whole;
 }
 
+/** Probabilities of the cropped case [classes, D, H, W] in the source's whole grid: outside the crop all is class 0. */
+export function uncropProbabilities(
+  found: Float32Array,
+  classes: number,
+  { size, source }: Pick<Case, "size" | "source">,
+): Float32Array {
+  const [inside, voxels] = [voxelCount(size), voxelCount(source.size)];
+  if (found.length !== classes * inside) {
+    throw new Error(`uncropProbabilities: expected ${classes} volumes of [${size}], got ${found.length} voxels`);
+  }
+  const whole = new Float32Array(classes * voxels).fill(1, 0, voxels);
+  for (let c = 0; c < classes; c++) {
+    const part = found.subarray(c * inside, (c + 1) * inside);
+    putBox(part, whole.subarray(c * voxels, (c + 1) * voxels), source.size, { size, offset: source.offset });
+  }
+  return whole;
+}
+
 function brainBox(images: readonly Image[], size: Vec3): Box {
   return boundingBox(
     images.map(({ voxels }) => voxels),
