@@ -1,5 +1,6 @@
 // What a training run is: every choice, resolved. config.json of a stage holds just this.
 
+import { availableParallelism } from "node:os";
 import type { Tuning } from "../engine/index.ts";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import type { LabelConvention } from "../data/labels.ts";
@@ -13,6 +14,7 @@ import type { Vec3 } from "../model/regions.ts";
 import { type Schedule, TRAINING } from "../model/trainer.ts";
 import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
+import type { LoaderOptions } from "./loader.ts";
 
 export type Stage = "teacher" | "student";
 
@@ -25,8 +27,10 @@ export interface TrainConfig extends Preparation, Sampling {
   out: string;
   /** Convention of the labels; null detects it. */
   labels: LabelConvention | null;
-  /** A file of {train, val, test}; null takes DATA/split.json, or else draws one. */
+  /** A file of {train, val, test}, or nnU-Net's list of folds; null takes DATA/split.json, or else draws one. */
   split: string | null;
+  /** Which fold of a cross-validation is held out, from 0 on; null for a single split. */
+  fold: number | "all" | null;
   /** The teacher's checkpoint; null where the method needs none. */
   teacher: string | null;
   /** A checkpoint whose weights are the first; null draws them from the seed. */
@@ -52,6 +56,8 @@ export interface TrainConfig extends Preparation, Sampling {
   /** What empty regions score. */
   convention: ConventionName;
   seed: number;
+  /** Threads that load data; 0 loads in the main one. The results are the same. */
+  workers: number;
   /** Whether kernels run without Dawn's bounds checks. */
   fast: boolean;
   /** Of activations and their gradients. */
@@ -84,6 +90,8 @@ export const DEFAULTS = {
     norm: VNET.norm,
     labels: null,
     split: null,
+    fold: null,
+    workers: Math.max(1, Math.min(availableParallelism() - 1, 4)), // a core is left for the GPU
     teacher: null,
     init: null,
     seed: 0,
@@ -164,6 +172,12 @@ export function preparation({ background, crop, padding }: TrainConfig): Prepara
   return { background, crop, padding };
 }
 
+/** How this run draws its batches, and in how many threads. */
+export function loading(config: TrainConfig): LoaderOptions {
+  const { patch, batch, seed, offsets, lastBatch, augment, foreground, workers } = config;
+  return { patch, batch, seed, offsets, lastBatch, augment, foreground, workers };
+}
+
 export function weights({ kdWeight, prototypeWeight, temperature }: TrainConfig): Weights {
   return { kd: kdWeight, prototype: prototypeWeight, temperature };
 }
@@ -180,6 +194,7 @@ export function differences(a: TrainConfig, b: TrainConfig): string[] {
   keys.delete("out");
   keys.delete("fast");
   keys.delete("tuning");
+  keys.delete("workers");
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }
 

@@ -5,8 +5,8 @@ import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Box } from "../data/crop.ts";
 import type { Modality } from "../data/datasets.ts";
-import { PatchSampler } from "../data/patches.ts";
-import { type Case, loadCase, loadCases } from "../data/preprocess.ts";
+import { checkDisjoint } from "../data/manifest.ts";
+import { type Case, loadCase } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
@@ -16,10 +16,20 @@ import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
 import { type Scores, Trainer } from "../model/trainer.ts";
-import { casesOf, openRunData, type RunData } from "./cases.ts";
-import { networkConfig, networkModalities, preparation, stageName, stageTitle, weights } from "./config.ts";
+import { casesOf, idsOf, openRunData, type RunData } from "./cases.ts";
+import {
+  loading,
+  networkConfig,
+  networkModalities,
+  preparation,
+  stageName,
+  stageTitle,
+  weights,
+} from "./config.ts";
 import type { TrainConfig } from "./config.ts";
 import { evaluateFolders } from "./evaluate.ts";
+import { loadRecordedCases } from "./loadCases.ts";
+import { openLoader } from "./loader.ts";
 import { channelsOf, type ModelCard, readModel, saveModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { FAST, trainingProgress } from "./progress.ts";
@@ -41,7 +51,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   const data = await openRunData(config);
   const { split } = data;
   const modalities = guide ? channelsOf(guide) : data.modalities; // a teacher sees all that is loaded
-  const { training, validation } = await loadRun(data, modalities, config);
+  const { training, validation, records } = await loadRun(data, modalities, config);
   console.log(
     `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
   );
@@ -52,18 +62,18 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   const teacher: Network | null = guide && { ...upload(device, guide), precision };
   const trained = { config: networkConfig(config), precision };
   samplesTogether(device, { trained, teacher }, config.batch, config.patch);
-  await begin(folder, config, data);
+  await begin(folder, config, data, records);
 
   const params = first ? upload(device, first).params : new Params(device, { seed: config.seed });
   const network: Network = { ...trained, params };
-  const { patch, batch, seed, offsets, lastBatch } = config;
-  const sampler = new PatchSampler(training, { patch, batch, seed, offsets, lastBatch });
+  const { patch } = config;
+  const loader = await openLoader(training, loading(config));
   const seen = networkModalities(config);
   const trainer = new Trainer({
     ...{ device, network, method, teacher, patch, epochs: config.epochs },
     channels: seen.map((m) => modalities.indexOf(m)),
-    stepsPerEpoch: sampler.batchesPerEpoch,
-    next: () => sampler.next(),
+    stepsPerEpoch: loader.batchesPerEpoch,
+    next: () => loader.next(),
     ...{ optimizer: config.optimizer, decay: config.weightDecay, weights: weights(config) },
     ...{ rate: config.lr, schedule: config.schedule },
     ...(validation.length && { validate: (n: Network) => validate(device, n, validation, config) }),
@@ -78,7 +88,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
       const { epoch, step } = event.record;
       await appendFile(join(folder, FILES.metrics), `${JSON.stringify(event.record)}\n`);
       const card = cardOf(config, data, epoch, step);
-      const state = { sampler: JSON.stringify(sampler.state()) };
+      const state = { sampler: JSON.stringify(loader.state()) };
       await saveModel(
         join(folder, FILES.latest),
         network.params,
@@ -90,6 +100,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
     }
   } finally {
     progress.stop();
+    await loader.close();
     trainer.free();
     network.params.free();
     teacher?.params.free();
@@ -99,20 +110,18 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   return folder;
 }
 
-/** The cases to train and to validate on. Those to test on are read too: now is the time to find them broken. */
-async function loadRun(
-  { source, dataset, split }: RunData,
-  modalities: readonly Modality[],
-  config: TrainConfig,
-) {
-  const { train, val, test } = split;
-  const wanted = casesOf(dataset, [...train, ...val, ...test]);
-  const cases = await loadCases(source, dataset, wanted, modalities, {
-    labels: true,
-    ...preparation(config),
-  });
-  const trained = train.length;
-  return { training: cases.slice(0, trained), validation: cases.slice(trained, trained + val.length) };
+/**
+ * The cases to train and to validate on. Those to test on are read too: now is the time to find them broken, or to be
+ * the same scans as others under another name.
+ */
+async function loadRun({ dataset, split }: RunData, modalities: readonly Modality[], config: TrainConfig) {
+  const reading = { data: config.data, dataset, modalities, preparation: preparation(config) };
+  const wanted = casesOf(dataset, idsOf(split));
+  const { cases, records } = await loadRecordedCases(reading, wanted, config.workers);
+  checkDisjoint(split, records);
+  const trained = split.train.length;
+  const validation = cases.slice(trained, trained + split.val.length);
+  return { training: cases.slice(0, trained), validation, records };
 }
 
 async function validate(

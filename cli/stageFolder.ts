@@ -2,6 +2,7 @@
 
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { CaseRecord } from "../data/manifest.ts";
 import type { RunData } from "./cases.ts";
 import { UsageError } from "./command.ts";
 import { DEFAULTS, differences, stageName, type TrainConfig } from "./config.ts";
@@ -11,6 +12,8 @@ import { exists, writeAtomically } from "./files.ts";
 export const FILES = {
   config: "config.json",
   split: "split.json",
+  folds: "splits_final.json",
+  manifest: "dataset_manifest.json",
   metrics: "metrics.jsonl",
   latest: "checkpoint_latest.safetensors",
   best: "checkpoint_best.safetensors",
@@ -47,16 +50,22 @@ export async function readConfig(folder: string): Promise<TrainConfig | null> {
   }
 }
 
-/** Empties a stage's folder and writes down what it will hold: the configuration and the split. */
+/**
+ * Empties a stage's folder and writes down what it will hold: the configuration, the split (all folds, too, as
+ * nnU-Net does), and the files it is made of.
+ */
 export async function begin(
   folder: string,
   config: TrainConfig,
-  { split, dataset, modalities }: RunData,
+  { split, folds, dataset, modalities }: RunData,
+  records: readonly CaseRecord[],
 ): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await writeAtomically(join(folder, FILES.config), `${JSON.stringify(config, null, 2)}\n`);
   const detail = { ...split, layout: dataset.layout, labels: dataset.convention, modalities };
   await writeAtomically(join(folder, FILES.split), `${JSON.stringify(detail, null, 2)}\n`);
+  if (folds) await writeAtomically(join(folder, FILES.folds), `${JSON.stringify(folds, null, 2)}\n`);
+  await writeAtomically(join(folder, FILES.manifest), `${JSON.stringify({ cases: records }, null, 2)}\n`);
   await writeFile(join(folder, FILES.metrics), "");
 }
