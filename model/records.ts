@@ -13,6 +13,11 @@ export interface EpochRecord {
   rate: number;
   /** Mean over the epoch's steps, by term. */
   losses: Record<string, number>;
+  /** Seconds of it that no batch was ready, and steps that were left out because a gradient was no number. */
+  waited?: number;
+  skipped?: number;
   /** Dice over the validation cases, in epochs that were validated. */
   validation?: Record<Region | "mean", number>;
+  /** The moving average of its mean so far, of which each new one is a tenth. */
+  average?: number;
 }

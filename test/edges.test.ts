@@ -4,6 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { cosineMaps } from "../engine/ops/cosineMaps.ts";
 import { crossEntropy } from "../engine/ops/crossEntropy.ts";
+import { fill } from "../engine/ops/fill.ts";
 import { klDivergence } from "../engine/ops/klDivergence.ts";
 import { leakyRelu } from "../engine/ops/leakyRelu.ts";
 import { meanSquaredError } from "../engine/ops/meanSquaredError.ts";
@@ -37,6 +38,13 @@ test("leakyRelu and relu, at 0: the slope of the negative side, as PyTorch's", a
   const slopeOf = async (f: (x: Tensor) => Tensor) => (await grad([x], () => f(x)).grads[0]!.read())[0];
   assert.is(await slopeOf((x) => leakyRelu(x, 0.5)), 0.5);
   assert.is(await slopeOf(relu), 0);
+});
+
+test("fill, of more elements than a workgroup takes: all of them, and none beside", async () => {
+  for (const size of [1, 1023, 1024, 1025, 5000]) {
+    const y = [...(await fill(device, [size], 3).read())];
+    assert.ok(y.length === size && y.every((value) => value === 3), `${size}`);
+  }
 });
 
 test("relu, of what is not above 0: exactly 0, but NaN of NaN", async () => {
