@@ -2,6 +2,7 @@
 
 import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { AUGMENTATIONS } from "../data/augment.ts";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CONVENTION_NAMES } from "../data/labels.ts";
 import { CONVENTION_NAMES as EMPTY_CONVENTIONS } from "../model/conventions.ts";
@@ -49,7 +50,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const config: TrainConfig = {
     ...{ ...DEFAULTS, ...sizes, ...(published && parity({ method, epochs })) },
     ...{ fast: process.env["PROTOKD_TOGGLES"] === "fast", ...(given as Omit<typeof rest, "patch">) },
-    ...{ stage, method, patch, data, out: flags.out ?? join("runs", basename(resolve(data))) },
+    ...{ stage, method, patch, data, out: flags.out ?? defaultOut(data, flags.fold ?? null) },
     modality: stage === "student" ? (flags.modality ?? STUDENT) : null,
   };
   if (config.validateFrom > epochs) {
@@ -59,6 +60,11 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   }
   fittingPatch(patch, config.levels);
   return config;
+}
+
+/** Where a run goes unless said otherwise; each fold has a folder of its own, as in nnU-Net. */
+function defaultOut(data: string, fold: TrainConfig["fold"]): string {
+  return join("runs", basename(resolve(data)), ...(fold === null ? [] : [`fold_${fold}`]));
 }
 
 /** What a student sees unless said otherwise: the contrast that shows most of a tumour's core. */
@@ -87,6 +93,28 @@ export function trainCommand(): Command {
       ]),
     )
     .option("--split <file>", "cases to train, validate and test (default: DATA/split.json, or 70/10/20)")
+    .option(
+      "--fold <n>",
+      "hold this fold of a cross-validation out, from 0 on; all trains on all cases",
+      fold,
+    )
+    .addOption(
+      option("--augment <how>", "how patches are varied: flips and scaling, all that nnU-Net does, or not")
+        .choices(Object.keys(AUGMENTATIONS))
+        .default(DEFAULTS.augment),
+    )
+    .option(
+      "--foreground <share>",
+      "share of patches that must show a labelled voxel (nnU-Net: 0.33)",
+      share,
+      DEFAULTS.foreground,
+    )
+    .option(
+      "--workers <n>",
+      "threads that load data; 0 loads in the main one",
+      number({ min: 0, integer: true }),
+      DEFAULTS.workers,
+    )
     .option("--epochs <n>", `passes over the cases (default: ${sizes("epochs")})`, whole)
     .option("--batch <n>", `patches a step (default: ${sizes("batch")})`, whole)
     .option("--patch <d,h,w>", `voxels of a patch (default: ${sizes("patch")})`)
@@ -184,6 +212,18 @@ function number({ min, integer = false }: { min: number; integer?: boolean }): (
       return value;
     throw new InvalidArgumentError(`expected ${integer ? "an integer" : "a number"} of at least ${min}.`);
   };
+}
+
+/** Which fold is held out. */
+function fold(text: string): number | "all" {
+  return text === "all" ? text : number({ min: 0, integer: true })(text);
+}
+
+/** A number from 0 to 1. */
+function share(text: string): number {
+  const value = number({ min: 0 })(text);
+  if (value <= 1) return value;
+  throw new InvalidArgumentError("expected a share of at most 1.");
 }
 
 const whole = number({ min: 1, integer: true });
