@@ -49,6 +49,7 @@ export class DataWorker {
     this.#worker = new Worker(new URL("./dataWorker.js", import.meta.url), { name: "data" });
     this.#worker.on("message", (reply: DataAnswer) => {
       const waiting = this.#waiting.shift()!;
+      if (!this.#waiting.length) this.#worker.unref(); // an idle thread does not keep the process alive
       if ("answer" in reply) return waiting.resolve(reply.answer);
       const { name, message, problems } = reply.error;
       waiting.reject(problems ? new DataError(problems) : Object.assign(new Error(message), { name }));
@@ -82,6 +83,7 @@ export class DataWorker {
     if (this.#dead) return Promise.reject(this.#dead);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
+      this.#worker.ref();
       this.#worker.postMessage(request);
     });
   }

@@ -66,6 +66,7 @@ export async function begin(
   const detail = { ...split, layout: dataset.layout, labels: dataset.convention, modalities };
   await writeAtomically(join(folder, FILES.split), `${JSON.stringify(detail, null, 2)}\n`);
   if (folds) await writeAtomically(join(folder, FILES.folds), `${JSON.stringify(folds, null, 2)}\n`);
-  await writeAtomically(join(folder, FILES.manifest), `${JSON.stringify({ cases: records }, null, 2)}\n`);
+  const lines = records.map((record) => JSON.stringify(record)).join(",\n");
+  await writeAtomically(join(folder, FILES.manifest), `{"cases": [\n${lines}\n]}\n`);
   await writeFile(join(folder, FILES.metrics), "");
 }
