@@ -5,8 +5,8 @@
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Vec3 } from "../data/geometry.ts";
-import { writeNifti } from "../data/nifti.ts";
-import { PHANTOM_VERSION, phantomCase } from "../data/phantom.ts";
+import { PHANTOM_VERSION } from "../data/phantom.ts";
+import { phantomFiles, phantomName } from "../data/phantomFiles.ts";
 import { UsageError } from "./command.ts";
 
 /** What to make, and where. */
@@ -77,16 +77,9 @@ async function writeCases(folder: string, { cases, seed, size }: Parameters, rep
       report(`${index} of ${cases} cases`);
       said = performance.now();
     }
-    const name = caseName(index);
-    const { images, label, affine } = phantomCase({ seed, index, size });
-    await mkdir(join(folder, name), { recursive: true });
-    const volumes = Object.entries({ ...images, seg: label });
-    await Promise.all(
-      volumes.map(async ([suffix, data]) => {
-        const bytes = await writeNifti({ data, size, affine });
-        await writeFile(join(folder, name, `${name}_${suffix}.nii.gz`), bytes);
-      }),
-    );
+    await mkdir(join(folder, phantomName(index)), { recursive: true });
+    const files = await phantomFiles({ seed, index, size });
+    await Promise.all([...files].map(([path, bytes]) => writeFile(join(folder, path), bytes)));
   }
 }
 
@@ -108,9 +101,9 @@ async function lookAt(out: string): Promise<Parameters | undefined> {
   }
   const found = readParameters(await readFile(join(out, parametersFile), "utf8"), join(out, parametersFile));
   for (let index = 0; index < found.cases; index++) {
-    if (names.includes(caseName(index))) continue;
+    if (names.includes(phantomName(index))) continue;
     throw new UsageError(
-      `${out}: expected ${found.cases} cases, got none called ${caseName(index)}; delete the folder`,
+      `${out}: expected ${found.cases} cases, got none called ${phantomName(index)}; delete the folder`,
     );
   }
   return found;
@@ -145,10 +138,6 @@ function readParameters(text: string, path: string): Parameters {
 function describe({ version, seed, cases, size }: Parameters): string {
   const plural = cases === 1 ? "case" : "cases";
   return `a phantom of ${cases} ${plural}, size ${size}, seed ${seed}, version ${version}`;
-}
-
-function caseName(index: number): string {
-  return `PHANTOM_${String(index + 1).padStart(3, "0")}`;
 }
 
 async function removeEmpty(folder: string): Promise<void> {

@@ -23,6 +23,13 @@ const SPELLINGS: Readonly<Record<Modality, readonly string[]>> = {
   t1ce: ["t1ce", "t1gd", "t1c", "t1wce", "t1cew", "t1wgd", "cet1", "cet1w", "t1post", "t1contrast"],
   flair: ["flair", "t2flair", "t2f", "t2wflair", "flairt2"],
 };
+
+/** The modality of this name, however it is spelt. */
+export function modalityNamed(spelling: string): Modality | undefined {
+  const plain = spelling.toLowerCase().replace(/[^a-z0-9]/g, "");
+  return (Object.keys(SPELLINGS) as Modality[]).find((key) => SPELLINGS[key].includes(plain));
+}
+
 const LONGEST = 16 << 20; // bytes of a dataset.json
 const CHANNEL_FILE = /^(.+)_(\d{4})\.nii(\.gz)?$/;
 const VOLUME_FILE = /^(.+?)\.nii(\.gz)?$/;
@@ -78,8 +85,7 @@ function modalitiesOf(channels: Record<string, string>, where: string): Map<numb
   const found = new Map<number, Modality>();
   const spelt = new Map<Modality, string>();
   for (const [channel, spelling] of Object.entries(channels)) {
-    const plain = spelling.toLowerCase().replace(/[^a-z0-9]/g, "");
-    const modality = (Object.keys(SPELLINGS) as Modality[]).find((key) => SPELLINGS[key].includes(plain));
+    const modality = modalityNamed(spelling);
     if (!modality) continue; // a channel that no model here takes
     const other = spelt.get(modality);
     if (other)

@@ -58,7 +58,7 @@ export function windowCorners(size: Vec3, window: Vec3): Vec3[] {
 }
 
 /** The window's part of every channel, filled up with the background outside the volume. */
-function cut({ data, channels, size, background }: Image, corner: Vec3, window: Vec3): Float32Array {
+export function cut({ data, channels, size, background }: Image, corner: Vec3, window: Vec3): Float32Array {
   const inside = window[0] * window[1] * window[2];
   const voxels = size[0] * size[1] * size[2];
   const patch = new Float32Array(channels * inside);
@@ -78,7 +78,7 @@ function addWindow(sums: Float32Array, size: Vec3, values: Float32Array, window:
 }
 
 /** Visits the rows that volume and window share: where each begins in the volume and in the window, its length. */
-function eachRow(
+export function eachRow(
   size: Vec3,
   window: Vec3,
   corner: Vec3,

@@ -20,4 +20,6 @@ export interface EpochRecord {
   validation?: Record<Region | "mean", number>;
   /** The moving average of its mean so far, of which each new one is a tenth. */
   average?: number;
+  /** The most bytes that tensors took on the GPU at once, from the start of the process on. */
+  gpuBytes?: number;
 }

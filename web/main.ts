@@ -1,0 +1,56 @@
+// The page: its tabs, its worker, and what it runs on.
+
+import { attempt, showError } from "./alerts.ts";
+import { byId } from "./dom.ts";
+import { startEngine } from "./engine.ts";
+import { WHERE_WEBGPU } from "./explain.ts";
+import { startSegment } from "./segmentPage.ts";
+import { bytesText } from "../engine/errors.ts";
+
+function startTabs(): void {
+  const tabs = ["segment", "train"].map((name) => byId(`tab-${name}`));
+  const select = (tab: HTMLElement) => {
+    for (const other of tabs) {
+      const chosen = other === tab;
+      other.setAttribute("aria-selected", String(chosen));
+      other.tabIndex = chosen ? 0 : -1;
+      byId(other.getAttribute("aria-controls")!).hidden = !chosen;
+    }
+    history.replaceState(null, "", `#${tab.getAttribute("aria-controls")}`);
+  };
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => select(tab));
+    tab.addEventListener("keydown", ({ key }) => {
+      if (key !== "ArrowLeft" && key !== "ArrowRight") return;
+      const next = tabs[(i + 1) % tabs.length]!;
+      select(next);
+      next.focus();
+    });
+  });
+  const wanted = tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash);
+  if (wanted) select(wanted);
+}
+
+/** For use without a network. Where the browser has none, the page is as good, but for that. */
+function keepOffline(): void {
+  if (import.meta.env.DEV || !("serviceWorker" in navigator)) return;
+  navigator.serviceWorker.register("./serviceWorker.js").catch((error: unknown) => {
+    console.info("not kept for use without a network:", error);
+  });
+}
+
+async function start(): Promise<void> {
+  startTabs();
+  const engine = await startEngine();
+  const gpu = await engine.gpu();
+  byId("gpu").textContent = gpu.found ? `${gpu.name}; tensors to ${bytesText(gpu.largestBytes)}` : "No GPU";
+  if (!gpu.found) {
+    const message = gpu.why.replace(WHERE_WEBGPU, "").trim();
+    showError(Object.assign(new Error(message), { name: "GpuError unsupported" }));
+  }
+  await startSegment(engine, { usable: gpu.found });
+  document.documentElement.dataset["ready"] = "true";
+  keepOffline();
+}
+
+void attempt(start);

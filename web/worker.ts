@@ -1,0 +1,120 @@
+// The worker: the device and all that computes, so that the page never waits. It goes on in a tab that is not shown:
+// nothing here is driven by animation frames or timers.
+//
+// Firefox looks only now and then whether the GPU is done, so what is read is read together: one read for each window
+// of a prediction, and one for several training steps (model/ledger.ts).
+
+import { expose, transfer } from "comlink";
+import { type Modality, type Source } from "../data/datasets.ts";
+import type { LabelConvention } from "../data/labels.ts";
+import { phantomSource } from "../data/phantomFiles.ts";
+import { datasetOf, fileSource, recognise } from "./cases.ts";
+import { gpuInfo } from "./gpu.ts";
+import { Models } from "./models.ts";
+import type { File3d, Gpu, ModelInfo, NamedFile, Progress, Recognised, Result, Row } from "./protocol.ts";
+import { READY } from "./protocol.ts";
+import { referenceFile, Segmentation, type Study, volumeFile } from "./segmentation.ts";
+
+/** Unseen by the example's networks, which were trained on seed 1. */
+const EXAMPLE = { seed: 2, cases: 3, size: [64, 64, 64] } as const;
+
+const models = new Models();
+const segmentation = new Segmentation(models);
+let source: Source | null = null;
+
+/** What the page can ask for. */
+const engine = {
+  gpu: (): Promise<Gpu> => gpuInfo(),
+
+  /** Takes up the built-in example's networks. */
+  async addExampleModels(files: readonly { name: string; bytes: Uint8Array }[]): Promise<ModelInfo[]> {
+    for (const { name, bytes } of files) models.add(bytes, name);
+    return Promise.resolve(models.list());
+  },
+
+  async openExample(): Promise<Recognised> {
+    source = phantomSource(EXAMPLE);
+    segmentation.forget();
+    return recognise(source);
+  },
+
+  async openFiles(name: string, files: NamedFile[]): Promise<Recognised> {
+    const chosen = fileSource(name, files);
+    const recognised = await recognise(chosen); // what was open stays where this fails
+    source = chosen;
+    segmentation.forget();
+    return recognised;
+  },
+
+  async addModel(file: File): Promise<ModelInfo> {
+    return models.add(new Uint8Array(await file.arrayBuffer()), file.name);
+  },
+
+  models: (): ModelInfo[] => models.list(),
+
+  modelSees: (id: string, modality: Modality): ModelInfo => models.sees(id, modality),
+
+  segment: (cases: Cases, id: string, model: string, report: (progress: Progress) => void): Promise<Result> =>
+    segmentation.segment(study(cases), id, model, report),
+
+  cancel: (): void => segmentation.cancel(),
+
+  volume: async (cases: Cases, id: string, modality: Modality): Promise<File3d> =>
+    sent(await volumeFile(study(cases), id, modality)),
+
+  reference: async (cases: Cases, id: string): Promise<File3d> => sent(await referenceFile(study(cases), id)),
+
+  prediction: async (
+    cases: Cases,
+    id: string,
+    model: string,
+    values: "classes" | "labels",
+  ): Promise<File3d> => sent(await segmentation.file(study(cases), id, model, values)),
+
+  similarity: async (id: string, model: string, report: (progress: Progress) => void): Promise<File3d[]> => {
+    const maps = await segmentation.similarity(id, model, report);
+    return transfer(
+      maps,
+      maps.map(({ buffer }) => buffer),
+    );
+  },
+};
+
+/** Rows as the user left them, and what label values mean. */
+export interface Cases {
+  rows: Row[];
+  convention: LabelConvention;
+}
+
+export type Engine = typeof engine;
+
+function study({ rows, convention }: Cases): Study {
+  if (!source) throw new Error("worker: expected files, got none yet");
+  return { source, dataset: datasetOf(rows, convention) };
+}
+
+/** A copy that is moved to the page: what the source keeps stays whole. */
+function sent(file: File3d): File3d {
+  const copy = file.slice();
+  return transfer(copy, [copy.buffer]);
+}
+
+/** An Error crosses to the page with its name, but not with its kind: the name takes it along. */
+function withKinds<T extends Record<string, (...args: never[]) => unknown>>(api: T): T {
+  const wrapped = Object.entries(api).map(([name, call]) => {
+    const guarded = async (...args: never[]) => {
+      try {
+        return await call(...args);
+      } catch (error) {
+        if (error instanceof Error && "kind" in error)
+          Object.defineProperty(error, "name", { value: `${error.name} ${String(error.kind)}` });
+        throw error;
+      }
+    };
+    return [name, guarded] as const;
+  });
+  return Object.fromEntries(wrapped) as unknown as T;
+}
+
+expose(withKinds(engine));
+postMessage(READY); // what is sent before is lost: modules wait for their shaders at the top level
