@@ -50,6 +50,7 @@ export async function openLoader(cases: readonly Case[], options: LoaderOptions)
   let taken = batchesTaken(sampler.state(), cases.length);
   let asked = taken;
   const ahead: Promise<Batch>[] = [];
+  let broken: Promise<Batch> | null = null;
   const fill = () => {
     for (; ahead.length < AHEAD * workers; asked++) {
       const batch = threads[asked % workers]!.batch(asked);
@@ -61,11 +62,16 @@ export async function openLoader(cases: readonly Case[], options: LoaderOptions)
   return {
     batchesPerEpoch,
     async next() {
-      const next = ahead.shift()!;
-      fill();
-      const batch = await next;
-      taken++;
-      return batch;
+      const next = broken ?? ahead.shift()!; // a batch that failed is not left out: all after it fail, too
+      if (!broken) fill();
+      try {
+        const batch = await next;
+        taken++;
+        return batch;
+      } catch (error) {
+        broken = next;
+        throw error;
+      }
     },
     state: () => ({ batches: taken, cases: cases.length }),
     close,
