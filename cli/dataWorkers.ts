@@ -49,7 +49,7 @@ export class DataWorker {
     this.#worker = new Worker(new URL("./dataWorker.js", import.meta.url), { name: "data" });
     this.#worker.on("message", (reply: DataAnswer) => {
       const waiting = this.#waiting.shift()!;
-      if (!this.#waiting.length) this.#worker.unref(); // an idle thread does not keep the process alive
+      if (!this.#waiting.length && !this.#closed) this.#worker.unref(); // an idle thread does not keep the process alive
       if ("answer" in reply) return waiting.resolve(reply.answer);
       const { name, message, problems } = reply.error;
       waiting.reject(problems ? new DataError(problems) : Object.assign(new Error(message), { name }));
@@ -76,6 +76,7 @@ export class DataWorker {
   /** Ends the thread; what it was asked for is never answered. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#worker.ref();
     await this.#worker.terminate();
   }
 

@@ -34,6 +34,7 @@ import { channelsOf, type ModelCard, readModel, saveModel, upload } from "./mode
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { FAST, trainingProgress } from "./progress.ts";
 import { begin, FILES } from "./stageFolder.ts";
+import { StageLog } from "./stageLog.ts";
 import { assumption, readInit, readTeacher } from "./stageModels.ts";
 
 /**
@@ -66,7 +67,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
 
   const params = first ? upload(device, first).params : new Params(device, { seed: config.seed });
   const network: Network = { ...trained, params };
-  const { patch } = config;
+  const { patch, batch } = config;
   const loader = await openLoader(training, loading(config));
   const seen = networkModalities(config);
   const trainer = new Trainer({
@@ -81,9 +82,11 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
     now: () => performance.now(),
   });
   const progress = trainingProgress(stageName(config), config.epochs);
+  const log = await StageLog.begin(folder, 0, { title: stageName(config), batch });
   try {
     for await (const event of trainer.run()) {
       progress.show(event);
+      await log.note(event);
       if (event.type !== "epoch") continue;
       const { epoch, step } = event.record;
       await appendFile(join(folder, FILES.metrics), `${JSON.stringify(event.record)}\n`);
@@ -101,6 +104,7 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   } finally {
     progress.stop();
     await loader.close();
+    await log.close();
     trainer.free();
     network.params.free();
     teacher?.params.free();

@@ -6,6 +6,7 @@ import type { CaseRecord } from "../data/manifest.ts";
 import type { RunData } from "./cases.ts";
 import { UsageError } from "./command.ts";
 import { DEFAULTS, differences, stageName, type TrainConfig } from "./config.ts";
+import { parseConfig } from "./configFile.ts";
 import { exists, writeAtomically } from "./files.ts";
 
 /** The files of a stage. */
@@ -15,6 +16,10 @@ export const FILES = {
   folds: "splits_final.json",
   manifest: "dataset_manifest.json",
   metrics: "metrics.jsonl",
+  csv: "metrics.csv",
+  progress: "progress.png",
+  progressSvg: "progress.svg",
+  tensorboard: "tb",
   latest: "checkpoint_latest.safetensors",
   best: "checkpoint_best.safetensors",
   summary: "summary.json",
@@ -43,8 +48,7 @@ export async function finished(config: TrainConfig): Promise<boolean> {
  */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {
   try {
-    const text = await readFile(join(folder, FILES.config), "utf8");
-    return { ...DEFAULTS, ...(JSON.parse(text) as TrainConfig) };
+    return parseConfig(await readFile(join(folder, FILES.config), "utf8"), DEFAULTS);
   } catch {
     return null;
   }

@@ -194,7 +194,7 @@ test("an --out that holds another run, or an unfinished one, is refused; other f
   assert.is(other.name, "UsageError");
   assert.match(
     other.message,
-    /teacher: holds another run, which differs in filters, data: choose another --out/,
+    /teacher: holds another run, which differs in data, filters: choose another --out/,
   );
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   writeFileSync(metrics, "");

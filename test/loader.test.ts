@@ -1,6 +1,14 @@
 // Batches made in threads: the same bits whatever their number, from any batch on, and one clear error when one dies.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
@@ -11,12 +19,15 @@ import { folderSource } from "../cli/folderSource.ts";
 import { loadRecordedCases } from "../cli/loadCases.ts";
 import { type LoaderOptions, openLoader } from "../cli/loader.ts";
 import { makePhantom } from "../cli/phantomFolder.ts";
+import { FILES } from "../cli/stageFolder.ts";
 import { openDataset } from "../data/datasets.ts";
+import type { CaseRecord } from "../data/manifest.ts";
 import { readNifti } from "../data/nifti.ts";
 import { type Batch, PatchSampler } from "../data/patches.ts";
 import { type Case, PREPARATION } from "../data/preprocess.ts";
 import { MODALITIES, type Dataset } from "../data/source.ts";
 import { problemsOf } from "./fixtures.ts";
+import { trainQuietly } from "./quietly.ts";
 
 const test = suite("loader");
 const folder = mkdtempSync(join(tmpdir(), "protokd-loader-"));
@@ -111,6 +122,7 @@ test("a thread that dies ends the run with one clear error, whether it was worki
   try {
     assert.is(threads.length, 2);
     await loader.next();
+    threads[1]!.ref(); // an idle one does not keep the process alive until it has ended
     await threads[1]!.terminate();
     const error = await failure(async () => {
       for (let i = 0; i < 20; i++) await loader.next();
@@ -138,6 +150,51 @@ test("what fails in a thread is the error that the main one would give", async (
     (await problemsOf(() => openLoader([], { ...options, workers: 1 })))[0]!,
     /expected at least one case/,
   );
+});
+
+test("a fold is trained to the same bits by 0 and 2 threads, tested on what it held out, and written down", async () => {
+  const [a, b, c] = dataset.cases.map(({ id }) => id) as [string, string, string];
+  const folds = [
+    { train: [a, b], val: [c] },
+    { train: [b, c], val: [a] },
+  ];
+  const split = join(folder, "splits_final.json");
+  writeFileSync(split, JSON.stringify(folds));
+  const small = { filters: 2, levels: 2, patch: "8", batch: 2, epochs: 2 } as const;
+  const varied = { augment: "nnunet", foreground: 0.5, split, fold: 1 } as const;
+  const run = async (workers: number) => {
+    const out = join(folder, `run${workers}`);
+    await trainQuietly({ ...small, ...varied, stage: "teacher", data, out, workers });
+    return join(out, "teacher");
+  };
+  const [alone, threads] = [await run(0), await run(2)];
+  const weights = (stage: string) => readFileSync(join(stage, FILES.latest));
+  assert.ok(weights(alone).equals(weights(threads)));
+  const json = <T>(name: string) => JSON.parse(readFileSync(join(alone, name), "utf8")) as T;
+  assert.equal(json(FILES.folds), folds);
+  assert.equal(readdirSync(join(alone, FILES.predictions)), [`${a}.nii.gz`]);
+  const { cases: recorded } = json<{ cases: CaseRecord[] }>(FILES.manifest);
+  assert.equal(
+    recorded.map(({ id }) => id),
+    [b, c, a],
+  );
+  const path = join(data, recorded[0]!.label!.path);
+  const digest = await crypto.subtle.digest("SHA-256", readFileSync(path));
+  assert.is(recorded[0]!.label!.sha256, Buffer.from(digest).toString("hex"));
+});
+
+test("the same scan under two names, in two sets, stops a run before it begins", async () => {
+  const twice = join(folder, "twice");
+  await makePhantom({ out: twice, cases: 2, size: 16, seed: 3, report: () => undefined });
+  const [first, second] = (await openDataset(await folderSource(twice))).cases;
+  copyFileSync(join(twice, first!.images.flair!.path), join(twice, second!.images.flair!.path));
+  const out = join(folder, "leak");
+  const [problem] = await problemsOf(() => trainQuietly({ stage: "teacher", data: twice, out }));
+  assert.match(
+    problem!,
+    new RegExp(`^cases .*${first!.id}.* are the same scan: .*flair.* have the same voxels`),
+  );
+  assert.not(existsSync(out));
 });
 
 test.run();

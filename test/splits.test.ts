@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { idsOf, openRunData } from "../cli/cases.ts";
-import { DEFAULTS, PAPER, type TrainConfig } from "../cli/config.ts";
+import { DEFAULTS, type TrainConfig } from "../cli/config.ts";
 import { checkDisjoint, type CaseRecord } from "../data/manifest.ts";
 import { MersenneTwister } from "../data/mersenne.ts";
 import { crossValidation, parseSplits, splitCases, splitOfFold } from "../data/splits.ts";
@@ -140,7 +140,7 @@ test("--fold takes the data set's splits_final.json, or --split's list, or draws
     for (const name of ["t1", "t1ce", "t2", "flair", "seg"])
       writeFileSync(join(data, id, `${id}_${name}.nii`), "");
   }
-  const config = { ...DEFAULTS, ...PAPER, stage: "teacher", method: "none", modality: null, data, out: "" };
+  const config = { ...DEFAULTS, stage: "teacher", method: "none", modality: null, data, out: "" };
   const open = (more: Partial<TrainConfig>) => openRunData({ ...config, ...more } as TrainConfig);
   const problem = async (more: Partial<TrainConfig>) => (await problemsOf(() => open(more)))[0]!;
 
