@@ -5,6 +5,7 @@ import { InvalidArgumentError } from "commander";
 import * as v from "valibot";
 import type { Vec3 } from "../data/geometry.ts";
 import { UsageError } from "./command.ts";
+import { isDuration, isInterval } from "./durations.ts";
 
 export interface Kind<Value> {
   /** Of the value in a file. */
@@ -53,6 +54,19 @@ export function choice<const Name extends string>(choices: readonly Name[], argu
 export function path(argument: "file" | "folder"): Kind<string> {
   const schema = v.pipe(v.string(), v.nonEmpty());
   return { schema, expected: `the path of a ${argument}`, argument, parse: (text) => text };
+}
+
+/** A length of time, as 6h. */
+export function duration(): Kind<string> {
+  const schema = v.pipe(v.string(), v.check(isDuration));
+  return { schema, expected: "a time such as 6h, 90m or 30s", argument: "time", parse: (text) => text };
+}
+
+/** A length of time, or a number of steps. */
+export function interval(): Kind<string> {
+  const schema = v.pipe(v.string(), v.check(isInterval));
+  const expected = "a time such as 5m, or a number of steps";
+  return { schema, expected, argument: "interval", parse: (text) => text };
 }
 
 /** On or off: --name, or --no-name against a file that says so. */

@@ -22,7 +22,8 @@ import { METHODS } from "../model/methods/index.ts";
 import { TRAINING } from "../model/trainer.ts";
 import { VNET } from "../model/vnet.ts";
 import { FAST_HELP } from "./command.ts";
-import { choice, extent, foldNumber, number, onOff, optional, path, share, whole } from "./settingKinds.ts";
+import { choice, duration, extent, foldNumber, interval, number } from "./settingKinds.ts";
+import { onOff, optional, path, share, whole } from "./settingKinds.ts";
 import { group, row, type Setting } from "./settingRows.ts";
 
 /** The first epoch that the published code validates: after a quarter. */
@@ -153,6 +154,36 @@ export const SETTINGS = {
       parity: afterQuarter,
       parityHelp: "after a quarter",
     }),
+    /** The largest norm of a step's gradients, to which larger ones are scaled; 0 for any. */
+    clip: row(number(), { help: "largest norm of the gradients; 0 for any, nnU-Net's is 12", default: 0 }),
+    /** Of SGD: the share of its velocity that a step keeps. */
+    momentum: row(number(), { help: "of SGD, with Nesterov's look ahead", default: 0.99 }),
+    /** What the best checkpoint is best in: the validation's mean Dice, or its moving average. */
+    bestBy: row(choice(["dice", "ema"], "score"), {
+      help: "the best checkpoint's: mean Dice, or its moving average as in nnU-Net",
+      default: "dice",
+    }),
+    /** Training time after which the stage ends, earlier parts of a resumed run included; null for any. */
+    maxTime: row(optional(duration()), {
+      help: "end after so much training",
+      default: null,
+      defaultHelp: "any",
+      counts: false,
+    }),
+    /** Validations without a better one after which the stage ends; 0 for never. */
+    patience: row(whole(0), {
+      help: "end after so many validations without a better one; 0 for never",
+      default: 0,
+      counts: false,
+    }),
+    /** How often a state is saved within an epoch; at the end of each it always is. */
+    saveEvery: row(interval(), {
+      help: "how often all is saved within an epoch",
+      default: "5m",
+      counts: false,
+    }),
+    /** Steps in a row whose loss or gradient is no number that end the run. */
+    maxBadSteps: row(whole(), { help: "steps in a row with NaN that end it", default: 3, counts: false }),
     /** Threads that load data; 0 loads in the main one. The bits are the same. */
     workers: row(whole(0), {
       help: "threads that load data; 0 loads in the main one",

@@ -82,6 +82,25 @@ export function checkDisjoint(split: Split, records: readonly CaseRecord[]): voi
   if (problems.length) throw new DataError(problems);
 }
 
+/** What dataset_manifest.json holds of these cases: one a line. */
+export function formatManifest(cases: readonly CaseRecord[]): string {
+  return `{"cases": [\n${cases.map((record) => JSON.stringify(record)).join(",\n")}\n]}\n`;
+}
+
+/** And back. */
+export function parseManifest(text: string): CaseRecord[] {
+  return (JSON.parse(text) as { cases: CaseRecord[] }).cases;
+}
+
+/** The paths of the files that have other bytes now than before; of files that were not there, nothing is said. */
+export function changedFiles(before: readonly CaseRecord[], now: readonly CaseRecord[]): string[] {
+  const files = (cases: readonly CaseRecord[]) =>
+    cases.flatMap(({ images, label }) => [...Object.values(images), ...(label ? [label] : [])]);
+  const known = new Map(files(before).map(({ path, sha256 }) => [path, sha256]));
+  const changed = files(now).filter(({ path, sha256 }) => (known.get(path) ?? sha256) !== sha256);
+  return [...new Set(changed.map(({ path }) => path))];
+}
+
 async function sha256(values: Uint8Array | Float32Array): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", values as BufferSource);
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
