@@ -5,7 +5,7 @@ import { basename, join, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { RETUNE_HELP, UsageError } from "./command.ts";
+import { examples, RETUNE_HELP, UsageError } from "./command.ts";
 import { DEFAULTS, fittingPatch, parity, PHANTOM, SMALL } from "./config.ts";
 import { type FileSettings, ofThisStage, readSettings } from "./configFile.ts";
 import { exists } from "./files.ts";
@@ -109,14 +109,14 @@ export function trainCommand(): Command {
   for (const [name, row] of ROWS) for (const option of optionsOf(name, row)) command.addOption(option);
   return command.addHelpText(
     "after",
-    `
-Examples:
-  node cli/train.js --stage student
-  node cli/train.js --stage teacher --data BraTS2021 --out runs/brats
-  node cli/train.js --stage student --modality flair --data BraTS2021 --out runs/brats
-  node cli/train.js --stage student --modality flair --method none --data BraTS2021 --out runs/brats
-  node cli/train.js --stage all --modality all --baselines --seeds 0,1,2 --data BraTS2021 --out runs/brats
-  node cli/train.js --config runs/brats/teacher/config.json --seed 1 --out runs/brats-seed1`,
+    examples(
+      "node cli/train.js --stage student",
+      "node cli/train.js --stage teacher --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage student --modality flair --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage student --modality flair --method none --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage all --modality all --baselines --seeds 0,1,2 --data BraTS2021 --out runs/brats",
+      "node cli/train.js --config runs/brats/teacher/config.json --seed 1 --out runs/brats-seed1",
+    ),
   );
 }
 
