@@ -53,6 +53,8 @@ export const PREPARATION: Readonly<Preparation> = {
 export interface LoadOptions extends Partial<Preparation> {
   /** Whether a label is read, and has to be there. */
   labels: boolean;
+  /** Is shown every file once, as it is read. */
+  seen?: (path: string, bytes: Uint8Array, volume: Volume) => Promise<void>;
 }
 
 /** How far, in mm, the corners of two volumes of a case may lie apart: headers are rounded. */
@@ -69,7 +71,7 @@ export async function loadCase(
   const { labels, background, crop, padding } = { ...PREPARATION, ...options };
   const problems: string[] = [];
   const where = `case ${files.id}`;
-  const read = volumeReader(source);
+  const read = volumeReader(source, options.seen);
   const images: Image[] = [];
   for (const modality of modalities) {
     const image = await collectProblems(problems, () => readModality(read, files, modality));
@@ -181,10 +183,16 @@ interface Image {
 type Read = (path: string) => Promise<Volume>;
 
 /** Reads each file once: the modalities of a 4-D file share it. */
-function volumeReader(source: Source): Read {
+function volumeReader(source: Source, seen: LoadOptions["seen"]): Read {
   const volumes = new Map<string, Promise<Volume>>();
+  const readNew = async (path: string) => {
+    const bytes = await source.read(path);
+    const volume = await readNifti(bytes, path);
+    await seen?.(path, bytes, volume);
+    return volume;
+  };
   return (path) => {
-    const volume = volumes.get(path) ?? source.read(path).then((bytes) => readNifti(bytes, path));
+    const volume = volumes.get(path) ?? readNew(path);
     volumes.set(path, volume);
     return volume;
   };
