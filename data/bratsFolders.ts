@@ -24,11 +24,7 @@ export function looksLikeBrats(paths: readonly string[]): boolean {
 }
 
 /** The cases among `paths`, and each file or convention that has two readings. */
-export function surveyBratsFolders(
-  paths: readonly string[],
-  name: string,
-  given?: LabelConvention,
-): Survey {
+export function surveyBratsFolders(paths: readonly string[], name: string, given?: LabelConvention): Survey {
   const cases = new Map<string, CaseFiles>();
   const conventions = new Map<LabelConvention, string>(); // and an example of each
   const problems: string[] = [];
@@ -59,7 +55,10 @@ export function surveyBratsFolders(
   const example = [...conventions.values()][0] ?? paths.find((path) => FILE.test(baseName(path)));
   const why = {
     layout: `files are named as BraTS names them, like ${example}`,
-    convention: convention === given ? "--labels says so" : `the name ${example} is of that year`,
+    convention:
+      convention === given
+        ? "--labels says so"
+        : `names like ${example} are BraTS ${convention === "brats" ? "2018 to 2021" : "2023"}'s`,
   };
   return { layout: "brats", convention, cases: list, why, problems };
 }

@@ -125,7 +125,8 @@ function nnunetCases(
     cases.set(id, found);
     const modality = modalities.get(Number(channel));
     const other = modality && found.images[modality];
-    if (other) problems.push(`case ${id}: expected one file of its ${modality}, got ${other.path} and ${path}`);
+    if (other)
+      problems.push(`case ${id}: expected one file of its ${modality}, got ${other.path} and ${path}`);
     else if (modality) found.images[modality] = { path, channel: 0 };
     const label = [`labelsTr/${id}.nii.gz`, `labelsTr/${id}.nii`].find((candidate) => files.has(candidate));
     if (label) found.label = label;
