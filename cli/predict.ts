@@ -12,12 +12,13 @@ import { type Case, loadCase, PREPARATION, type Preparation } from "../data/prep
 import { bytesText, compile, type Device } from "../engine/index.ts";
 import { touch } from "../model/network.ts";
 import { describeVnet } from "../model/published.ts";
-import { FAST_HELP, isMain, RETUNE_HELP, runCommand, UsageError } from "./command.ts";
-import { fittingPatch, PAPER, PARITY, parsePatch } from "./config.ts";
+import { examples, FAST_HELP, isMain, RETUNE_HELP, runCommand, UsageError } from "./command.ts";
+import { DEFAULTS, fittingPatch, PARITY } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
 import { channelsOf, type ModelUse, readModel, type StoredModel, upload } from "./models.ts";
 import { predictCase, writePrediction } from "./predictions.ts";
 import { compiling, FAST, predictionProgress } from "./progress.ts";
+import { parsePatch } from "./settingKinds.ts";
 import { openTuned } from "./tuning.ts";
 
 /** What to predict, with what, and where to. */
@@ -101,7 +102,7 @@ function useOf(model: StoredModel, { modality, background, patch }: PredictOptio
   }
   const use: ModelUse = {
     ...{ ...PREPARATION, background: background ?? PARITY.background, padding: PARITY.padding },
-    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : PAPER.patch, model.network.levels) },
+    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : DEFAULTS.patch, model.network.levels) },
     ...{ labels: "brats", stage: basename(model.path) },
   };
   console.log(
@@ -196,6 +197,13 @@ async function checkCases(
 if (isMain(import.meta.url)) {
   const program = new Command("predict")
     .description("Label maps of new cases, in each source's own grid and affine.")
+    .addHelpText(
+      "after",
+      examples(
+        "node cli/predict.js --model runs/brats/teacher/checkpoint_best.safetensors --input NEW --output predictions",
+        "node cli/predict.js --model student.safetensors --modality flair --input NEW --output predictions",
+      ),
+    )
     .requiredOption(
       "--model <file>",
       "a checkpoint: runs/<name>/<stage>/checkpoint_best.safetensors, or a published one",
@@ -214,7 +222,7 @@ if (isMain(import.meta.url)) {
         `how a published model's input was made (default: ${PARITY.background})`,
       ).choices(["zero", "shifted"]),
     )
-    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${PAPER.patch})`)
+    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${DEFAULTS.patch})`)
     .addOption(
       new Option(
         "--labels <convention>",
