@@ -175,12 +175,13 @@ function fixedBox(size: Vec3, where: string): Box {
   );
 }
 
-interface Image {
+/** One modality of a case, as read. */
+export interface Image {
   what: string; // for messages: "t1 (case_t1.nii.gz)"
   volume: Volume;
   voxels: Float32Array; // [D, H, W]
 }
-type Read = (path: string) => Promise<Volume>;
+export type Read = (path: string) => Promise<Volume>;
 
 /** Reads each file once: the modalities of a 4-D file share it. */
 function volumeReader(source: Source, seen: LoadOptions["seen"]): Read {
@@ -198,7 +199,14 @@ function volumeReader(source: Source, seen: LoadOptions["seen"]): Read {
   };
 }
 
-async function readModality(read: Read, { images }: CaseFiles, modality: Modality): Promise<Image> {
+async function readModality(read: Read, files: CaseFiles, modality: Modality): Promise<Image> {
+  const image = await findModality(read, files, modality);
+  checkIntensities(image.voxels, image.what);
+  return image;
+}
+
+/** The volume that `files` has for a modality, whatever its voxels are. Throws DataError where there is none. */
+export async function findModality(read: Read, { images }: CaseFiles, modality: Modality): Promise<Image> {
   const file = images[modality];
   if (!file) {
     throw new DataError(
@@ -218,7 +226,6 @@ async function readModality(read: Read, { images }: CaseFiles, modality: Modalit
   }
   const voxels = voxelCount(volume.size);
   const data = volume.data.subarray(file.channel * voxels, (file.channel + 1) * voxels);
-  checkIntensities(data, what);
   return { what, volume, voxels: data };
 }
 
@@ -243,7 +250,8 @@ async function readLabel(read: Read, { label: path }: CaseFiles, convention: Lab
 
 type Placed = Pick<Image, "what" | "volume">;
 
-function compareGrids(first: Placed, other: Placed, where: string, problems: string[]): void {
+/** Adds to `problems` what keeps two volumes of a case (`where`) from being laid over each other. */
+export function compareGrids(first: Placed, other: Placed, where: string, problems: string[]): void {
   const [a, b] = [first.volume, other.volume];
   if (a.size.some((length, axis) => length !== b.size[axis])) {
     problems.push(
