@@ -152,4 +152,94 @@ test("a teacher and its student, killed at any moment and gone on with, end in t
   }
 });
 
+test("Ctrl-C, SIGTERM, a damaged checkpoint and a full disk leave a run that is gone on with", async () => {
+  const flags = ["--stage", "student", "--method", "none", "--epochs", "60", "--save-every", "1"];
+  const checkpoint = join(folder, "stopped", "out", "student_t1ce", FILES.latest);
+  const state = async () => decodeTraining(readFileSync(checkpoint), FILES.latest);
+  const once = (signal: NodeJS.Signals, when: RegExp) => {
+    let sent = false;
+    return (output: string, kill: (signal: NodeJS.Signals) => void) => {
+      if (sent || !when.test(output)) return;
+      sent = true;
+      kill(signal);
+    };
+  };
+
+  const interrupted = await train("stopped", flags, {}, once("SIGINT", /compiling/));
+  assert.is(interrupted.code, 130, interrupted.output);
+  assert.match(interrupted.output, /SIGINT: finishing this step, then saving; once more to stop at once/);
+  assert.match(interrupted.output, /stopped by SIGINT and saved, after \d+ steps?, in epoch \d+; to go on:/);
+  assert.match(interrupted.output, /\n {2}node cli\/train\.js --data .* --save-every 1 --resume\n/);
+  const { epoch, done } = (await state()).position;
+  assert.ok(epoch < 60 && 2 * (epoch - 1) + done > 0, `epoch ${epoch}, ${done} steps`);
+
+  const again = await train("stopped", flags);
+  assert.is(again.code, 2);
+  assert.match(
+    again.output,
+    /holds an unfinished run: go on with it with --resume, replace it with --overwrite/,
+  );
+  const other = await train("stopped", [...flags, "--resume", "--lr", "0.5", "--clip", "12"]);
+  assert.is(other.code, 2);
+  assert.match(other.output, /differs in .*lr \(0.003 → 0.5\)/);
+  assert.match(other.output, /clip \(0 → 12\)/);
+  const none = await train("nothing", [...flags, "--resume"]);
+  assert.is(none.code, 2);
+  assert.match(none.output, /^--resume: .* holds no checkpoint to go on from: leave --resume out to begin$/m);
+  assert.equal(readdirSync(folder).includes("nothing"), false, "nor is a folder left");
+
+  const bytes = readFileSync(checkpoint);
+  bytes[bytes.length - 5]! ^= 4;
+  writeFileSync(checkpoint, bytes);
+  const full = await train("stopped", [...flags, "--resume"], { FULL: FILES.latest });
+  assert.is(full.code, 6, full.output);
+  assert.match(full.output, /checkpoint_latest.*: damaged: .*: going on from checkpoint_previous/);
+  assert.match(
+    full.output,
+    /checkpoint_latest.*: could not be written \(ENOSPC\): the disk is full: .* intact/,
+  );
+  assert.ok(await state());
+  assert.ok(readdirSync(join(checkpoint, "..")).includes(SOMETIMES.damaged));
+
+  const terminated = await train("stopped", [...flags, "--resume"], {}, once("SIGTERM", /parameters, /));
+  assert.is(terminated.code, 143, terminated.output);
+  const short = await train("stopped", [...flags, "--resume", "--max-time", "0.01s"]);
+  assert.is(short.code, 0, short.output);
+  const { position } = await state();
+  assert.ok(position.epoch < 60, "its time was up");
+  const lines = text("stopped", "student_t1ce", FILES.metrics).trim().split("\n");
+  const epochs = lines.map((line) => (JSON.parse(line) as { epoch: number }).epoch);
+  const told = position.epoch - 1 + (position.best === null ? 1 : 0); // one that ended early has a line too
+  assert.equal(
+    epochs,
+    Array.from({ length: told }, (_, i) => i + 1),
+    "each epoch has one line",
+  );
+  const finished = await train("stopped", [...flags, "--max-time", "0.01s"]);
+  assert.match(finished.output, /already trained with these settings/);
+});
+
+test("weights that explode end with 5: bad steps are written down, and what was saved is finite", async () => {
+  const flags = ["--stage", "student", "--method", "none", "--epochs", "9", "--lr", "1e30"];
+  const { code, output } = await train("exploded", flags);
+  assert.is(code, 5, output);
+  assert.match(output, /the (loss|gradient) is no number, 3 times in a row .*: the last on PHANTOM_00\d/);
+  const lines = text("exploded", "student_t1ce", SOMETIMES.badBatches).trim().split("\n");
+  const bad = lines.map((line) => JSON.parse(line) as { step: number; cases: string[]; losses: object });
+  assert.equal(
+    bad.map(({ step }) => step - bad[0]!.step),
+    [0, 1, 2],
+  );
+  for (const { cases, losses } of bad) {
+    assert.match(cases.join(), /^PHANTOM_00[12]$/);
+    assert.ok(
+      Object.values(losses).some((value) => typeof value === "string"),
+      JSON.stringify(losses),
+    );
+  }
+  const path = join(folder, "exploded", "out", "student_t1ce", FILES.latest);
+  const { network } = await decodeTraining(readFileSync(path), path);
+  assert.ok(Object.values(network).every(({ data }) => data.every(Number.isFinite)));
+});
+
 test.run();
