@@ -137,7 +137,6 @@ class SegmentPage {
           this.#results.push(await this.#engine.segment(this.#study(), id, model, report));
         }
       }
-      byId("status").textContent = `Done: ${ids.length === 1 ? ids[0]! : `${ids.length} cases`}.`;
     } catch (error) {
       byId("status").textContent = "";
       throw error;
@@ -147,6 +146,7 @@ class SegmentPage {
     this.#layer = "prediction";
     this.#update();
     await this.#draw();
+    byId("status").textContent = `Done: ${ids.length === 1 ? ids[0]! : `${ids.length} cases`}.`;
   }
 
   /** One error for all cases that lack what a chosen network needs. */
