@@ -147,7 +147,7 @@ export function stageTitle({
     : `student (${modality}) with ${METHOD_TITLES[method] ?? method}`;
 }
 
-const METHOD_TITLES: Readonly<Record<string, string>> = { protokd: "ProtoKD" };
+const METHOD_TITLES: Readonly<Record<string, string>> = { kd: "pixel KD", protokd: "ProtoKD" };
 
 export function networkConfig(config: TrainConfig): VnetConfig {
   const { filters, levels, norm } = config;

@@ -37,7 +37,11 @@ thead th { color: var(--quiet); font-size: 0.875rem; padding-bottom: 0.25rem; }
 thead tr:last-child th, tbody tr:last-child > * { border-bottom: 1px solid var(--rule); }
 thead tr:first-child th[colspan] { text-align: left; padding-left: 2.6rem; color: var(--ink); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
+.text { text-align: left; }
 .group { padding-left: 2.6rem; }
+.dense th, .dense td { padding-left: 0.45rem; padding-right: 0.45rem; }
+.dense .group, .dense thead tr:first-child th[colspan] { padding-left: 1.5rem; }
+.dense th:first-child { padding-left: 0; }
 .mean { font-weight: 600; }
 .scroll + p { margin-top: 1rem; }
 figure { margin: 0; }

@@ -19,11 +19,21 @@ export interface Window {
   right: number;
 }
 
-/** The network's foreground classes as a legend lists them, with their colours (RGB, 0 to 255). */
-export const CLASS_COLOURS: readonly { value: number; name: string; rgb: Vec3 }[] = [
+/** What the values of a map are called, and their colours (RGB, 0 to 255). */
+export type Colours = readonly { value: number; name: string; rgb: Vec3 }[];
+
+/** The network's foreground classes as a legend lists them. */
+export const CLASS_COLOURS: Colours = [
   { value: 1, name: "enhancing tumour (ET)", rgb: [240, 228, 66] },
   { value: 2, name: "necrotic or non-enhancing core (NCR)", rgb: [213, 94, 0] },
   { value: 3, name: "oedema (ED)", rgb: [86, 180, 233] },
+];
+
+/** How a prediction differs from its label: the values of `differences`. */
+export const DIFFERENCE_COLOURS: Colours = [
+  { value: 1, name: "difference: tumour missed", rgb: [204, 121, 167] },
+  { value: 2, name: "tumour where there is none", rgb: [230, 159, 0] },
+  { value: 3, name: "tumour of another class", rgb: [0, 158, 115] },
 ];
 
 const opacity = 0.6;
@@ -37,6 +47,24 @@ export function chooseSlice(label: Uint8Array, [D, H, W]: Vec3): number {
     if (area > largest) [best, largest] = [d, area];
   }
   return best;
+}
+
+/** How a prediction differs from its label, voxel by voxel: 0 where it does not, else as DIFFERENCE_COLOURS says. */
+export function differences(label: Uint8Array, prediction: Uint8Array): Uint8Array {
+  return label.map((value, i) => {
+    const found = prediction[i]!;
+    if (value === found) return 0;
+    return found === 0 ? 1 : value === 0 ? 2 : 3;
+  });
+}
+
+/** The axial slice where maps of differences [D,H,W] have the largest area together; null where there is none. */
+export function worstSlice(maps: readonly Uint8Array[], [D, H, W]: Vec3): number | null {
+  const area = (d: number) =>
+    maps.reduce((sum, map) => sum + map.subarray(d * H * W, (d + 1) * H * W).filter(Boolean).length, 0);
+  const areas = Array.from({ length: D }, (_, d) => area(d));
+  const largest = Math.max(...areas);
+  return largest > 0 ? areas.indexOf(largest) : null;
 }
 
 /** The box around what differs from the slice's corner, the air, with a margin; all of it if it is air. */
@@ -71,6 +99,7 @@ export function renderSlice(
   { size: [, H, W], grey, labels }: SliceImage,
   index: number,
   window: Window,
+  colours = CLASS_COLOURS,
 ): Uint8Array {
   const slice = grey.subarray(index * H * W, (index + 1) * H * W);
   const tissue = slice.filter((value) => value !== 0).sort();
@@ -85,7 +114,7 @@ export function renderSlice(
       const scaled = value === 0 ? 0 : (255 * (value - low)) / Math.max(high - low, 1e-12);
       const shade = Math.min(255, Math.max(0, Number.isFinite(scaled) ? scaled : 0));
       const label = labels?.[index * H * W + at] ?? 0;
-      const colour = CLASS_COLOURS.find((known) => known.value === label)?.rgb;
+      const colour = colours.find((known) => known.value === label)?.rgb;
       for (let k = 0; k < 3; k++) {
         data[pixel + k] = Math.round(colour ? opacity * colour[k]! + (1 - opacity) * shade : shade);
       }

@@ -65,8 +65,8 @@ export function conventionNote({ convention, empty, metric_per_case: cases }: Su
   });
   const said = parts.length === 0 ? "" : `${parts.join("; ")} (of ${cases.length} cases): `;
   if (rule.lesion_wise)
-    return `${said}scored lesion by lesion by the convention "${convention}": ${words(rule)}`;
-  return said === "" ? null : `${said}scored by the convention "${convention}": ${words(rule)}`;
+    return `${said}scored lesion by lesion by the convention "${convention}": ${conventionWords(rule)}`;
+  return said === "" ? null : `${said}scored by the convention "${convention}": ${conventionWords(rule)}`;
 }
 
 function head(width: number): (text: string) => string {
@@ -79,8 +79,13 @@ function undecided({ Dice, n_pred, n_ref }: Scores, key: "Dice" | "HD95"): boole
   return key === "HD95" || Dice !== 0 || n_pred + n_ref === 0;
 }
 
-/** What a convention puts in place of undefined scores. */
-function words({ lesion_wise, both_empty, reference_empty, prediction_empty }: Convention): string {
+/** What a convention puts in place of undefined scores, in words. */
+export function conventionWords({
+  lesion_wise,
+  both_empty,
+  reference_empty,
+  prediction_empty,
+}: Convention): string {
   const [both, reference, prediction] = [both_empty, reference_empty, prediction_empty].map(put);
   if (lesion_wise) return `no lesion ${both}, one missed or false ${reference}`;
   if (reference === prediction) return `both empty ${both}, one empty ${reference}`;

@@ -2,7 +2,7 @@
 
 export { Device, type DeviceOptions } from "./device.ts";
 export { bytesText, GpuError, type GpuErrorKind } from "./errors.ts";
-export { LossScale } from "./lossScale.ts";
+export { GradientGuard } from "./gradientGuard.ts";
 export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim.ts";
 export { compile, plan, type Plan } from "./plan.ts";
 export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./profile.ts";

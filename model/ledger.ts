@@ -13,6 +13,12 @@ export interface Entry<Step> {
   losses: Record<string, number>;
 }
 
+/** Where on the GPU a number is: a tensor of one, or a part of a larger one. */
+export interface Scalar {
+  buffer: GPUBuffer;
+  storage: { offset: number };
+}
+
 /** What is noted of each step, and its losses by name. */
 export class Ledger<Step> {
   readonly #device: Device;
@@ -34,7 +40,7 @@ export class Ledger<Step> {
   }
 
   /** Copies the scalars of a step, in the order in which they are recorded. */
-  note(step: Step, losses: Readonly<Record<string, Tensor>>): void {
+  note(step: Step, losses: Readonly<Record<string, Scalar>>): void {
     const scalars = Object.entries(losses);
     this.#values ??= keep(new Tensor(this.#device, [MOST_STEPS, scalars.length]));
     if (!this.#waiting.length) this.#began = this.#now();

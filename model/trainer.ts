@@ -1,83 +1,58 @@
 // One training loop for every stage and method: sample, forward, loss, gradient, step. It is an async
 // generator of events and knows neither Node nor a page; whoever runs it decides what to show and save.
 
-import { Adam, compile, free, grad, LossScale, plan, polyRate, scope, Sgd, tensor } from "../engine/index.ts";
-import type { Device, Optimizer, Tensor } from "../engine/index.ts";
-import { Ledger } from "./ledger.ts";
-import { PROTOKD, total, type Weights } from "./losses.ts";
-import type { Method } from "./methods/index.ts";
-import { type Network, touch } from "./network.ts";
+import {
+  Adam,
+  compile,
+  free,
+  grad,
+  GradientGuard,
+  keep,
+  plan,
+  polyRate,
+  scope,
+  Sgd,
+  tensor,
+} from "../engine/index.ts";
+import type { Optimizer, Tensor } from "../engine/index.ts";
+import { type Entry, Ledger } from "./ledger.ts";
+import { PROTOKD, total } from "./losses.ts";
+import { touch } from "./network.ts";
+import { beginning, nextEpoch, type Position } from "./position.ts";
 import type { EpochRecord } from "./records.ts";
-import type { Region } from "./regions.ts";
 import { forwardBatch, samplesTogether } from "./slices.ts";
+import {
+  type Ending,
+  type TrainBatch,
+  type TrainEvent,
+  TRAINING,
+  type TrainOptions,
+} from "./trainOptions.ts";
 
-/** What the loop is fed with: a few patches of all modalities that are loaded. */
-export interface TrainBatch {
-  /** [N, modalities, D, H, W] */
-  images: Float32Array;
-  /** Classes, [N, D, H, W] */
-  label: Uint8Array;
-  /** The ids of the N cases. */
-  cases: string[];
-}
+export * from "./trainOptions.ts";
 
-/** Mean Dice over the validation cases. */
-export type Scores = Record<Region | "mean", number>;
+/** Steps in a row that may be left out before training ends. */
+const MOST_SKIPPED = 3;
 
-export interface TrainOptions {
-  device: Device;
-  network: Network;
-  method: Method;
-  /** A trained network that sees all modalities of the batches; null where the method needs none. */
-  teacher: Network | null;
-  /** Which of the batches' modalities the network sees, by index. */
-  channels: readonly number[];
-  patch: readonly [number, number, number];
-  epochs: number;
-  stepsPerEpoch: number;
-  next: () => TrainBatch;
-  optimizer?: "adam" | "sgd";
-  /** Learning rate at the start. */
-  rate?: number;
-  /** How it goes on: it decays with the power 0.9 of what is left, epoch by epoch, or stays. */
-  schedule?: Schedule;
-  /** L2 regularisation, added to the gradient. */
-  decay?: number;
-  weights?: Weights;
-  /** Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and the last. */
-  validate?: (network: Network) => Promise<Scores>;
-  validateEvery?: number;
-  validateFrom?: number;
-  /** Milliseconds from any start: a loop without a clock of its own can be repeated. */
-  now?: () => number;
-}
-
-export type Schedule = "poly" | "constant";
-
-export type TrainEvent =
-  | { type: "start"; parameters: number }
-  | { type: "compile"; done: number; kernels: number }
-  | { type: "step"; epoch: number; step: number; steps: number; losses: Record<string, number>; rate: number }
-  | { type: "epoch"; record: EpochRecord; best: boolean };
-
-/** The defaults of ProtoKD's published code (Adam, weight decay, rate; methods of Wang et al. §1.9). */
-export const TRAINING = { optimizer: "adam", rate: 1e-3, decay: 1e-5, schedule: "poly" } as const;
-
-/** A loss that is no number. The parameters may be spoilt; a checkpoint from before is good. */
+/** Losses or gradients that are no numbers, again and again. No such step changed the parameters. */
 export class DivergedError extends Error {
   override readonly name = "DivergedError";
 }
 
 export class Trainer {
   readonly optimizer: Optimizer;
-  /** Of gradients in half precision. */
-  readonly scale: LossScale | null;
-  readonly #options: Required<Omit<TrainOptions, "validate">> & Pick<TrainOptions, "validate">;
+  /** Leaves out steps that would spoil the parameters. */
+  readonly guard: GradientGuard;
+  readonly #options: Required<Omit<TrainOptions, "validate" | "position">> & Pick<TrainOptions, "validate">;
+  readonly #position: Position;
+  #stopping = false;
 
   /** Makes the parameters, by a first forward pass, and the optimizer's state. */
-  constructor(options: TrainOptions) {
+  constructor({ position = beginning(), ...options }: TrainOptions) {
+    this.#position = structuredClone(position);
     this.#options = {
       ...{ ...TRAINING, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
+      ...{ clip: 0, patience: 0, maxSeconds: 0 },
       ...options,
     };
     const { device, network, patch, teacher, method } = this.#options;
@@ -86,62 +61,156 @@ export class Trainer {
     if (teacher) touch(device, teacher, patch);
     const { optimizer, decay } = this.#options;
     const params = network.params.trained;
-    this.scale = network.precision === "f16" ? new LossScale(device) : null;
+    this.guard = new GradientGuard(device, { clip: this.#options.clip, scaled: network.precision === "f16" });
     this.optimizer = optimizer === "adam" ? new Adam(params, { decay }) : new Sgd(params, { decay });
+  }
+
+  /** Ends the run after the step in progress: it rests, and says so. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  /** Whether stop() was called: the next rest is the last. */
+  get stopping(): boolean {
+    return this.#stopping;
   }
 
   /**
    * Trains, after all kernels have been compiled. Steps are told in order, some at a time, when their losses are read;
-   * at the end of an epoch all is done, and parameters may be read and saved.
+   * then, and at the end of an epoch, all is done, and parameters may be read and saved: it rests.
    */
   async *run(): AsyncGenerator<TrainEvent> {
-    const { device, network, epochs, stepsPerEpoch, rate, schedule, next, now } = this.#options;
-    const { validate, validateEvery, validateFrom } = this.#options;
+    const { device, network, epochs, next, now, patience } = this.#options;
+    const at = this.#position;
     yield { type: "start", parameters: network.params.count };
-    let first: TrainBatch | null = next();
+    if (at.epoch > epochs) return;
+    let first: TrainBatch | null = await next();
     yield* this.#compile(first);
     const ledger = new Ledger<Noted>(device, now);
+    const ready = async () => {
+      const began = now();
+      const batch = first ?? (await next());
+      first = null;
+      at.waited += (now() - began) / 1000;
+      return batch;
+    };
     try {
-      let best = -Infinity;
-      for (let epoch = 1; epoch <= epochs; epoch++) {
-        const started = now();
-        const sums: Record<string, number> = {};
-        const epochRate = schedule === "poly" ? polyRate(rate, (epoch - 1) / epochs) : rate;
-        for (let i = 0; i < stepsPerEpoch; i++) {
-          this.#step(first ?? next(), epochRate, ledger);
-          first = null;
-          if (!ledger.due && i < stepsPerEpoch - 1) continue;
-          for (const { step: noted, losses: read } of await ledger.read()) {
-            const { lossScale = 1, ...losses } = read;
-            check(noted, losses, lossScale);
-            for (const [name, value] of Object.entries(losses))
-              sums[name] = (sums[name] ?? 0) + value / stepsPerEpoch;
-            const { step } = noted;
-            yield { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, rate: epochRate };
-          }
-        }
-        const regular = epoch >= validateFrom && epoch % validateEvery === 0;
-        const due = validate && (regular || epoch === epochs);
-        const validation = due ? await validate(network) : undefined;
-        const seconds = (now() - started) / 1000;
-        const record: EpochRecord = {
-          ...{ epoch, step: this.optimizer.steps, seconds, rate: epochRate, losses: sums },
-          ...(validation && { validation }),
-        };
-        // Ties go to the later epoch, as in the published code; without validation the last is the best.
-        const better = validation ? validation.mean >= best : !validate;
-        if (better && validation) best = validation.mean;
-        yield { type: "epoch", record, best: better };
+      while (at.epoch <= epochs) {
+        const reason = yield* this.#steps(ledger, ready);
+        if (reason === "request") return yield { type: "end", reason };
+        yield* this.#endEpoch();
+        if (reason) return yield { type: "end", reason };
+        if (patience && at.idle >= patience) return yield { type: "end", reason: "patience" };
       }
     } finally {
       ledger.free();
     }
   }
 
+  /** The rest of an epoch's steps; returns why it ended before them, if it did. */
+  async *#steps(
+    ledger: Ledger<Noted>,
+    next: () => Promise<TrainBatch>,
+  ): AsyncGenerator<TrainEvent, Ending | null> {
+    const { epochs, stepsPerEpoch, rate, schedule, now, maxSeconds } = this.#options;
+    const at = this.#position;
+    const { epoch } = at;
+    const epochRate = schedule === "poly" ? polyRate(rate, (epoch - 1) / epochs) : rate;
+    let began = now();
+    for (let recorded = at.done; at.done < stepsPerEpoch;) {
+      this.#step(await next(), epochRate, ledger);
+      recorded++;
+      const late = maxSeconds > 0 && at.total + (now() - began) / 1000 >= maxSeconds;
+      if (!ledger.due && !late && !this.#stopping && recorded < stepsPerEpoch) continue;
+      for (const entry of await ledger.read()) {
+        at.done++;
+        yield this.#account(entry, epochRate);
+      }
+      const seconds = (now() - began) / 1000;
+      began = now();
+      at.seconds += seconds;
+      at.total += seconds;
+      if (at.done < stepsPerEpoch) yield { type: "rest", position: this.position };
+      if (this.#stopping) {
+        if (at.done === stepsPerEpoch) yield { type: "rest", position: this.position };
+        return "request";
+      }
+      if (late) return "time";
+    }
+    return null;
+  }
+
+  /** What to tell of a step whose losses are known; throws where too many in a row were left out. */
+  #account({ step: { step, cases }, losses: read }: Entry<Noted>, rate: number): TrainEvent {
+    const at = this.#position;
+    const { epochs, stepsPerEpoch, network } = this.#options;
+    const { scale = 1, finite, norm, ...losses } = read;
+    const { epoch } = at;
+    const numbers = Object.values(losses).every(Number.isFinite);
+    if (finite && numbers) {
+      at.skippedInRow = 0;
+      at.counted++;
+      for (const [name, value] of Object.entries(losses)) at.sums[name] = (at.sums[name] ?? 0) + value;
+      return { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, rate };
+    }
+    at.skipped++;
+    if (network.precision === "f16" && numbers) {
+      if (scale < 1) {
+        throw new DivergedError(
+          `step ${step}: gradients overflow half precision even unscaled, on ${cases.join(", ")}: ` +
+            "lower the learning rate, or train with --precision f32",
+        );
+      }
+    } else if (++at.skippedInRow === MOST_SKIPPED) {
+      throw new DivergedError(
+        `step ${step}: ${numbers ? "the gradient" : "the loss"} is no number for the ${MOST_SKIPPED}rd time in a ` +
+          `row (${JSON.stringify(losses)}), now on ${cases.join(", ")}; those steps changed nothing: ` +
+          "lower the learning rate, or look at these cases",
+      );
+    }
+    return { type: "skip", epoch, step, cases, losses: { ...losses, norm: norm! } };
+  }
+
+  /** Validates if it is time, tells of the epoch, and goes on to the next. */
+  async *#endEpoch(): AsyncGenerator<TrainEvent> {
+    const { network, epochs, rate, schedule, now, stepsPerEpoch } = this.#options;
+    const { validate, validateEvery, validateFrom } = this.#options;
+    const at = this.#position;
+    const { epoch } = at;
+    const began = now();
+    const regular = epoch >= validateFrom && epoch % validateEvery === 0;
+    const due = validate && (regular || epoch === epochs || at.done < stepsPerEpoch);
+    const validation = due ? await validate(network) : undefined;
+    const seconds = at.seconds + (now() - began) / 1000;
+    at.total += seconds - at.seconds;
+    // Ties go to the later epoch, as in the published code; without validation the last is the best.
+    const better = validation ? validation.mean >= (at.best ?? -Infinity) : !validate;
+    if (validation) {
+      at.idle = better ? 0 : at.idle + 1;
+      if (better) at.best = validation.mean;
+      at.average = at.average === null ? validation.mean : 0.9 * at.average + 0.1 * validation.mean;
+    }
+    const losses = Object.fromEntries(Object.entries(at.sums).map(([name, sum]) => [name, sum / at.counted]));
+    const record: EpochRecord = {
+      ...{ epoch, step: this.optimizer.steps, seconds, losses },
+      rate: schedule === "poly" ? polyRate(rate, (epoch - 1) / epochs) : rate,
+      ...{ waited: at.waited, skipped: at.skipped },
+      ...(validation && { validation, average: at.average! }),
+    };
+    Object.assign(at, nextEpoch(at));
+    yield { type: "epoch", record, best: better };
+    yield { type: "rest", position: this.position };
+  }
+
+  /** Where the run is, when it rests. */
+  get position(): Position {
+    return structuredClone(this.#position);
+  }
+
   /** Lets go of the optimizer's state, after the run. The network stays. */
   free(): void {
     this.optimizer.free();
-    this.scale?.free();
+    this.guard.free();
   }
 
   /** Compiles what a step on `batch` and a validation will run. Memory that is too small is found here too. */
@@ -166,6 +235,7 @@ export class Trainer {
     const label = tensor(device, [N, ...patch], batch.label);
     const images = tensor(device, [N, batch.images.length / batch.label.length, ...patch], batch.images);
     const seen = pick(images, batch.images, channels);
+    const scalars: Record<string, Tensor> = {};
     scope(() => {
       device.phase = "teacher forward";
       const guide = guiding && forwardBatch(guiding, images, "eval", together); // outside grad(): nothing is taped
@@ -177,26 +247,19 @@ export class Trainer {
           device.phase = "losses";
           const terms = method.terms(output, guide, label, weights);
           const loss = total(terms);
-          const scalars = Object.entries(terms).map(([name, [, term]]) => [name, term] as const);
-          ledger?.note(
-            { step: this.optimizer.steps + 1, cases },
-            {
-              total: loss,
-              ...Object.fromEntries(scalars),
-              ...(this.scale && { lossScale: this.scale.seed }),
-            },
-          );
+          scalars["total"] = keep(loss); // read after the step, with what the guard says of it
+          for (const [name, [, term]] of Object.entries(terms)) scalars[name] = keep(term);
           device.phase = "backward";
           return loss;
         },
-        this.scale?.seed,
+        this.guard.seed,
       );
       device.phase = "optimizer";
-      this.optimizer.step(grads, rate, this.scale);
-      this.scale?.update();
+      this.optimizer.step(grads, rate, this.guard);
+      ledger?.note({ step: this.optimizer.steps, cases }, { ...scalars, ...this.guard.verdict });
     });
     device.phase = "";
-    [label, images, seen].forEach(free);
+    [label, images, seen, ...Object.values(scalars)].forEach(free);
   }
 }
 
@@ -204,21 +267,6 @@ export class Trainer {
 interface Noted {
   step: number;
   cases: string[];
-}
-
-/** Throws unless all losses of a step are numbers, and its gradients were at a scale of at least 1. */
-function check({ step, cases }: Noted, losses: Record<string, number>, lossScale: number): void {
-  if (lossScale < 1) {
-    throw new DivergedError(
-      `step ${step}: gradients overflow half precision even unscaled, on ${cases.join(", ")}: ` +
-        "lower the learning rate, or train with --precision f32",
-    );
-  }
-  if (Object.values(losses).every(Number.isFinite)) return;
-  throw new DivergedError(
-    `step ${step}: the loss is no number (${JSON.stringify(losses)}), on ${cases.join(", ")}: ` +
-      "lower the learning rate, or look at these cases",
-  );
 }
 
 /** The chosen channels of a batch; all of them are the batch itself. */

@@ -1,13 +1,12 @@
 // Adam (Kingma & Ba 2015) over all parameters at once, as torch.optim.Adam with L2 added to the gradient (decay), or
 // as torch.optim.AdamW (Loshchilov & Hutter 2019) with parameters that shrink instead; the other of the two is 0.
-//   g = gradient / scale + decay·p       p = p - shrink·p
+//   g = factor·gradient + decay·p       p = p - shrink·p
 //   m = β1·m + (1-β1)·g          v = β2·v + (1-β2)·g²
 //   p = p - rate/(1-β1ᵗ) · m / (√v / √(1-β2ᵗ) + eps)
-
-// Where gradients are scaled (lossScale.wgsl), a step whose gradient is not finite changes nothing.
+// A guard (gradientGuard.wgsl) gives the factor; a step whose gradients it found not finite changes nothing.
 
 override WG: u32 = 64u;
-override scaled: bool = false;
+override guarded: bool = false;
 
 struct Params {
   beta1: f32,
@@ -23,16 +22,16 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> mean: array<f32>;         // m
 @group(0) @binding(2) var<storage, read_write> square: array<f32>;       // v
 @group(0) @binding(3) var<storage, read_write> parameter: array<f32>;
-@group(0) @binding(4) var<storage, read> scaling: array<f32>;            // scale, …, whether finite; or anything
+@group(0) @binding(4) var<storage, read> guard: array<f32>;              // scale, factor, whether finite, …; or anything
 @group(0) @binding(5) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
 fn step(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * WG;
   if (i >= arrayLength(&parameter)) { return; }
-  if (scaled && scaling[2] == 0.0) { return; }
+  if (guarded && guard[2] == 0.0) { return; }
   let p = parameter[i];
-  let g = gradient[i] / select(1.0, scaling[0], scaled) + params.decay * p;
+  let g = gradient[i] * select(1.0, guard[1], guarded) + params.decay * p;
   let m = params.beta1 * mean[i] + (1.0 - params.beta1) * g;
   let v = params.beta2 * square[i] + (1.0 - params.beta2) * g * g;
   mean[i] = m;

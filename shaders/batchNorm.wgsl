@@ -1,5 +1,6 @@
 // What batch norm adds to instanceNorm.wgsl: running statistics, of which evaluation makes its own.
-//   update: running = (1 - momentum)·running + momentum·batch, of the mean and the unbiased variance M2/(M-1)
+//   update: running = (1 - momentum)·running + momentum·batch, of the mean and the unbiased variance M2/(M-1); what is
+//           not finite, by its bits, leaves them as they are, for they would never be numbers again
 //   evaluate: statistics = (running mean, running variance)
 
 override WG: u32 = 64;
@@ -26,6 +27,7 @@ fn update(@builtin(global_invocation_id) id: vec3u) {
   let c = id.x;
   if (c >= arrayLength(&statistics)) { return; }
   let s = statistics[c];
+  if ((bitcast<u32>(s.variance) & 0x7f800000u) == 0x7f800000u) { return; }
   let unbiased = s.variance * (params.values / (params.values - 1));
   runningMean[c] = mix(runningMean[c], s.shift + s.mean, params.momentum);
   runningVariance[c] = mix(runningVariance[c], unbiased, params.momentum);

@@ -3,7 +3,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { classCounts, classWeights, commonClasses } from "../engine/ops/classCounts.ts";
-import { tensor } from "../engine/tensor.ts";
+import { segmentationLosses } from "../engine/ops/segmentationLosses.ts";
+import { Tensor, tensor } from "../engine/tensor.ts";
 import { close, device, randomLabels } from "./gradcheck.ts";
 
 for (const [name, shape, classes] of [
@@ -23,6 +24,10 @@ for (const [name, shape, classes] of [
     const want = Array.from({ length: batch }, () => Array<number>(classes).fill(0));
     for (const [i, label] of data.entries()) want[Math.floor(i / voxels)]![label]!++;
     assert.equal([...(await counts.read())], want.flat());
+    const label = tensor(device, shape, data);
+    const logits = new Tensor(device, [batch, classes, ...shape.slice(1)]);
+    const joint = segmentationLosses(logits, label); // which counts them in passing
+    assert.equal([...(await joint.counts.read())], want.flat());
 
     const column = (k: number) => want.map((row) => row[k]!);
     const others = Array.from({ length: classes }, (_, k) => data.length - column(k).reduce((a, b) => a + b));

@@ -4,10 +4,13 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { cosineMaps } from "../engine/ops/cosineMaps.ts";
 import { crossEntropy } from "../engine/ops/crossEntropy.ts";
+import { diceLoss } from "../engine/ops/diceLoss.ts";
+import { fill } from "../engine/ops/fill.ts";
 import { klDivergence } from "../engine/ops/klDivergence.ts";
 import { leakyRelu } from "../engine/ops/leakyRelu.ts";
 import { meanSquaredError } from "../engine/ops/meanSquaredError.ts";
 import { relu } from "../engine/ops/relu.ts";
+import { segmentationLosses } from "../engine/ops/segmentationLosses.ts";
 import { grad, vjp } from "../engine/tape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
 import { device, random, randomLabels } from "./gradcheck.ts";
@@ -39,6 +42,13 @@ test("leakyRelu and relu, at 0: the slope of the negative side, as PyTorch's", a
   assert.is(await slopeOf(relu), 0);
 });
 
+test("fill, of more elements than a workgroup takes: all of them, and none beside", async () => {
+  for (const size of [1, 1023, 1024, 1025, 5000]) {
+    const y = [...(await fill(device, [size], 3).read())];
+    assert.ok(y.length === size && y.every((value) => value === 3), `${size}`);
+  }
+});
+
 test("relu, of what is not above 0: exactly 0, but NaN of NaN", async () => {
   const bits = Uint32Array.of(0x80000000, 0x80000001, 0xff800000, 0xff800001, 0xffc00000);
   const x = tensor(device, [5], new Float32Array(bits.buffer));
@@ -51,6 +61,23 @@ test("relu, of what is not above 0: exactly 0, but NaN of NaN", async () => {
 test("leakyRelu, of a slope that is not positive: refused", () => {
   const x = tensor(device, [1], [1]);
   for (const slope of [0, -1, NaN]) assert.throws(() => leakyRelu(x, slope), /slope must be positive, got/);
+});
+
+test("diceLoss and segmentationLosses, by default: smoothed by 1e-5, at temperature 10", async () => {
+  const [logits, targets] = [1, 2].map((seed) =>
+    tensor(device, [1, 3, 1, 2, 2], random([12], { seed }).data),
+  );
+  const label = tensor(device, [1, 1, 2, 2], [0, 0, 1, 1]); // one class is missing: its term is all smoothing
+  assert.is(await diceLoss(logits!, label).item(), await diceLoss(logits!, label, 1e-5).item());
+  const read = async ({ dice, divergence }: ReturnType<typeof segmentationLosses>) => [
+    await dice.item(),
+    await divergence!.item(),
+  ];
+  const said = { targets: targets!, temperature: 10, smooth: 1e-5 };
+  assert.equal(
+    await read(segmentationLosses(logits!, label, { targets: targets! })),
+    await read(segmentationLosses(logits!, label, said)),
+  );
 });
 
 test("klDivergence, without a temperature: at 10, the paper's", async () => {

@@ -3,14 +3,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { add } from "../engine/ops/add.ts";
-import { batchNormEval } from "../engine/ops/batchNorm.ts";
+import { batchNormEval, batchNormEvalRelu, batchNormRelu } from "../engine/ops/batchNorm.ts";
 import { channelSum } from "../engine/ops/channelSum.ts";
 import { classCounts, classWeights, commonClasses } from "../engine/ops/classCounts.ts";
 import { concat } from "../engine/ops/concat.ts";
 import { conv3d } from "../engine/ops/conv3d.ts";
 import { convTranspose3d } from "../engine/ops/convTranspose3d.ts";
 import { cosineMaps } from "../engine/ops/cosineMaps.ts";
-import { instanceNorm } from "../engine/ops/instanceNorm.ts";
+import { instanceNorm, instanceNormRelu } from "../engine/ops/instanceNorm.ts";
 import { klDivergence } from "../engine/ops/klDivergence.ts";
 import { leakyRelu } from "../engine/ops/leakyRelu.ts";
 import { linear } from "../engine/ops/linear.ts";
@@ -44,6 +44,17 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
     () => batchNormEval(volume, of(3), of(3), { mean: of(3), variance: of(2) }),
     /^batchNormEval: expected variance \[3\], got \[2\]$/,
   ],
+  [() => instanceNormRelu(volume, of(3), of(2)), /^instanceNormRelu: expected bias \[3\], got \[2\]$/],
+  ...([batchNormRelu, batchNormEvalRelu] as const).flatMap((op) => {
+    const running = { mean: of(3), variance: of(3) };
+    return [
+      [() => op(volume, of(2), of(3), running), /Relu: expected weight \[3\], got \[2\]$/] as const,
+      [
+        () => op(volume, of(3), of(3), running, { skip: of(2, 3, 4, 4, 5) }),
+        /Relu: expected a skip \[2,3,4,4,4\], got/,
+      ] as const,
+    ];
+  }),
   [() => classCounts(of(5), 3), /^classCounts: expected a label \[N,D,H,W\], got \[5\]$/],
   [() => classCounts(of(2, 5), 0), /a positive number of classes, got 0/],
   [() => classCounts(of(2, 5), 1.5), /a positive number of classes, got 1.5/],

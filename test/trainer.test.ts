@@ -113,27 +113,56 @@ test("the network sees the chosen channels, in their order", async () => {
   }
 });
 
-test("a loss that is no number ends the run and names the cases", async () => {
+/** Batches of which the given ones, counted from 1, hold a NaN. */
+function spoilt(which: readonly number[]): () => TrainBatch {
   let calls = 0;
-  const next = () => {
-    const good = batch(10);
-    if (++calls === 3) good.images[5 + VOXELS] = NaN;
-    return good;
+  return () => {
+    const drawn = batch(10);
+    if (which.includes(++calls)) drawn.images[5 + VOXELS] = NaN;
+    return drawn;
   };
-  const made = trainer({ stepsPerEpoch: 5, next });
+}
+
+for (const norm of ["instance", "batch"] as const) {
+  test(`a step whose loss is no number changes nothing, is told, and is not counted (${norm} norm)`, async () => {
+    const weights = async (stepsPerEpoch: number, which: number[]) => {
+      const net = network(1, 1, norm);
+      const all = await events({
+        ...{ network: net, stepsPerEpoch, next: spoilt(which), rate: 0.1 },
+        ...{ optimizer: "sgd", schedule: "constant" },
+      });
+      return { all, values: await net.params.read() };
+    };
+    const [plain, survived] = [await weights(3, []), await weights(5, [2, 4])];
+    assert.equal(survived.values, plain.values, "bit for bit as without those batches");
+    assert.equal(
+      of(survived.all, "skip").map(({ step, cases }) => [step, cases]),
+      [2, 4].map((step) => [step, ["case 10", "case 11"]]),
+    );
+    const [a, b] = [survived, plain].map(({ all }) => of(all, "epoch")[0]!.record);
+    assert.equal(a!.losses, b!.losses);
+    assert.equal([a!.skipped, b!.skipped], [2, 0]);
+  });
+}
+
+test("three losses in a row that are no numbers end the run and name the cases", async () => {
+  const made = trainer({ stepsPerEpoch: 9, next: spoilt([2, 4, 5, 6]) });
   const before = device.bytes;
-  let steps = 0;
+  const told: string[] = [];
   try {
-    for await (const { type } of made.run()) steps += type === "step" ? 1 : 0;
+    for await (const { type } of made.run()) told.push(type);
     assert.unreachable("expected a DivergedError");
   } catch (error) {
     assert.instance(error, DivergedError);
     assert.match(
       (error as Error).message,
-      /^step 3: the loss is no number \(.*\), on case 10, case 11: lower/,
+      /^step 6: the loss is no number for the 3rd time in a row \(.*\), now on case 10, case 11; .*: lower/,
     );
   }
-  assert.is(steps, 2);
+  assert.equal(
+    told.filter((type) => type === "step" || type === "skip"),
+    ["step", "skip", "step", "skip", "skip"],
+  );
   assert.is(device.bytes, before, "nor does it leave bytes behind");
 });
 

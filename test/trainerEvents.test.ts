@@ -14,9 +14,9 @@ test("events come in order: the start, then for each epoch its steps and itself,
   const told = all.map((e) => {
     if (e.type === "start") return `start ${e.parameters}`;
     if (e.type === "compile") return `compile ${e.done}`;
-    return e.type === "step"
-      ? `step ${e.epoch} ${e.step}/${e.steps}`
-      : `epoch ${e.record.epoch} ${e.record.step}`;
+    if (e.type === "step") return `step ${e.epoch} ${e.step}/${e.steps}`;
+    if (e.type === "epoch") return `epoch ${e.record.epoch} ${e.record.step}`;
+    return e.type === "rest" ? `rest ${e.position.epoch} ${e.position.done}` : e.type;
   });
   const count = of(all, "start")[0]!.parameters;
   assert.equal(
@@ -25,7 +25,10 @@ test("events come in order: the start, then for each epoch its steps and itself,
   );
   assert.equal(
     told.filter((line) => !line.startsWith("compile")),
-    [`start ${count}`, "step 1 1/4", "step 1 2/4", "epoch 1 2", "step 2 3/4", "step 2 4/4", "epoch 2 4"],
+    [
+      ...[`start ${count}`, "step 1 1/4", "rest 1 1", "step 1 2/4", "epoch 1 2", "rest 2 0"],
+      ...["step 2 3/4", "step 2 4/4", "epoch 2 4", "rest 3 0"],
+    ],
   );
   assert.ok(count > 1000, "all parameters of the network are counted");
   const [a, b] = of(all, "step");

@@ -70,10 +70,13 @@ const logits: readonly (readonly [name: string, x: Array64])[] = [
   ["one channel", random([2, 1, 1, 2, 3])],
 ];
 
-/** Of two samples, three channels and two voxels: a voxel's values say nothing of its neighbours'. */
-const farApart = map(random([2, 3, 1, 1, 2]), (value, i) =>
-  Math.fround(value + 200 * ((i % 2) + 2 * Math.floor(i / 6))),
-);
+/** Of two samples: a voxel's values say nothing of its neighbours', and their powers overflow. */
+const farApart = ([3, 6] as const).map((channels) => {
+  const voxels = 529; // more than a workgroup takes
+  return map(random([2, channels, 1, 23, 23]), (value, i) =>
+    Math.fround(value + 200 * (((i % voxels) % 2) + 2 * Math.floor(i / (channels * voxels)))),
+  );
+});
 
 export const activations: OpCase[] = [
   sum("two volumes of an odd size", [2, 3, 3, 5, 7]),
@@ -124,20 +127,21 @@ export const activations: OpCase[] = [
     run: ({ x }) => logSoftmax(x!),
     reference: ({ x }) => reference.logSoftmax(x!),
   },
-  {
-    op: "softmax",
-    name: "voxels and samples far apart",
-    inputs: { x: farApart },
-    run: ({ x }) => softmax(x!),
-    reference: ({ x }) => reference.softmax(x!),
-  },
-  {
-    op: "logSoftmax",
-    name: "voxels and samples far apart",
-    inputs: { x: farApart },
-    run: ({ x }) => logSoftmax(x!),
-    reference: ({ x }) => reference.logSoftmax(x!),
-  },
+  ...farApart.flatMap((x): OpCase[] => {
+    const name = `${x.shape[1]} channels, voxels and samples far apart`;
+    return [
+      {
+        ...{ op: "softmax", name, inputs: { x } },
+        run: ({ x }) => softmax(x!),
+        reference: ({ x }) => reference.softmax(x!),
+      },
+      {
+        ...{ op: "logSoftmax", name, inputs: { x } },
+        run: ({ x }) => logSoftmax(x!),
+        reference: ({ x }) => reference.logSoftmax(x!),
+      },
+    ];
+  }),
   {
     op: "tanh",
     name: "values near 1.6, where the formula for small ones is off",

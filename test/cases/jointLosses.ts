@@ -103,6 +103,18 @@ const LONG = [1, 2, 17, 16, 17];
 const CHUNKS = [2, 4, 1, 41, 101];
 const MANY = [70, 2, 1, 1, 2];
 
+/** The powers of each class in turn overflow. */
+const farApart: Array64 = {
+  shape: [1, 4, 1, 2, 4],
+  data: random([32]).data.map((x, i) => Math.fround(x + (Math.floor(i / 8) === i % 4 ? 150 : 0))),
+};
+
+/** Other values, that differ by about `distance`. */
+function nearly({ shape, data }: Array64, distance: number): Array64 {
+  const other = random(shape, { seed: 2, scale: distance }).data;
+  return { shape, data: data.map((x, i) => Math.fround(x + other[i]!)) };
+}
+
 export const jointLosses: OpCase[] = [
   segmentation("a batch of two, without a teacher", logits),
   taught("a batch of two", logits),
@@ -112,6 +124,12 @@ export const jointLosses: OpCase[] = [
   taught("odd sizes", random(ODD, { scale: 2 })),
   taught("one voxel", random([1, 3, 1, 1, 1])),
   taught("one class", random([1, 1, 2, 2, 2]), { share: { crossEntropy: 1, dice: 1 } }),
+  taught("logits far apart", farApart, { temperature: 1 }),
+  taught("a teacher of nearly the same opinion", logits, {
+    targets: nearly(logits, 0.1),
+    temperature: 1,
+    share: { divergence: 1e4 },
+  }),
   taught("five classes", random([1, 5, 2, 3, 5])),
   segmentation("40 classes, without a teacher", random([1, 40, 1, 2, 3])),
   taught("volumes of two chunks", random(LONG)),

@@ -1,0 +1,44 @@
+// Where a training run is: all that it needs, beside tensors and the state of its sampler, to go on bit for bit.
+
+import * as v from "valibot";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+
+/** Plain numbers, for JSON. */
+export const PositionSchema = v.object({
+  /** The epoch in progress, from 1; one more than there are when all are over. */
+  epoch: v.pipe(count, v.minValue(1)),
+  /** Its steps that are done. */
+  done: count,
+  /** The sums of their losses, by term, over those that count: not over steps that were left out. */
+  sums: v.record(v.string(), v.pipe(v.number(), v.finite())),
+  counted: count,
+  skipped: count,
+  /** Steps that were left out since the last that was not. */
+  skippedInRow: count,
+  /** Seconds of the epoch so far, those of them that no batch was ready, and of all training. */
+  seconds: amount,
+  waited: amount,
+  total: amount,
+  /** The best mean Dice of a validation, and validations since. */
+  best: v.nullable(amount),
+  idle: count,
+  /** The validations' exponential moving average, of which each new one is a tenth, as nnU-Net's. */
+  average: v.nullable(amount),
+});
+
+export type Position = v.InferOutput<typeof PositionSchema>;
+
+/** The beginning of a run. */
+export function beginning(): Position {
+  return {
+    ...{ epoch: 1, done: 0, sums: {}, counted: 0, skipped: 0, skippedInRow: 0 },
+    ...{ seconds: 0, waited: 0, total: 0, best: null, idle: 0, average: null },
+  };
+}
+
+/** Where the epoch after that of `position` begins. */
+export function nextEpoch({ epoch, skippedInRow, total, best, idle, average }: Position): Position {
+  return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average };
+}
