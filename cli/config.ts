@@ -9,10 +9,12 @@ import type { ConventionName } from "../model/conventions.ts";
 import type { Precision } from "../engine/index.ts";
 import { PROTOKD, type Weights } from "../model/losses.ts";
 import { METHODS } from "../model/methods/index.ts";
+import type { BestBy, Limits } from "../model/position.ts";
 import type { Vec3 } from "../model/regions.ts";
-import { type Schedule, TRAINING } from "../model/trainer.ts";
+import { type Schedule, TRAINING, type TrainOptions } from "../model/trainOptions.ts";
 import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
+import { parseDuration } from "./durations.ts";
 
 export type Stage = "teacher" | "student";
 
@@ -52,6 +54,20 @@ export interface TrainConfig extends Preparation, Sampling {
   /** What empty regions score. */
   convention: ConventionName;
   seed: number;
+  /** The largest norm of a step's gradients, to which larger ones are scaled; 0 for any. */
+  clip: number;
+  /** Of SGD: the share of its velocity that a step keeps. */
+  momentum: number;
+  /** Training time, as 6h, after which the stage ends; null for any. Earlier parts of a resumed run count too. */
+  maxTime: string | null;
+  /** Validations without a better one after which the stage ends; 0 for never. */
+  patience: number;
+  /** What the best checkpoint is best in: the validation's mean Dice, or its moving average. */
+  bestBy: BestBy;
+  /** How often a state is saved within an epoch: a time, as 5m, or a number of steps. */
+  saveEvery: string;
+  /** Steps in a row whose loss or gradient is no number that end the run. */
+  maxBadSteps: number;
   /** Whether kernels run without Dawn's bounds checks. */
   fast: boolean;
   /** Of activations and their gradients. */
@@ -93,6 +109,8 @@ export const DEFAULTS = {
   },
   ...{ optimizer: TRAINING.optimizer, schedule: TRAINING.schedule, weightDecay: TRAINING.decay },
   ...{ kdWeight: PROTOKD.kd, prototypeWeight: PROTOKD.prototype, temperature: PROTOKD.temperature },
+  ...{ clip: 0, momentum: 0.99, maxTime: null, patience: 0, bestBy: "dice" as BestBy },
+  ...{ saveEvery: "5m", maxBadSteps: 3 },
   ...PREPARATION,
   ...SAMPLING,
   validateFrom: 1,
@@ -164,6 +182,21 @@ export function preparation({ background, crop, padding }: TrainConfig): Prepara
   return { background, crop, padding };
 }
 
+/** What of a run concerns the training loop. */
+export function trainingOptions(config: TrainConfig): Partial<TrainOptions> & Limits {
+  const { optimizer, lr, schedule, weightDecay, momentum, clip } = config;
+  const { validateEvery, validateFrom, bestBy, maxBadSteps } = config;
+  return {
+    ...{ optimizer, rate: lr, schedule, decay: weightDecay, momentum, clip, weights: weights(config) },
+    ...{ validateEvery, validateFrom, bestBy, maxSkipped: maxBadSteps, ...limits(config) },
+  };
+}
+
+/** What ends a run. */
+export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
+  return { epochs, patience, maxSeconds: maxTime === null ? 0 : parseDuration(maxTime, "--max-time") };
+}
+
 export function weights({ kdWeight, prototypeWeight, temperature }: TrainConfig): Weights {
   return { kd: kdWeight, prototype: prototypeWeight, temperature };
 }
@@ -174,14 +207,18 @@ export function teacherOf(config: TrainConfig): TrainConfig {
   return { ...config, stage: "teacher", modality: null, method: "none", ...own };
 }
 
-/** The names of the settings in which two configurations differ. Where they are kept and on what they run does not count. */
+/**
+ * The names of the settings in which two configurations differ. Where they are kept, on what they run, when they are saved
+ * and when they end early does not count.
+ */
 export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(a), ...Object.keys(b)] as (keyof TrainConfig)[]);
-  keys.delete("out");
-  keys.delete("fast");
-  keys.delete("tuning");
+  for (const key of FREE) keys.delete(key);
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }
+
+/** Settings that may change while a run goes on. */
+const FREE = ["out", "fast", "tuning", "maxTime", "patience", "saveEvery", "maxBadSteps"] as const;
 
 /** "96,128,128" or "32" as [D, H, W]. */
 export function parsePatch(text: string, flag = "--patch"): Vec3 {

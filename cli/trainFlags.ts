@@ -8,7 +8,9 @@ import { CONVENTION_NAMES as EMPTY_CONVENTIONS } from "../model/conventions.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { FAST_HELP, RETUNE_HELP, UsageError } from "./command.ts";
 import { DEFAULTS, fittingPatch, PAPER, PARITY, parity, parsePatch, PHANTOM, SMALL } from "./config.ts";
+import { trainingOptions } from "./config.ts";
 import type { Stage, TrainConfig } from "./config.ts";
+import { parseInterval } from "./durations.ts";
 import { exists } from "./files.ts";
 
 type Settings = Omit<TrainConfig, "stage" | "patch">;
@@ -19,6 +21,7 @@ export type TrainFlags = { [Key in keyof Settings]?: NonNullable<Settings[Key]> 
   patch?: string;
   parity?: boolean;
   overwrite?: boolean;
+  resume?: boolean;
   retune?: boolean;
   debug?: boolean;
 };
@@ -30,6 +33,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     data = PHANTOM.folder,
     parity: published,
     overwrite: _o,
+    resume: _s,
     retune: _r,
     debug: _d,
     ...rest
@@ -58,6 +62,9 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     );
   }
   fittingPatch(patch, config.levels);
+  if (flags.resume && flags.overwrite) throw new UsageError("--resume and --overwrite: expected one of them");
+  trainingOptions(config); // are its times well said?
+  parseInterval(config.saveEvery, "--save-every");
   return config;
 }
 
@@ -132,6 +139,34 @@ export function trainCommand(): Command {
       number({ min: 1e-3 }),
       DEFAULTS.temperature,
     )
+    .option(
+      "--clip <norm>",
+      "scale a step's gradients down to this norm; nnU-Net: 12; 0 for any",
+      positive,
+      DEFAULTS.clip,
+    )
+    .option("--momentum <x>", "of SGD, with Nesterov's look ahead", positive, DEFAULTS.momentum)
+    .option(
+      "--max-time <time>",
+      "end the stage after so much training, as 6h, 90m or 30s, resumed parts included",
+    )
+    .option(
+      "--patience <n>",
+      "end after so many validations without a better one; 0 for never",
+      number({ min: 0, integer: true }),
+      DEFAULTS.patience,
+    )
+    .addOption(
+      option("--best-by <score>", "the best checkpoint's: mean Dice, or its moving average as nnU-Net's")
+        .choices(["dice", "ema"])
+        .default(DEFAULTS.bestBy),
+    )
+    .option(
+      "--save-every <interval>",
+      "within an epoch: a time, or steps; each epoch ends with it",
+      DEFAULTS.saveEvery,
+    )
+    .option("--max-bad-steps <n>", "steps in a row with NaN that end the run", whole, DEFAULTS.maxBadSteps)
     .option("--seed <n>", "of weights and patches", number({ min: 0, integer: true }), DEFAULTS.seed)
     .option("--fast", FAST_HELP)
     .addOption(
@@ -140,6 +175,7 @@ export function trainCommand(): Command {
         .default(DEFAULTS.precision),
     )
     .option("--retune", RETUNE_HELP)
+    .option("--resume", "go on with what --out holds of this stage, to the same bits as without a stop")
     .option("--overwrite", "replace what --out holds of this stage")
     .option("--parity", "the published code's choice of all the following, but of those that are given")
     .addOption(parityOption("norm", "normalisation", ["instance", "batch"]))

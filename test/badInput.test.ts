@@ -159,7 +159,7 @@ test("a teacher that is none is refused with its file's name and why", async ({ 
   );
   assert.match(
     await of(file({ format: "protokd 2" })),
-    /^CheckpointError: FILE: expected the format "protokd 1"/,
+    /^CheckpointError: FILE: expected the format "protokd 2"/,
   );
   const norm = "group" as "instance";
   const group = card({ network: { ...CARD.network, norm } });

@@ -5,7 +5,8 @@ import * as assert from "uvu/assert";
 import { polyRate } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { touch } from "../model/network.ts";
-import { DivergedError, type TrainBatch, type TrainEvent } from "../model/trainer.ts";
+import { DivergedError } from "../model/diverged.ts";
+import type { TrainBatch, TrainEvent } from "../model/trainer.ts";
 import { device } from "./gradcheck.ts";
 import {
   batch,
