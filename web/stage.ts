@@ -75,7 +75,7 @@ export class Stage {
   readonly params: Params;
   readonly stepsPerEpoch: number;
   readonly #device: Device;
-  readonly #network: Network;
+  readonly network: Network;
   readonly #settings: TrainSettings;
   readonly #cases: StageCases;
   readonly #name: string;
@@ -102,9 +102,9 @@ export class Stage {
     this.params = new Params(device, { seed });
     this.stepsPerEpoch = sampler.batchesPerEpoch;
     [this.#device, this.#settings, this.#cases, this.#name] = [device, settings, cases, name];
-    this.#network = { params: this.params, config };
+    this.network = { params: this.params, config };
     this.trainer = new Trainer({
-      ...{ device, network: this.#network, teacher: guide?.network ?? null, patch },
+      ...{ device, network: this.network, teacher: guide?.network ?? null, patch },
       method: METHODS[name === "teacher" ? "none" : settings.method]!,
       channels: seen.map((m) => cases.modalities.indexOf(m)),
       stepsPerEpoch: this.stepsPerEpoch,
@@ -125,7 +125,7 @@ export class Stage {
   card(epoch: number, step: number, labels: Input["labels"]): NetworkCard & Input {
     const { patch, seed } = this.#settings;
     return {
-      ...{ network: this.#network.config, modalities: seenBy(this.#name, this.#settings), patch, labels },
+      ...{ network: this.network.config, modalities: seenBy(this.#name, this.#settings), patch, labels },
       ...{ ...PREPARATION, stage: this.#name, epoch, step, seed },
     };
   }
@@ -152,7 +152,7 @@ export class Stage {
       const classes = await predict(this.#device, image, {
         window: this.#settings.patch,
         classes: VNET.classes,
-        network: (x) => forward(this.#network, x, "eval").logits,
+        network: (x) => forward(this.network, x, "eval").logits,
       });
       if (i === 0) this.#lastSlice = sliceOf(prepared, classes);
       const dice = diceByRegion(classes, prepared.label!);

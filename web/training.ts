@@ -88,6 +88,14 @@ export class Training {
     }
   }
 
+  /** Takes up the networks of a run that is kept, as far as they are trained. */
+  async addKept(): Promise<void> {
+    for (const { stage } of (await keptRun())?.stages ?? []) {
+      const best = await read(await keptFolder(RUN, stage), FILES.best);
+      if (best) await this.#models.add(best, trainedName(stage));
+    }
+  }
+
   async #train(
     device: Device,
     options: {
@@ -203,12 +211,13 @@ export function trainedName(stage: string): string {
 /** Forgets what is kept, and keeps this run from its beginning, or from the bytes of a state of its first stage. */
 export async function keepRun(
   { settings, data }: Pick<KeptRun, "settings" | "data">,
-  from: Uint8Array<ArrayBuffer> | null,
+  from: { bytes: Uint8Array<ArrayBuffer>; name: string } | null,
 ): Promise<KeptRun> {
+  if (from) await decodeTraining(from.bytes, from.name); // before what is kept goes
   await forgetFolder(RUN);
   const stages = stagesOf(settings).map((stage) => ({ stage, done: false, step: 0 }));
   const run: KeptRun = { settings, data, stages };
-  if (from) await stateSlots(await keptFolder(RUN, stages[0]!.stage)).write(from);
+  if (from) await stateSlots(await keptFolder(RUN, stages[0]!.stage)).write(from.bytes);
   await writeJson(await keptFolder(RUN), FILES.run, run);
   return run;
 }

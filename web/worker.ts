@@ -37,6 +37,12 @@ const engine = {
     return models.list();
   },
 
+  /** Takes up what was trained here before; nothing where the browser keeps nothing, as in some private windows. */
+  async addKeptModels(): Promise<ModelInfo[]> {
+    await training.addKept().catch((error: unknown) => console.info("no networks are kept:", error));
+    return models.list();
+  },
+
   async openExample(): Promise<Recognised> {
     source = phantomSource(EXAMPLE);
     segmentation.forget();
@@ -81,7 +87,7 @@ const engine = {
 
   /** Keeps a new run in place of the one before; `from` is a state of its first stage, of a file. */
   keepRun: async (run: Pick<KeptRun, "settings" | "data">, from: File | null): Promise<KeptRun> =>
-    keepRun(run, from && new Uint8Array(await from.arrayBuffer())),
+    keepRun(run, from && { bytes: new Uint8Array(await from.arrayBuffer()), name: from.name }),
 
   /** Trains the run to its end, or until stopTraining(). Files are those of openTraining(). */
   async train(run: KeptRun, tell: (news: TrainNews) => void): Promise<void> {
