@@ -51,6 +51,7 @@ const NetworkSchema = v.object({
     filters: count,
     levels: v.pipe(count, v.minValue(2), v.maxValue(6)),
     norm: v.picklist(["instance", "batch"]),
+    deepSupervision: v.optional(v.boolean(), false),
   }),
   patch: v.tuple([count, count, count]),
   stage: v.string(),

@@ -16,6 +16,7 @@ import {
 } from "../engine/index.ts";
 import type { Optimizer, Tensor } from "../engine/index.ts";
 import { diverged, overflow } from "./diverged.ts";
+import { asides, coarseLabels, superviseLevels } from "./deepSupervision.ts";
 import { type Entry, Ledger } from "./ledger.ts";
 import { PROTOKD, total } from "./losses.ts";
 import { touch } from "./network.ts";
@@ -266,6 +267,8 @@ export class Trainer {
     const guiding = method.teacher ? teacher : null;
     const together = samplesTogether(device, { trained: network, teacher: guiding }, N, patch);
     const label = tensor(device, [N, ...patch], batch.label);
+    const coarse = coarseLabels(batch.label, patch, asides(network.config).length);
+    const below = coarse.map(({ shape, data }) => tensor(device, [N, ...shape], data));
     const images = tensor(device, [N, batch.images.length / batch.label.length, ...patch], batch.images);
     const seen = pick(images, batch.images, channels);
     const scalars: Record<string, Tensor> = {};
@@ -278,7 +281,7 @@ export class Trainer {
           device.phase = "student forward";
           const output = forwardBatch(network, seen, "train", together);
           device.phase = "losses";
-          const terms = method.terms(output, guide, label, weights);
+          const terms = superviseLevels(method.terms(output, guide, label, weights), output, below);
           const loss = total(terms);
           scalars["total"] = keep(loss); // read after the step, with what the guard says of it
           for (const [name, [, term]] of Object.entries(terms)) scalars[name] = keep(term);
@@ -292,7 +295,7 @@ export class Trainer {
       ledger?.note({ step: this.optimizer.steps, cases }, { ...scalars, ...this.guard.verdict });
     });
     device.phase = "";
-    [label, images, seen, ...Object.values(scalars)].forEach(free);
+    [label, ...below, images, seen, ...Object.values(scalars)].forEach(free);
   }
 }
 
