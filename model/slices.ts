@@ -11,7 +11,6 @@ import {
   samples,
   stack,
   type Tensor,
-  tensor,
 } from "../engine/index.ts";
 import { asideLogits } from "./deepSupervision.ts";
 import type { BatchOutput, Output } from "./losses.ts";
@@ -74,20 +73,4 @@ export function forwardBatch(network: Network, x: Tensor, mode: Mode, together: 
     logits: joined(({ logits }) => logits),
     ...(Object.fromEntries(coarse) as Partial<Record<Aside, Tensor>>),
   };
-}
-
-/** The chosen channels of a batch; all of them are the batch itself. */
-export function pick(images: Tensor, data: Float32Array, channels: readonly number[]): Tensor {
-  const [N, M, ...patch] = images.shape as [number, number, ...number[]];
-  const voxels = patch.reduce((a, b) => a * b, 1);
-  const picked = new Float32Array(N * channels.length * voxels);
-  for (let n = 0; n < N; n++) {
-    for (const [i, m] of channels.entries()) {
-      picked.set(
-        data.subarray((n * M + m) * voxels, (n * M + m + 1) * voxels),
-        (n * channels.length + i) * voxels,
-      );
-    }
-  }
-  return tensor(images.device, [N, channels.length, ...patch], picked);
 }

@@ -12,17 +12,17 @@ import {
   polyRate,
   scope,
   Sgd,
-  tensor,
 } from "../engine/index.ts";
 import type { Optimizer, Tensor } from "../engine/index.ts";
+import { uploadBatch } from "./batches.ts";
+import { asides, superviseLevels } from "./deepSupervision.ts";
 import { diverged, overflow } from "./diverged.ts";
-import { asides, coarseLabels, superviseLevels } from "./deepSupervision.ts";
 import { type Entry, Ledger } from "./ledger.ts";
 import { PROTOKD, total } from "./losses.ts";
 import { touch } from "./network.ts";
 import { beginning, judge, nextEpoch, over, type Position } from "./position.ts";
 import type { EpochRecord } from "./records.ts";
-import { forwardBatch, pick, samplesTogether } from "./slices.ts";
+import { forwardBatch, samplesTogether } from "./slices.ts";
 import {
   type Ending,
   type Scores,
@@ -266,11 +266,8 @@ export class Trainer {
     const N = cases.length;
     const guiding = method.teacher ? teacher : null;
     const together = samplesTogether(device, { trained: network, teacher: guiding }, N, patch);
-    const label = tensor(device, [N, ...patch], batch.label);
-    const coarse = coarseLabels(batch.label, patch, asides(network.config).length);
-    const below = coarse.map(({ shape, data }) => tensor(device, [N, ...shape], data));
-    const images = tensor(device, [N, batch.images.length / batch.label.length, ...patch], batch.images);
-    const seen = pick(images, batch.images, channels);
+    const levels = asides(network.config).length;
+    const { label, below, images, seen } = uploadBatch(device, batch, { patch, channels, levels });
     const scalars: Record<string, Tensor> = {};
     scope(() => {
       device.phase = "teacher forward";

@@ -221,7 +221,7 @@ test("a network is saved without the heads, under the published names; weights w
   const card: ModelCard = {
     ...{ network: DEEP, modalities: ["t1ce"], patch: [16, 16, 32], labels: "brats" },
     ...{ background: "zero", crop: "brain", padding: "background" },
-    ...{ stage: "student_t1ce", epoch: 1, step: 1, seed: 1 },
+    ...{ stage: "student_t1ce", window: "gaussian", epoch: 1, step: 1, seed: 1 },
   };
   await saveModel(path, params, card);
   const { network, values } = await readModel(path);
