@@ -1,19 +1,8 @@
 // One training loop for every stage and method: sample, forward, loss, gradient, step. It is an async
 // generator of events and knows neither Node nor a page; whoever runs it decides what to show and save.
 
-import {
-  Adam,
-  compile,
-  free,
-  grad,
-  GradientGuard,
-  keep,
-  plan,
-  polyRate,
-  scope,
-  Sgd,
-} from "../engine/index.ts";
-import type { Optimizer, Tensor } from "../engine/index.ts";
+import { Adam, compile, free, grad, GradientGuard, keep, plan } from "../engine/index.ts";
+import { type Optimizer, polyRate, scope, Sgd, type Tensor } from "../engine/index.ts";
 import { uploadBatch } from "./batches.ts";
 import { asides, superviseLevels } from "./deepSupervision.ts";
 import { diverged, overflow } from "./diverged.ts";
