@@ -6,8 +6,8 @@ import * as v from "valibot";
 import { type Checkpoint, CheckpointError, decodeSafetensors } from "./checkpoint.ts";
 import type { Values } from "./params.ts";
 import { storedNetwork } from "./published.ts";
-import { checkSeal } from "./seal.ts";
 import type { Vec3 } from "./regions.ts";
+import { checkSeal } from "./seal.ts";
 import { checkPatch, type VnetConfig } from "./vnet.ts";
 import type { Tiling } from "./windows.ts";
 
