@@ -136,8 +136,8 @@ test("every row has a flag that takes its values, is described, and allows its o
     const { description, parseArg } = options.find((option) => option.attributeName() === name)!;
     assert.is(description, described(row), name);
     assert.ok(row.help.length > 5, name);
-    const texts: Record<string, string> = { file: "a", folder: "a", "d,h,w": "16,32,48", share: "0.5" };
-    const text = texts[row.argument ?? ""] ?? row.choices?.[0] ?? "2";
+    const text =
+      { file: "a", folder: "a", "d,h,w": "16,32,48" }[row.argument ?? ""] ?? row.choices?.[0] ?? "2";
     const parsed = parseArg && row.argument !== null && !row.choices;
     const value: unknown = parsed ? (parseArg as (text: string) => unknown)(text) : text;
     const shown = name === "patch" ? (value as number[]).join() : String(value);
