@@ -173,7 +173,7 @@ export class Trainer {
 
   /** Validates if it is time, tells of the epoch, and goes on to the next. */
   async *#endEpoch(): AsyncGenerator<TrainEvent> {
-    const { network, epochs, rate, schedule, now, stepsPerEpoch } = this.#options;
+    const { device, network, epochs, rate, schedule, now, stepsPerEpoch } = this.#options;
     const { validate, validateEvery, validateFrom } = this.#options;
     const at = this.#position;
     const { epoch } = at;
@@ -195,6 +195,7 @@ export class Trainer {
       ...{ epoch, step: this.optimizer.steps, seconds, losses },
       rate: schedule === "poly" ? polyRate(rate, (epoch - 1) / epochs) : rate,
       ...{ waited: at.waited, skipped: at.skipped },
+      gpuBytes: device.peakBytes,
       ...(validation && { validation, average: at.average! }),
     };
     Object.assign(at, nextEpoch(at));
