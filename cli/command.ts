@@ -1,5 +1,6 @@
 // What every command does alike: read its options with commander, print an error's message alone (its stack
-// only with --debug), and exit with a code that says whose turn it is: 2 usage, 3 data, 4 GPU, 5 numbers, 1 else.
+// only with --debug), and exit with a code that says whose turn it is: 2 usage, 3 data, 4 GPU, 5 numbers,
+// 6 disk, 130 and 143 stopped, 1 else.
 
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -19,7 +20,8 @@ export const RETUNE_HELP = "choose the kernels for this adapter anew; PROTOKD_TU
 /** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
 const exitCodes: Readonly<Record<string, number>> = {
   ...{ UsageError: 2, DataError: 3, CheckpointError: 3 },
-  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5 },
+  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5, DiskError: 6 },
+  ...{ InterruptedError: 130, TerminatedError: 143 },
 };
 
 /**

@@ -13,11 +13,12 @@ import { bytesText, compile, type Device } from "../engine/index.ts";
 import { touch } from "../model/network.ts";
 import { describeVnet } from "../model/published.ts";
 import { FAST_HELP, isMain, RETUNE_HELP, runCommand, UsageError } from "./command.ts";
-import { fittingPatch, PAPER, PARITY, parsePatch } from "./config.ts";
+import { DEFAULTS, fittingPatch, PARITY } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
 import { channelsOf, type ModelUse, readModel, type StoredModel, upload } from "./models.ts";
 import { predictCase, writePrediction } from "./predictions.ts";
 import { compiling, FAST, predictionProgress } from "./progress.ts";
+import { parsePatch } from "./settingKinds.ts";
 import { openTuned } from "./tuning.ts";
 
 /** What to predict, with what, and where to. */
@@ -101,7 +102,7 @@ function useOf(model: StoredModel, { modality, background, patch }: PredictOptio
   }
   const use: ModelUse = {
     ...{ ...PREPARATION, background: background ?? PARITY.background, padding: PARITY.padding },
-    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : PAPER.patch, model.network.levels) },
+    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : DEFAULTS.patch, model.network.levels) },
     ...{ labels: "brats", stage: basename(model.path) },
   };
   console.log(
@@ -214,7 +215,7 @@ if (isMain(import.meta.url)) {
         `how a published model's input was made (default: ${PARITY.background})`,
       ).choices(["zero", "shifted"]),
     )
-    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${PAPER.patch})`)
+    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${DEFAULTS.patch})`)
     .addOption(
       new Option(
         "--labels <convention>",

@@ -5,26 +5,32 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Device } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
+import { over } from "../model/position.ts";
+import { type FoundState, hasState, readState } from "./checkpoints.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
-import { PHANTOM, stageName, teacherOf, type TrainConfig } from "./config.ts";
-import { exists } from "./files.ts";
+import { limits, PHANTOM, stageName, teacherOf, type TrainConfig } from "./config.ts";
+import { exists, removeTemporaries } from "./files.ts";
+import { lockFolder } from "./lock.ts";
 import { makePhantom } from "./phantomFolder.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
 import { readInit, readTeacher } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
 import { openTuned } from "./tuning.ts";
-import { FILES, finished, readConfig } from "./stageFolder.ts";
+import { FILES, finished, held, readConfig } from "./stageFolder.ts";
 import { resolveConfig, trainCommand, type TrainFlags } from "./trainFlags.ts";
 
-/** What happens to a stage's folder that is there already: a finished one of the same settings is kept, or not. */
+/** What happens to a stage's folder that is there already. */
 export interface Existing {
+  /** A finished one of the same settings is kept, or not. */
   finished?: "keep" | "replace";
-  unfinished?: "refuse" | "replace";
+  /** With "resume" there must be a state to go on from; "continue" begins where there is none. */
+  unfinished?: "refuse" | "replace" | "resume" | "continue";
 }
 
 /**
  * Trains the stage of `config`, and before it a teacher where one is needed and none is found; returns the
- * configuration with its teacher. `open` is called when all has been checked.
+ * configuration with its teacher. `open` is called when all has been checked. Nobody else writes to a stage's folder
+ * meanwhile. Throws a StoppedError when it was stopped, with all saved.
  */
 export async function train(
   open: () => Promise<Device>,
@@ -41,32 +47,59 @@ export async function train(
   if (METHODS[config.method]!.teacher && !config.teacher) {
     console.log("no teacher has been trained on these data: training one first");
     const teacher = teacherOf(config);
+    if (existing.unfinished === "resume") existing = { ...existing, unfinished: "continue" };
     await train(open, teacher, existing);
     config = { ...config, teacher: join(config.out, stageName(teacher), FILES.best) };
   }
   await readTeacher(config); // is it there, and can it teach?
   const folder = join(config.out, stageName(config));
-  const held = await readdir(folder).catch((error: NodeJS.ErrnoException) =>
-    error.code === "ENOENT" ? [] : [folder],
-  );
-  if (held.length && !(await readConfig(folder))) {
+  const unlock = await lockFolder(folder, (line) => console.log(line));
+  try {
+    await trainLocked(open, config, existing);
+  } finally {
+    await unlock();
+  }
+  return config;
+}
+
+async function trainLocked(
+  open: () => Promise<Device>,
+  config: TrainConfig,
+  existing: Existing,
+): Promise<void> {
+  const folder = join(config.out, stageName(config));
+  const { finished: done = "keep", unfinished = "refuse" } = existing;
+  for (const place of [folder, join(folder, FILES.predictions)]) {
+    const stray = await removeTemporaries(place);
+    if (stray.length) console.log(`${place}: removed ${stray.join(", ")}, which was never finished`);
+  }
+  const found = await held(folder);
+  const recorded = await readConfig(folder);
+  if (found.length && !recorded) {
     throw new UsageError(
-      `${folder}: holds ${held[0]}, but no run: nothing here is deleted; choose another --out`,
+      `${folder}: holds ${found[0]}, but no run: nothing here is deleted; choose another --out`,
     );
   }
-  if (existing.finished !== "replace" && (await finished(config))) {
-    console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
-    return config;
-  }
-  if (existing.unfinished !== "replace" && held.length) {
+  const resuming = unfinished === "resume" || unfinished === "continue";
+  const startable = unfinished === "continue" && !(await hasState(folder));
+  let state: FoundState | null = null;
+  if (done !== "replace" && (await finished(config))) {
+    if (resuming && !startable) state = await readState(folder, (line) => console.log(line));
+    if (!state || over(state.position, limits(config))) {
+      console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
+      return;
+    }
+  } else if (resuming && !startable) {
+    state = await readState(folder, (line) => console.log(line));
+  } else if (unfinished === "refuse" && found.length) {
     throw new UsageError(
-      `${folder}: holds an unfinished run: replace it with --overwrite, or choose another --out`,
+      `${folder}: holds an unfinished run: go on with it with --resume, replace it with --overwrite, ` +
+        "or choose another --out",
     );
   }
-  await trainStage(open, config);
+  await trainStage(open, state ? { ...config, tuning: recorded!.tuning } : config, state);
   const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];
   await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);
-  return config;
 }
 
 /** The last teacher trained on the same data, with the same background: under --out, or in a run beside it. */
@@ -105,7 +138,9 @@ async function main(flags: TrainFlags): Promise<void> {
   const done = await train(
     open,
     config,
-    flags.overwrite ? { finished: "replace", unfinished: "replace" } : {},
+    flags.overwrite
+      ? { finished: "replace", unfinished: "replace" }
+      : { unfinished: flags.resume ? "resume" : "refuse" },
   );
   console.log(await scoreTable([...(done.teacher ? await teacherStage(done) : []), done]));
   console.log(`report: ${join(done.out, stageName(done), FILES.report)}`);

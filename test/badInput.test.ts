@@ -159,7 +159,7 @@ test("a teacher that is none is refused with its file's name and why", async ({ 
   );
   assert.match(
     await of(file({ format: "protokd 2" })),
-    /^CheckpointError: FILE: expected the format "protokd 1"/,
+    /^CheckpointError: FILE: expected the format "protokd 2"/,
   );
   const norm = "group" as "instance";
   const group = card({ network: { ...CARD.network, norm } });
@@ -194,7 +194,7 @@ test("an --out that holds another run, or an unfinished one, is refused; other f
   assert.is(other.name, "UsageError");
   assert.match(
     other.message,
-    /teacher: holds another run, which differs in filters, data: choose another --out/,
+    /teacher: holds another run, which differs in data, filters: choose another --out/,
   );
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   writeFileSync(metrics, "");
