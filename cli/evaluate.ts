@@ -13,6 +13,7 @@ import { CONVENTION_NAMES, type ConventionName } from "../model/conventions.ts";
 import { type CaseMetrics, caseMetrics } from "../model/metrics.ts";
 import { summarise, type Summary } from "../model/summary.ts";
 import { isMain, runCommand } from "./command.ts";
+import { emit, result } from "./console.ts";
 import { writeAtomically } from "./files.ts";
 import { findPredictions, findReferences, type LabelPair, pairLabels } from "./labelFiles.ts";
 import { formatSummary } from "./table.ts";
@@ -134,7 +135,8 @@ async function main({ output, ...flags }: Flags): Promise<void> {
   try {
     const summary = await evaluateFolders({ ...flags, output: path, progress });
     line("");
-    console.log(`${formatSummary(summary)}\nwritten: ${path}`);
+    result(`${formatSummary(summary)}\nwritten: ${path}`);
+    emit("summary", summary);
   } finally {
     line("");
   }

@@ -9,6 +9,7 @@ import { over } from "../model/position.ts";
 import { type FoundState, hasState, readState } from "./checkpoints.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
 import { limits, PHANTOM, stageName, teacherOf, type TrainConfig } from "./config.ts";
+import { result, say } from "./console.ts";
 import { exists, removeTemporaries } from "./files.ts";
 import { lockFolder } from "./lock.ts";
 import { makePhantom } from "./phantomFolder.ts";
@@ -38,14 +39,14 @@ export async function train(
   existing: Existing = {},
 ): Promise<TrainConfig> {
   if (!(await exists(config.data)) && config.data === PHANTOM.folder) {
-    await makePhantom({ out: config.data, ...PHANTOM, report: (line) => console.log(line) });
+    await makePhantom({ out: config.data, ...PHANTOM, report: say });
   }
   await readInit(config);
   if (METHODS[config.method]!.teacher && !config.teacher) {
     config = { ...config, teacher: await findTeacher(config) };
   }
   if (METHODS[config.method]!.teacher && !config.teacher) {
-    console.log("no teacher has been trained on these data: training one first");
+    say("no teacher has been trained on these data: training one first");
     const teacher = teacherOf(config);
     if (existing.unfinished === "resume") existing = { ...existing, unfinished: "continue" };
     await train(open, teacher, existing);
@@ -53,7 +54,7 @@ export async function train(
   }
   await readTeacher(config); // is it there, and can it teach?
   const folder = join(config.out, stageName(config));
-  const unlock = await lockFolder(folder, (line) => console.log(line));
+  const unlock = await lockFolder(folder, say);
   try {
     await trainLocked(open, config, existing);
   } finally {
@@ -71,7 +72,7 @@ async function trainLocked(
   const { finished: done = "keep", unfinished = "refuse" } = existing;
   for (const place of [folder, join(folder, FILES.predictions)]) {
     const stray = await removeTemporaries(place);
-    if (stray.length) console.log(`${place}: removed ${stray.join(", ")}, which was never finished`);
+    if (stray.length) say(`${place}: removed ${stray.join(", ")}, which was never finished`);
   }
   const found = await held(folder);
   const recorded = await readConfig(folder);
@@ -84,13 +85,13 @@ async function trainLocked(
   const startable = unfinished === "continue" && !(await hasState(folder));
   let state: FoundState | null = null;
   if (done !== "replace" && (await finished(config))) {
-    if (resuming && !startable) state = await readState(folder, (line) => console.log(line));
+    if (resuming && !startable) state = await readState(folder, say);
     if (!state || over(state.position, limits(config))) {
-      console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
+      say(`${folder}: already trained with these settings; --overwrite trains it again`);
       return;
     }
   } else if (resuming && !startable) {
-    state = await readState(folder, (line) => console.log(line));
+    state = await readState(folder, say);
   } else if (unfinished === "refuse" && found.length) {
     throw new UsageError(
       `${folder}: holds an unfinished run: go on with it with --resume, replace it with --overwrite, ` +
@@ -115,7 +116,7 @@ async function findTeacher({ out, data, background }: TrainConfig): Promise<stri
     if (time && (!last || time > last.time)) last = { path, time };
     if (run === out && last) break; // a run's own teacher comes first
   }
-  if (last) console.log(`teacher: ${last.path}`);
+  if (last) say(`teacher: ${last.path}`);
   return last?.path ?? null;
 }
 
@@ -142,8 +143,8 @@ async function main(flags: TrainFlags): Promise<void> {
       ? { finished: "replace", unfinished: "replace" }
       : { unfinished: flags.resume ? "resume" : "refuse" },
   );
-  console.log(await scoreTable([...(done.teacher ? await teacherStage(done) : []), done]));
-  console.log(`report: ${join(done.out, stageName(done), FILES.report)}`);
+  result(await scoreTable([...(done.teacher ? await teacherStage(done) : []), done]));
+  result(`report: ${join(done.out, stageName(done), FILES.report)}`);
 }
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand<TrainFlags>(trainCommand(), main);
