@@ -12,7 +12,7 @@ import { type Case, loadCase, PREPARATION, type Preparation } from "../data/prep
 import { bytesText, compile, type Device } from "../engine/index.ts";
 import { touch } from "../model/network.ts";
 import { describeVnet } from "../model/published.ts";
-import { FAST_HELP, isMain, RETUNE_HELP, runCommand, UsageError } from "./command.ts";
+import { examples, FAST_HELP, isMain, RETUNE_HELP, runCommand, UsageError } from "./command.ts";
 import { DEFAULTS, fittingPatch, PARITY } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
 import { channelsOf, type ModelUse, readModel, type StoredModel, upload } from "./models.ts";
@@ -197,6 +197,13 @@ async function checkCases(
 if (isMain(import.meta.url)) {
   const program = new Command("predict")
     .description("Label maps of new cases, in each source's own grid and affine.")
+    .addHelpText(
+      "after",
+      examples(
+        "node cli/predict.js --model runs/brats/teacher/checkpoint_best.safetensors --input NEW --output predictions",
+        "node cli/predict.js --model student.safetensors --modality flair --input NEW --output predictions",
+      ),
+    )
     .requiredOption(
       "--model <file>",
       "a checkpoint: runs/<name>/<stage>/checkpoint_best.safetensors, or a published one",

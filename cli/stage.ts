@@ -120,7 +120,10 @@ export async function trainStage(
     network.params.free();
     teacher?.params.free();
   }
-  if (split.test.length) await scoreTestCases(device, config, data, folder);
+  if (split.test.length) {
+    const { foreground_mean, mean, convention } = await scoreTestCases(device, config, data, folder);
+    emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
+  }
   device.trim();
   return folder;
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Existing, train } from "../cli/train.ts";
+import { type Existing, train } from "../cli/training.ts";
 import { resolveConfig, type TrainFlags } from "../cli/trainFlags.ts";
 import type { Device } from "../engine/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../model/checkpoint.ts";
