@@ -184,12 +184,15 @@ async function scoreTestCases(
   const network = upload(device, await readModel(join(folder, FILES.best)));
   const predictions = join(folder, FILES.predictions);
   const boxes = new Map<string, Box>();
+  const seconds = new Map<string, number>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
     if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
     const options = { labels: false, ...preparation(config) };
+    const began = performance.now();
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const classes = await predictCase(device, network, prepared, config.patch);
     await writePrediction(predictions, prepared, classes, dataset.convention);
+    seconds.set(files.id, (performance.now() - began) / 1000);
     if (config.scoring === "crop")
       boxes.set(files.id, { size: prepared.size, offset: prepared.source.offset });
   }
@@ -198,7 +201,16 @@ async function scoreTestCases(
   const labels = dataset.convention;
   const output = join(folder, FILES.summary);
   const { data: references, convention } = config;
-  return evaluateFolders({ predictions, references, labels, partial: true, convention, boxes, output });
+  return evaluateFolders({
+    predictions,
+    references,
+    labels,
+    partial: true,
+    convention,
+    boxes,
+    seconds,
+    output,
+  });
 }
 
 function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: number): ModelCard {
