@@ -23,6 +23,7 @@ export const FILES = {
   previous: "checkpoint_previous.safetensors",
   summary: "summary.json",
   predictions: "predictions",
+  card: "model_card.md",
   report: "report.html",
 } as const;
 

@@ -12,6 +12,7 @@ import { limits, PHANTOM, stageName, teacherOf, type TrainConfig } from "./confi
 import { say } from "./console.ts";
 import { exists, removeTemporaries } from "./files.ts";
 import { lockFolder } from "./lock.ts";
+import { writeModelCard } from "./modelCard.ts";
 import { makePhantom } from "./phantomFolder.ts";
 import { writeReport } from "./runReport.ts";
 import { readInit, readTeacher } from "./stageModels.ts";
@@ -98,6 +99,7 @@ async function trainLocked(
   }
   await trainStage(open, state ? { ...config, tuning: recorded!.tuning } : config, state);
   const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];
+  await writeModelCard(config);
   await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);
 }
 
