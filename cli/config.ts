@@ -10,6 +10,7 @@ import type { TrainOptions } from "../model/trainOptions.ts";
 import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
 import { parseDuration } from "./durations.ts";
+import type { LoaderOptions } from "./loader.ts";
 import { ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
 
 export type { TrainConfig } from "./settings.ts";
@@ -91,6 +92,12 @@ export function networkModalities({ modality }: Pick<TrainConfig, "modality">): 
 /** How this run prepares a network's input. */
 export function preparation({ background, crop, padding }: TrainConfig): Preparation {
   return { background, crop, padding };
+}
+
+/** How this run draws its batches, and in how many threads. */
+export function loading(config: TrainConfig): LoaderOptions {
+  const { patch, batch, seed, offsets, lastBatch, augment, foreground, workers } = config;
+  return { patch, batch, seed, offsets, lastBatch, augment, foreground, workers };
 }
 
 /** What of a run concerns the training loop. */

@@ -15,7 +15,7 @@ import { UsageError } from "./command.ts";
 import { writeAtomically } from "./files.ts";
 
 /** What has to be known of a network to use it. */
-export type ModelUse = Input & Pick<NetworkCard, "patch" | "stage">;
+export type ModelUse = Input & Pick<NetworkCard, "patch" | "window" | "stage">;
 
 /** What a checkpoint's metadata says about its network. */
 export type ModelCard = NetworkCard & Input;

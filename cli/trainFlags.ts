@@ -57,7 +57,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const values: Partial<TrainConfig> = {
     ...{ ...sizes, ...(said.parity && parity({ method, epochs })) },
     ...{ fast: process.env["PROTOKD_TOGGLES"] === "fast", ...(said as FileSettings) },
-    ...{ stage, method, patch, data, out: said.out ?? join("runs", basename(resolve(data))) },
+    ...{ stage, method, patch, data, out: said.out ?? defaultOut(data, said.fold ?? null) },
     modality: stage === "student" ? (said.modality ?? STUDENT) : null,
   };
   const config = Object.fromEntries(ROWS.map(([name]) => [name, values[name]])) as TrainConfig;
@@ -81,6 +81,11 @@ export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: Comm
       `--modality: expected one of ${MODALITIES.join(", ")} (or, with --stage all, several), got ${modality}`,
     );
   return { ...flags, ...(stage && { stage }), ...(known && { modality: known }) };
+}
+
+/** Where a run goes unless said otherwise; each fold has a folder of its own, as in nnU-Net. */
+function defaultOut(data: string, fold: TrainConfig["fold"]): string {
+  return join("runs", basename(resolve(data)), ...(fold === null ? [] : [`fold_${fold}`]));
 }
 
 /** What a student sees unless said otherwise: the contrast that shows most of a tumour's core. */

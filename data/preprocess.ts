@@ -53,6 +53,8 @@ export const PREPARATION: Readonly<Preparation> = {
 export interface LoadOptions extends Partial<Preparation> {
   /** Whether a label is read, and has to be there. */
   labels: boolean;
+  /** Is shown every file once, as it is read. */
+  seen?: (path: string, bytes: Uint8Array, volume: Volume) => Promise<void>;
 }
 
 /** How far, in mm, the corners of two volumes of a case may lie apart: headers are rounded. */
@@ -69,7 +71,7 @@ export async function loadCase(
   const { labels, background, crop, padding } = { ...PREPARATION, ...options };
   const problems: string[] = [];
   const where = `case ${files.id}`;
-  const read = volumeReader(source);
+  const read = volumeReader(source, options.seen);
   const images: Image[] = [];
   for (const modality of modalities) {
     const image = await collectProblems(problems, () => readModality(read, files, modality));
@@ -138,6 +140,24 @@ export function uncrop(labels: Uint8Array, { size, source }: Pick<Case, "size" |
   return whole;
 }
 
+/** Probabilities of the cropped case [classes, D, H, W] in the source's whole grid: outside the crop all is class 0. */
+export function uncropProbabilities(
+  found: Float32Array,
+  classes: number,
+  { size, source }: Pick<Case, "size" | "source">,
+): Float32Array {
+  const [inside, voxels] = [voxelCount(size), voxelCount(source.size)];
+  if (found.length !== classes * inside) {
+    throw new Error(`uncropProbabilities: expected ${classes} volumes of [${size}], got ${found.length} voxels`);
+  }
+  const whole = new Float32Array(classes * voxels).fill(1, 0, voxels);
+  for (let c = 0; c < classes; c++) {
+    const part = found.subarray(c * inside, (c + 1) * inside);
+    putBox(part, whole.subarray(c * voxels, (c + 1) * voxels), source.size, { size, offset: source.offset });
+  }
+  return whole;
+}
+
 function brainBox(images: readonly Image[], size: Vec3): Box {
   return boundingBox(
     images.map(({ voxels }) => voxels),
@@ -164,10 +184,16 @@ export interface Image {
 export type Read = (path: string) => Promise<Volume>;
 
 /** Reads each file once: the modalities of a 4-D file share it. */
-function volumeReader(source: Source): Read {
+function volumeReader(source: Source, seen: LoadOptions["seen"]): Read {
   const volumes = new Map<string, Promise<Volume>>();
+  const readNew = async (path: string) => {
+    const bytes = await source.read(path);
+    const volume = await readNifti(bytes, path);
+    await seen?.(path, bytes, volume);
+    return volume;
+  };
   return (path) => {
-    const volume = volumes.get(path) ?? source.read(path).then((bytes) => readNifti(bytes, path));
+    const volume = volumes.get(path) ?? readNew(path);
     volumes.set(path, volume);
     return volume;
   };
