@@ -55,6 +55,10 @@ export async function runCommand<Options extends OptionValues>(
   action: (options: Options) => Promise<void> | void,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0); // whoever read it, as head, has seen enough
+    throw error;
+  });
   program
     .option("--debug", "print the stack of an error")
     .addHelpText("after", EXIT_CODES)
