@@ -30,7 +30,7 @@ Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 numbers that are non
             130 stopped by Ctrl-C, 143 by SIGTERM, 1 a fault of the program`;
 
 /** What the system says of a disk that cannot be written to, whoever was writing. */
-const DISK_FAULTS: Readonly<Record<string, string>> = {
+export const DISK_FAULTS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full: free some space",
   EDQUOT: "your quota of the disk is used up: free some space",
   EFBIG: "the file is larger than the disk allows",

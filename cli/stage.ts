@@ -8,10 +8,10 @@ import { checkDisjoint } from "../data/manifest.ts";
 import type { SamplerState } from "../data/patches.ts";
 import { type Case, loadCase } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
+import { asideSource } from "../model/deepSupervision.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
-import { samplesTogether } from "../model/slices.ts";
 import { postprocess } from "../model/postprocess.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
@@ -36,6 +36,7 @@ import { checkRoom } from "./files.ts";
 import { keepTraining, rewind } from "./keptTraining.ts";
 import { loadRecordedCases } from "./loadCases.ts";
 import { openLoader } from "./loader.ts";
+import { reportMemory } from "./memory.ts";
 import { channelsOf, type ModelCard, readModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { tunePostprocessing } from "./postprocessing.ts";
@@ -75,10 +76,11 @@ export async function trainStage(
   const { precision } = config;
   checkPrecision(device, precision);
   const teacher: Network | null = guide && { ...upload(device, guide), precision };
-  const trained = { config: networkConfig(config), precision };
-  samplesTogether(device, { trained, teacher }, config.batch, config.patch);
+  const trained = { config: networkConfig(config), precision, lean: config.lowMemory };
+  reportMemory(device, config, { teacher, modalities: modalities.length });
 
-  const params = first ? upload(device, first).params : new Params(device, { seed: config.seed });
+  const source = first && asideSource(first.values, config.deepSupervision, config.seed);
+  const params = new Params(device, source ?? { seed: config.seed });
   const network: Network = { ...trained, params };
   const { patch, batch } = config;
   const loader = await openLoader(training, {

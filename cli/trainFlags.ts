@@ -6,7 +6,7 @@ import { Command, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { examples, RETUNE_HELP, UsageError } from "./command.ts";
-import { DEFAULTS, fittingPatch, parity, PHANTOM, SMALL } from "./config.ts";
+import { DEFAULTS, fittingPatch, fittingSupervision, parity, PHANTOM, SMALL } from "./config.ts";
 import { type FileSettings, ofThisStage, readSettings } from "./configFile.ts";
 import { exists } from "./files.ts";
 import { parsePatch, parseText } from "./settingKinds.ts";
@@ -67,6 +67,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     );
   }
   fittingPatch(patch, config.levels);
+  fittingSupervision(config);
   return config;
 }
 
