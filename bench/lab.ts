@@ -3,7 +3,7 @@
 
 import { Argument, Command, InvalidArgumentError } from "commander";
 import { isMain, runCommand } from "../cli/command.ts";
-import { parsePatch } from "../cli/config.ts";
+import { parsePatch } from "../cli/settingKinds.ts";
 import { openDevice } from "../cli/gpu.ts";
 import { CeilingsBench } from "./ceilings.ts";
 import { jsonFile } from "./jsonFile.ts";

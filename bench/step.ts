@@ -3,7 +3,8 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { isMain, runCommand, UsageError } from "../cli/command.ts";
-import { fittingPatch, parsePatch } from "../cli/config.ts";
+import { fittingPatch } from "../cli/config.ts";
+import { parsePatch } from "../cli/settingKinds.ts";
 import { openDevice } from "../cli/gpu.ts";
 import { bytesText, type Precision, type ProfileRow, profileRows } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";

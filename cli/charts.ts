@@ -4,7 +4,7 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import type { EpochRecord } from "../model/records.ts";
-import { REGION_NAMES } from "../model/regions.ts";
+import { type Region, REGION_NAMES } from "../model/regions.ts";
 
 /** A chart and the names of its lines, in the order of the colours. */
 export interface Chart {
@@ -42,6 +42,23 @@ export function validationChart(records: readonly EpochRecord[]): Chart | null {
     ),
   );
   return draw("Validation Dice", points, { y: { domain: [0, 1] } });
+}
+
+/** The same with their mean and its moving average, as nnU-Net shows it. */
+export function progressDiceChart(records: readonly EpochRecord[]): Chart | null {
+  const points = [...REGION_NAMES, "mean", "moving average"].flatMap((series) =>
+    records.flatMap(({ epoch, validation, average }) => {
+      const value = series === "moving average" ? average : validation?.[series as Region | "mean"];
+      return value === undefined ? [] : [{ epoch, value, series }];
+    }),
+  );
+  return draw("Validation Dice", points, { y: { domain: [0, 1] } });
+}
+
+/** Seconds of each epoch, validation included. */
+export function secondsChart(records: readonly EpochRecord[]): Chart | null {
+  const points = records.map(({ epoch, seconds }) => ({ epoch, value: seconds, series: "seconds" }));
+  return draw("Seconds an epoch", points, { y: { zero: true } });
 }
 
 /** Learning rate over epochs. */

@@ -3,13 +3,13 @@
 
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { cardMetadata } from "../model/card.ts";
 import { CheckpointError } from "../model/checkpoint.ts";
 import { decodeTraining, encodeTraining, type TrainingState } from "../model/trainingState.ts";
 import { UsageError } from "./command.ts";
 import { exists, keepAs, writeAtomically } from "./files.ts";
-import { cardMetadata } from "../model/card.ts";
 import type { ModelCard } from "./models.ts";
-import { FILES, SOMETIMES } from "./stageFolder.ts";
+import { FILES, held, SOMETIMES } from "./stageFolder.ts";
 
 /** Makes a state the latest of a stage's folder, and the one that was the latest the previous one. */
 export async function saveState(folder: string, state: TrainingState, card: ModelCard): Promise<void> {
@@ -60,6 +60,6 @@ export async function readState(folder: string, report: (line: string) => void):
   }
   throw new UsageError(
     `--resume: ${folder} holds no checkpoint to go on from: leave --resume out to begin` +
-      ((await exists(folder)) ? ", with --overwrite to replace what it holds" : ""),
+      ((await held(folder)).length ? ", with --overwrite to replace what it holds" : ""),
   );
 }

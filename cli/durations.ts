@@ -1,30 +1,32 @@
 // Lengths of time, and how often a run is saved, as users say them: 6h, 90m, 30s; 200 for steps.
 
-import { UsageError } from "./command.ts";
+const TIME = /^(?=\d)(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?$/;
+const STEPS = /^[1-9]\d{0,8}$/;
 
-const UNITS: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1 };
-
-/** "6h", "90m", "1h30m" or "30s" in seconds; throws a UsageError, which names `flag`, for all else. */
-export function parseDuration(text: string, flag: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([hms])/g)];
-  const seconds = parts.reduce((sum, [, value, unit]) => sum + Number(value) * UNITS[unit!]!, 0);
-  const whole = parts.map(([part]) => part).join("") === text;
-  if (whole && Number.isFinite(seconds) && seconds > 0) return seconds;
-  throw new UsageError(`${flag}: expected a time such as 6h, 90m or 30s, got ${text}`);
+/** Whether a text is a length of time: 6h, 90m, 1h30m, 30s, none of them 0. */
+export function isDuration(text: string): boolean {
+  return TIME.test(text) && parseDuration(text) > 0;
 }
 
-/** After how much a run is saved within an epoch: seconds, or steps; the other is null. */
+/** A length of time in seconds; NaN for what is none. */
+export function parseDuration(text: string): number {
+  const [whole, h = 0, m = 0, s = 0] = TIME.exec(text) ?? [];
+  return whole === undefined ? NaN : 3600 * Number(h) + 60 * Number(m) + Number(s);
+}
+
+/** After how much a run is saved within an epoch: seconds, or steps; the other is infinite. */
 export interface Interval {
-  seconds: number | null;
-  steps: number | null;
+  seconds: number;
+  steps: number;
 }
 
-/** "5m" or "200" (steps); throws a UsageError for all else. */
-export function parseInterval(text: string, flag: string): Interval {
-  if (/^[1-9]\d{0,8}$/.test(text)) return { seconds: null, steps: Number(text) };
-  try {
-    return { seconds: parseDuration(text, flag), steps: null };
-  } catch {
-    throw new UsageError(`${flag}: expected a time such as 5m, or a number of steps, got ${text}`);
-  }
+/** Whether a text is a length of time, or a number of steps. */
+export function isInterval(text: string): boolean {
+  return STEPS.test(text) || isDuration(text);
+}
+
+/** "5m" or "200". */
+export function parseInterval(text: string): Interval {
+  if (STEPS.test(text)) return { seconds: Infinity, steps: Number(text) };
+  return { seconds: parseDuration(text), steps: Infinity };
 }

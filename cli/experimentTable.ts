@@ -10,6 +10,7 @@ import {
   MEASURES,
 } from "../model/experiment.ts";
 import type { Spread } from "../model/statistics.ts";
+import { csv } from "./csv.ts";
 import { cellClass } from "./report.ts";
 import { type Cost } from "./reportCurves.ts";
 import { escape } from "./reportPage.ts";
@@ -87,16 +88,6 @@ export function experimentCsv({ rows }: Experiment, costs: readonly (Cost | null
     ];
   });
   return csv([head, ...lines]);
-}
-
-/** Lines of comma-separated values; what is not a number is empty. */
-export function csv(rows: readonly (readonly (string | number | null | undefined)[])[]): string {
-  const cell = (value: string | number | null | undefined): string => {
-    if (value === null || value === undefined || Number.isNaN(value)) return "";
-    const text = String(value);
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return rows.map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
 /** The table of scores as HTML. */

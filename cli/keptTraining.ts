@@ -22,7 +22,8 @@ export interface KeptTraining {
   /** What checkpoints say of the network after so many epochs and steps. */
   card: (epoch: number, step: number) => ModelCard;
   saveEvery: Interval;
-  show: (event: TrainEvent) => void;
+  /** Told of every event first. */
+  tell: (event: TrainEvent) => Promise<void> | void;
 }
 
 /** Trains to the end and keeps it all. Throws a StoppedError when it was stopped, after it has been saved. */
@@ -32,7 +33,7 @@ export async function keepTraining({
   params,
   card,
   saveEvery,
-  show,
+  tell,
 }: KeptTraining): Promise<void> {
   const { optimizer, guard } = trainer;
   const stop = listenForStop((signal) => {
@@ -43,11 +44,11 @@ export async function keepTraining({
   const isDue = ({ done }: Position) =>
     done === 0 ||
     trainer.stopping ||
-    optimizer.steps - saved.step >= (saveEvery.steps ?? Infinity) ||
-    performance.now() - saved.time >= 1000 * (saveEvery.seconds ?? Infinity);
+    optimizer.steps - saved.step >= saveEvery.steps ||
+    performance.now() - saved.time >= 1000 * saveEvery.seconds;
   try {
     for await (const event of trainer.run()) {
-      show(event);
+      await tell(event);
       if (event.type === "epoch") {
         const { epoch, step } = event.record;
         await appendLine(join(folder, FILES.metrics), JSON.stringify(event.record));

@@ -15,7 +15,7 @@ import { UsageError } from "./command.ts";
 import { writeAtomically } from "./files.ts";
 
 /** What has to be known of a network to use it. */
-export type ModelUse = Input & Pick<NetworkCard, "patch" | "stage">;
+export type ModelUse = Input & Pick<NetworkCard, "patch" | "window" | "stage">;
 
 /** What a checkpoint's metadata says about its network. */
 export type ModelCard = NetworkCard & Input;
@@ -31,8 +31,8 @@ export async function saveModel(path: string, params: Params, card: ModelCard): 
 }
 
 /**
- * Reads a network that this project wrote, or a published one, and checks all of it, its checksum too, without a device.
- * Throws a CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
+ * Reads a network that this project wrote, or a published one, and checks all of it without a device. Throws a
+ * CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
  */
 export async function readModel(path: string): Promise<StoredModel> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {

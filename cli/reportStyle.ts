@@ -1,13 +1,25 @@
 // The report's style sheet: one column of text, numbers in aligned figures, colours for light and dark.
 // Lines of charts use Okabe and Ito's colour-blind safe palette, lightened on dark ground.
 
+/** The colours of lines on a light ground, in their order. */
+export const LIGHT_SERIES = [
+  "#0072b2",
+  "#d55e00",
+  "#009e73",
+  "#b4568a",
+  "#b87f00",
+  "#4a9fd4",
+  "#70757a",
+] as const;
+
+const variables = LIGHT_SERIES.map((colour, i) => `--series-${i + 1}: ${colour};`).join(" ");
+
 /** CSS of report.html. */
 export const reportStyle = `
 :root {
   color-scheme: light dark;
   --ground: #fcfcfb; --ink: #1d1f21; --quiet: #62676c; --rule: #dcdedf;
-  --series-1: #0072b2; --series-2: #d55e00; --series-3: #009e73; --series-4: #b4568a;
-  --series-5: #b87f00; --series-6: #4a9fd4; --series-7: #70757a;
+  ${variables}
 }
 @media (prefers-color-scheme: dark) {
   :root {

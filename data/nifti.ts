@@ -8,7 +8,7 @@ import { gunzip, isGzip } from "./gzip.ts";
 import { formatVoxels, type NiftiHeader, readHeader } from "./niftiHeader.ts";
 
 export type { Vec3 } from "./geometry.ts";
-export { writeLabelLike, writeNifti } from "./niftiWrite.ts";
+export { writeLabelLike, writeNifti, writeProbabilitiesLike } from "./niftiWrite.ts";
 
 export interface Volume {
   /** D, H, W. */

@@ -10,6 +10,7 @@ import { DATATYPES, headerLength } from "./niftiHeader.ts";
 const SCANNER = 1; // the code of an affine in the scanner's coordinates
 const MILLIMETRES = 2;
 const UINT8 = 2;
+const FLOAT32 = 16;
 
 /**
  * A NIfTI-1 file, gzip'd, of one volume: `data` is [D, H, W] and kept in its type. The affine is written as
@@ -62,34 +63,59 @@ export async function writeLabelLike(
   size: Vec3,
 ): Promise<Uint8Array> {
   checkSize("writeLabelLike", labels.length, size);
+  return packed(headerLike(header, size, { volumes: 1, type: UINT8, bits: 8 }).bytes, labels);
+}
+
+/** Probabilities [C, D, H, W] as `writeLabelLike` writes labels: a 4-D file of float32, a volume a class. */
+export async function writeProbabilitiesLike(
+  header: Uint8Array,
+  probabilities: Float32Array,
+  size: Vec3,
+): Promise<Uint8Array> {
+  const volumes = probabilities.length / (size[0] * size[1] * size[2]);
+  if (!Number.isInteger(volumes) || volumes < 1) {
+    throw new Error(
+      `writeProbabilitiesLike: expected volumes of [${size}], got ${probabilities.length} voxels`,
+    );
+  }
+  const { bytes, little } = headerLike(header, size, { volumes, type: FLOAT32, bits: 32 });
+  const voxels = new Uint8Array(4 * probabilities.length);
+  const view = new DataView(voxels.buffer);
+  probabilities.forEach((value, i) => view.setFloat32(4 * i, value, little));
+  return packed(bytes, voxels);
+}
+
+/** The header with the grid of `header` and the given content, and its byte order. */
+function headerLike(
+  header: Uint8Array,
+  [depth, height, width]: Vec3,
+  { volumes, type, bits }: { volumes: number; type: number; bits: number },
+): { bytes: Uint8Array; little: boolean } {
   const bytes = new Uint8Array(header);
   const view = new DataView(bytes.buffer);
   const little = view.getInt32(0, true) === 348 || view.getInt32(0, true) === 540;
   const version = view.getInt32(0, little) === 348 ? 1 : 2;
   if (header.length !== headerLength(version)) {
-    throw new Error(
-      `writeLabelLike: expected a header of ${headerLength(version)} bytes, got ${header.length}`,
-    );
+    throw new Error(`expected a header of ${headerLength(version)} bytes, got ${header.length}`);
   }
-  const [depth, height, width] = size;
-  const dims = [3, width, height, depth, 1, 1, 1, 1];
+  const dims = [volumes > 1 ? 4 : 3, width, height, depth, volumes, 1, 1, 1];
   if (version === 1) {
     dims.forEach((length, i) => view.setInt16(40 + 2 * i, length, little));
-    view.setInt16(70, UINT8, little);
-    view.setInt16(72, 8, little);
+    view.setInt16(70, type, little);
+    view.setInt16(72, bits, little);
     view.setFloat32(108, headerLength(1), little);
     view.setFloat32(112, 1, little);
     bytes.set([0x6e, 0x2b, 0x31, 0], 344); // n+1: one file
   } else {
     dims.forEach((length, i) => view.setBigInt64(16 + 8 * i, BigInt(length), little));
-    view.setInt16(12, UINT8, little);
-    view.setInt16(14, 8, little);
+    view.setInt16(12, type, little);
+    view.setInt16(14, bits, little);
     view.setBigInt64(168, BigInt(headerLength(2)), little);
     view.setFloat64(176, 1, little);
     bytes.set([0x6e, 0x2b, 0x32, 0], 4); // n+2: one file
   }
   for (const [start, end] of CLEARED[version]) bytes.fill(0, start, end);
-  return packed(bytes, labels);
+  return { bytes, little };
 }
 
 /** Byte ranges that say nothing of a label map's grid; text among them may name people. */

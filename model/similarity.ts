@@ -3,8 +3,9 @@
 
 import { classCounts, cosineMaps, type Device, free, prototypes, scope, tensor } from "../engine/index.ts";
 import type { Tensor } from "../engine/index.ts";
-import { cut, eachRow, type Image, windowCorners } from "./predict.ts";
+import { cut, type Image } from "./predict.ts";
 import type { Vec3 } from "./regions.ts";
+import { eachRow, windowCorners } from "./windows.ts";
 
 const EPS = 1e-5; // that prototypes() adds to a class's number of voxels
 

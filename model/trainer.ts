@@ -244,13 +244,18 @@ export class Trainer {
   /** Compiles what a step on `batch` and a validation will run. Memory that is too small is found here too. */
   async *#compile(batch: TrainBatch): AsyncGenerator<TrainEvent> {
     const { device, network, patch, validate } = this.#options;
-    const { steps } = this.optimizer;
-    const planned = plan(device, () => this.#step(batch, 0, null));
-    this.optimizer.steps = steps;
+    const planned = plan(device, () => this.rehearse(batch));
     if (validate) for (const [key, pipeline] of touch(device, network, patch)) planned.set(key, pipeline);
     const kernels = planned.size;
     if (kernels) yield { type: "compile", done: 0, kernels };
     for await (const done of compile(device, planned)) yield { type: "compile", done, kernels };
+  }
+
+  /** A step at a rate of 0 that is not counted, on a device that only plans or counts. */
+  rehearse(batch: TrainBatch): void {
+    const { steps } = this.optimizer;
+    this.#step(batch, 0, null);
+    this.optimizer.steps = steps;
   }
 
   /** Records one update; its losses go to the ledger. */

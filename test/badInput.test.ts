@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Existing, train } from "../cli/train.ts";
+import { type Existing, train } from "../cli/training.ts";
 import { resolveConfig, type TrainFlags } from "../cli/trainFlags.ts";
 import type { Device } from "../engine/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../model/checkpoint.ts";
@@ -194,7 +194,7 @@ test("an --out that holds another run, or an unfinished one, is refused; other f
   assert.is(other.name, "UsageError");
   assert.match(
     other.message,
-    /teacher: holds another run, which differs in filters, data: choose another --out/,
+    /teacher: holds another run, which differs in data, filters: choose another --out/,
   );
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   writeFileSync(metrics, "");

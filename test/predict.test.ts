@@ -1,9 +1,10 @@
-// Sliding windows: where they begin, and that what they are pasted into is the network's own answer.
+// Sliding windows: that what they are pasted into is the network's own answer, weighed and mirrored.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { conv3d, fill, keep, Random, type Tensor, tensor } from "../engine/index.ts";
-import { type Image, predict, windowCorners, type WindowOptions } from "../model/predict.ts";
+import { type Image, NonFiniteError, predict, probabilities, type WindowOptions } from "../model/predict.ts";
+import { MIRRORS, mirrored } from "../model/windows.ts";
 import type { Vec3 } from "../model/regions.ts";
 import { device } from "./gradcheck.ts";
 
@@ -34,52 +35,6 @@ async function expected({ data, size }: Image): Promise<Uint8Array> {
 const run = (given: Image, window: Vec3, network = voxelwise, more: Partial<WindowOptions> = {}) =>
   predict(device, given, { window, classes: CLASSES, network, ...more });
 
-test("on 140x192x192, windows of 96x128x128 begin where the published code lays them", () => {
-  const corners = windowCorners([140, 192, 192], [96, 128, 128]);
-  const axes = [
-    [0, 44],
-    [0, 64],
-    [0, 64],
-  ] as const;
-  assert.equal(
-    corners,
-    axes[0].flatMap((z) => axes[1].flatMap((y) => axes[2].map((x) => [z, y, x]))),
-  );
-  assert.is(corners.length, 8);
-});
-
-test("windows are half a window apart, and the last is flush with the end", () => {
-  const along = (size: number, window: number) => windowCorners([size, 1, 1], [window, 1, 1]).map(([z]) => z);
-  assert.equal(along(8, 8), [0], "an exact fit");
-  assert.equal(along(9, 8), [0, 1]);
-  assert.equal(along(12, 8), [0, 4], "no window twice");
-  assert.equal(along(13, 8), [0, 4, 5]);
-  assert.equal(along(16, 8), [0, 4, 8]);
-  assert.equal(along(7, 3), [0, 1, 2, 3, 4], "an odd window");
-  assert.equal(along(3, 1), [0, 1, 2], "a window of one voxel");
-});
-
-test("along axes that are shorter than the window, it begins before the volume, which is centred in it", () => {
-  assert.equal(windowCorners([4, 7, 20], [8, 8, 16]), [
-    [-2, 0, 0],
-    [-2, 0, 4],
-  ]);
-  assert.equal(windowCorners([5, 1, 1], [8, 8, 8]), [[-1, -3, -3]]);
-});
-
-test("every voxel lies in a window", () => {
-  for (const [size, window] of [
-    [11, 4],
-    [30, 16],
-    [5, 8],
-    [17, 5],
-  ] as const) {
-    const starts = windowCorners([size, 1, 1], [window, 1, 1]).map(([z]) => z);
-    for (let z = 0; z < size; z++) assert.ok(starts.some((start) => z >= start && z < start + window));
-    if (size >= window) assert.ok(starts.every((start) => start >= 0 && start + window <= size));
-  }
-});
-
 test("a network whose answer is always the same class gives that class everywhere", async () => {
   for (const chosen of [0, 3]) {
     const only = (x: Tensor) =>
@@ -95,6 +50,75 @@ test("a network whose answer is always the same class gives that class everywher
     const classes = await run(image([6, 5, 9]), [4, 4, 4], only);
     assert.equal(classes, new Uint8Array(6 * 5 * 9).fill(chosen));
   }
+});
+
+test("constant probabilities come back as they are, however windows are laid, weighed and mirrored", async () => {
+  const wanted = [0.1, 0.2, 0.3, 0.4];
+  const logits = tensor(device, [CLASSES], wanted.map(Math.log));
+  const constant = (x: Tensor) => conv3d(x, fill(device, [CLASSES, 2, 1, 1, 1], 0), logits);
+  for (const more of [{}, { mirror: true }, { step: 0.3 }, { weighting: "uniform", mirror: true }] as const) {
+    for (const size of [
+      [7, 10, 13],
+      [3, 5, 9],
+    ] as const) {
+      const options = { window: [4, 6, 8], classes: CLASSES, network: constant, ...more } as const;
+      const found = await probabilities(device, image(size), options);
+      const voxels = size[0] * size[1] * size[2];
+      assert.is(found.length, CLASSES * voxels);
+      for (const [i, value] of found.entries()) {
+        const expected = wanted[Math.floor(i / voxels)]!;
+        if (Math.abs(value / expected - 1) > 5e-6) assert.is(value, expected, JSON.stringify(more));
+      }
+    }
+  }
+});
+
+test("with mirroring, the prediction of a turned volume is the turned prediction", async () => {
+  const size = [7, 10, 13] as const;
+  const given = image(size, { channels: 1 });
+  const random = new Random(3);
+  const kernel = tensor(
+    device,
+    [CLASSES, 1, 3, 3, 3],
+    Array.from({ length: 27 * CLASSES }, () => random.normal()),
+  );
+  const none = fill(device, [CLASSES], 0);
+  const lopsided = (x: Tensor) => conv3d(x, kernel, none, { padding: 1 });
+  const run = (data: Float32Array, mirror: boolean) =>
+    probabilities(
+      device,
+      { ...given, data },
+      { window: [4, 6, 8], classes: CLASSES, network: lopsided, mirror },
+    );
+  const apart = (a: Float32Array, b: Float32Array) =>
+    a.reduce((most, v, i) => Math.max(most, Math.abs(v - b[i]!)), 0);
+  const [plain, averaged] = [await run(given.data, false), await run(given.data, true)];
+  for (const mirror of [MIRRORS[1]!, MIRRORS[6]!]) {
+    const turned = mirrored(given.data, size, mirror);
+    assert.ok(apart(await run(turned, true), mirrored(averaged, size, mirror)) < 1e-6, `${mirror}`);
+    assert.ok(
+      apart(await run(turned, false), mirrored(plain, size, mirror)) > 0.01,
+      "it is lopsided otherwise",
+    );
+  }
+  const single = { ...given, size: [4, 6, 8] as const, data: given.data.slice(0, 192) };
+  const options = { window: single.size, classes: CLASSES, network: lopsided };
+  const mean = new Float32Array(CLASSES * 192);
+  for (const mirror of MIRRORS) {
+    const data = mirrored(single.data, single.size, mirror);
+    const back = mirrored(await probabilities(device, { ...single, data }, options), single.size, mirror);
+    back.forEach((value, i) => (mean[i]! += value / 8));
+  }
+  assert.ok(
+    apart(await probabilities(device, single, { ...options, mirror: true }), mean) < 1e-6,
+    "a mean of 8",
+  );
+});
+
+test("an answer that is no number is an error, not background", async () => {
+  const broken = (x: Tensor) => conv3d(x, fill(device, [CLASSES, 2, 1, 1, 1], NaN), bias);
+  const error = await run(image([4, 4, 9]), [4, 4, 4], broken).catch((thrown: unknown) => thrown);
+  assert.instance(error, NonFiniteError);
 });
 
 test("a network that looks at voxels alone is not disturbed by windows, their overlaps and borders", async () => {
@@ -152,10 +176,34 @@ test("the windows' probabilities are averaged, not their votes, nor their logits
   const classes = async (...windows: number[][]) => {
     const logits = () => windows.shift()!.flatMap((value) => Array(4).fill(value) as number[]);
     const network = () => tensor(device, [1, 4, 1, 1, 4], logits());
-    return [...(await run(image([1, 1, 6]), [1, 1, 4], network))];
+    return [...(await run(image([1, 1, 6]), [1, 1, 4], network, { weighting: "uniform" }))];
   };
   assert.equal(await classes([0, 0.1, 0, 0], [0, 0, 5, 0]), [1, 1, 2, 2, 2, 2], "the second is surer");
   assert.equal(await classes([0, 3, 0, 0], [0, -20, 0.1, 0]), [1, 1, 1, 1, 2, 2], "the first is surer");
+});
+
+test("the nearer its middle, the more a window's probabilities count", async () => {
+  const windows = [
+    [0.7, 0.1, 0.1, 0.1],
+    [0.1, 0.1, 0.2, 0.6],
+  ];
+  const answers = windows.map((values) =>
+    values.flatMap((value) => Array(4).fill(Math.log(value)) as number[]),
+  );
+  const network = () => tensor(device, [1, 4, 1, 1, 4], answers.shift()!);
+  const found = await probabilities(device, image([1, 1, 6]), {
+    window: [1, 1, 4],
+    classes: CLASSES,
+    network,
+  });
+  const weight = (i: number) => (i < 0 || i > 3 ? 0 : Math.exp(-(((i - 1.5) / 0.5) ** 2) / 2));
+  for (let c = 0; c < CLASSES; c++) {
+    for (let x = 0; x < 6; x++) {
+      const [a, b] = [weight(x), weight(x - 2)];
+      const expected = (a * windows[0]![c]! + b * windows[1]![c]!) / (a + b);
+      assert.ok(Math.abs(found[c * 6 + x]! - expected) < 1e-6);
+    }
+  }
 });
 
 test("progress is told after each window, and no bytes stay behind", async () => {

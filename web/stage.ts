@@ -1,7 +1,8 @@
 // One stage of a training, made ready on a device: a teacher, or a student with or without one. No page and no storage
 // in it: the same steps run anywhere.
 
-import { PatchSampler, type SamplerState, splitCases } from "../data/patches.ts";
+import { PatchSampler, type SamplerState } from "../data/patches.ts";
+import { splitCases } from "../data/splits.ts";
 import { type Case, loadCases, PREPARATION } from "../data/preprocess.ts";
 import { MODALITIES, type Modality } from "../data/source.ts";
 import type { Input } from "../data/input.ts";
@@ -16,6 +17,7 @@ import { REGION_NAMES } from "../model/regions.ts";
 import { type Scores, Trainer } from "../model/trainer.ts";
 import { restoreTensors, type TrainingState } from "../model/trainingState.ts";
 import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
+import { TILING } from "../model/windows.ts";
 import type { Study } from "./segmentation.ts";
 import type { SliceNews, TrainSettings } from "./trainProtocol.ts";
 
@@ -126,7 +128,7 @@ export class Stage {
     const { patch, seed } = this.#settings;
     return {
       ...{ network: this.network.config, modalities: seenBy(this.#name, this.#settings), patch, labels },
-      ...{ ...PREPARATION, stage: this.#name, epoch, step, seed },
+      ...{ ...PREPARATION, window: TILING.weighting, stage: this.#name, epoch, step, seed },
     };
   }
 
