@@ -93,7 +93,6 @@ else {
         for (const [name, value] of Object.entries(losses)) {
           const off = Math.abs(found[i]!.losses[name]! - value) / Math.abs(value);
           worst = Math.max(worst, off);
-          if (process.env["W"]) console.log(stage, i, name, off);
           assert.ok(
             off <= CLOSE,
             `${stage}, epoch ${i + 1}, ${name}: ${found[i]!.losses[name]}, in Node ${value}`,
