@@ -20,7 +20,8 @@ export const RETUNE_HELP = "choose the kernels for this adapter anew; PROTOKD_TU
 /** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
 const exitCodes: Readonly<Record<string, number>> = {
   ...{ UsageError: 2, DataError: 3, CheckpointError: 3 },
-  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5 },
+  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5, NonFiniteError: 5, DiskError: 6 },
+  ...{ InterruptedError: 130, TerminatedError: 143 },
 };
 
 /** The same, for the end of every command's help. */

@@ -4,9 +4,13 @@
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import type { Preparation } from "../data/preprocess.ts";
 import type { Weights } from "../model/losses.ts";
+import type { Limits } from "../model/position.ts";
 import type { Vec3 } from "../model/regions.ts";
+import type { TrainOptions } from "../model/trainOptions.ts";
 import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
+import { parseDuration } from "./durations.ts";
+import type { LoaderOptions } from "./loader.ts";
 import { ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
 
 export type { TrainConfig } from "./settings.ts";
@@ -88,6 +92,27 @@ export function networkModalities({ modality }: Pick<TrainConfig, "modality">): 
 /** How this run prepares a network's input. */
 export function preparation({ background, crop, padding }: TrainConfig): Preparation {
   return { background, crop, padding };
+}
+
+/** How this run draws its batches, and in how many threads. */
+export function loading(config: TrainConfig): LoaderOptions {
+  const { patch, batch, seed, offsets, lastBatch, augment, foreground, workers } = config;
+  return { patch, batch, seed, offsets, lastBatch, augment, foreground, workers };
+}
+
+/** What of a run concerns the training loop. */
+export function trainingOptions(config: TrainConfig): Partial<TrainOptions> & Limits {
+  const { optimizer, lr, schedule, weightDecay, momentum, clip } = config;
+  const { validateEvery, validateFrom, bestBy, maxBadSteps } = config;
+  return {
+    ...{ optimizer, rate: lr, schedule, decay: weightDecay, momentum, clip, weights: weights(config) },
+    ...{ validateEvery, validateFrom, bestBy, maxSkipped: maxBadSteps, ...limits(config) },
+  };
+}
+
+/** What ends a run. */
+export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
+  return { epochs, patience, maxSeconds: maxTime === null ? 0 : parseDuration(maxTime) };
 }
 
 export function weights({ kdWeight, prototypeWeight, temperature }: TrainConfig): Weights {

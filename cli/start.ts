@@ -10,7 +10,7 @@ import type { TrainConfig } from "./config.ts";
 import { duration } from "./progress.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
 import { FILES } from "./stageFolder.ts";
-import { train } from "./train.ts";
+import { train } from "./training.ts";
 import { resolveConfig, type TrainFlags } from "./trainFlags.ts";
 import { openTuned } from "./tuning.ts";
 

@@ -11,6 +11,7 @@ import {
   samples,
   stack,
   type Tensor,
+  tensor,
 } from "../engine/index.ts";
 import type { BatchOutput } from "./losses.ts";
 import { forward, type Network } from "./network.ts";
@@ -63,4 +64,20 @@ export function forwardBatch(network: Network, x: Tensor, mode: Mode, together: 
   const logits = stack(outputs.map((output) => output.logits));
   for (const output of outputs) free(output.logits);
   return { features: outputs.map(({ features }) => features), logits };
+}
+
+/** The chosen channels of a batch; all of them are the batch itself. */
+export function pick(images: Tensor, data: Float32Array, channels: readonly number[]): Tensor {
+  const [N, M, ...patch] = images.shape as [number, number, ...number[]];
+  const voxels = patch.reduce((a, b) => a * b, 1);
+  const picked = new Float32Array(N * channels.length * voxels);
+  for (let n = 0; n < N; n++) {
+    for (const [i, m] of channels.entries()) {
+      picked.set(
+        data.subarray((n * M + m) * voxels, (n * M + m + 1) * voxels),
+        (n * channels.length + i) * voxels,
+      );
+    }
+  }
+  return tensor(images.device, [N, channels.length, ...patch], picked);
 }

@@ -2,7 +2,7 @@
 // down, transposed ones up, skips that are added; no residuals. Tensors have the published checkpoints' names.
 
 import { batchNormEvalRelu, batchNormRelu, cast, conv3d, convTranspose3d } from "../engine/index.ts";
-import { instanceNormRelu, scope, type Tensor } from "../engine/index.ts";
+import { instanceNormRelu, recompute, scope, type Tensor } from "../engine/index.ts";
 import type { Output } from "./losses.ts";
 import type { Params } from "./params.ts";
 import { type Layer, type LayerTensors, layerTensors, vnetLayers } from "./vnetLayers.ts";
@@ -24,25 +24,62 @@ export const VNET: Omit<VnetConfig, "modalities"> = { classes: 4, filters: 16, l
 /** `train`: batch norms use the batch's statistics and update the running ones. `eval`: they use the latter. */
 export type Mode = "train" | "eval";
 
-/** x [N,M,D,H,W], each of D, H, W a multiple of 2^(levels-1) → features [N,filters,D,H,W] in x's
- * precision, and logits [N,classes,D,H,W] in f32. */
-export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode): Output {
+/**
+ * x [N,M,D,H,W], each of D, H, W a multiple of 2^(levels-1) → features [N,filters,D,H,W] in x's precision, and logits
+ * [N,classes,D,H,W] in f32. With `lean`, the backward pass computes activations again instead of finding them.
+ */
+export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode, lean = false): Output {
   check(x, config);
   const skips: Tensor[] = [];
   let features = x;
-  for (const layer of vnetLayers(config)) {
+  for (const layers of stretches(config)) {
+    const [{ kind }] = layers;
+    if (kind === "down") skips.push(x);
+    if (kind === "head") features = x;
     const before = x;
-    if (layer.kind === "down") skips.push(x);
-    if (layer.kind === "head") features = x;
-    x = scope(() => {
-      const { weight, bias, norm } = layerTensors(params, layer, config.norm);
-      const moments = norm !== null && (norm.running === null || mode === "train");
-      const y = CONVOLVE[layer.kind](before, weight, bias, { moments });
-      if (!norm) return y;
-      return activate(y, norm, mode, layer.kind === "up" ? skips.pop()! : null);
-    });
+    const skip = kind === "up" ? skips.pop()! : null;
+    const run = () => {
+      let y = before;
+      for (const [i, layer] of layers.entries()) {
+        const input = y;
+        y = scope(() => apply(params, layer, input, { config, mode, skip: i ? null : skip }));
+      }
+      return y;
+    };
+    x = lean && kind !== "head" ? recompute(skip ? [before, skip] : [before], run) : run();
   }
   return { features, logits: cast(x, "f32") };
+}
+
+/**
+ * The layers, cut where `lean` keeps what is between: everywhere at full resolution, where the activations of even two
+ * layers at once would be much, and below it where the resolution changes.
+ */
+function* stretches(config: VnetConfig): Generator<[Layer, ...Layer[]]> {
+  let stretch: Layer[] = [];
+  for (const layer of vnetLayers(config)) {
+    if (stretch.length && (layer.kind !== "same" || layer.outputs === config.filters)) {
+      yield stretch as [Layer, ...Layer[]];
+      stretch = [];
+    }
+    stretch.push(layer);
+  }
+  yield stretch as [Layer, ...Layer[]];
+}
+
+interface Setting {
+  config: VnetConfig;
+  mode: Mode;
+  /** What the level handed across, to an "up". */
+  skip: Tensor | null;
+}
+
+/** Convolution → norm → ReLU → skip. */
+function apply(params: Params, layer: Layer, x: Tensor, { config, mode, skip }: Setting): Tensor {
+  const { weight, bias, norm } = layerTensors(params, layer, config.norm);
+  const moments = norm !== null && (norm.running === null || mode === "train");
+  const y = CONVOLVE[layer.kind](x, weight, bias, { moments });
+  return norm ? activate(y, norm, mode, skip) : y;
 }
 
 type Convolve = (x: Tensor, weight: Tensor, bias: Tensor | null, options: { moments: boolean }) => Tensor;

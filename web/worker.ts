@@ -28,7 +28,7 @@ const engine = {
 
   /** Takes up the built-in example's networks. */
   async addExampleModels(files: readonly { name: string; bytes: Uint8Array }[]): Promise<ModelInfo[]> {
-    for (const { name, bytes } of files) models.add(bytes, name);
+    for (const { name, bytes } of files) await models.add(bytes, name);
     return Promise.resolve(models.list());
   },
 
