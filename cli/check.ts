@@ -9,7 +9,8 @@ import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
 import { caseLines, headLines, summaryLines } from "./checkReport.ts";
 import { isMain, runCommand } from "./command.ts";
-import { PAPER, parsePatch, PHANTOM, SMALL } from "./config.ts";
+import { DEFAULTS, PHANTOM, SMALL } from "./config.ts";
+import { parsePatch } from "./settingKinds.ts";
 import { exists } from "./files.ts";
 import { folderSource } from "./folderSource.ts";
 
@@ -30,7 +31,7 @@ export async function checkFolder(
   progress: (line: string) => void = () => {},
 ): Promise<CheckReport> {
   const source = await folderSource(data);
-  const sizes = (await exists(join(data, "phantom.json"))) ? SMALL : PAPER;
+  const sizes = (await exists(join(data, "phantom.json"))) ? SMALL : DEFAULTS;
   const say = (lines: readonly string[]) => (json ? undefined : lines.forEach((line) => print(line)));
   const report = await checkDataset(
     source,
@@ -101,7 +102,7 @@ export function checkCommand(): Command {
     .option("--unlabelled", "the cases are to be predicted: no labels are expected")
     .option(
       "--patch <d,h,w>",
-      `warns of brains smaller than this (default: ${PAPER.patch.join()}; phantom: ${SMALL.patch.join()})`,
+      `warns of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${SMALL.patch.join()})`,
     )
     .option("--json", "print the report as JSON, nothing else")
     .addHelpText(

@@ -6,9 +6,9 @@ import { Command, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CLASS_NAMES } from "../data/labels.ts";
 import { cardMetadata } from "../model/card.ts";
-import { encodeSafetensors } from "../model/checkpoint.ts";
 import { vnetToOnnx } from "../model/onnx.ts";
 import { describeVnet } from "../model/published.ts";
+import { encodeSealed } from "../model/seal.ts";
 import { examples, isMain, runCommand, UsageError } from "./command.ts";
 import { fittingPatch } from "./config.ts";
 import { exists, writeAtomically } from "./files.ts";
@@ -53,7 +53,7 @@ export async function exportModel(options: ExportOptions): Promise<void> {
   const bytes =
     format === "onnx"
       ? vnetToOnnx({ config: network, values }, { size, features, metadata })
-      : encodeSafetensors(values, model.card ? cardMetadata(model.card) : {});
+      : await encodeSealed(values, model.card ? cardMetadata(model.card) : {});
   await writeAtomically(output, bytes);
   console.log(`${output}: ${describeVnet(network)}, of ${modalities.join(", ")}; ${bytes.length} bytes`);
   if (!model.card)
@@ -64,8 +64,8 @@ export async function exportModel(options: ExportOptions): Promise<void> {
 function describe({ card, network }: StoredModel, modalities: readonly Modality[]): Record<string, string> {
   const known = { modalities: modalities.join(","), classes: CLASS_NAMES.join(","), norm: network.norm };
   if (!card) return known;
-  const { labels, background, crop, padding, patch, stage } = card;
-  return { ...known, labels, background, crop, padding, patch: patch.join(","), stage };
+  const { labels, background, crop, padding, window, patch, stage } = card;
+  return { ...known, labels, background, crop, padding, window, patch: patch.join(","), stage };
 }
 
 if (isMain(import.meta.url)) {

@@ -9,13 +9,15 @@ import type * as Runtime from "onnxruntime-common";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { exportModel, type ExportOptions } from "../cli/export.ts";
-import { type ModelCard, readModel, saveModel, upload } from "../cli/models.ts";
+import { type ModelCard, readModel } from "../cli/models.ts";
 import { PREPARATION } from "../data/preprocess.ts";
 import { scope, tensor } from "../engine/index.ts";
+import { cardMetadata } from "../model/card.ts";
 import { encodeSafetensors } from "../model/checkpoint.ts";
 import { Params } from "../model/params.ts";
 import { vnetToOnnx } from "../model/onnx.ts";
 import { integer, joined, message, single, text } from "../model/protobuf.ts";
+import { encodeSealed } from "../model/seal.ts";
 import { vnet, type VnetConfig } from "../model/vnet.ts";
 import { vnetShapes } from "../model/vnetLayers.ts";
 import { close, device } from "./gradcheck.ts";
@@ -115,7 +117,7 @@ test("the command writes the model, says in it how to use it, and replaces no fi
   assert.equal(Object.fromEntries(metadata), {
     ...{ modalities: "t1,t2,t1ce,flair", norm: "instance", labels: "msd", patch: "8,8,4", stage: "teacher" },
     classes: "background,enhancing tumour,necrotic core,oedema",
-    ...{ background: "zero", crop: "brain", padding: "background" },
+    ...{ background: "zero", crop: "brain", padding: "background", window: "gaussian" },
   });
   const graph = fieldsOf(fields.find(([number]) => number === 7)![1]);
   const names = graph
@@ -188,22 +190,14 @@ test("options that do not fit are refused, and nothing is written", async () => 
 
 test.run();
 
-/** A checkpoint of a teacher. */
+/** A checkpoint of a teacher, with `more` than its network's tensors. */
 async function checkpoint(name: string, more = {}): Promise<{ model: string; card: ModelCard }> {
   const model = join(folder, `${name}.safetensors`);
-  const params = upload(device, {
-    path: name,
-    network: NETWORK,
-    card: null,
-    values: weights(NETWORK),
-  }).params;
   const card: ModelCard = {
     ...{ network: NETWORK, modalities: ["t1", "t2", "t1ce", "flair"], patch: [8, 8, 4], labels: "msd" },
-    ...{ ...PREPARATION, stage: "teacher", epoch: 1, step: 1, seed: 1 },
+    ...{ ...PREPARATION, window: "gaussian", stage: "teacher", epoch: 1, step: 1, seed: 1 },
   };
-  scope(() => ({ ...vnet(params, tensor(device, [1, 4, 4, 4, 8], new Float32Array(512)), NETWORK, "eval") }));
-  await saveModel(model, params, card, more);
-  params.free();
+  writeFileSync(model, await encodeSealed({ ...weights(NETWORK), ...more }, cardMetadata(card)));
   return { model, card };
 }
 
