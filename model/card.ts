@@ -6,8 +6,8 @@ import * as v from "valibot";
 import { type Checkpoint, CheckpointError, decodeSafetensors } from "./checkpoint.ts";
 import type { Values } from "./params.ts";
 import { storedNetwork } from "./published.ts";
-import { checkSeal } from "./seal.ts";
 import type { Vec3 } from "./regions.ts";
+import { checkSeal } from "./seal.ts";
 import { checkPatch, type VnetConfig } from "./vnet.ts";
 import type { Tiling } from "./windows.ts";
 
@@ -54,6 +54,7 @@ const NetworkSchema = v.object({
     filters: count,
     levels: v.pipe(count, v.minValue(2), v.maxValue(6)),
     norm: v.picklist(["instance", "batch"]),
+    deepSupervision: v.optional(v.boolean(), false),
   }),
   patch: v.tuple([count, count, count]),
   window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // as older ones were scored

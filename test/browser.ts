@@ -1,7 +1,7 @@
 // The page in a real browser: built once, served from a sub-folder, opened in the system's Chromium with software WebGPU.
 
-import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { existsSync, rmSync } from "node:fs";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,11 +12,21 @@ import { build } from "vite";
 /** The system's Chromium, or the one that PROTOKD_CHROMIUM names; undefined where there is none. */
 export const chromiumPath = [
   process.env["PROTOKD_CHROMIUM"],
-  ...["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome-stable", "/usr/bin/google-chrome"],
+  ...[
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "/usr/bin/google-chrome-stable",
+    "/usr/bin/google-chrome",
+  ],
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ].find((path) => path !== undefined && existsSync(path));
 
-const SOFTWARE = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-unsafe-swiftshader"];
+const SOFTWARE = [
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-unsafe-swiftshader",
+];
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -31,9 +41,12 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** Builds web/ and serves it. */
-export async function serve(): Promise<Site> {
+let built: Promise<string> | null = null; // one build will do for all files of tests
+
+/** Builds web/ into a folder that goes with this process. */
+async function builtPage(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "protokd-web-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const root = join(import.meta.dirname, "..");
   await build({
     configFile: join(root, "vite.config.ts"),
@@ -41,11 +54,19 @@ export async function serve(): Promise<Site> {
     logLevel: "error",
     build: { outDir: folder, minify: false, reportCompressedSize: false },
   });
+  return folder;
+}
+
+/** Builds web/ and serves it. */
+export async function serve(): Promise<Site> {
+  built ??= builtPage();
+  const folder = await built;
   const server = createServer((request, response) => {
-    const path = new URL(request.url!, "http://localhost").pathname.replace(/^\/some\/folder\//, "");
-    readFile(join(folder, path === "" ? "index.html" : path)).then(
+    const { pathname } = new URL(request.url!, "http://localhost");
+    const path = pathname.replace(/^\/some\/folder\//, "") || "index.html";
+    readFile(join(folder, path)).then(
       (bytes) => {
-        response.setHeader("content-type", TYPES[extname(path || ".html")] ?? "application/octet-stream");
+        response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
         response.end(bytes);
       },
       () => response.writeHead(404).end(),
@@ -55,10 +76,7 @@ export async function serve(): Promise<Site> {
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://localhost:${port}/some/folder/`,
-    close: async () => {
-      await stopped(server);
-      await rm(folder, { recursive: true });
-    },
+    close: () => stopped(server),
   };
 }
 
