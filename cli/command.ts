@@ -1,5 +1,6 @@
 // What every command does alike: read its options with commander, print an error's message alone (its stack
-// only with --debug), and exit with a code that says whose turn it is: 2 usage, 3 data, 4 GPU, 5 numbers, 1 else.
+// only with --debug), and exit with a code that says whose turn it is: 2 usage, 3 data, 4 GPU, 5 numbers,
+// 6 disk, 130 and 143 stopped, 1 else.
 
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -19,8 +20,31 @@ export const RETUNE_HELP = "choose the kernels for this adapter anew; PROTOKD_TU
 /** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
 const exitCodes: Readonly<Record<string, number>> = {
   ...{ UsageError: 2, DataError: 3, CheckpointError: 3 },
-  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5, NonFiniteError: 5 },
+  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5, NonFiniteError: 5, DiskError: 6 },
+  ...{ InterruptedError: 130, TerminatedError: 143 },
 };
+
+/** The same, for the end of every command's help. */
+const EXIT_CODES = `
+Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 numbers that are none, 6 disk,
+            130 stopped by Ctrl-C, 143 by SIGTERM, 1 a fault of the program`;
+
+/** What the system says of a disk that cannot be written to, whoever was writing. */
+export const DISK_FAULTS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full: free some space",
+  EDQUOT: "your quota of the disk is used up: free some space",
+  EFBIG: "the file is larger than the disk allows",
+  EROFS: "the disk is read-only: choose another folder",
+  EIO: "the disk failed",
+};
+
+/** Where permission to do this is wanting, something was to be written; reading says `open` or `scandir`. */
+const WRITES = /^(mkdir|rename|unlink|rm|rmdir|write|copyfile|link|chmod|ftruncate)$/;
+
+/** How a command is used, for the end of its help. */
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+}
 
 /**
  * Parses `argv` and runs the action. Returns the exit code: `process.exitCode = await runCommand(...)`.
@@ -31,8 +55,13 @@ export async function runCommand<Options extends OptionValues>(
   action: (options: Options) => Promise<void> | void,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0); // whoever read it, as head, has seen enough
+    throw error;
+  });
   program
     .option("--debug", "print the stack of an error")
+    .addHelpText("after", EXIT_CODES)
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ outputError: () => {} })
@@ -43,8 +72,9 @@ export async function runCommand<Options extends OptionValues>(
   } catch (error) {
     if (error instanceof CommanderError) return reportUsage(program, error, argv);
     const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-    console.error(program.opts<{ debug?: boolean }>().debug ? stack : message);
-    return exitCodes[name] ?? 1;
+    const fault = error instanceof Error && !exitCodes[name] ? diskFault(error) : null;
+    console.error(program.opts<{ debug?: boolean }>().debug ? stack : (fault ?? message));
+    return exitCodes[name] ?? (fault === null ? 1 : 6);
   }
 }
 
@@ -60,6 +90,17 @@ export function isMain(moduleUrl: string): boolean {
     }
   });
   return paths.slice(0, 2).includes(paths[2]!);
+}
+
+/** What is wrong with the disk, if that is what an error of the system says. */
+function diskFault(error: NodeJS.ErrnoException & { dest?: string }): string | null {
+  const { code = "", syscall = "", path, dest } = error;
+  const denied = (code === "EACCES" || code === "EPERM") && WRITES.test(syscall);
+  const why = denied
+    ? "it may not be written to: mend its permissions, or choose another"
+    : DISK_FAULTS[code];
+  if (why === undefined || syscall === "read") return null;
+  return `${dest ?? path ?? "a file"}: could not be written (${code}): ${why}`;
 }
 
 /** Help and version are no errors; all else gets commander's message, and where to find the right option. */

@@ -4,9 +4,13 @@
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import type { Preparation } from "../data/preprocess.ts";
 import type { Weights } from "../model/losses.ts";
+import type { Limits } from "../model/position.ts";
 import type { Vec3 } from "../model/regions.ts";
-import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
+import type { TrainOptions } from "../model/trainOptions.ts";
+import { checkDeepSupervision, checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
+import { parseDuration } from "./durations.ts";
+import type { LoaderOptions } from "./loader.ts";
 import { ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
 
 export type { TrainConfig } from "./settings.ts";
@@ -76,8 +80,9 @@ export function stageTitle({
 const METHOD_TITLES: Readonly<Record<string, string>> = { kd: "pixel KD", protokd: "ProtoKD" };
 
 export function networkConfig(config: TrainConfig): VnetConfig {
-  const { filters, levels, norm } = config;
-  return { modalities: networkModalities(config).length, classes: VNET.classes, filters, levels, norm };
+  const { filters, levels, norm, deepSupervision } = config;
+  const modalities = networkModalities(config).length;
+  return { modalities, classes: VNET.classes, filters, levels, norm, deepSupervision };
 }
 
 /** What the network of this stage sees, in channel order. */
@@ -88,6 +93,27 @@ export function networkModalities({ modality }: Pick<TrainConfig, "modality">): 
 /** How this run prepares a network's input. */
 export function preparation({ background, crop, padding }: TrainConfig): Preparation {
   return { background, crop, padding };
+}
+
+/** How this run draws its batches, and in how many threads. */
+export function loading(config: TrainConfig): LoaderOptions {
+  const { patch, batch, seed, offsets, lastBatch, augment, foreground, workers } = config;
+  return { patch, batch, seed, offsets, lastBatch, augment, foreground, workers };
+}
+
+/** What of a run concerns the training loop. */
+export function trainingOptions(config: TrainConfig): Partial<TrainOptions> & Limits {
+  const { optimizer, lr, schedule, weightDecay, momentum, clip } = config;
+  const { validateEvery, validateFrom, bestBy, maxBadSteps } = config;
+  return {
+    ...{ optimizer, rate: lr, schedule, decay: weightDecay, momentum, clip, weights: weights(config) },
+    ...{ validateEvery, validateFrom, bestBy, maxSkipped: maxBadSteps, ...limits(config) },
+  };
+}
+
+/** What ends a run. */
+export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
+  return { epochs, patience, maxSeconds: maxTime === null ? 0 : parseDuration(maxTime) };
 }
 
 export function weights({ kdWeight, prototypeWeight, temperature }: TrainConfig): Weights {
@@ -105,6 +131,15 @@ export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(SETTINGS), ...Object.keys(a), ...Object.keys(b)] as SettingName[]);
   for (const [key, { counts }] of ROWS) if (counts === false) keys.delete(key);
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+}
+
+/** Throws a UsageError unless a network of these levels can be supervised so. */
+export function fittingSupervision(config: Pick<TrainConfig, "levels" | "deepSupervision">): void {
+  try {
+    checkDeepSupervision(config);
+  } catch (error) {
+    throw new UsageError(`--${(error as Error).message.replace(" ", "-")}`);
+  }
 }
 
 /** The patch; throws a UsageError unless a network of so many levels can take it. */

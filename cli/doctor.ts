@@ -4,7 +4,7 @@
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { Command } from "commander";
 import { add, bytesText, defaultTuning, lanesOf, scope, tensor, type Tuning } from "../engine/index.ts";
-import { isMain, runCommand } from "./command.ts";
+import { examples, isMain, runCommand } from "./command.ts";
 import type { Toggles } from "./gpu.ts";
 import { isSoftware, readTuning, tuningText } from "./tuning.ts";
 import { chosenDriver } from "./vulkan.ts";
@@ -166,6 +166,7 @@ export function text(report: Report): string {
 if (isMain(import.meta.url)) {
   const program = new Command("doctor")
     .description("what the engine runs on here, and whether it computes correctly")
+    .addHelpText("after", examples("node cli/doctor.js", "node cli/doctor.js --json > doctor.json"))
     .option("--json", "print the report as JSON");
   const code = await runCommand<{ json?: boolean }>(program, async ({ json }) => {
     const report = await examine();

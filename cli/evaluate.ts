@@ -12,7 +12,7 @@ import { readNifti, type Volume } from "../data/nifti.ts";
 import { CONVENTION_NAMES, type ConventionName } from "../model/conventions.ts";
 import { type CaseMetrics, caseMetrics } from "../model/metrics.ts";
 import { summarise, type Summary } from "../model/summary.ts";
-import { isMain, runCommand } from "./command.ts";
+import { examples, isMain, runCommand } from "./command.ts";
 import { writeAtomically } from "./files.ts";
 import { findPredictions, findReferences, type LabelPair, pairLabels } from "./labelFiles.ts";
 import { formatSummary } from "./table.ts";
@@ -144,6 +144,13 @@ if (isMain(import.meta.url)) {
   const program = new Command("evaluate")
     .description(
       "Dice, HD95 and lesion-wise scores of whole tumour (WT), tumour core (TC) and enhancing tumour (ET)",
+    )
+    .addHelpText(
+      "after",
+      examples(
+        "node cli/evaluate.js --predictions predictions --references BraTS2021",
+        "node cli/evaluate.js --predictions predictions --references labels --convention nnunet --partial",
+      ),
     )
     .requiredOption("--predictions <folder>", "label maps named <case>.nii.gz")
     .requiredOption("--references <folder>", "label maps, BraTS cases, or a data set with labelsTr")

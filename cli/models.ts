@@ -6,8 +6,11 @@ import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { type Input, INPUT } from "../data/input.ts";
 import type { Device } from "../engine/index.ts";
 import { cardMetadata, decodeModel, type NetworkCard, type StoredModel as Stored } from "../model/card.ts";
-import { CheckpointError, encodeSafetensors, type StoredTensor } from "../model/checkpoint.ts";
+import { CheckpointError } from "../model/checkpoint.ts";
+import { withoutAsides } from "../model/deepSupervision.ts";
+import { checkFinite } from "../model/diverged.ts";
 import { Params } from "../model/params.ts";
+import { encodeSealed } from "../model/seal.ts";
 import type { Network } from "../model/network.ts";
 import { UsageError } from "./command.ts";
 import { writeAtomically } from "./files.ts";
@@ -21,16 +24,12 @@ export type ModelCard = NetworkCard & Input;
 /** A network in a file, read and checked; a published one has no card. */
 export type StoredModel = Stored<Input>;
 
-/** Writes a checkpoint atomically. `more` are tensors beside the network's: an optimizer's moments. */
-export async function saveModel(
-  path: string,
-  params: Params,
-  card: ModelCard,
-  more: Record<string, StoredTensor> = {},
-  notes: Record<string, string> = {},
-): Promise<void> {
-  const tensors = { ...(await params.read()), ...more };
-  await writeAtomically(path, encodeSafetensors(tensors, { ...cardMetadata(card), ...notes }));
+/** Writes a network's checkpoint atomically, without the heads that only its training has. Throws a DivergedError rather than write NaN or infinity. */
+export async function saveModel(path: string, params: Params, card: ModelCard): Promise<void> {
+  const tensors = withoutAsides(await params.read());
+  checkFinite(tensors, path);
+  const network = { ...card.network, deepSupervision: false };
+  await writeAtomically(path, await encodeSealed(tensors, cardMetadata({ ...card, network })));
 }
 
 /**

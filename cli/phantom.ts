@@ -3,12 +3,19 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import type { Vec3 } from "../data/geometry.ts";
-import { isMain, runCommand } from "./command.ts";
+import { examples, isMain, runCommand } from "./command.ts";
 import { makePhantom, type PhantomOptions } from "./phantomFolder.ts";
 
 if (isMain(import.meta.url)) {
   const program = new Command("phantom")
     .description("Make a data set of seeded phantoms (heads with a tumour) in BraTS layout.")
+    .addHelpText(
+      "after",
+      examples(
+        "node cli/phantom.js --out phantom",
+        "node cli/phantom.js --out small --cases 5 --size 32 --seed 7",
+      ),
+    )
     .requiredOption("--out <dir>", "folder to make; one that holds the same phantom already is left as it is")
     .option("--cases <n>", "number of cases", integer("1 to 9999", 1, 9999), 20)
     .option("--size <voxels>", "edge of a cube, or D,H,W; 16 to 512 each", parseSize, 64)

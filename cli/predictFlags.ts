@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { MODALITIES } from "../data/datasets.ts";
 import { CONVENTION_NAMES } from "../data/labels.ts";
 import { TILING } from "../model/windows.ts";
-import { FAST_HELP, RETUNE_HELP } from "./command.ts";
+import { examples, FAST_HELP, RETUNE_HELP } from "./command.ts";
 import { DEFAULTS, PARITY } from "./config.ts";
 
 /** The command, without what it does. */
@@ -58,11 +58,11 @@ export function predictProgram(): Command {
     .option("--retune", RETUNE_HELP)
     .addHelpText(
       "after",
-      `
-Examples:
-  node cli/predict.js --model runs/brats --input NEW --output predictions
-  node cli/predict.js --model runs/brats --available t1,t2 --input NEW --output predictions
-  node cli/predict.js --model runs/a/teacher --model runs/b/teacher --tta --input NEW --output predictions`,
+      examples(
+        "node cli/predict.js --model runs/brats --input NEW --output predictions",
+        "node cli/predict.js --model runs/brats --available t1,t2 --input NEW --output predictions",
+        "node cli/predict.js --model runs/a/teacher --model runs/b/teacher --tta --input NEW --output predictions",
+      ),
     );
 }
 

@@ -5,6 +5,7 @@ import { InvalidArgumentError } from "commander";
 import * as v from "valibot";
 import type { Vec3 } from "../data/geometry.ts";
 import { UsageError } from "./command.ts";
+import { isDuration, isInterval } from "./durations.ts";
 
 export interface Kind<Value> {
   /** Of the value in a file. */
@@ -30,6 +31,19 @@ export function number(min = 0): Kind<number> {
   return { schema, expected: `a number of at least ${min}`, argument: "x", parse: toNumber };
 }
 
+/** A number from 0 to 1. */
+export function share(): Kind<number> {
+  const schema = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+  return { schema, expected: "a number from 0 to 1", argument: "share", parse: toNumber };
+}
+
+/** Which fold of a cross-validation. */
+export function foldNumber(): Kind<number | "all"> {
+  const schema = v.union([v.literal("all"), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]);
+  const parse = (text: string) => (text === "all" ? text : toNumber(text));
+  return { schema, expected: "an integer of at least 0, or all", argument: "n", parse };
+}
+
 /** One of several names. */
 export function choice<const Name extends string>(choices: readonly Name[], argument = "choice"): Kind<Name> {
   const schema = v.picklist(choices) as v.GenericSchema<Name>;
@@ -40,6 +54,19 @@ export function choice<const Name extends string>(choices: readonly Name[], argu
 export function path(argument: "file" | "folder"): Kind<string> {
   const schema = v.pipe(v.string(), v.nonEmpty());
   return { schema, expected: `the path of a ${argument}`, argument, parse: (text) => text };
+}
+
+/** A length of time, as 6h. */
+export function duration(): Kind<string> {
+  const schema = v.pipe(v.string(), v.check(isDuration));
+  return { schema, expected: "a time such as 6h, 90m or 30s", argument: "time", parse: (text) => text };
+}
+
+/** A length of time, or a number of steps. */
+export function interval(): Kind<string> {
+  const schema = v.pipe(v.string(), v.check(isInterval));
+  const expected = "a time such as 5m, or a number of steps";
+  return { schema, expected, argument: "interval", parse: (text) => text };
 }
 
 /** On or off: --name, or --no-name against a file that says so. */

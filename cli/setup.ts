@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { runCommand } from "./command.ts";
+import { examples, runCommand } from "./command.ts";
 import { chosenDriver, type Installation, installation, remedy, thisSystem } from "./vulkan.ts";
 
 const lockSeconds = 300; // another apt may be at work: unattended upgrades after boot
@@ -102,6 +102,7 @@ function write({ path, text }: { path: string; text: string }): string | null {
 
 const program = new Command("setup")
   .description("make sure that there is a GPU adapter, installing software Vulkan where that is possible")
+  .addHelpText("after", examples("node cli/setup.js", "node cli/setup.js --no-install"))
   .option("--no-install", "only say what there is, or what is missing");
 const code = await runCommand<{ install: boolean }>(program, async (options) => {
   process.exitCode = (await adapter()) ?? (await install(options.install));

@@ -1,39 +1,61 @@
 // One stage of a run: a teacher or a student, trained, kept, and scored on the test cases, each in its own
 // folder under --out. Everything that can be wrong is found before the first step.
 
-import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Box } from "../data/crop.ts";
 import type { Modality } from "../data/datasets.ts";
-import { PatchSampler } from "../data/patches.ts";
-import { type Case, loadCase, loadCases } from "../data/preprocess.ts";
+import { checkDisjoint } from "../data/manifest.ts";
+import type { SamplerState } from "../data/patches.ts";
+import { type Case, loadCase } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
+import { asideSource } from "../model/deepSupervision.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
-import { samplesTogether } from "../model/slices.ts";
 import { postprocess } from "../model/postprocess.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
-import { type Scores, Trainer } from "../model/trainer.ts";
-import { casesOf, openRunData, type RunData } from "./cases.ts";
-import { networkConfig, networkModalities, preparation, stageName, stageTitle, weights } from "./config.ts";
-import type { TrainConfig } from "./config.ts";
+import { type Scores, Trainer, type TrainEvent } from "../model/trainer.ts";
+import { restoreTensors } from "../model/trainingState.ts";
+import { casesOf, idsOf, openRunData, type RunData } from "./cases.ts";
+import type { FoundState } from "./checkpoints.ts";
+import {
+  loading,
+  networkConfig,
+  networkModalities,
+  preparation,
+  stageName,
+  stageTitle,
+  type TrainConfig,
+  trainingOptions,
+} from "./config.ts";
+import { parseInterval } from "./durations.ts";
 import { evaluateFolders } from "./evaluate.ts";
-import { channelsOf, type ModelCard, readModel, saveModel, upload } from "./models.ts";
+import { checkRoom } from "./files.ts";
+import { keepTraining, rewind } from "./keptTraining.ts";
+import { loadRecordedCases } from "./loadCases.ts";
+import { openLoader } from "./loader.ts";
+import { reportMemory } from "./memory.ts";
+import { channelsOf, type ModelCard, readModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { tunePostprocessing } from "./postprocessing.ts";
 import { FAST, trainingProgress } from "./progress.ts";
-import { begin, FILES } from "./stageFolder.ts";
+import { begin, FILES, goOn } from "./stageFolder.ts";
 import { StageLog } from "./stageLog.ts";
 import { assumption, readInit, readTeacher } from "./stageModels.ts";
+import { applyTuning } from "./tuning.ts";
 
 /**
  * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All
- * cases, those for the test too, are read before the device is opened and the folder's content replaced.
+ * cases, those for the test too, are read before the device is opened and the folder's content replaced. With a
+ * `state` of the folder it goes on from there, to the same bits as if it had never stopped.
  */
-export async function trainStage(open: () => Promise<Device>, config: TrainConfig): Promise<string> {
+export async function trainStage(
+  open: () => Promise<Device>,
+  config: TrainConfig,
+  state: FoundState | null = null,
+): Promise<string> {
   const folder = join(config.out, stageName(config));
   console.log(`${stageTitle(config)} -> ${folder}`);
   if (config.fast) console.log(`  ${FAST}`);
@@ -44,58 +66,67 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   const data = await openRunData(config);
   const { split } = data;
   const modalities = guide ? channelsOf(guide) : data.modalities; // a teacher sees all that is loaded
-  const { training, validation } = await loadRun(data, modalities, config);
+  const { training, validation, records } = await loadRun(data, modalities, config);
   console.log(
     `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
   );
   const device = await open();
+  if (state) await restoreTuning(device, config);
   config = { ...config, tuning: device.tuning };
   const { precision } = config;
   checkPrecision(device, precision);
   const teacher: Network | null = guide && { ...upload(device, guide), precision };
-  const trained = { config: networkConfig(config), precision };
-  samplesTogether(device, { trained, teacher }, config.batch, config.patch);
-  await begin(folder, config, data);
+  const trained = { config: networkConfig(config), precision, lean: config.lowMemory };
+  reportMemory(device, config, { teacher, modalities: modalities.length });
 
-  const params = first ? upload(device, first).params : new Params(device, { seed: config.seed });
+  const source = first && asideSource(first.values, config.deepSupervision, config.seed);
+  const params = new Params(device, source ?? { seed: config.seed });
   const network: Network = { ...trained, params };
-  const { patch, batch, seed, offsets, lastBatch } = config;
-  const sampler = new PatchSampler(training, { patch, batch, seed, offsets, lastBatch });
+  const { patch, batch } = config;
+  const loader = await openLoader(training, {
+    ...loading(config),
+    ...(state && { state: state.data as SamplerState }),
+  });
+  const stepsPerEpoch = loader.batchesPerEpoch;
   const seen = networkModalities(config);
-  const trainer = new Trainer({
-    ...{ device, network, method, teacher, patch, epochs: config.epochs },
+  const trainer: Trainer = new Trainer({
+    ...{ device, network, method, teacher, patch, stepsPerEpoch },
     channels: seen.map((m) => modalities.indexOf(m)),
-    stepsPerEpoch: sampler.batchesPerEpoch,
-    next: () => sampler.next(),
-    ...{ optimizer: config.optimizer, decay: config.weightDecay, weights: weights(config) },
-    ...{ rate: config.lr, schedule: config.schedule },
-    ...(validation.length && { validate: (n: Network) => validate(device, n, validation, config) }),
-    ...{ validateEvery: config.validateEvery, validateFrom: config.validateFrom },
+    next: () => loader.next(),
+    data: () => loader.state(),
+    ...trainingOptions(config),
+    ...(validation.length && {
+      validate: (n: Network) => validate(device, n, validation, config, () => trainer.stopping),
+    }),
+    ...(state && { position: state.position }),
     now: () => performance.now(),
   });
+  const { optimizer, guard } = trainer;
   const progress = trainingProgress(stageName(config), config.epochs);
-  const log = await StageLog.begin(folder, 0, { title: stageName(config), batch });
+  let log: StageLog | null = null;
   try {
-    for await (const event of trainer.run()) {
+    const stored = [...params.tensors.values(), ...Object.values(optimizer.moments).flat()];
+    const bytes = stored.reduce((sum, { size }) => sum + 4 * size, 0);
+    await checkRoom(folder, 4 * bytes + split.test.length * PREDICTION, "checkpoints and predictions");
+    if (state) {
+      const updates = (state.position.epoch - 1) * stepsPerEpoch + state.position.done;
+      restoreTensors({ params, optimizer, guard }, state, { updates, name: state.path });
+      await goOn(folder, config, data, records);
+      await rewind(folder, state.position, updates);
+      console.log(`  going on after ${updates} steps, in epoch ${state.position.epoch}`);
+    } else await begin(folder, config, data, records);
+    const card = (epoch: number, step: number) => cardOf(config, data, epoch, step);
+    const saveEvery = parseInterval(config.saveEvery);
+    log = await StageLog.begin(folder, optimizer.steps, { title: stageName(config), batch });
+    const tell = async (event: TrainEvent) => {
       progress.show(event);
-      await log.note(event);
-      if (event.type !== "epoch") continue;
-      const { epoch, step } = event.record;
-      await appendFile(join(folder, FILES.metrics), `${JSON.stringify(event.record)}\n`);
-      const card = cardOf(config, data, epoch, step);
-      const state = { sampler: JSON.stringify(sampler.state()) };
-      await saveModel(
-        join(folder, FILES.latest),
-        network.params,
-        card,
-        await moments(trainer, network),
-        state,
-      );
-      if (event.best) await saveModel(join(folder, FILES.best), network.params, card);
-    }
+      await log!.note(event);
+    };
+    await keepTraining({ folder, trainer, params, card, saveEvery, tell });
   } finally {
     progress.stop();
-    await log.close();
+    await loader.close();
+    await log?.close();
     trainer.free();
     network.params.free();
     teacher?.params.free();
@@ -105,30 +136,40 @@ export async function trainStage(open: () => Promise<Device>, config: TrainConfi
   return folder;
 }
 
-/** The cases to train and to validate on. Those to test on are read too: now is the time to find them broken. */
-async function loadRun(
-  { source, dataset, split }: RunData,
-  modalities: readonly Modality[],
-  config: TrainConfig,
-) {
-  const { train, val, test } = split;
-  const wanted = casesOf(dataset, [...train, ...val, ...test]);
-  const cases = await loadCases(source, dataset, wanted, modalities, {
-    labels: true,
-    ...preparation(config),
-  });
-  const trained = train.length;
-  return { training: cases.slice(0, trained), validation: cases.slice(trained, trained + val.length) };
+const PREDICTION = 1e6; // bytes of a predicted case, generously
+
+/** The kernels that a run began with, for others round differently. */
+async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<void> {
+  if (tuning) await applyTuning(device, { recorded: tuning });
+  if (JSON.stringify(device.tuning) === JSON.stringify(tuning)) return;
+  console.log("  the run began with other kernels than this adapter has: the last digits will differ");
 }
 
+/**
+ * The cases to train and to validate on. Those to test on are read too: now is the time to find them broken, or to be
+ * the same scans as others under another name.
+ */
+async function loadRun({ dataset, split }: RunData, modalities: readonly Modality[], config: TrainConfig) {
+  const reading = { data: config.data, dataset, modalities, preparation: preparation(config) };
+  const wanted = casesOf(dataset, idsOf(split));
+  const { cases, records } = await loadRecordedCases(reading, wanted, config.workers);
+  checkDisjoint(split, records);
+  const trained = split.train.length;
+  const validation = cases.slice(trained, trained + split.val.length);
+  return { training: cases.slice(0, trained), validation, records };
+}
+
+/** The mean Dice of the cases; null where it was `stopped` before the last. */
 async function validate(
   device: Device,
   network: Network,
   cases: readonly Case[],
   config: TrainConfig,
-): Promise<Scores> {
+  stopped: () => boolean,
+): Promise<Scores | null> {
   const sums = { WT: 0, TC: 0, ET: 0, mean: 0 };
   for (const prepared of cases) {
+    if (stopped()) return null;
     const seen = withChannels(prepared, networkModalities(config));
     const classes = await predictCase(device, network, seen, config);
     const dice = diceByRegion(classes, prepared.label!);
@@ -178,16 +219,4 @@ function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: 
     ...preparation(config),
     ...{ stage: stageName(config), epoch, step, seed: config.seed },
   };
-}
-
-/** The optimizer's moments under the parameters' names: optimizer.mean.<name>. */
-async function moments({ optimizer }: Trainer, { params }: Network) {
-  const names = [...params.tensors].filter(([, t]) => optimizer.params.includes(t)).map(([name]) => name);
-  const stored: Record<string, { shape: readonly number[]; data: Float32Array }> = {};
-  for (const [kind, tensors] of Object.entries(optimizer.moments)) {
-    for (const [i, t] of tensors.entries()) {
-      stored[`optimizer.${kind}.${names[i]}`] = { shape: t.shape, data: await t.read() };
-    }
-  }
-  return stored;
 }

@@ -5,12 +5,12 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import type { Device } from "../engine/index.ts";
-import { FAST_HELP, isMain, RETUNE_HELP, runCommand } from "./command.ts";
+import { examples, FAST_HELP, isMain, RETUNE_HELP, runCommand } from "./command.ts";
 import type { TrainConfig } from "./config.ts";
 import { duration } from "./progress.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
 import { FILES } from "./stageFolder.ts";
-import { train } from "./train.ts";
+import { train } from "./training.ts";
 import { resolveConfig, type TrainFlags } from "./trainFlags.ts";
 import { openTuned } from "./tuning.ts";
 
@@ -46,6 +46,7 @@ Next, on your own data (BraTS folders, nnU-Net raw or Decathlon):
 
 const command = new Command("start")
   .description("Trains and scores a teacher and two students on a phantom.")
+  .addHelpText("after", examples("npm start", "node cli/start.js --fast"))
   .option("--fast", FAST_HELP)
   .option("--retune", RETUNE_HELP);
 

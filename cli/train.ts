@@ -1,114 +1,34 @@
-// node cli/train.js --stage teacher|student: trains one stage. Without data it makes the phantom, without a
-// teacher it takes the last one trained on the data, or trains one.
+// node cli/train.js --stage teacher|student|all: trains one stage, or all of an experiment. Without data it makes the
+// phantom, without a teacher it takes the last one trained on the data, or trains one.
 
-import { readdir, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Device } from "../engine/index.ts";
-import { METHODS } from "../model/methods/index.ts";
-import { isMain, runCommand, UsageError } from "./command.ts";
-import { PHANTOM, stageName, teacherOf, type TrainConfig } from "./config.ts";
-import { exists } from "./files.ts";
-import { makePhantom } from "./phantomFolder.ts";
-import { scoreTable, writeReport } from "./runReport.ts";
-import { readInit, readTeacher } from "./stageModels.ts";
-import { trainStage } from "./stage.ts";
+import { isMain, runCommand } from "./command.ts";
+import { stageName, type TrainConfig } from "./config.ts";
+import { resolveExperiment, runExperiment } from "./experiment.ts";
+import { scoreTable } from "./runReport.ts";
+import { FILES } from "./stageFolder.ts";
+import { type CommandFlags, ofOneStage, resolveConfig, trainCommand } from "./trainFlags.ts";
+import { type Existing, teacherStage, train } from "./training.ts";
 import { openTuned } from "./tuning.ts";
-import { FILES, finished, readConfig } from "./stageFolder.ts";
-import { resolveConfig, trainCommand, type TrainFlags } from "./trainFlags.ts";
 
-/** What happens to a stage's folder that is there already: a finished one of the same settings is kept, or not. */
-export interface Existing {
-  finished?: "keep" | "replace";
-  unfinished?: "refuse" | "replace";
-}
-
-/**
- * Trains the stage of `config`, and before it a teacher where one is needed and none is found; returns the
- * configuration with its teacher. `open` is called when all has been checked.
- */
-export async function train(
-  open: () => Promise<Device>,
-  config: TrainConfig,
-  existing: Existing = {},
-): Promise<TrainConfig> {
-  if (!(await exists(config.data)) && config.data === PHANTOM.folder) {
-    await makePhantom({ out: config.data, ...PHANTOM, report: (line) => console.log(line) });
-  }
-  await readInit(config);
-  if (METHODS[config.method]!.teacher && !config.teacher) {
-    config = { ...config, teacher: await findTeacher(config) };
-  }
-  if (METHODS[config.method]!.teacher && !config.teacher) {
-    console.log("no teacher has been trained on these data: training one first");
-    const teacher = teacherOf(config);
-    await train(open, teacher, existing);
-    config = { ...config, teacher: join(config.out, stageName(teacher), FILES.best) };
-  }
-  await readTeacher(config); // is it there, and can it teach?
-  const folder = join(config.out, stageName(config));
-  const held = await readdir(folder).catch((error: NodeJS.ErrnoException) =>
-    error.code === "ENOENT" ? [] : [folder],
-  );
-  if (held.length && !(await readConfig(folder))) {
-    throw new UsageError(
-      `${folder}: holds ${held[0]}, but no run: nothing here is deleted; choose another --out`,
-    );
-  }
-  if (existing.finished !== "replace" && (await finished(config))) {
-    console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
-    return config;
-  }
-  if (existing.unfinished !== "replace" && held.length) {
-    throw new UsageError(
-      `${folder}: holds an unfinished run: replace it with --overwrite, or choose another --out`,
-    );
-  }
-  await trainStage(open, config);
-  const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];
-  await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);
-  return config;
-}
-
-/** The last teacher trained on the same data, with the same background: under --out, or in a run beside it. */
-async function findTeacher({ out, data, background }: TrainConfig): Promise<string | null> {
-  const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));
-  let last: { path: string; time: number } | null = null;
-  for (const run of new Set([out, ...beside])) {
-    const config = await readConfig(join(run, "teacher"));
-    if (!config || resolve(config.data) !== resolve(data) || config.background !== background) continue;
-    if (!(await finished({ ...config, out: run }))) continue;
-    const path = join(run, "teacher", FILES.best);
-    const time = (await stat(path).catch(() => null))?.mtimeMs ?? 0;
-    if (time && (!last || time > last.time)) last = { path, time };
-    if (run === out && last) break; // a run's own teacher comes first
-  }
-  if (last) console.log(`teacher: ${last.path}`);
-  return last?.path ?? null;
-}
-
-/** The teacher's own stage, where its folder is at hand, for the report. */
-async function teacherStage({ teacher, out }: TrainConfig): Promise<TrainConfig[]> {
-  const folder = resolve(teacher!, "..");
-  const config = basename(folder) === "teacher" ? await readConfig(folder) : null;
-  return config ? [{ ...config, out: folder === resolve(out, "teacher") ? out : resolve(folder, "..") }] : [];
-}
-
-async function main(flags: TrainFlags): Promise<void> {
-  const config = await resolveConfig(flags);
+async function main(flags: CommandFlags): Promise<void> {
+  const { retune = false, overwrite = false, resume = false } = flags;
   let device: Device | null = null;
-  const open = async () =>
-    (device ??= await openTuned({
-      fast: config.fast,
-      recorded: config.tuning,
-      retune: flags.retune ?? false,
-    }));
-  const done = await train(
-    open,
-    config,
-    flags.overwrite ? { finished: "replace", unfinished: "replace" } : {},
-  );
+  const opener =
+    ({ fast, tuning }: TrainConfig) =>
+    async () =>
+      (device ??= await openTuned({ fast, recorded: tuning, retune }));
+  const existing = (unfinished: Existing["unfinished"]): Existing =>
+    overwrite ? { finished: "replace", unfinished: "replace" } : { unfinished };
+  if (flags.stage === "all") {
+    const experiment = await resolveExperiment(flags);
+    return runExperiment(opener(experiment.shared), experiment, existing(resume ? "continue" : "refuse"));
+  }
+  const config = await resolveConfig(ofOneStage(flags));
+  const done = await train(opener(config), config, existing(resume ? "resume" : "refuse"));
   console.log(await scoreTable([...(done.teacher ? await teacherStage(done) : []), done]));
   console.log(`report: ${join(done.out, stageName(done), FILES.report)}`);
 }
 
-if (isMain(import.meta.url)) process.exitCode = await runCommand<TrainFlags>(trainCommand(), main);
+if (isMain(import.meta.url)) process.exitCode = await runCommand<CommandFlags>(trainCommand(), main);

@@ -3,10 +3,10 @@
 
 import { basename, join, resolve } from "node:path";
 import { Command, Option } from "commander";
-import type { Modality } from "../data/datasets.ts";
+import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { RETUNE_HELP, UsageError } from "./command.ts";
-import { DEFAULTS, fittingPatch, parity, PHANTOM, SMALL } from "./config.ts";
+import { examples, RETUNE_HELP, UsageError } from "./command.ts";
+import { DEFAULTS, fittingPatch, fittingSupervision, parity, PHANTOM, SMALL } from "./config.ts";
 import { type FileSettings, ofThisStage, readSettings } from "./configFile.ts";
 import { exists } from "./files.ts";
 import { parsePatch, parseText } from "./settingKinds.ts";
@@ -18,9 +18,20 @@ export type TrainFlags = Omit<FileSettings, "patch"> & {
   patch?: string | TrainConfig["patch"];
   /** A file of settings; flags override it. */
   config?: string;
+  resume?: boolean;
   overwrite?: boolean;
   retune?: boolean;
   debug?: boolean;
+};
+
+/** What the command may be told: a stage, or an experiment of all. */
+export type CommandFlags = Omit<TrainFlags, "stage" | "modality"> & {
+  stage?: TrainConfig["stage"] | "all";
+  /** One, or for all stages several with commas between, or "all". */
+  modality?: string;
+  /** Of an experiment: its seeds, with commas between, and whether what it is compared with is trained too. */
+  seeds?: string;
+  baselines?: boolean;
 };
 
 /** The configuration that flags ask for; the teacher's file is still open. Throws UsageError. */
@@ -36,6 +47,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
       "--stage teacher: sees all modalities and learns from labels: no --modality, --method or --teacher",
     );
   }
+  if (said.resume && said.overwrite) throw new UsageError("--resume and --overwrite: say one of them");
   if (said.teacher && !METHODS[method]!.teacher)
     throw new UsageError(`--teacher: the method ${method} has none`);
   const small = !said.data || (await exists(join(data, "phantom.json")));
@@ -45,7 +57,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const values: Partial<TrainConfig> = {
     ...{ ...sizes, ...(said.parity && parity({ method, epochs })) },
     ...{ fast: process.env["PROTOKD_TOGGLES"] === "fast", ...(said as FileSettings) },
-    ...{ stage, method, patch, data, out: said.out ?? join("runs", basename(resolve(data))) },
+    ...{ stage, method, patch, data, out: said.out ?? defaultOut(data, said.fold ?? null) },
     modality: stage === "student" ? (said.modality ?? STUDENT) : null,
   };
   const config = Object.fromEntries(ROWS.map(([name]) => [name, values[name]])) as TrainConfig;
@@ -55,7 +67,26 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     );
   }
   fittingPatch(patch, config.levels);
+  fittingSupervision(config);
   return config;
+}
+
+/** The flags of a single stage. Throws a UsageError for those that only --stage all has. */
+export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: CommandFlags): TrainFlags {
+  if (seeds !== undefined || baselines)
+    throw new UsageError(`--${seeds !== undefined ? "seeds" : "baselines"}: goes with --stage all`);
+  if (stage === "all") throw new Error("ofOneStage: expected one stage, got all");
+  const known = MODALITIES.find((name) => name === modality);
+  if (modality !== undefined && !known)
+    throw new UsageError(
+      `--modality: expected one of ${MODALITIES.join(", ")} (or, with --stage all, several), got ${modality}`,
+    );
+  return { ...flags, ...(stage && { stage }), ...(known && { modality: known }) };
+}
+
+/** Where a run goes unless said otherwise; each fold has a folder of its own, as in nnU-Net. */
+function defaultOut(data: string, fold: TrainConfig["fold"]): string {
+  return join("runs", basename(resolve(data)), ...(fold === null ? [] : [`fold_${fold}`]));
 }
 
 /** What a student sees unless said otherwise: the contrast that shows most of a tumour's core. */
@@ -64,22 +95,29 @@ const STUDENT: Modality = "t1ce";
 /** The command's options and its help. */
 export function trainCommand(): Command {
   const command = new Command("train")
-    .description("Trains a teacher of four modalities, or a student of one.")
+    .description("Trains a teacher of four modalities, a student of one, or the teacher and all students.")
     .optionsGroup("How it is asked for:")
     .option("--config <file>", "settings as JSON, such as a run's config.json; flags override it")
+    .option(
+      "--seeds <list>",
+      "with --stage all: everything once for each, like 0,1,2 (default: that of --seed)",
+    )
+    .option("--baselines", "with --stage all: students alone, and with pixel-wise distillation, to compare")
     .option("--parity", "the published code's choice of all that have one, but of those that are given")
     .option("--retune", RETUNE_HELP)
+    .option("--resume", "go on with what --out holds of this stage, to the same bits as without a stop")
     .option("--overwrite", "replace what --out holds of this stage");
   for (const [name, row] of ROWS) for (const option of optionsOf(name, row)) command.addOption(option);
   return command.addHelpText(
     "after",
-    `
-Examples:
-  node cli/train.js --stage student
-  node cli/train.js --stage teacher --data BraTS2021 --out runs/brats
-  node cli/train.js --stage student --modality flair --data BraTS2021 --out runs/brats
-  node cli/train.js --stage student --modality flair --method none --data BraTS2021 --out runs/brats
-  node cli/train.js --config runs/brats/teacher/config.json --seed 1 --out runs/brats-seed1`,
+    examples(
+      "node cli/train.js --stage student",
+      "node cli/train.js --stage teacher --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage student --modality flair --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage student --modality flair --method none --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage all --modality all --baselines --seeds 0,1,2 --data BraTS2021 --out runs/brats",
+      "node cli/train.js --config runs/brats/teacher/config.json --seed 1 --out runs/brats-seed1",
+    ),
   );
 }
 
@@ -93,6 +131,8 @@ function optionsOf(name: string, row: Setting): Option[] {
     return [new Option(`--${flag}`, described(row)).helpGroup(heading), off];
   }
   const option = new Option(`--${flag} <${row.argument}>`, described(row)).helpGroup(heading);
+  if (name === "stage") return [option.choices([...row.choices!, "all"])];
+  if (name === "modality") return [option]; // which of an experiment is a list
   if (row.choices) return [option.choices([...row.choices])];
   return [option.argParser((text) => parseText(row, text))];
 }

@@ -7,7 +7,7 @@ export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim.ts";
 export { compile, plan, type Plan } from "./plan.ts";
 export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./profile.ts";
 export { Random } from "./random.ts";
-export { grad, record, recordAll, vjp } from "./tape.ts";
+export { grad, recompute, record, recordAll, vjp } from "./tape.ts";
 export { BYTES, free, keep, pack, type Precision, scope, tensor, Tensor } from "./tensor.ts";
 export { tune } from "./tune.ts";
 export { candidates, defaultTuning, isTuning, KERNELS, type Lanes, lanesOf, type Tuning } from "./tuning.ts";

@@ -7,6 +7,7 @@ import { type Checkpoint, CheckpointError, decodeSafetensors } from "./checkpoin
 import type { Values } from "./params.ts";
 import { storedNetwork } from "./published.ts";
 import type { Vec3 } from "./regions.ts";
+import { checkSeal } from "./seal.ts";
 import { checkPatch, type VnetConfig } from "./vnet.ts";
 import type { Tiling } from "./windows.ts";
 
@@ -42,7 +43,8 @@ export interface InputRule<Input extends InputCard> {
   classes: readonly string[];
 }
 
-const FORMAT = "protokd 1";
+const FORMAT = "protokd 2"; // with a checksum (seal.ts), which "protokd 1" lacks
+const FORMATS: readonly (string | undefined)[] = [FORMAT, "protokd 1"];
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const NetworkSchema = v.object({
@@ -52,6 +54,7 @@ const NetworkSchema = v.object({
     filters: count,
     levels: v.pipe(count, v.minValue(2), v.maxValue(6)),
     norm: v.picklist(["instance", "batch"]),
+    deepSupervision: v.optional(v.boolean(), false),
   }),
   patch: v.tuple([count, count, count]),
   window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // as older ones were scored
@@ -68,13 +71,14 @@ export function cardMetadata(card: NetworkCard & InputCard): Record<string, stri
 
 /**
  * The network in the bytes of the file `path`, which this project wrote, or a published one. Throws a CheckpointError
- * unless its tensors are what its card says, or, without one, those of some V-Net.
+ * unless its tensors are what its card says, or, without one, those of some V-Net, and its checksum is right.
  */
-export function decodeModel<Input extends InputCard>(
+export async function decodeModel<Input extends InputCard>(
   bytes: Uint8Array,
   path: string,
   rule: InputRule<Input>,
-): StoredModel<Input> {
+): Promise<StoredModel<Input>> {
+  await checkSeal(bytes, path);
   return modelIn(decodeSafetensors(bytes, path), path, rule);
 }
 
@@ -84,11 +88,13 @@ export function modelIn<Input extends InputCard>(
   path: string,
   rule: InputRule<Input>,
 ): StoredModel<Input> {
-  const { format, card: text } = metadata;
-  if (format !== undefined && format.startsWith("protokd") && (format !== FORMAT || !text)) {
+  const { format, card: text, sha256 } = metadata;
+  const ours = FORMATS.includes(format);
+  if (format?.startsWith("protokd") && (!ours || !text)) {
     throw new CheckpointError(`${path}: expected the format "${FORMAT}" with a card, got "${format}"`);
   }
-  const card = format === FORMAT ? readCard(text!, path, rule) : null;
+  if (format === FORMAT && !sha256) throw new CheckpointError(`${path}: damaged: it has lost its checksum`);
+  const card = ours ? readCard(text!, path, rule) : null;
   const { config: network, values } = storedNetwork(tensors, path, card?.network);
   if (network.classes === rule.classes.length) return { path, network, card, values };
   const classes = rule.classes.join(", ");

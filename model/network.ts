@@ -12,11 +12,14 @@ export interface Network {
   config: VnetConfig;
   /** Of its activations; parameters, statistics and logits are f32 either way. By default f32. */
   precision?: Precision;
+  /** Whether the backward pass computes activations again instead of finding them kept: the same bits, in less memory. */
+  lean?: boolean;
 }
 
 /** Runs a network as part of what surrounds it: under grad() it is taped, elsewhere not. */
-export function forward({ params, config, precision = "f32" }: Network, x: Tensor, mode: Mode): Output {
-  return scope(() => vnet(params, cast(x, precision), config, mode));
+export function forward(network: Network, x: Tensor, mode: Mode): Output {
+  const { params, config, precision = "f32", lean } = network;
+  return scope(() => vnet(params, cast(x, precision), config, mode, lean));
 }
 
 /** Makes a network's parameters, and returns what must be compiled before it predicts a patch [D,H,W]. */

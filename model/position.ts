@@ -12,7 +12,7 @@ export const PositionSchema = v.object({
   /** Its steps that are done. */
   done: count,
   /** The sums of their losses, by term, over those that count: not over steps that were left out. */
-  sums: v.record(v.string(), v.pipe(v.number(), v.finite())),
+  sums: v.custom<Record<string, number>>(isSums), // v.record() would drop the term "prototype"
   counted: count,
   skipped: count,
   /** Steps that were left out since the last that was not. */
@@ -21,7 +21,7 @@ export const PositionSchema = v.object({
   seconds: amount,
   waited: amount,
   total: amount,
-  /** The best mean Dice of a validation, and validations since. */
+  /** The best score of a validation, and validations since it last rose. */
   best: v.nullable(amount),
   idle: count,
   /** The validations' exponential moving average, of which each new one is a tenth, as nnU-Net's. */
@@ -29,6 +29,10 @@ export const PositionSchema = v.object({
 });
 
 export type Position = v.InferOutput<typeof PositionSchema>;
+
+function isSums(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.values(value).every(Number.isFinite);
+}
 
 /** The beginning of a run. */
 export function beginning(): Position {
@@ -41,4 +45,43 @@ export function beginning(): Position {
 /** Where the epoch after that of `position` begins. */
 export function nextEpoch({ epoch, skippedInRow, total, best, idle, average }: Position): Position {
   return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average };
+}
+
+/** What the best network is best in: the mean Dice of a validation, or the moving average of it. */
+export type BestBy = "dice" | "ema";
+
+const INERTIA = 0.9; // of the average: nnU-Net's
+
+/**
+ * The best, the average and the validations without a better one, after one more of this mean Dice; and whether the
+ * network is the best. Ties go to the later one, as in the published code, but end no wait for a better one; a mean that is
+ * no number is never the best.
+ */
+export function judge(
+  { best, idle, average }: Pick<Position, "best" | "idle" | "average">,
+  mean: number,
+  by: BestBy = "dice",
+): { better: boolean; best: number | null; idle: number; average: number | null } {
+  if (!Number.isFinite(mean)) return { better: false, best, idle: idle + 1, average };
+  average = average === null ? mean : INERTIA * average + (1 - INERTIA) * mean;
+  const score = by === "ema" ? average : mean;
+  const better = score >= (best ?? -Infinity);
+  return { better, best: better ? score : best, idle: score > (best ?? -Infinity) ? 0 : idle + 1, average };
+}
+
+/** What ends a run; 0 for no patience's end, and for any number of seconds. */
+export interface Limits {
+  epochs: number;
+  patience: number;
+  maxSeconds: number;
+}
+
+/** Why a run is over at a position; null where it is not. */
+export function over(
+  { epoch, idle, total }: Position,
+  { epochs, patience, maxSeconds }: Limits,
+): "epochs" | "patience" | "time" | null {
+  if (epoch > epochs) return "epochs";
+  if (patience > 0 && idle >= patience) return "patience";
+  return maxSeconds > 0 && total >= maxSeconds ? "time" : null;
 }

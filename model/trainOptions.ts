@@ -1,10 +1,10 @@
 // What the training loop is given, and what it tells.
 
 import type { Device } from "../engine/index.ts";
-import type { Weights } from "./losses.ts";
+import { PROTOKD, type Weights } from "./losses.ts";
 import type { Method } from "./methods/index.ts";
 import type { Network } from "./network.ts";
-import type { Position } from "./position.ts";
+import type { BestBy, Position } from "./position.ts";
 import type { EpochRecord } from "./records.ts";
 import type { Region } from "./regions.ts";
 
@@ -33,6 +33,8 @@ export interface TrainOptions {
   epochs: number;
   stepsPerEpoch: number;
   next: () => TrainBatch | Promise<TrainBatch>;
+  /** What `next` needs to go on after the batches that it has given, as JSON. */
+  data?: () => unknown;
   optimizer?: "adam" | "sgd";
   /** Learning rate at the start. */
   rate?: number;
@@ -40,16 +42,28 @@ export interface TrainOptions {
   schedule?: Schedule;
   /** L2 regularisation, added to the gradient. */
   decay?: number;
+  /** Of SGD. */
+  momentum?: number;
   weights?: Weights;
-  /** Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and the last. */
-  validate?: (network: Network) => Promise<Scores>;
+  /**
+   * Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and the last. It may give null
+   * once stop() was called: then the epoch is validated when the run goes on.
+   */
+  validate?: (network: Network) => Promise<Scores | null>;
   validateEvery?: number;
   validateFrom?: number;
   /** The largest norm of a step's gradients, to which larger ones are scaled; 0 for any. */
   clip?: number;
+  /** What the best network is best in; by default the mean Dice. */
+  bestBy?: BestBy;
+  /** Steps in a row that may be left out before training ends, the last of them included; by default 3. */
+  maxSkipped?: number;
   /** Validations without a better one after which training ends; 0 for never. */
   patience?: number;
-  /** Seconds of training, those before a resumption included, after which it ends as if the epochs were over. */
+  /**
+   * Seconds of training and validation, those before a resumption included, after which it ends, within an epoch too; 0
+   * for any. A network that would have no best one by then is validated and is it.
+   */
   maxSeconds?: number;
   /** Where to go on; the beginning if left out. Parameters and the optimizer's state are the caller's to restore. */
   position?: Position;
@@ -66,12 +80,30 @@ export type TrainEvent =
   | { type: "start"; parameters: number }
   | { type: "compile"; done: number; kernels: number }
   | { type: "step"; epoch: number; step: number; steps: number; losses: Record<string, number>; rate: number }
-  /** A step whose gradients were no numbers: it changed nothing. */
-  | { type: "skip"; epoch: number; step: number; cases: string[]; losses: Record<string, number> }
+  /** A step whose gradients were no numbers: it changed nothing. An overflow is what half precision does at times. */
+  | {
+      type: "skip";
+      why: "loss" | "gradient" | "overflow";
+      epoch: number;
+      step: number;
+      cases: string[];
+      losses: Record<string, number>;
+    }
   | { type: "epoch"; record: EpochRecord; best: boolean }
-  /** All that was told is done: parameters may be read and saved, to go on from `position`. */
-  | { type: "rest"; position: Position }
+  /** All that was told is done: parameters may be read and saved, to go on from `position`, and `next` from `data`. */
+  | { type: "rest"; position: Position; data: unknown }
   | { type: "end"; reason: Ending };
 
 /** The defaults of ProtoKD's published code (Adam, weight decay, rate; methods of Wang et al. §1.9). */
 export const TRAINING = { optimizer: "adam", rate: 1e-3, decay: 1e-5, schedule: "poly" } as const;
+
+/** And what else is meant where nothing is said. */
+export const LOOP = {
+  ...{ ...TRAINING, momentum: 0.99, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
+  ...{ clip: 0, patience: 0, maxSeconds: 0, maxSkipped: 3, bestBy: "dice" as BestBy },
+};
+
+type Optional = "validate" | "position" | "data";
+
+/** Options with all that has a default. */
+export type ResolvedOptions = Required<Omit<TrainOptions, Optional>> & Pick<TrainOptions, Optional>;

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Existing, train } from "../cli/train.ts";
+import { type Existing, train } from "../cli/training.ts";
 import { resolveConfig, type TrainFlags } from "../cli/trainFlags.ts";
 import type { Device } from "../engine/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../model/checkpoint.ts";
@@ -159,7 +159,7 @@ test("a teacher that is none is refused with its file's name and why", async ({ 
   );
   assert.match(
     await of(file({ format: "protokd 2" })),
-    /^CheckpointError: FILE: expected the format "protokd 1"/,
+    /^CheckpointError: FILE: expected the format "protokd 2"/,
   );
   const norm = "group" as "instance";
   const group = card({ network: { ...CARD.network, norm } });

@@ -1,6 +1,6 @@
 // Commands inside a test: what they print is kept from the screen, and what they refuse is looked at.
 
-import { train } from "../cli/train.ts";
+import { train } from "../cli/training.ts";
 import { resolveConfig, type TrainFlags } from "../cli/trainFlags.ts";
 import type { Device } from "../engine/index.ts";
 import { device } from "./gradcheck.ts";

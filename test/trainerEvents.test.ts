@@ -26,8 +26,8 @@ test("events come in order: the start, then for each epoch its steps and itself,
   assert.equal(
     told.filter((line) => !line.startsWith("compile")),
     [
-      ...[`start ${count}`, "step 1 1/4", "rest 1 1", "step 1 2/4", "epoch 1 2", "rest 2 0"],
-      ...["step 2 3/4", "step 2 4/4", "epoch 2 4", "rest 3 0"],
+      ...[`start ${count}`, "rest 1 0", "step 1 1/4", "rest 1 1", "step 1 2/4", "rest 1 2", "epoch 1 2"],
+      ...["rest 2 0", "step 2 3/4", "step 2 4/4", "rest 2 2", "epoch 2 4", "rest 3 0"],
     ],
   );
   assert.ok(count > 1000, "all parameters of the network are counted");

@@ -73,9 +73,9 @@ type Event<Type extends TrainEvent["type"]> = Extract<TrainEvent, { type: Type }
 
 /** The parameters after a run. */
 export async function trained(options: Partial<TrainOptions> = {}): Promise<Record<string, Values>> {
-  const { params, config } = options.network ?? network(1);
-  await events({ ...options, network: { params, config } });
-  const values = await params.read();
-  params.free();
+  const own = options.network ?? network(1);
+  await events({ ...options, network: own });
+  const values = await own.params.read();
+  own.params.free();
   return values;
 }

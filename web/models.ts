@@ -27,8 +27,8 @@ export class Models {
   readonly #known = new Map<string, Known>();
 
   /** Takes up a checkpoint's bytes; one of the same name is replaced. Throws a CheckpointError. */
-  add(bytes: Uint8Array, name: string): ModelInfo {
-    const stored = decodeModel(bytes, name, INPUT);
+  async add(bytes: Uint8Array, name: string): Promise<ModelInfo> {
+    const stored = await decodeModel(bytes, name, INPUT);
     const { card, network } = stored;
     let use: Use | null = card;
     if (!card && network.modalities === MODALITIES.length) use = published(name, [...MODALITIES]);

@@ -1,6 +1,7 @@
 // Batch norm is instance norm whose samples share their statistics; see instanceNorm.ts.
 
 import { shader } from "../shader.ts";
+import { isRepetition } from "../tape.ts";
 import { scope, Tensor } from "../tensor.ts";
 import { checkNorm, type Normalisation, normalise, statisticsOf } from "./instanceNorm.ts";
 
@@ -82,6 +83,7 @@ function ofBatch(
     );
   }
   const statistics = statisticsOf(x, batch, eps);
+  if (isRepetition()) return { statistics, together: batch };
   kernel.update(
     { statistics, runningMean: running.mean, runningVariance: running.variance, values, momentum },
     channels,
