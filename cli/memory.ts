@@ -44,7 +44,7 @@ export function reportMemory(
     );
   }
   const known = memory < Infinity ? ` of ${bytesText(memory)}` : "";
-  console.log(
+  say(
     `  GPU memory: ${bytesText(pooledBytes)}${known}, ${bytesText(peakBytes)} of it in use at once`,
   );
   return footprint;

@@ -7,19 +7,13 @@ import { uploadBatch } from "./batches.ts";
 import { asides, superviseLevels } from "./deepSupervision.ts";
 import { diverged, overflow } from "./diverged.ts";
 import { type Entry, Ledger } from "./ledger.ts";
-import { PROTOKD, total } from "./losses.ts";
+import { total } from "./losses.ts";
 import { touch } from "./network.ts";
 import { beginning, judge, nextEpoch, over, type Position } from "./position.ts";
 import type { EpochRecord } from "./records.ts";
 import { forwardBatch, samplesTogether } from "./slices.ts";
-import {
-  type Ending,
-  type Scores,
-  type TrainBatch,
-  type TrainEvent,
-  TRAINING,
-  type TrainOptions,
-} from "./trainOptions.ts";
+import { type Ending, LOOP, type ResolvedOptions, type TrainBatch } from "./trainOptions.ts";
+import type { Scores, TrainEvent, TrainOptions } from "./trainOptions.ts";
 
 export * from "./trainOptions.ts";
 
@@ -27,7 +21,7 @@ export class Trainer {
   readonly optimizer: Optimizer;
   /** Leaves out steps that would spoil the parameters. */
   readonly guard: GradientGuard;
-  readonly #options: Required<Omit<TrainOptions, Optional>> & Pick<TrainOptions, Optional>;
+  readonly #options: ResolvedOptions;
   readonly #position: Position;
   #peeked: { batch: TrainBatch; data: unknown } | null = null;
   #stopping = false;
@@ -35,11 +29,7 @@ export class Trainer {
   /** Makes the parameters, by a first forward pass, and the optimizer's state. */
   constructor({ position = beginning(), ...options }: TrainOptions) {
     this.#position = structuredClone(position);
-    this.#options = {
-      ...{ ...TRAINING, momentum: 0.99, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
-      ...{ clip: 0, patience: 0, maxSeconds: 0, maxSkipped: 3, bestBy: "dice" as const },
-      ...options,
-    };
+    this.#options = { ...LOOP, ...options };
     const { device, network, patch, teacher, method } = this.#options;
     if (method.teacher && !teacher) throw new Error(`method ${method.name}: expected a teacher, got none`);
     touch(device, network, patch);
@@ -193,6 +183,7 @@ export class Trainer {
       rate: this.#rate,
       waited,
       skipped,
+      gpuBytes: this.#options.device.peakBytes,
       ...scores,
     };
   }
@@ -284,8 +275,6 @@ export class Trainer {
     [label, ...below, images, seen, ...Object.values(scalars)].forEach(free);
   }
 }
-
-type Optional = "validate" | "position" | "data";
 
 /** What is remembered of a step until its losses are read. */
 interface Noted {

@@ -11,12 +11,12 @@ import type { CaseFiles, Dataset, Modality, Source } from "../data/source.ts";
 import { compile, type Device } from "../engine/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { forward, touch } from "../model/network.ts";
-import { predict } from "../model/predict.ts";
 import { REGION_NAMES, REGIONS } from "../model/regions.ts";
 import { similarityMaps } from "../model/similarity.ts";
 import { CancelledError } from "./explain.ts";
 import { survivingLoss } from "./gpu.ts";
 import type { Models } from "./models.ts";
+import { imageOf, predictCase } from "./prediction.ts";
 import type { File3d, Progress, Result } from "./protocol.ts";
 
 /** Cases, and where their files are. */
@@ -54,20 +54,15 @@ export class Segmentation {
     const files = caseOf(study, id);
     const labels = files.label !== undefined;
     const prepared = await loadCase(study.source, study.dataset, files, use.modalities, { ...use, labels });
-    const { images: data, channels, size, background } = prepared;
     const { classes, peakBytes } = await this.#run(
       `${id}: ${use.stage}`,
       report,
       async (device, progress) => {
         const network = this.#models.on(device, model);
         await compileAll(device, network, use.patch, (done, all) => progress("compiling", done, all));
-        const image = { data, channels: channels.length, size, ...(background && { background }) };
-        const found = await predict(device, image, {
-          window: use.patch,
-          classes: network.config.classes,
-          network: (x) => forward(network, x, "eval").logits,
-          progress: (done, all) => progress("segmenting", done, all),
-        });
+        const found = await predictCase(device, network, prepared, use, (done, all) =>
+          progress("segmenting", done, all),
+        );
         return { classes: found, peakBytes: device.peakBytes };
       },
     );
@@ -96,11 +91,10 @@ export class Segmentation {
   async similarity(id: string, model: string, report: Report): Promise<File3d[]> {
     const { prepared, classes } = this.#prediction(id, model);
     const use = this.#models.use(model);
-    const { images: data, channels, size, background, source } = prepared;
+    const { size, source } = prepared;
     const maps = await this.#run(`${id}: ${use.stage}`, report, (device, progress) => {
       const network = this.#models.on(device, model);
-      const image = { data, channels: channels.length, size, ...(background && { background }) };
-      return similarityMaps(device, image, {
+      return similarityMaps(device, imageOf(prepared), {
         window: use.patch,
         label: classes,
         classes: network.config.classes,
