@@ -3,7 +3,6 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import * as v from "valibot";
 import {
   type CaseFiles,
   type Dataset,
@@ -13,23 +12,19 @@ import {
   type Source,
 } from "../data/datasets.ts";
 import { DataError } from "../data/errors.ts";
-import { splitCases } from "../data/patches.ts";
+import { crossValidation, type Fold, parseSplits, type Split, SPLIT_SEED } from "../data/splits.ts";
+import { splitCases, splitOfFold } from "../data/splits.ts";
 import type { TrainConfig } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
 
-/** Case ids by use. */
-export interface Split {
-  train: string[];
-  val: string[];
-  test: string[];
-}
-
-const SPLIT_SEED = 12345; // of all stages and seeds, so that they share their test cases; nnU-Net's
+export type { Split } from "../data/splits.ts";
 
 export interface RunData {
   source: Source;
   dataset: Dataset;
   split: Split;
+  /** All folds of a cross-validation, of which `split` is one. */
+  folds: readonly Fold[] | null;
   /** Those that the stage needs, and others that every case of the run has. */
   modalities: Modality[];
 }
@@ -38,17 +33,27 @@ export interface RunData {
 export async function openRunData({
   data,
   labels,
-  split: splitFile,
+  split: given,
+  fold,
   modality,
 }: TrainConfig): Promise<RunData> {
   const source = await folderSource(data);
   const dataset = await openDataset(source, { convention: labels ?? undefined });
-  const file = splitFile ?? ((await source.list()).includes("split.json") ? join(data, "split.json") : null);
-  const split = file ? await readSplit(file, dataset) : splitCases(ids(dataset), { seed: SPLIT_SEED });
-  const used = casesOf(dataset, [...split.train, ...split.val, ...split.test]);
+  const there = await source.list();
+  const found = ["split.json", ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
+    there.includes(f),
+  );
+  const file = given ?? (found.length ? join(data, found.at(-1)!) : null);
+  const { split, folds } = await chooseSplit(file, fold, ids(dataset));
+  const used = casesOf(dataset, idsOf(split));
   const needed: readonly Modality[] = modality ? [modality] : MODALITIES;
   const modalities = MODALITIES.filter((m) => needed.includes(m) || used.every(({ images }) => images[m]));
-  return { source, dataset, split, modalities };
+  return { source, dataset, split, folds, modalities };
+}
+
+/** Every case of a split once: those to train on first, then those to validate on, then the rest. */
+export function idsOf({ train, val, test }: Split): string[] {
+  return [...new Set([...train, ...val, ...test])];
 }
 
 /** The cases of the given ids, in their order. */
@@ -61,35 +66,33 @@ function ids(dataset: Dataset): string[] {
   return dataset.cases.map(({ id }) => id);
 }
 
-const SplitSchema = v.object({
-  train: v.pipe(v.array(v.string()), v.minLength(1)),
-  val: v.optional(v.array(v.string()), []),
-  test: v.optional(v.array(v.string()), []),
-});
-
-async function readSplit(path: string, dataset: Dataset): Promise<Split> {
-  const text = await readFile(path, "utf8").catch(() => {
+/** The split that a file, or nothing, and --fold ask for, among cases of these ids. */
+async function chooseSplit(
+  file: string | null,
+  fold: TrainConfig["fold"],
+  known: readonly string[],
+): Promise<Pick<RunData, "split" | "folds">> {
+  const splits = file ? parseSplits(await readText(file), file, known) : null;
+  if (fold === null) {
+    if (!Array.isArray(splits))
+      return { split: splits ?? splitCases(known, { seed: SPLIT_SEED }), folds: null };
     throw new DataError(
-      `${path}: expected a file with {"train": [...], "val": [...], "test": [...]}, got none`,
-    );
-  });
-  let split: Split;
-  try {
-    split = v.parse(SplitSchema, JSON.parse(text));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new DataError(
-      `${path}: expected {"train": [...], "val": [...], "test": [...]} of case ids: ${why}`,
+      `${file}: holds ${splits.length} folds: say which with --fold 0 to ${splits.length - 1}, or all`,
     );
   }
-  const all = [...split.train, ...split.val, ...split.test];
-  const known = new Set(ids(dataset));
-  const problems = [
-    ...all.filter((id) => !known.has(id)).map((id) => `${path}: case ${id} is not in the data set`),
-    ...all.filter((id, i) => all.indexOf(id) !== i).map((id) => `${path}: case ${id} is listed twice`),
-  ];
-  if (problems.length) throw new DataError(problems);
-  return split;
+  if (Array.isArray(splits)) return { split: splitOfFold(splits, fold), folds: splits };
+  const folds = crossValidation(splits ? [...splits.train, ...splits.val] : known);
+  return { split: splitOfFold(folds, fold, splits?.test), folds };
+}
+
+async function readText(path: string): Promise<string> {
+  return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    throw new DataError(
+      `${path}: expected a file with {"train": [...], "val": [...], "test": [...]}, or nnU-Net's list of folds, ` +
+        "got none",
+    );
+  });
 }
 
 function missing(id: string, dataset: Dataset): never {

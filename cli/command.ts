@@ -21,7 +21,7 @@ export const RETUNE_HELP = "choose the kernels for this adapter anew; PROTOKD_TU
 /** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
 const exitCodes: Readonly<Record<string, number>> = {
   ...{ UsageError: 2, DataError: 3, CheckpointError: 3 },
-  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5, DiskError: 6 },
+  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5, NonFiniteError: 5, DiskError: 6 },
   ...{ InterruptedError: 130, TerminatedError: 143 },
 };
 
@@ -31,7 +31,7 @@ Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 numbers that are non
             130 stopped by Ctrl-C, 143 by SIGTERM, 1 a fault of the program`;
 
 /** What the system says of a disk that cannot be written to, whoever was writing. */
-const DISK_FAULTS: Readonly<Record<string, string>> = {
+export const DISK_FAULTS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full: free some space",
   EDQUOT: "your quota of the disk is used up: free some space",
   EFBIG: "the file is larger than the disk allows",
@@ -56,6 +56,10 @@ export async function runCommand<Options extends OptionValues>(
   action: (options: Options) => Promise<void> | void,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0); // whoever read it, as head, has seen enough
+    throw error;
+  });
   program
     .option("--debug", "print the stack of an error")
     .addHelpText("after", EXIT_CODES)

@@ -7,9 +7,10 @@ import type { Weights } from "../model/losses.ts";
 import type { Limits } from "../model/position.ts";
 import type { Vec3 } from "../model/regions.ts";
 import type { TrainOptions } from "../model/trainOptions.ts";
-import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
+import { checkDeepSupervision, checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
 import { parseDuration } from "./durations.ts";
+import type { LoaderOptions } from "./loader.ts";
 import { ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
 
 export type { TrainConfig } from "./settings.ts";
@@ -79,8 +80,9 @@ export function stageTitle({
 const METHOD_TITLES: Readonly<Record<string, string>> = { kd: "pixel KD", protokd: "ProtoKD" };
 
 export function networkConfig(config: TrainConfig): VnetConfig {
-  const { filters, levels, norm } = config;
-  return { modalities: networkModalities(config).length, classes: VNET.classes, filters, levels, norm };
+  const { filters, levels, norm, deepSupervision } = config;
+  const modalities = networkModalities(config).length;
+  return { modalities, classes: VNET.classes, filters, levels, norm, deepSupervision };
 }
 
 /** What the network of this stage sees, in channel order. */
@@ -91,6 +93,12 @@ export function networkModalities({ modality }: Pick<TrainConfig, "modality">): 
 /** How this run prepares a network's input. */
 export function preparation({ background, crop, padding }: TrainConfig): Preparation {
   return { background, crop, padding };
+}
+
+/** How this run draws its batches, and in how many threads. */
+export function loading(config: TrainConfig): LoaderOptions {
+  const { patch, batch, seed, offsets, lastBatch, augment, foreground, workers } = config;
+  return { patch, batch, seed, offsets, lastBatch, augment, foreground, workers };
 }
 
 /** What of a run concerns the training loop. */
@@ -123,6 +131,15 @@ export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(SETTINGS), ...Object.keys(a), ...Object.keys(b)] as SettingName[]);
   for (const [key, { counts }] of ROWS) if (counts === false) keys.delete(key);
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+}
+
+/** Throws a UsageError unless a network of these levels can be supervised so. */
+export function fittingSupervision(config: Pick<TrainConfig, "levels" | "deepSupervision">): void {
+  try {
+    checkDeepSupervision(config);
+  } catch (error) {
+    throw new UsageError(`--${(error as Error).message.replace(" ", "-")}`);
+  }
 }
 
 /** The patch; throws a UsageError unless a network of so many levels can take it. */

@@ -18,7 +18,17 @@ export interface LabelFiles {
   dataSet: boolean;
 }
 
-/** The files `<case>.nii[.gz]` of a folder. */
+/** The name of a case's prediction. */
+export function labelFile(id: string): string {
+  return `${id}.nii.gz`;
+}
+
+/** And of its probabilities. */
+export function probabilitiesFile(id: string): string {
+  return `${id}_probabilities.nii.gz`;
+}
+
+/** The files `<case>.nii[.gz]` of a folder; probabilities beside them are left alone. */
 export async function findPredictions(folder: string): Promise<Map<string, string>> {
   const { files } = flat(folder, await list(folder, "predictions"));
   if (files.size > 0) return files;
@@ -84,7 +94,7 @@ const ending = /^[_-]seg\.nii(\.gz)?$/;
 
 /** Label files in one folder. Where some are marked `_seg`, the others are images and left alone. */
 function flat(folder: string, { files }: { files: string[] }): LabelFiles {
-  const volumes = files.filter((name) => extension.test(name));
+  const volumes = files.filter((name) => extension.test(name) && !name.endsWith(probabilitiesFile("")));
   const marked = volumes.filter((name) => /[_-]seg\.nii(\.gz)?$/.test(name));
   const found = new Map<string, string>();
   for (const name of marked.length > 0 ? marked : volumes) {

@@ -1,115 +1,207 @@
-// node cli/predict.js --model FILE --input DIR --output DIR: label maps of new cases, each in its source's own
-// grid. Every case is read before the first is predicted: one error names all that is wrong with them.
+// node cli/predict.js --model RUN --input DIR --output DIR: label maps of new cases, each in its source's own grid, each
+// by the best model of the run that its modalities allow. Every case is read before the first is predicted: one error
+// names all that is wrong with them.
 
-import { readdir, realpath } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { Command, Option } from "commander";
-import { type Dataset, openDataset, requireModalities, type Source } from "../data/datasets.ts";
-import { type Modality, MODALITIES } from "../data/datasets.ts";
+import { type Dataset, MODALITIES, type Modality, openDataset, type Source } from "../data/datasets.ts";
 import { collectProblems, DataError } from "../data/errors.ts";
-import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
-import { type Case, loadCase, PREPARATION, type Preparation } from "../data/preprocess.ts";
+import type { LabelConvention } from "../data/labels.ts";
+import type { Case, Preparation } from "../data/preprocess.ts";
 import { bytesText, compile, type Device } from "../engine/index.ts";
-import { touch } from "../model/network.ts";
-import { describeVnet } from "../model/published.ts";
-import { examples, FAST_HELP, isMain, RETUNE_HELP, runCommand, UsageError } from "./command.ts";
-import { DEFAULTS, fittingPatch, PARITY } from "./config.ts";
+import { type Network, touch } from "../model/network.ts";
+import { isNothing, NO_POSTPROCESSING, postprocess, postprocessingText } from "../model/postprocess.ts";
+import { likeliest } from "../model/predict.ts";
+import { TILING, type Tiling } from "../model/windows.ts";
+import { type Candidate, readCandidates } from "./candidates.ts";
+import { isMain, runCommand, UsageError } from "./command.ts";
 import { folderSource } from "./folderSource.ts";
-import { channelsOf, type ModelUse, readModel, type StoredModel, upload } from "./models.ts";
-import { predictCase, writePrediction } from "./predictions.ts";
-import { compiling, FAST, predictionProgress } from "./progress.ts";
-import { parsePatch } from "./settingKinds.ts";
+import { type ModelUse, upload } from "./models.ts";
+import { predictProgram } from "./predictFlags.ts";
+import { type BadCase, caseLoader, checkCases, type Load, planCases, planText } from "./predictionPlan.ts";
+import { type PlannedCase, preparationOf } from "./predictionPlan.ts";
+import { carriedOn, lookAt, planned, PredictionRecord } from "./predictionRecord.ts";
+import { caseProbabilities, Mean, writeProbabilities, writeWhole } from "./predictions.ts";
+import { compiling, FAST, type PredictionProgress, predictionProgress } from "./progress.ts";
+import { useOf } from "./publishedUse.ts";
 import { openTuned } from "./tuning.ts";
 
 /** What to predict, with what, and where to. */
 export interface PredictOptions {
   /** Whether kernels are chosen anew for the adapter. */
   retune?: boolean;
-  /** A checkpoint of this project, or a published one. */
-  model: string;
+  /** A run's folder, a stage's, or a checkpoint of this project, or a published one; several are averaged. */
+  model: string | readonly string[];
   /** What a published one sees, if it is one modality, how its input was made, and its windows, D,H,W. */
   modality?: Modality;
   background?: Preparation["background"];
   patch?: string;
+  /** The only modalities that may be used, separated by commas; all, if left out. */
+  available?: string;
   /** BraTS folders, one case's folder, an nnU-Net or Decathlon data set; no labels needed. */
   input: string;
-  /** Gets <case>.nii.gz of every case. */
+  /** Gets <case>.nii.gz of every case, and predictions.json. */
   output: string;
   /** What the numbers written mean; as the input's names say, or else as the model learnt, if left out. */
   labels?: LabelConvention;
+  /** How windows are weighed; as the model was scored, if left out. */
+  window?: Tiling["weighting"];
+  /** From one window to the next, as a share of the window; 0.5 if left out. */
+  step?: number;
+  /** Average over all eight reflections of each volume. */
+  tta?: boolean;
+  /** Write the classes' probabilities too. */
+  saveProbabilities?: boolean;
+  /** Post-process as was chosen when the model was trained; by default so. */
+  postprocessing?: boolean;
   /** Say that the device has no bounds checks. */
   fast?: boolean;
   /** Replace predictions that are there. */
   overwrite?: boolean;
+  /** Leave predictions that are there, and go on with the rest. */
+  continue?: boolean;
+  /** Predict the cases that can be, and name the others at the end. */
+  skipBad?: boolean;
 }
 
-const KEPT = 2 ** 30; // bytes of cases that stay loaded between their check and their prediction
-
 /**
- * Predicts every case of a folder. Throws CheckpointError, UsageError, or a DataError of all cases, before it
- * opens the device.
+ * Predicts every case of a folder. Throws CheckpointError, UsageError, or a DataError of all cases, before it opens the
+ * device; with `skipBad`, the DataError comes after all others were predicted.
  */
 export async function predictFolder(open: () => Promise<Device>, options: PredictOptions): Promise<void> {
-  const { model, input, output, overwrite = false } = options;
-  const stored = await readModel(model);
-  const use = useOf(stored, options);
+  const { model, input, output, overwrite = false, continue: goOn = false } = options;
+  if (overwrite && goOn) throw new UsageError("--continue: leaves what --overwrite would replace: give one");
+  const allowed = parseAvailable(options.available);
+  const candidates = await candidatesOf(typeof model === "string" ? [model] : model, options);
   const source = await folderSource(input);
-  const { dataset, from } = await openUnlabelled(source, use, options.labels);
-  await refuseToReplace(dataset, { input, output, overwrite });
-  const load = caseLoader(source, dataset, use);
-  await checkCases(dataset, use, model, load);
+  const { dataset, from } = await openUnlabelled(source, candidates[0]!.members[0]!.use, options.labels);
+  const probabilities = options.saveProbabilities ?? false;
+  const found = await lookAt(dataset, { input, output, probabilities, overwrite, goOn });
 
-  const device = await open();
-  const network = upload(device, stored);
-  const { convention, cases } = dataset;
-  console.log(`${use.stage} (${use.modalities.join(", ")}), labels written: ${convention}, ${from}`);
-  if (options.fast) console.log(FAST);
-  const planned = touch(device, network, use.patch);
-  if (planned.size) compiling(0, planned.size);
-  for await (const done of compile(device, planned)) compiling(done, planned.size);
-  const progress = predictionProgress(cases.length);
+  const { plan, bad } = planCases(dataset, candidates, allowed);
+  const { step = TILING.step, tta: mirror = false } = options;
+  const settings = { labels: dataset.convention, step, mirror };
+  const records = plan.map((one) => planned(one.id, one.available, one, settings));
+  const kept = carriedOn(found, records, output);
+  const load = caseLoader(source, dataset);
+  const checked = await checkCases(
+    plan.filter(({ id }) => !kept.has(id)),
+    load,
+  );
+  const problems = sayBad([...bad, ...checked.bad], options.skipBad ?? false);
+  const skipped = new Set([...bad, ...checked.bad].map(({ id }) => id));
+  const todo = checked.good;
+  if (kept.size) console.log(`${kept.size} of ${dataset.cases.length} cases are predicted already`);
+  for (const line of planText(todo)) console.log(`  ${line}`);
+  console.log(`labels written: ${dataset.convention}, ${from}`);
+  const all = records.filter((one) => !skipped.has(one.case)).map((one) => kept.get(one.case) ?? one);
+  const record = new PredictionRecord(output, found, all, [...skipped]);
+  await record.write();
+  if (todo.length) {
+    const device = await open();
+    if (options.fast) console.log(FAST);
+    await predictCases(device, todo, { load, record, output, probabilities, ...settings });
+  }
+  if (problems.length) throw new DataError(problems);
+}
+
+interface Work {
+  load: Load;
+  record: PredictionRecord;
+  output: string;
+  probabilities: boolean;
+  labels: LabelConvention;
+  step: number;
+  mirror: boolean;
+}
+
+/** Predicts cases, those of one model after another, so that one model at a time is on the device. */
+async function predictCases(device: Device, plan: readonly PlannedCase[], work: Work): Promise<void> {
+  const progress = predictionProgress(plan.length);
   const started = performance.now();
   try {
-    for (const { id } of cases) {
-      const begun = performance.now();
-      const prepared = await load(id);
-      let windows = 0;
-      const classes = await predictCase(device, network, prepared, use.patch, (done, all) => {
-        windows = all;
-        progress.window(id, done, all);
-      });
-      await writePrediction(output, prepared, classes, convention);
-      progress.written(id, (performance.now() - begun) / 1000, windows);
+    for (const candidate of new Set(plan.map((one) => one.candidate))) {
+      const rule = candidate.postprocessing;
+      if (rule && !isNothing(rule))
+        console.log(`  ${candidate.name}, post-processing: ${postprocessingText(rule)}`);
+      const networks = await uploadAll(device, candidate);
+      try {
+        for (const one of plan) {
+          if (one.candidate === candidate) await predictOne(device, one, networks, { ...work, progress });
+        }
+      } finally {
+        for (const { params } of networks) params.free();
+      }
     }
   } finally {
     progress.stop();
-    network.params.free();
   }
-  const seconds = (performance.now() - started) / 1000 / cases.length;
-  const number = cases.length === 1 ? "1 case" : `${cases.length} cases`;
+  const seconds = (performance.now() - started) / 1000 / plan.length;
+  const number = plan.length === 1 ? "1 case" : `${plan.length} cases`;
   console.log(
-    `${number}, ${seconds.toFixed(1)} s each, at most ${bytesText(device.peakBytes)} on the GPU: ${output}`,
+    `${number}, ${seconds.toFixed(1)} s each, at most ${bytesText(device.peakBytes)} on the GPU: ${work.output}`,
   );
 }
 
-/** How to use the model: as its card says, or, without one, as the user and the published code do. */
-function useOf(model: StoredModel, { modality, background, patch }: PredictOptions): ModelUse {
-  const modalities = channelsOf(model, modality);
-  if (model.card) {
-    const given = Object.entries({ background, patch }).find(([, value]) => value !== undefined);
-    if (given) throw new UsageError(`--${given[0]}: ${model.path} says that itself`);
-    return model.card;
+/** A candidate's networks on the device, their kernels compiled. */
+async function uploadAll(device: Device, { members }: Candidate): Promise<Network[]> {
+  const networks: Network[] = [];
+  for (const { model, use } of members) {
+    const network = upload(device, model);
+    networks.push(network);
+    const needed = touch(device, network, use.patch);
+    if (needed.size) compiling(0, needed.size);
+    for await (const done of compile(device, needed)) compiling(done, needed.size);
   }
-  const use: ModelUse = {
-    ...{ ...PREPARATION, background: background ?? PARITY.background, padding: PARITY.padding },
-    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : DEFAULTS.patch, model.network.levels) },
-    ...{ labels: "brats", stage: basename(model.path) },
-  };
-  console.log(
-    `${model.path}: ${describeVnet(model.network)}, which does not say how to use it: taken to be ` +
-      `${modalities.join(", ")}, --background ${use.background} and --patch ${use.patch.join(",")}`,
-  );
-  return use;
+  return networks;
+}
+
+/** Predicts one case, and writes its files: the label last, which says that the case is done. */
+async function predictOne(
+  device: Device,
+  { id, candidate }: PlannedCase,
+  networks: readonly Network[],
+  { progress, load, record, output, ...work }: Work & { progress: PredictionProgress },
+): Promise<void> {
+  const begun = performance.now();
+  const loaded = new Map<string, Case>();
+  const mean = new Mean();
+  let windows = 0;
+  for (const [i, { use }] of candidate.members.entries()) {
+    const key = preparationOf(use);
+    const prepared = loaded.get(key) ?? (await load(id, use));
+    loaded.set(key, prepared);
+    const [network, before] = [networks[i]!, windows];
+    const settings = { ...use, step: work.step, mirror: work.mirror };
+    const told = (done: number, all: number) => {
+      windows = before + done;
+      progress.window(id, windows, before + all * (networks.length - i));
+    };
+    const found = await caseProbabilities(device, network, prepared, settings, told);
+    mean.add(found, network.config.classes, prepared);
+  }
+  const [first] = loaded.values();
+  const { source } = first!;
+  const found = mean.probabilities();
+  if (work.probabilities) await writeProbabilities(output, first!, found);
+  const classes = likeliest(found, networks[0]!.config.classes);
+  const whole = postprocess(classes, source, candidate.postprocessing ?? NO_POSTPROCESSING);
+  await writeWhole(output, first!, whole, work.labels);
+  const seconds = (performance.now() - begun) / 1000;
+  await record.done(id, seconds, windows);
+  progress.written(id, seconds, windows);
+}
+
+/** The candidates as the options want them used. */
+async function candidatesOf(paths: readonly string[], options: PredictOptions): Promise<Candidate[]> {
+  const { window, postprocessing = true } = options;
+  const candidates = await readCandidates(paths, (model) => {
+    const use = useOf(model, options);
+    return window ? { ...use, window } : use;
+  });
+  for (const { name, members, postprocessing: rule } of candidates) {
+    if (!postprocessing || rule || !members.some((member) => member.postprocessing)) continue;
+    console.log(`${name}: its checkpoints have different post-processing: none is done`);
+  }
+  return postprocessing ? candidates : candidates.map((one) => ({ ...one, postprocessing: null }));
 }
 
 /** The data set, with the convention to write and where that is from: what names do not tell, the model does. */
@@ -128,111 +220,25 @@ async function openUnlabelled(
   };
 }
 
-/** Throws where a prediction would replace another, or, whatever the flags, a file of the input. */
-async function refuseToReplace(
-  { cases }: Dataset,
-  { input, output, overwrite }: { input: string; output: string; overwrite: boolean },
-): Promise<void> {
-  const held = new Set(
-    await readdir(output).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return [];
-      throw new UsageError(`--output ${output}: expected a folder, or none yet, got ${error.code}`);
-    }),
-  );
-  const there = cases.map(({ id }) => `${id}.nii.gz`).filter((name) => held.has(name));
-  if (!there.length) return;
-  const inputs = cases.flatMap(({ images, label }) => [
-    ...Object.values(images).map(({ path }) => path),
-    ...(label === undefined ? [] : [label]),
-  ]);
-  const real = (path: string) => realpath(path).catch(() => path);
-  const sources = new Set(await Promise.all(inputs.map((path) => real(join(input, path)))));
-  for (const name of there) {
-    if (!sources.has(await real(join(output, name)))) continue;
-    throw new UsageError(`--output ${output}: ${name} in it belongs to the input: choose another folder`);
-  }
-  if (overwrite) return;
-  throw new UsageError(
-    `--output ${output}: holds ${there.join(", ")} already: replace with --overwrite, or choose another folder`,
-  );
+/** Throws what is wrong with the cases, or says it, if bad cases are skipped; returns it. */
+function sayBad(bad: readonly BadCase[], skip: boolean): string[] {
+  const problems = bad.flatMap((one) => one.problems);
+  if (problems.length && !skip) throw new DataError(problems);
+  for (const problem of problems) console.error(`skipped: ${problem}`);
+  return problems;
 }
 
-/** Loads a case by id as the model wants it. The first ones stay loaded, so that few cases are read once. */
-function caseLoader(source: Source, dataset: Dataset, use: ModelUse): (id: string) => Promise<Case> {
-  const files = new Map(dataset.cases.map((found) => [found.id, found]));
-  const kept = new Map<string, Case>();
-  let bytes = 0;
-  return async (id) => {
-    const known = kept.get(id);
-    kept.delete(id); // it is asked for twice
-    if (known) return known;
-    const { background, crop, padding } = use;
-    const options = { labels: false, background, crop, padding };
-    const loaded = await loadCase(source, dataset, files.get(id)!, use.modalities, options);
-    bytes += loaded.images.byteLength;
-    if (bytes <= KEPT) kept.set(id, loaded);
-    return loaded;
-  };
-}
-
-/** Throws one DataError with the problems of all cases. */
-async function checkCases(
-  dataset: Dataset,
-  { modalities }: ModelUse,
-  model: string,
-  load: (id: string) => Promise<Case>,
-): Promise<void> {
-  const problems: string[] = [];
-  await collectProblems(problems, () => requireModalities(dataset, modalities, { labels: false }));
-  if (problems.length && modalities.length > 1) {
-    const needs = `${model}: needs ${modalities.join(", ")} of every case`;
-    problems.push(`${needs}; the checkpoint of a student of a modality that is there can be used instead`);
-  }
-  for (const { id, images } of dataset.cases) {
-    if (modalities.every((modality) => images[modality])) await collectProblems(problems, () => load(id));
-  }
-  if (problems.length) throw new DataError(problems);
+/** "t1,t2" as modalities; all of them if left out. */
+function parseAvailable(text?: string): Modality[] {
+  if (text === undefined) return [...MODALITIES];
+  const names = text.split(",").map((name) => name.trim().toLowerCase());
+  const wrong = names.find((name) => !MODALITIES.some((m) => m === name));
+  if (wrong === undefined) return MODALITIES.filter((m) => names.includes(m));
+  throw new UsageError(`--available: expected some of ${MODALITIES.join(", ")}, got ${wrong || "nothing"}`);
 }
 
 if (isMain(import.meta.url)) {
-  const program = new Command("predict")
-    .description("Label maps of new cases, in each source's own grid and affine.")
-    .addHelpText(
-      "after",
-      examples(
-        "node cli/predict.js --model runs/brats/teacher/checkpoint_best.safetensors --input NEW --output predictions",
-        "node cli/predict.js --model student.safetensors --modality flair --input NEW --output predictions",
-      ),
-    )
-    .requiredOption(
-      "--model <file>",
-      "a checkpoint: runs/<name>/<stage>/checkpoint_best.safetensors, or a published one",
-    )
-    .requiredOption(
-      "--input <folder>",
-      "BraTS folders, one case's folder, nnU-Net or Decathlon data; no labels needed",
-    )
-    .requiredOption("--output <folder>", "where <case>.nii.gz are written")
-    .addOption(
-      new Option("--modality <name>", "what a published model of one modality sees").choices([...MODALITIES]),
-    )
-    .addOption(
-      new Option(
-        "--background <how>",
-        `how a published model's input was made (default: ${PARITY.background})`,
-      ).choices(["zero", "shifted"]),
-    )
-    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${DEFAULTS.patch})`)
-    .addOption(
-      new Option(
-        "--labels <convention>",
-        "what the numbers written mean (default: by the input's names, or the model's)",
-      ).choices([...CONVENTION_NAMES]),
-    )
-    .option("--fast", FAST_HELP)
-    .option("--retune", RETUNE_HELP)
-    .option("--overwrite", "replace predictions that are there");
-  process.exitCode = await runCommand<PredictOptions>(program, (options) =>
+  process.exitCode = await runCommand<PredictOptions>(predictProgram(), (options) =>
     predictFolder(() => openTuned(options), options),
   );
 }

@@ -2,29 +2,84 @@
 
 import { join } from "node:path";
 import { fromClasses, type LabelConvention } from "../data/labels.ts";
-import { writeLabelLike } from "../data/nifti.ts";
-import { type Case, uncrop } from "../data/preprocess.ts";
+import { writeLabelLike, writeProbabilitiesLike } from "../data/nifti.ts";
+import { type Case, uncrop, uncropProbabilities } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
-import { predict } from "../model/predict.ts";
+import { likeliest, probabilities } from "../model/predict.ts";
 import type { Vec3 } from "../model/regions.ts";
 import { forward, type Network } from "../model/network.ts";
+import type { Tiling } from "../model/windows.ts";
 import { writeAtomically } from "./files.ts";
+import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 
-/** Classes of a prepared case [D,H,W] (cropped), by sliding windows of the size `window`. */
+/** The windows of a prediction. */
+export interface Windows {
+  /** Their size. */
+  patch: Vec3;
+  /** How they are laid and weighed. */
+  window: Tiling["weighting"];
+  /** From one to the next, as a share of their size; 0.5 by default. */
+  step?: number;
+  /** Whether to average over all reflections of the volume. */
+  mirror?: boolean;
+}
+
+/** Told after each window. */
+type Told = (done: number, all: number) => void;
+
+/** What a network needs of a case. */
+type Seen = Pick<Case, "images" | "channels" | "size" | "background">;
+
+/** Classes of a prepared case [D,H,W] (cropped), by sliding windows. */
 export async function predictCase(
   device: Device,
   network: Network,
-  { images, channels, size, background }: Pick<Case, "images" | "channels" | "size" | "background">,
-  window: Vec3,
-  progress?: (done: number, all: number) => void,
+  prepared: Seen,
+  windows: Windows,
+  progress?: Told,
 ): Promise<Uint8Array> {
+  const found = await caseProbabilities(device, network, prepared, windows, progress);
+  return likeliest(found, network.config.classes);
+}
+
+/** Probabilities of a prepared case [classes,D,H,W] (cropped), by sliding windows. */
+export function caseProbabilities(
+  device: Device,
+  network: Network,
+  { images, channels, size, background }: Seen,
+  { patch, window, step, mirror }: Windows,
+  progress?: Told,
+): Promise<Float32Array> {
   const image = { data: images, channels: channels.length, size, ...(background && { background }) };
-  return predict(device, image, {
-    window,
+  return probabilities(device, image, {
+    window: patch,
+    weighting: window,
+    ...(step !== undefined && { step }),
+    ...(mirror !== undefined && { mirror }),
     classes: network.config.classes,
     network: (x) => forward(network, x, "eval").logits,
     ...(progress && { progress }),
   });
+}
+
+/** The mean of several networks' probabilities, each of its own crop, in the source's whole grid. */
+export class Mean {
+  #sums: Float32Array | null = null;
+  #members = 0;
+
+  /** Takes in the probabilities [classes,D,H,W] of one network's crop; outside of it, all is background. */
+  add(found: Float32Array, classes: number, prepared: Pick<Case, "size" | "source">): void {
+    const whole = uncropProbabilities(found, classes, prepared);
+    this.#members++;
+    if (this.#sums) whole.forEach((value, i) => (this.#sums![i]! += value));
+    else this.#sums = whole;
+  }
+
+  /** The mean [classes,D,H,W]; something must have been added. */
+  probabilities(): Float32Array {
+    const sums = this.#sums!;
+    return this.#members > 1 ? sums.map((sum) => sum / this.#members) : sums;
+  }
 }
 
 /** Writes FOLDER/<id>.nii.gz and returns the classes in the source's whole grid. */
@@ -35,10 +90,31 @@ export async function writePrediction(
   convention: LabelConvention,
 ): Promise<Uint8Array> {
   const whole = uncrop(classes, prepared);
-  const { header, size } = prepared.source;
-  const file = await writeLabelLike(header, fromClasses(whole, convention), size);
-  await writeAtomically(join(folder, `${prepared.id}.nii.gz`), file);
+  await writeWhole(folder, prepared, whole, convention);
   return whole;
+}
+
+/** Writes FOLDER/<id>.nii.gz of classes in the source's whole grid. */
+export async function writeWhole(
+  folder: string,
+  { id, source: { header, size } }: Pick<Case, "id" | "source">,
+  classes: Uint8Array,
+  convention: LabelConvention,
+): Promise<void> {
+  const file = await writeLabelLike(header, fromClasses(classes, convention), size);
+  await writeAtomically(join(folder, labelFile(id)), file);
+}
+
+/** Writes FOLDER/<id>_probabilities.nii.gz of probabilities [classes,D,H,W] in the source's whole grid. */
+export async function writeProbabilities(
+  folder: string,
+  { id, source: { header, size } }: Pick<Case, "id" | "source">,
+  found: Float32Array,
+): Promise<void> {
+  await writeAtomically(
+    join(folder, probabilitiesFile(id)),
+    await writeProbabilitiesLike(header, found, size),
+  );
 }
 
 /** The case as a network of fewer modalities sees it. */

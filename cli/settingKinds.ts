@@ -31,6 +31,19 @@ export function number(min = 0): Kind<number> {
   return { schema, expected: `a number of at least ${min}`, argument: "x", parse: toNumber };
 }
 
+/** A number from 0 to 1. */
+export function share(): Kind<number> {
+  const schema = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+  return { schema, expected: "a number from 0 to 1", argument: "share", parse: toNumber };
+}
+
+/** Which fold of a cross-validation. */
+export function foldNumber(): Kind<number | "all"> {
+  const schema = v.union([v.literal("all"), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]);
+  const parse = (text: string) => (text === "all" ? text : toNumber(text));
+  return { schema, expected: "an integer of at least 0, or all", argument: "n", parse };
+}
+
 /** One of several names. */
 export function choice<const Name extends string>(choices: readonly Name[], argument = "choice"): Kind<Name> {
   const schema = v.picklist(choices) as v.GenericSchema<Name>;

@@ -9,6 +9,7 @@
 // The key is its name in files; the flag is the same in kebab case (--clipping). `phantom` is its value on the built-in
 // phantom, `parity` the published code's. Its value is `config.clipping` wherever a TrainConfig is at hand.
 
+import { availableParallelism } from "node:os";
 import * as v from "valibot";
 import { MODALITIES } from "../data/datasets.ts";
 import { CONVENTION_NAMES } from "../data/labels.ts";
@@ -20,8 +21,10 @@ import { PROTOKD } from "../model/losses.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { TRAINING } from "../model/trainer.ts";
 import { VNET } from "../model/vnet.ts";
+import { TILING } from "../model/windows.ts";
 import { FAST_HELP } from "./command.ts";
-import { choice, duration, extent, interval, number, onOff, optional, path, whole } from "./settingKinds.ts";
+import { choice, duration, extent, foldNumber, interval, number } from "./settingKinds.ts";
+import { onOff, optional, path, share, whole } from "./settingKinds.ts";
 import { group, row, type Setting } from "./settingRows.ts";
 
 /** The first epoch that the published code validates: after a quarter. */
@@ -58,11 +61,17 @@ export const SETTINGS = {
       default: null,
       defaultHelp: "by the names",
     }),
-    /** A file of {train, val, test}; null takes DATA/split.json, or else draws one. */
+    /** A file of {train, val, test}, or nnU-Net's list of folds; null takes DATA/split.json, or else draws one. */
     split: row(optional(path("file")), {
       help: "cases to train, validate and test",
       default: null,
       defaultHelp: "DATA/split.json, or 70/10/20",
+    }),
+    /** Which fold of a cross-validation is held out, from 0 on; null for a single split. */
+    fold: row(optional(foldNumber()), {
+      help: "hold out this fold of nnU-Net's cross-validation (0 to 4), or none (all)",
+      default: null,
+      defaultHelp: "a single split",
     }),
     /** The teacher's checkpoint; null where the method needs none. */
     teacher: row(optional(path("file")), {
@@ -88,6 +97,25 @@ export const SETTINGS = {
       default: VNET.norm,
       parity: "batch",
     }),
+    /** Whether training segments the decoder's lower resolutions too. */
+    deepSupervision: row(onOff(), {
+      help: "the decoder's lower resolutions learn to segment too, as nnU-Net's (4 levels or more)",
+      default: false,
+    }),
+    /** Whether the backward pass computes activations again instead of finding them: the same bits. */
+    lowMemory: row(onOff(), {
+      help: "compute activations again instead of keeping them: the same result in less memory, slower",
+      default: false,
+      counts: false,
+    }),
+    /** GiB; null for unknown: WebGPU does not tell. */
+    gpuMemory: row(optional(number(0.001)), {
+      help: "GiB that training may take of the GPU's memory; more is refused before it begins",
+      argument: "GiB",
+      default: null,
+      defaultHelp: "unknown, or on a CPU the machine's",
+      counts: false,
+    }),
     /** Of activations and their gradients. */
     precision: row(choice(["f32", "f16"], "kind"), {
       help: "of activations: half precision takes half the memory (needs shader-f16)",
@@ -100,6 +128,15 @@ export const SETTINGS = {
     batch: row(whole(), { help: "patches a step", default: 4, phantom: 2 }),
     /** D, H, W. */
     patch: row(extent(), { help: "voxels of a patch", default: [96, 128, 128], phantom: [32, 32, 32] }),
+    augment: row(choice(["paper", "nnunet", "none"], "how"), {
+      help: "how patches are varied: flips and scaling, all that nnU-Net does, or not",
+      default: SAMPLING.augment,
+    }),
+    /** The share of patches that must show a voxel of some class. */
+    foreground: row(share(), {
+      help: "share of patches that must show a labelled voxel (nnU-Net: 0.33)",
+      default: SAMPLING.foreground,
+    }),
     optimizer: row(choice(["adam", "sgd"], "name"), {
       help: "how parameters are updated",
       default: TRAINING.optimizer,
@@ -167,6 +204,13 @@ export const SETTINGS = {
     }),
     /** Steps in a row whose loss or gradient is no number that end the run. */
     maxBadSteps: row(whole(), { help: "steps in a row with NaN that end it", default: 3, counts: false }),
+    /** Threads that load data; 0 loads in the main one. The bits are the same. */
+    workers: row(whole(0), {
+      help: "threads that load data; 0 loads in the main one",
+      default: Math.max(1, Math.min(availableParallelism() - 1, 4)),
+      defaultHelp: "one for each core but one, at most 4",
+      counts: false,
+    }),
     /** Whether kernels run without Dawn's bounds checks. */
     fast: row(onOff(), { help: FAST_HELP, default: false, defaultHelp: "", counts: false }),
   }),
@@ -203,6 +247,18 @@ export const SETTINGS = {
       help: "whether the last place of a patch is drawn",
       default: SAMPLING.offsets,
       parity: "exclusive",
+    }),
+    /** How the windows of validation and test are laid and weighed. */
+    window: row(choice(["gaussian", "uniform"], "how"), {
+      help: "how the windows of a prediction are weighed",
+      default: TILING.weighting,
+      parity: "uniform",
+    }),
+    /** Whether small or stray pieces of test predictions are taken away, as raises the validation cases' Dice. */
+    postprocessing: row(choice(["validation", "none"], "by"), {
+      help: "what chooses the post-processing of test predictions",
+      default: "validation",
+      parity: "none",
     }),
     /** Where test cases are scored: in the source's whole grid, or in what the network was given of it. */
     scoring: row(choice(["source", "crop"]), {

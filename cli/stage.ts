@@ -4,21 +4,24 @@
 import { join } from "node:path";
 import type { Box } from "../data/crop.ts";
 import type { Modality } from "../data/datasets.ts";
-import { PatchSampler, type SamplerState } from "../data/patches.ts";
-import { type Case, loadCase, loadCases } from "../data/preprocess.ts";
+import { checkDisjoint } from "../data/manifest.ts";
+import type { SamplerState } from "../data/patches.ts";
+import { type Case, loadCase } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
+import { asideSource } from "../model/deepSupervision.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
-import { samplesTogether } from "../model/slices.ts";
+import { postprocess } from "../model/postprocess.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
 import { type Scores, Trainer, type TrainEvent } from "../model/trainer.ts";
 import { restoreTensors } from "../model/trainingState.ts";
-import { casesOf, openRunData, type RunData } from "./cases.ts";
+import { casesOf, idsOf, openRunData, type RunData } from "./cases.ts";
 import type { FoundState } from "./checkpoints.ts";
 import {
+  loading,
   networkConfig,
   networkModalities,
   preparation,
@@ -32,8 +35,12 @@ import { parseInterval } from "./durations.ts";
 import { evaluateFolders } from "./evaluate.ts";
 import { checkRoom } from "./files.ts";
 import { keepTraining, rewind } from "./keptTraining.ts";
+import { loadRecordedCases } from "./loadCases.ts";
+import { openLoader } from "./loader.ts";
+import { reportMemory } from "./memory.ts";
 import { channelsOf, type ModelCard, readModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
+import { tunePostprocessing } from "./postprocessing.ts";
 import { FAST, trainingProgress } from "./progress.ts";
 import { begin, FILES, goOn } from "./stageFolder.ts";
 import { StageLog } from "./stageLog.ts";
@@ -60,7 +67,7 @@ export async function trainStage(
   const data = await openRunData(config);
   const { split } = data;
   const modalities = guide ? channelsOf(guide) : data.modalities; // a teacher sees all that is loaded
-  const { training, validation } = await loadRun(data, modalities, config);
+  const { training, validation, records } = await loadRun(data, modalities, config);
   say(`  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`);
   const device = await open();
   if (state) await restoreTuning(device, config);
@@ -68,21 +75,24 @@ export async function trainStage(
   const { precision } = config;
   checkPrecision(device, precision);
   const teacher: Network | null = guide && { ...upload(device, guide), precision };
-  const trained = { config: networkConfig(config), precision };
-  samplesTogether(device, { trained, teacher }, config.batch, config.patch);
+  const trained = { config: networkConfig(config), precision, lean: config.lowMemory };
+  reportMemory(device, config, { teacher, modalities: modalities.length });
 
-  const params = first ? upload(device, first).params : new Params(device, { seed: config.seed });
+  const source = first && asideSource(first.values, config.deepSupervision, config.seed);
+  const params = new Params(device, source ?? { seed: config.seed });
   const network: Network = { ...trained, params };
-  const { patch, batch, seed, offsets, lastBatch } = config;
-  const sampler = new PatchSampler(training, { patch, batch, seed, offsets, lastBatch });
-  if (state) sampler.restore(state.data as SamplerState);
-  const stepsPerEpoch = sampler.batchesPerEpoch;
+  const { patch, batch } = config;
+  const loader = await openLoader(training, {
+    ...loading(config),
+    ...(state && { state: state.data as SamplerState }),
+  });
+  const stepsPerEpoch = loader.batchesPerEpoch;
   const seen = networkModalities(config);
   const trainer: Trainer = new Trainer({
     ...{ device, network, method, teacher, patch, stepsPerEpoch },
     channels: seen.map((m) => modalities.indexOf(m)),
-    next: () => sampler.next(),
-    data: () => sampler.state(),
+    next: () => loader.next(),
+    data: () => loader.state(),
     ...trainingOptions(config),
     ...(validation.length && {
       validate: (n: Network) => validate(device, n, validation, config, () => trainer.stopping),
@@ -100,10 +110,10 @@ export async function trainStage(
     if (state) {
       const updates = (state.position.epoch - 1) * stepsPerEpoch + state.position.done;
       restoreTensors({ params, optimizer, guard }, state, { updates, name: state.path });
-      await goOn(folder, config, data);
+      await goOn(folder, config, data, records);
       await rewind(folder, state.position, updates);
       say(`  going on after ${updates} steps, in epoch ${state.position.epoch}`);
-    } else await begin(folder, config, data);
+    } else await begin(folder, config, data, records);
     const card = (epoch: number, step: number) => cardOf(config, data, epoch, step);
     const saveEvery = parseInterval(config.saveEvery);
     log = await StageLog.begin(folder, optimizer.steps, { title: stageName(config), batch });
@@ -115,13 +125,17 @@ export async function trainStage(
     await keepTraining({ folder, trainer, params, card, saveEvery, tell });
   } finally {
     progress.stop();
+    await loader.close();
     await log?.close();
     trainer.free();
     network.params.free();
     teacher?.params.free();
   }
   if (split.test.length) {
-    const { foreground_mean, mean, convention } = await scoreTestCases(device, config, data, folder);
+    const { foreground_mean, mean, convention } = await scoreTestCases(device, config, data, {
+      folder,
+      validation,
+    });
     emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
   }
   device.trim();
@@ -137,20 +151,18 @@ async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<v
   say("  the run began with other kernels than this adapter has: the last digits will differ");
 }
 
-/** The cases to train and to validate on. Those to test on are read too: now is the time to find them broken. */
-async function loadRun(
-  { source, dataset, split }: RunData,
-  modalities: readonly Modality[],
-  config: TrainConfig,
-) {
-  const { train, val, test } = split;
-  const wanted = casesOf(dataset, [...train, ...val, ...test]);
-  const cases = await loadCases(source, dataset, wanted, modalities, {
-    labels: true,
-    ...preparation(config),
-  });
-  const trained = train.length;
-  return { training: cases.slice(0, trained), validation: cases.slice(trained, trained + val.length) };
+/**
+ * The cases to train and to validate on. Those to test on are read too: now is the time to find them broken, or to be
+ * the same scans as others under another name.
+ */
+async function loadRun({ dataset, split }: RunData, modalities: readonly Modality[], config: TrainConfig) {
+  const reading = { data: config.data, dataset, modalities, preparation: preparation(config) };
+  const wanted = casesOf(dataset, idsOf(split));
+  const { cases, records } = await loadRecordedCases(reading, wanted, config.workers);
+  checkDisjoint(split, records);
+  const trained = split.train.length;
+  const validation = cases.slice(trained, trained + split.val.length);
+  return { training: cases.slice(0, trained), validation, records };
 }
 
 /** The mean Dice of the cases; null where it was `stopped` before the last. */
@@ -165,7 +177,7 @@ async function validate(
   for (const prepared of cases) {
     if (stopped()) return null;
     const seen = withChannels(prepared, networkModalities(config));
-    const classes = await predictCase(device, network, seen, config.patch);
+    const classes = await predictCase(device, network, seen, config);
     const dice = diceByRegion(classes, prepared.label!);
     for (const region of REGION_NAMES) sums[region] += dice[region] / cases.length;
   }
@@ -178,10 +190,11 @@ async function scoreTestCases(
   device: Device,
   config: TrainConfig,
   data: RunData,
-  folder: string,
+  { folder, validation }: { folder: string; validation: readonly Case[] },
 ): Promise<Summary> {
   const { source, dataset, split } = data;
   const network = upload(device, await readModel(join(folder, FILES.best)));
+  const rule = await tunePostprocessing(device, network, validation, { folder, config });
   const predictions = join(folder, FILES.predictions);
   const boxes = new Map<string, Box>();
   const seconds = new Map<string, number>();
@@ -190,7 +203,8 @@ async function scoreTestCases(
     const options = { labels: false, ...preparation(config) };
     const began = performance.now();
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
-    const classes = await predictCase(device, network, prepared, config.patch);
+    const found = await predictCase(device, network, prepared, config);
+    const classes = postprocess(found, { size: prepared.size, spacing: prepared.source.spacing }, rule);
     await writePrediction(predictions, prepared, classes, dataset.convention);
     seconds.set(files.id, (performance.now() - began) / 1000);
     if (config.scoring === "crop")
@@ -217,7 +231,7 @@ function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: 
   return {
     network: networkConfig(config),
     modalities: networkModalities(config),
-    patch: config.patch,
+    ...{ patch: config.patch, window: config.window },
     labels: dataset.convention,
     ...preparation(config),
     ...{ stage: stageName(config), epoch, step, seed: config.seed },

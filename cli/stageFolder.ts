@@ -2,6 +2,7 @@
 
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type CaseRecord, changedFiles, formatManifest, parseManifest } from "../data/manifest.ts";
 import type { RunData } from "./cases.ts";
 import { UsageError } from "./command.ts";
 import { DEFAULTS, differences, stageName, type TrainConfig } from "./config.ts";
@@ -21,14 +22,17 @@ export const FILES = {
   latest: "checkpoint_latest.safetensors",
   best: "checkpoint_best.safetensors",
   previous: "checkpoint_previous.safetensors",
+  postprocessing: "postprocessing.json",
   summary: "summary.json",
   predictions: "predictions",
   card: "model_card.md",
+  manifest: "dataset_manifest.json",
   report: "report.html",
 } as const;
 
-/** And those it has only where something went wrong. */
+/** And those it has only with --fold, or where something went wrong. */
 export const SOMETIMES = {
+  folds: "splits_final.json",
   badBatches: "bad_batches.jsonl",
   damaged: "checkpoint_damaged.safetensors",
 } as const;
@@ -79,24 +83,37 @@ export async function readConfig(folder: string): Promise<TrainConfig | null> {
 }
 
 /**
- * Empties a stage's folder and writes down what it will hold: the configuration and the split. Whatever is cut short,
- * there is a configuration; locks stay.
+ * Empties a stage's folder and writes down what it will hold: the configuration, the split (with --fold all folds,
+ * as nnU-Net does), and the files it is made of. Whatever is cut short, there is a configuration; locks stay.
  */
-export async function begin(folder: string, config: TrainConfig, data: RunData): Promise<void> {
+export async function begin(
+  folder: string,
+  config: TrainConfig,
+  data: RunData,
+  files: readonly CaseRecord[],
+): Promise<void> {
   for (const name of await held(folder)) {
     if (name !== FILES.config) await rm(join(folder, name), { recursive: true, force: true });
   }
   await mkdir(folder, { recursive: true });
   await writeConfig(folder, config);
   await writeAtomically(join(folder, FILES.split), `${JSON.stringify(detail(data), null, 2)}\n`);
+  const { folds } = data;
+  if (folds) await writeAtomically(join(folder, SOMETIMES.folds), `${JSON.stringify(folds, null, 2)}\n`);
+  await writeAtomically(join(folder, FILES.manifest), formatManifest(files));
   await writeFile(join(folder, FILES.metrics), "");
 }
 
 /**
  * Prepares a folder for going on: it is no longer finished, and its configuration is the one that it goes on with. Throws a
- * UsageError where the cases are others than those that it began with.
+ * UsageError where the cases, or their files, are others than those that it began with.
  */
-export async function goOn(folder: string, config: TrainConfig, data: RunData): Promise<void> {
+export async function goOn(
+  folder: string,
+  config: TrainConfig,
+  data: RunData,
+  files: readonly CaseRecord[],
+): Promise<void> {
   const now: Record<string, unknown> = detail(data);
   const text = await readFile(join(folder, FILES.split), "utf8").catch(() => "null");
   const before = (JSON.parse(text) as Record<string, unknown> | null) ?? {};
@@ -105,6 +122,14 @@ export async function goOn(folder: string, config: TrainConfig, data: RunData): 
     throw new UsageError(
       `--resume: ${folder} began with other data: ${FILES.split} says of ${key} ` +
         `${JSON.stringify(before[key]) ?? "nothing"}, and now it is ${JSON.stringify(value)}: ` +
+        "restore them, or start again with --overwrite",
+    );
+  }
+  const manifest = await readFile(join(folder, FILES.manifest), "utf8").catch(() => null);
+  const changed = manifest === null ? [] : changedFiles(parseManifest(manifest), files);
+  if (changed.length) {
+    throw new UsageError(
+      `--resume: ${folder} began with other files: ${changed.join(", ")} changed since: ` +
         "restore them, or start again with --overwrite",
     );
   }

@@ -6,7 +6,7 @@ import { Command, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { examples, RETUNE_HELP, UsageError } from "./command.ts";
-import { DEFAULTS, fittingPatch, parity, PHANTOM, SMALL } from "./config.ts";
+import { DEFAULTS, fittingPatch, fittingSupervision, parity, PHANTOM, SMALL } from "./config.ts";
 import { withVoices } from "./console.ts";
 import { type FileSettings, ofThisStage, readSettings } from "./configFile.ts";
 import { exists } from "./files.ts";
@@ -58,7 +58,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const values: Partial<TrainConfig> = {
     ...{ ...sizes, ...(said.parity && parity({ method, epochs })) },
     ...{ fast: process.env["PROTOKD_TOGGLES"] === "fast", ...(said as FileSettings) },
-    ...{ stage, method, patch, data, out: said.out ?? join("runs", basename(resolve(data))) },
+    ...{ stage, method, patch, data, out: said.out ?? defaultOut(data, said.fold ?? null) },
     modality: stage === "student" ? (said.modality ?? STUDENT) : null,
   };
   const config = Object.fromEntries(ROWS.map(([name]) => [name, values[name]])) as TrainConfig;
@@ -68,6 +68,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     );
   }
   fittingPatch(patch, config.levels);
+  fittingSupervision(config);
   return config;
 }
 
@@ -82,6 +83,11 @@ export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: Comm
       `--modality: expected one of ${MODALITIES.join(", ")} (or, with --stage all, several), got ${modality}`,
     );
   return { ...flags, ...(stage && { stage }), ...(known && { modality: known }) };
+}
+
+/** Where a run goes unless said otherwise; each fold has a folder of its own, as in nnU-Net. */
+function defaultOut(data: string, fold: TrainConfig["fold"]): string {
+  return join("runs", basename(resolve(data)), ...(fold === null ? [] : [`fold_${fold}`]));
 }
 
 /** What a student sees unless said otherwise: the contrast that shows most of a tumour's core. */

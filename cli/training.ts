@@ -81,16 +81,18 @@ async function trainLocked(
     );
   }
   const resuming = unfinished === "resume" || unfinished === "continue";
-  const startable = unfinished === "continue" && !(await hasState(folder));
+  const begun = await hasState(folder);
   let state: FoundState | null = null;
   if (done !== "replace" && (await finished(config))) {
-    if (resuming && !startable) state = await readState(folder, say);
+    if (resuming && begun) state = await readState(folder, say);
     if (!state || over(state.position, limits(config))) {
       say(`${folder}: already trained with these settings; --overwrite trains it again`);
       return;
     }
-  } else if (resuming && !startable) {
+  } else if (resuming && (begun || (unfinished === "resume" && !recorded))) {
     state = await readState(folder, say);
+  } else if (resuming && found.length) {
+    say(`${folder}: began, but no state had been saved: beginning again`);
   } else if (unfinished === "refuse" && found.length) {
     throw new UsageError(
       `${folder}: holds an unfinished run: go on with it with --resume, replace it with --overwrite, ` +
@@ -103,13 +105,17 @@ async function trainLocked(
   await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);
 }
 
-/** The last teacher trained on the same data, with the same background: under --out, or in a run beside it. */
-async function findTeacher({ out, data, background }: TrainConfig): Promise<string | null> {
+/**
+ * The last teacher trained on the same cases of the same data, with the same background: under --out, or in a run
+ * beside it. One of another fold has seen the student's test cases.
+ */
+async function findTeacher({ out, data, background, split, fold }: TrainConfig): Promise<string | null> {
   const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));
   let last: { path: string; time: number } | null = null;
   for (const run of new Set([out, ...beside])) {
     const config = await readConfig(join(run, "teacher"));
     if (!config || resolve(config.data) !== resolve(data) || config.background !== background) continue;
+    if (config.fold !== fold || config.split !== split) continue;
     if (!(await finished({ ...config, out: run }))) continue;
     const path = join(run, "teacher", FILES.best);
     const time = (await stat(path).catch(() => null))?.mtimeMs ?? 0;

@@ -2,9 +2,8 @@
 // names of the modalities changed in 2023 together with the labels' numbers, so the names tell the
 // convention.
 
-import { DataError } from "./errors.ts";
 import type { LabelConvention } from "./labels.ts";
-import { baseName, type CaseFiles, checkIds, type Dataset, type Modality } from "./source.ts";
+import { baseName, type CaseFiles, clashingIds, type Modality, type Survey } from "./source.ts";
 
 /** Suffixes of files, the modality each holds, and the convention of the data sets that use it. */
 const SUFFIXES: Readonly<Record<string, { modality: Modality; convention: LabelConvention }>> = {
@@ -24,8 +23,8 @@ export function looksLikeBrats(paths: readonly string[]): boolean {
   return paths.some((path) => FILE.test(baseName(path)));
 }
 
-/** The cases among `paths`. Throws DataError where a file or the convention has two readings. */
-export function openBratsFolders(paths: readonly string[], name: string, given?: LabelConvention): Dataset {
+/** The cases among `paths`, and each file or convention that has two readings. */
+export function surveyBratsFolders(paths: readonly string[], name: string, given?: LabelConvention): Survey {
   const cases = new Map<string, CaseFiles>();
   const conventions = new Map<LabelConvention, string>(); // and an example of each
   const problems: string[] = [];
@@ -40,6 +39,7 @@ export function openBratsFolders(paths: readonly string[], name: string, given?:
     const other = known ? found.images[known.modality]?.path : found.label;
     const what = known ? known.modality : "label";
     if (other) problems.push(`case ${id}: expected one file of its ${what}, got ${other} and ${path}`);
+    if (other) continue;
     if (known) {
       found.images[known.modality] = { path, channel: 0 };
       if (!conventions.has(known.convention)) conventions.set(known.convention, path);
@@ -47,18 +47,27 @@ export function openBratsFolders(paths: readonly string[], name: string, given?:
       found.label = path;
     }
   }
-  if (problems.length) throw new DataError(problems);
   const list = [...cases.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-  checkIds(list, name);
-  return { layout: "brats", convention: given ?? onlyConvention(conventions, name), cases: list };
+  problems.push(...clashingIds(list, name));
+  const [named, other] = conventions.keys();
+  const convention = given ?? (other ? null : (named ?? null));
+  if (!convention) problems.push(undecided(conventions, name));
+  const example = [...conventions.values()][0] ?? paths.find((path) => FILE.test(baseName(path)));
+  const why = {
+    layout: `files are named as BraTS names them, like ${example}`,
+    convention:
+      convention === given
+        ? "--labels says so"
+        : `names like ${example} are BraTS ${convention === "brats" ? "2018 to 2021" : "2023"}'s`,
+  };
+  return { layout: "brats", convention, cases: list, why, problems };
 }
 
-function onlyConvention(conventions: Map<LabelConvention, string>, name: string): LabelConvention {
-  const [first, second] = conventions.keys();
-  if (first && !second) return first;
+function undecided(conventions: Map<LabelConvention, string>, name: string): string {
+  const [first] = conventions.keys();
   const expected = `${name}: expected file names that tell how labels are numbered`;
   const got = first
     ? `got both BraTS's (${conventions.get("brats")}) and BraTS 2023's (${conventions.get("brats2023")})`
     : "got labels only";
-  throw new DataError(`${expected}, ${got}: say --labels brats, --labels brats2023 or --labels msd`);
+  return `${expected}, ${got}: say --labels brats, --labels brats2023 or --labels msd`;
 }

@@ -3,9 +3,9 @@
 // by their names in it.
 
 import * as v from "valibot";
-import { DataError } from "./errors.ts";
+import { collectProblems, DataError } from "./errors.ts";
 import { LABEL_CONVENTIONS, CONVENTION_NAMES, type LabelConvention } from "./labels.ts";
-import { baseName, type CaseFiles, checkIds, confined, type Dataset, type Modality } from "./source.ts";
+import { baseName, type CaseFiles, clashingIds, confined, type Modality, type Survey } from "./source.ts";
 
 const Names = v.record(v.string(), v.string());
 const Description = v.looseObject({
@@ -34,34 +34,48 @@ const LONGEST = 16 << 20; // bytes of a dataset.json
 const CHANNEL_FILE = /^(.+)_(\d{4})\.nii(\.gz)?$/;
 const VOLUME_FILE = /^(.+?)\.nii(\.gz)?$/;
 
-/** The cases of a folder whose files are `paths`, with the `json` of its dataset.json. Throws DataError. */
-export function openDatasetJson(
+/**
+ * The cases of a folder whose files are `paths`, with the `json` of its dataset.json, and what is wrong with
+ * them. Throws DataError where that does not say what the channels are.
+ */
+export async function surveyDatasetJson(
   json: Uint8Array,
   paths: readonly string[],
   { name, given }: { name: string; given?: LabelConvention | undefined },
-): Dataset {
+): Promise<Survey> {
   const where = `${name}/dataset.json`;
   const description = parse(json, where);
   const channels = description.channel_names ?? description.modality;
   if (!channels)
     throw new DataError(`${where}: expected "channel_names" (nnU-Net) or "modality", got neither`);
   const modalities = modalitiesOf(channels, where);
+  const problems: string[] = [];
   const images = paths.filter((path) => /^imagesTr\/[^/]+\.nii(\.gz)?$/.test(path));
   const numbered = images.filter((path) => CHANNEL_FILE.test(baseName(path)));
   const layout = description.channel_names || numbered.length ? "nnunet" : "msd";
   if (numbered.length && numbered.length < images.length) {
     const other = images.find((path) => !CHANNEL_FILE.test(baseName(path)));
     const expected = `expected imagesTr/CASE_0000.nii.gz for every image, or for none`;
-    throw new DataError(`${name}: ${expected}, got ${numbered[0]} and ${other}`);
+    problems.push(`${name}: ${expected}, got ${numbered[0]} and ${other}`);
   }
   const files = new Set(paths);
   const cases =
     layout === "nnunet"
-      ? nnunetCases(numbered, files, modalities)
-      : msdCases(description, images, files, modalities, where);
+      ? nnunetCases(numbered, files, modalities, problems)
+      : await msdCases({ description, images, files, modalities, where, problems });
   cases.sort((a, b) => (a.id < b.id ? -1 : 1));
-  checkIds(cases, name);
-  return { layout, convention: given ?? conventionOf(description.labels ?? {}, where), cases };
+  problems.push(...clashingIds(cases, name));
+  const labels = description.labels ?? {};
+  const convention = given ?? (await collectProblems(problems, () => conventionOf(labels, where))) ?? null;
+  const listed = JSON.stringify(channels);
+  const why = {
+    layout:
+      layout === "nnunet"
+        ? `dataset.json names the channels ${listed}, one file each`
+        : `dataset.json names the channels ${listed}, all in one 4-D file a case`,
+    convention: given ? "--labels says so" : `dataset.json names the labels ${JSON.stringify(labels)}`,
+  };
+  return { layout, convention, cases, why, problems };
 }
 
 function parse(json: Uint8Array, where: string): Description {
@@ -98,43 +112,61 @@ function modalitiesOf(channels: Record<string, string>, where: string): Map<numb
   throw new DataError(`${where}: expected channels named T1, T1ce (or T1Gd), T2 or FLAIR, got ${got}`);
 }
 
-function nnunetCases(images: string[], files: Set<string>, modalities: Map<number, Modality>): CaseFiles[] {
+function nnunetCases(
+  images: string[],
+  files: Set<string>,
+  modalities: Map<number, Modality>,
+  problems: string[],
+): CaseFiles[] {
   const cases = new Map<string, CaseFiles>();
   for (const path of images) {
     const [, id, channel] = CHANNEL_FILE.exec(baseName(path)) as unknown as [string, string, string];
     const found = cases.get(id) ?? { id, images: {} };
     cases.set(id, found);
     const modality = modalities.get(Number(channel));
-    if (modality) found.images[modality] = { path, channel: 0 };
+    const other = modality && found.images[modality];
+    if (other)
+      problems.push(`case ${id}: expected one file of its ${modality}, got ${other.path} and ${path}`);
+    else if (modality) found.images[modality] = { path, channel: 0 };
     const label = [`labelsTr/${id}.nii.gz`, `labelsTr/${id}.nii`].find((candidate) => files.has(candidate));
     if (label) found.label = label;
   }
   return [...cases.values()];
 }
 
-function msdCases(
-  { training }: Description,
-  images: string[],
-  files: Set<string>,
-  modalities: Map<number, Modality>,
-  where: string,
-): CaseFiles[] {
+async function msdCases({
+  description: { training },
+  images,
+  files,
+  modalities,
+  where,
+  problems,
+}: {
+  description: Description;
+  images: string[];
+  files: Set<string>;
+  modalities: Map<number, Modality>;
+  where: string;
+  problems: string[];
+}): Promise<CaseFiles[]> {
   const listed =
     training ?? images.map((image) => ({ image, label: image.replace("imagesTr/", "labelsTr/") }));
-  const problems: string[] = [];
-  const cases = listed.map((entry) => {
-    const image = confined(entry.image, where);
-    const label = entry.label === undefined ? undefined : confined(entry.label, where);
+  const cases: CaseFiles[] = [];
+  for (const entry of listed) {
+    const inside = (path?: string) =>
+      collectProblems(problems, () => (path === undefined ? undefined : confined(path, where)));
+    const image = await inside(entry.image);
+    const label = await inside(entry.label);
     for (const path of training ? [image, label] : []) {
       if (path && !files.has(path))
         problems.push(`${where}: expected the file ${path} that it lists, got none`);
     }
+    if (image === undefined || !files.has(image)) continue;
     const found: CaseFiles = { id: VOLUME_FILE.exec(baseName(image))?.[1] ?? baseName(image), images: {} };
     for (const [channel, modality] of modalities) found.images[modality] = { path: image, channel };
     if (label && files.has(label)) found.label = label;
-    return found;
-  });
-  if (problems.length) throw new DataError(problems);
+    cases.push(found);
+  }
   return cases;
 }
 

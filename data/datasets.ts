@@ -1,14 +1,14 @@
 // Finds the cases of a data set and says what its labels mean. Layouts and conventions are detected where
 // one reading is possible; where two are, the message names the flag that settles it.
 
-import { looksLikeBrats, openBratsFolders } from "./bratsFolders.ts";
-import { openDatasetJson } from "./datasetJson.ts";
+import { looksLikeBrats, surveyBratsFolders } from "./bratsFolders.ts";
+import { surveyDatasetJson } from "./datasetJson.ts";
 import { DataError } from "./errors.ts";
 import type { LabelConvention } from "./labels.ts";
-import { type Dataset, MODALITIES, type Modality, type Source, visibleFiles } from "./source.ts";
+import { type Dataset, MODALITIES, type Modality, type Source, type Survey, visibleFiles } from "./source.ts";
 
 export { MODALITIES } from "./source.ts";
-export type { CaseFiles, Dataset, Modality, Source } from "./source.ts";
+export type { CaseFiles, Dataset, Modality, Source, Survey } from "./source.ts";
 
 /**
  * The cases in `source`: BraTS folders, an nnU-Net raw folder or a Decathlon task. `convention` overrides
@@ -18,14 +18,27 @@ export async function openDataset(
   source: Source,
   options: { convention?: LabelConvention | undefined } = {},
 ): Promise<Dataset> {
+  const { layout, convention, cases, problems } = await surveyDataset(source, options);
+  if (problems.length || !convention) throw new DataError(problems);
+  return { layout, convention, cases };
+}
+
+/**
+ * The same with all that is wrong with its names, and the cases that they give nonetheless. Throws
+ * DataError where no layout is recognised.
+ */
+export async function surveyDataset(
+  source: Source,
+  options: { convention?: LabelConvention | undefined } = {},
+): Promise<Survey> {
   const paths = await visibleFiles(source);
   if (paths.includes("dataset.json")) {
     const json = await source.read("dataset.json");
-    const dataset = openDatasetJson(json, paths, { name: source.name, given: options.convention });
-    if (dataset.cases.length) return dataset;
+    const survey = await surveyDatasetJson(json, paths, { name: source.name, given: options.convention });
+    if (survey.cases.length || survey.problems.length) return survey;
     throw new DataError(`${source.name}: expected images in imagesTr beside dataset.json, got none`);
   }
-  if (looksLikeBrats(paths)) return openBratsFolders(paths, source.name, options.convention);
+  if (looksLikeBrats(paths)) return surveyBratsFolders(paths, source.name, options.convention);
 
   const below = paths.find((path) => path.endsWith("/dataset.json"));
   if (below) {

@@ -50,6 +50,14 @@ export function fromClasses(classes: Uint8Array, convention: LabelConvention): U
   });
 }
 
+/** The conventions that have all of these values. */
+export function fittingConventions(values: Iterable<number>): LabelConvention[] {
+  const labels = [...values].map((value) =>
+    Math.abs(value - Math.round(value)) <= TOLERANCE ? Math.round(value) : NaN,
+  );
+  return CONVENTION_NAMES.filter((name) => labels.every((label) => label in LABEL_CONVENTIONS[name]));
+}
+
 /** How many voxels there are of each value, smallest value first. */
 export function labelCounts(data: Float32Array | Uint8Array): Map<number, number> {
   const counts = new Map<number, number>();
@@ -62,12 +70,7 @@ function unknownLabel(data: Float32Array, convention: LabelConvention, name: str
   const listed = [...counts].slice(0, 8).map(([value, count]) => `${+value.toFixed(4)} (${count} voxels)`);
   if (counts.size > 8) listed.push(`${counts.size - 8} more values`);
   const has = Object.keys(LABEL_CONVENTIONS[convention]).join(", ");
-  const fitting = CONVENTION_NAMES.filter((other) =>
-    [...counts.keys()].every((value) => {
-      const label = Math.round(value);
-      return Math.abs(value - label) <= TOLERANCE && label in LABEL_CONVENTIONS[other];
-    }),
-  );
+  const fitting = fittingConventions(counts.keys());
   const remedy = fitting.length
     ? `these values fit ${fitting.join(" and ")}: say --labels ${fitting.join(" or --labels ")}`
     : "no convention has all of these: is it a label map of this task?";

@@ -1,62 +1,73 @@
-// Random patches for training, after the published sampling (methods: one crop per case and epoch, flips,
-// intensity scaling), with the last offset reachable and every batch full unless asked otherwise. All
-// randomness comes from one small state that a checkpoint can hold.
+// Random patches for training. The batches of a run are counted from 0, and each is a pure function of the seed, the
+// cases, the options and its number: threads in any number draw the same, and a run goes on from one number. By
+// default the published sampling (one patch per case and epoch), with the last offset reachable and every batch full.
 
-import { Random } from "../engine/random.ts";
+import type { Random } from "../engine/random.ts";
+import { type Augmentation, AUGMENTATIONS, type Recipe } from "./augment.ts";
+import { pivot, type Placement, takeImages, takeLabels } from "./augmentSpatial.ts";
 import { DataError } from "./errors.ts";
+import { foregroundOf } from "./foreground.ts";
 import type { Vec3 } from "./geometry.ts";
 import type { Case } from "./preprocess.ts";
+import { MODALITIES } from "./source.ts";
+import { streamAt } from "./streams.ts";
 
 export interface Batch {
   /** [N, modalities, D, H, W]. */
-  images: Float32Array;
+  images: Float32Array<ArrayBuffer>;
   /** Network classes [N, D, H, W]. */
-  label: Uint8Array;
+  label: Uint8Array<ArrayBuffer>;
   /** The ids of the N cases. */
   cases: string[];
 }
 
 /** What `PatchSampler` needs to go on bit for bit: plain numbers, for JSON. */
 export interface SamplerState {
-  random: number[];
-  /** This epoch's order of the cases, by index. */
-  order: number[];
-  /** How many of them are done. */
-  position: number;
+  /** How many batches were taken. */
+  batches: number;
+  /** Of how many cases. */
+  cases: number;
 }
 
-/** How patches are drawn; the second of each is the published ProtoKD code's. */
+/** How patches are drawn. */
 export interface Sampling {
-  /** Whether the last place in a volume where a patch fits is drawn, too. Where it is the only one, it is. */
+  /** Whether the last place in a volume where a patch fits is drawn, too, or not, as in the published code. */
   offsets: "inclusive" | "exclusive";
-  /** What follows when an epoch's cases do not fill the last batch: it runs on into the next, or is short. */
+  /** When an epoch's cases do not fill the last batch, it runs on into the next, or is short, as published. */
   lastBatch: "full" | "short";
+  /** How they are varied. */
+  augment: Augmentation;
+  /** The share of patches that must show a voxel of some class but the background, 0 to 1. */
+  foreground: number;
 }
 
 /** The defaults. */
-export const SAMPLING: Readonly<Sampling> = { offsets: "inclusive", lastBatch: "full" };
+export const SAMPLING: Readonly<Sampling> = {
+  offsets: "inclusive",
+  lastBatch: "full",
+  augment: "paper",
+  foreground: 0,
+};
 
 export interface SamplerOptions extends Partial<Sampling> {
   /** D, H, W. */
   patch: Vec3;
   batch: number;
   seed: number;
-  /** Mirror each axis with probability 1/2. Default true. */
-  flips?: boolean;
-  /** Multiply each modality by U(0.9, 1.1) with probability 1/2. Default true. */
-  scaling?: boolean;
 }
+
+/** What is drawn, each from a stream of its own. */
+const [ORDER, SHARE, PATCH, CHANNEL] = [0, 1, 2, 3];
 
 /** An endless stream of batches: every case once an epoch, in a new order. */
 export class PatchSampler {
   readonly #cases: readonly Case[];
   readonly #options: Required<SamplerOptions>;
-  readonly #random: Random;
-  #order: number[] = [];
-  #position = 0;
+  readonly #recipe: Recipe;
+  #taken = 0;
 
-  /** `cases` need labels and the same modalities; throws otherwise. */
-  constructor(cases: readonly Case[], { flips = true, scaling = true, ...options }: SamplerOptions) {
+  /** `cases` need labels and the same modalities; throws a DataError otherwise. */
+  constructor(cases: readonly Case[], options: SamplerOptions) {
     const first = cases[0];
     if (!first) throw new DataError("PatchSampler: expected at least one case to train on, got none");
     for (const { id, label, channels } of cases) {
@@ -68,8 +79,8 @@ export class PatchSampler {
       }
     }
     this.#cases = cases;
-    this.#options = { ...SAMPLING, ...options, flips, scaling };
-    this.#random = new Random(options.seed);
+    this.#options = { ...SAMPLING, ...options };
+    this.#recipe = AUGMENTATIONS[this.#options.augment];
   }
 
   /** Batches until every case has been seen once. */
@@ -77,127 +88,100 @@ export class PatchSampler {
     return Math.ceil(this.#cases.length / this.#options.batch);
   }
 
+  /** The next batch. */
   next(): Batch {
-    const { patch } = this.#options;
-    const batch = this.#nextSize();
+    return this.batch(this.#taken++);
+  }
+
+  /** Batch `number` of the run, from 0 on. */
+  batch(number: number): Batch {
+    const { patch, seed } = this.#options;
+    const chosen = this.#casesOf(number);
     const voxels = patch[0] * patch[1] * patch[2];
-    const modalities = this.#cases[0]!.channels.length;
-    const images = new Float32Array(batch * modalities * voxels);
-    const label = new Uint8Array(batch * voxels);
-    const ids: string[] = [];
-    for (let n = 0; n < batch; n++) {
-      const chosen = this.#nextCase();
-      const place = this.#draw(chosen);
-      for (let m = 0; m < modalities; m++) {
-        const target = images.subarray((n * modalities + m) * voxels, (n * modalities + m + 1) * voxels);
-        const size = chosen.size[0] * chosen.size[1] * chosen.size[2];
-        target.fill(chosen.background?.[m] ?? 0);
-        copyPatch(chosen.images.subarray(m * size, (m + 1) * size), chosen.size, target, patch, place);
-        const scale = this.#scale();
-        if (scale !== 1) for (let i = 0; i < voxels; i++) target[i] = target[i]! * scale;
-      }
-      copyPatch(chosen.label!, chosen.size, label.subarray(n * voxels, (n + 1) * voxels), patch, place);
-      ids.push(chosen.id);
+    const channels = this.#cases[0]!.channels.length;
+    const images = new Float32Array(chosen.length * channels * voxels);
+    const label = new Uint8Array(chosen.length * voxels);
+    const forced = this.#forced(number, chosen.length);
+    for (const [n, from] of chosen.entries()) {
+      const random = streamAt(seed, PATCH, number, n);
+      const place = this.#place(from, random, n >= chosen.length - forced);
+      const target = images.subarray(n * channels * voxels, (n + 1) * channels * voxels);
+      takeImages(from, target, patch, place);
+      takeLabels(from.label!, from.size, label.subarray(n * voxels, (n + 1) * voxels), patch, place);
+      const views = from.channels.map((modality, m) => ({
+        voxels: target.subarray(m * voxels, (m + 1) * voxels),
+        background: from.background?.[m] ?? 0,
+        random: streamAt(seed, CHANNEL, number, n, MODALITIES.indexOf(modality)),
+      }));
+      this.#recipe.intensities({ size: patch, channels: views }, random);
     }
-    return { images, label, cases: ids };
+    return { images, label, cases: chosen.map(({ id }) => id) };
   }
 
+  /** What `restore` needs to go on after the batches taken so far. */
   state(): SamplerState {
-    return { random: this.#random.state(), order: [...this.#order], position: this.#position };
+    return { batches: this.#taken, cases: this.#cases.length };
   }
 
-  /** Goes on from a `state()` of a sampler with as many cases. */
-  restore({ random, order, position }: SamplerState): void {
-    if (order.length && order.length !== this.#cases.length) {
-      throw new Error(`PatchSampler: expected the state of ${this.#cases.length} cases, got ${order.length}`);
-    }
-    this.#random.restore(random);
-    this.#order = [...order];
-    this.#position = position;
+  /** Goes on from a `state()` of a sampler with as many cases. Throws a DataError for what is none. */
+  restore(state: SamplerState): void {
+    this.#taken = batchesTaken(state, this.#cases.length);
   }
 
-  #nextSize(): number {
+  #casesOf(number: number): Case[] {
     const { batch, lastBatch } = this.#options;
-    const left = this.#order.length - this.#position || this.#cases.length;
-    return lastBatch === "short" ? Math.min(batch, left) : batch;
-  }
-
-  #nextCase(): Case {
-    if (this.#position === this.#order.length) {
-      this.#order = this.#random.shuffle([...this.#cases.keys()]);
-      this.#position = 0;
+    const count = this.#cases.length;
+    const [epoch, position] =
+      lastBatch === "short"
+        ? [Math.floor(number / this.batchesPerEpoch), batch * (number % this.batchesPerEpoch)]
+        : [Math.floor((number * batch) / count), (number * batch) % count];
+    const size = lastBatch === "short" ? Math.min(batch, count - position) : batch;
+    const indices: number[] = [];
+    for (let e = epoch; indices.length < size; e++) {
+      const start = e === epoch ? position : 0;
+      indices.push(...this.#order(e).slice(start, start + size - indices.length));
     }
-    return this.#cases[this.#order[this.#position++]!]!;
+    return indices.map((index) => this.#cases[index]!);
   }
 
-  #draw({ size }: Case): Placement {
-    const { patch, flips, offsets } = this.#options;
-    const corner = size.map((length, axis) => {
-      const free = length - patch[axis]!;
-      if (free < 0) return Math.ceil(free / 2); // padded, centred
-      return this.#random.integer(offsets === "inclusive" ? free + 1 : Math.max(free, 1));
+  #order(epoch: number): number[] {
+    return streamAt(this.#options.seed, ORDER, epoch).shuffle([...this.#cases.keys()]);
+  }
+
+  /** How many of a batch must show foreground: its last ones. On average exactly the share that was asked for. */
+  #forced(number: number, size: number): number {
+    const { foreground, seed } = this.#options;
+    return Math.floor(foreground * size + streamAt(seed, SHARE, number).next());
+  }
+
+  #place({ size, label, source }: Case, random: Random, forced: boolean): Placement {
+    const { patch, offsets } = this.#options;
+    const turn = this.#recipe.turn(random, source.spacing);
+    const free = size.map((length, axis) => length - patch[axis]!);
+    const centre = forced ? foregroundOf(label!, size, random) : null;
+    const corner = free.map((room, axis) => {
+      const start = centre && centre[axis]! - pivot(patch)[axis]!;
+      if (start !== null && turn) return start; // a turn leaves this voxel where it is
+      if (room < 0) return Math.ceil(room / 2); // padded, centred
+      if (start !== null) return Math.min(room, Math.max(0, start));
+      return random.integer(offsets === "inclusive" ? room + 1 : Math.max(room, 1));
     }) as [number, number, number];
-    const flip = [0, 1, 2].map(() => flips && this.#random.next() < 0.5) as [boolean, boolean, boolean];
-    return { corner, flip };
-  }
-
-  #scale(): number {
-    if (!this.#options.scaling || this.#random.next() >= 0.5) return 1;
-    return 0.9 + 0.2 * this.#random.next();
+    const flip = [0, 1, 2].map(() => this.#recipe.flips && random.next() < 0.5);
+    return { corner, flip: flip as [boolean, boolean, boolean], turn };
   }
 }
 
-/** Shares of the cases that train, validate and test, as in the published experiments. */
-const FRACTIONS = [0.7, 0.1, 0.2] as const;
-
-/**
- * Divides case ids at random, the same way for the same ids (in any order) and seed. At least one case
- * trains and one tests; validation may be empty. Throws DataError for fewer than two, or for an id given
- * twice.
- */
-export function splitCases(
-  ids: readonly string[],
-  { seed, fractions = FRACTIONS }: { seed: number; fractions?: readonly [number, number, number] },
-): { train: string[]; val: string[]; test: string[] } {
-  const sorted = [...ids].sort();
-  const twice = sorted.find((id, i) => id === sorted[i + 1]);
-  if (twice !== undefined) throw new DataError(`splitCases: expected every case once, got ${twice} twice`);
-  if (ids.length < 2) {
-    throw new DataError(`splitCases: expected at least 2 cases, to train and to test, got ${ids.length}`);
+/** How many batches a state says were taken; throws a DataError unless it is one of a sampler with so many cases. */
+export function batchesTaken(state: SamplerState, cases: number): number {
+  if (!Number.isSafeInteger(state.batches) || state.batches < 0) {
+    const got = Object.keys(state).join(", ") || "nothing";
+    throw new DataError(
+      `PatchSampler: expected a state that counts batches, got one of ${got}: a checkpoint of an earlier version ` +
+        "cannot be continued; train the stage anew",
+    );
   }
-  const shuffled = new Random(seed).shuffle(sorted);
-  const test = Math.min(ids.length - 1, Math.max(1, Math.round(fractions[2] * ids.length)));
-  const val = Math.min(ids.length - 1 - test, Math.floor(fractions[1] * ids.length + 1e-9));
-  return {
-    train: shuffled.slice(test + val).sort(),
-    val: shuffled.slice(test, test + val).sort(),
-    test: shuffled.slice(0, test).sort(),
-  };
-}
-
-interface Placement {
-  corner: Vec3; // of the patch in the volume; negative where the volume is the smaller
-  flip: readonly [boolean, boolean, boolean];
-}
-
-/** Copies the part of `source` [size] that the patch covers into `target` [patch], mirrored as asked. */
-function copyPatch(
-  source: Float32Array | Uint8Array,
-  size: Vec3,
-  target: Float32Array | Uint8Array,
-  patch: Vec3,
-  { corner, flip }: Placement,
-): void {
-  const from = corner.map((at) => Math.max(0, -at)) as [number, number, number];
-  const to = corner.map((at, axis) => Math.min(patch[axis]!, size[axis]! - at)) as [number, number, number];
-  for (let z = from[0]; z < to[0]; z++) {
-    for (let y = from[1]; y < to[1]; y++) {
-      const row = ((z + corner[0]) * size[1] + y + corner[1]) * size[2] + corner[2];
-      const values = source.subarray(row + from[2], row + to[2]);
-      const [tz, ty] = [flip[0] ? patch[0] - 1 - z : z, flip[1] ? patch[1] - 1 - y : y];
-      const start = (tz * patch[1] + ty) * patch[2];
-      if (!flip[2]) target.set(values, start + from[2]);
-      else for (let x = 0; x < values.length; x++) target[start + patch[2] - 1 - from[2] - x] = values[x]!;
-    }
+  if (state.cases !== cases) {
+    throw new DataError(`PatchSampler: expected the state of ${cases} cases, got ${state.cases}`);
   }
+  return state.batches;
 }

@@ -53,6 +53,8 @@ export const PREPARATION: Readonly<Preparation> = {
 export interface LoadOptions extends Partial<Preparation> {
   /** Whether a label is read, and has to be there. */
   labels: boolean;
+  /** Is shown every file once, as it is read. */
+  seen?: (path: string, bytes: Uint8Array, volume: Volume) => Promise<void>;
 }
 
 /** How far, in mm, the corners of two volumes of a case may lie apart: headers are rounded. */
@@ -69,7 +71,7 @@ export async function loadCase(
   const { labels, background, crop, padding } = { ...PREPARATION, ...options };
   const problems: string[] = [];
   const where = `case ${files.id}`;
-  const read = volumeReader(source);
+  const read = volumeReader(source, options.seen);
   const images: Image[] = [];
   for (const modality of modalities) {
     const image = await collectProblems(problems, () => readModality(read, files, modality));
@@ -138,6 +140,26 @@ export function uncrop(labels: Uint8Array, { size, source }: Pick<Case, "size" |
   return whole;
 }
 
+/** Probabilities of the cropped case [classes, D, H, W] in the source's whole grid: outside the crop all is class 0. */
+export function uncropProbabilities(
+  found: Float32Array,
+  classes: number,
+  { size, source }: Pick<Case, "size" | "source">,
+): Float32Array {
+  const [inside, voxels] = [voxelCount(size), voxelCount(source.size)];
+  if (found.length !== classes * inside) {
+    throw new Error(
+      `uncropProbabilities: expected ${classes} volumes of [${size}], got ${found.length} voxels`,
+    );
+  }
+  const whole = new Float32Array(classes * voxels).fill(1, 0, voxels);
+  for (let c = 0; c < classes; c++) {
+    const part = found.subarray(c * inside, (c + 1) * inside);
+    putBox(part, whole.subarray(c * voxels, (c + 1) * voxels), source.size, { size, offset: source.offset });
+  }
+  return whole;
+}
+
 function brainBox(images: readonly Image[], size: Vec3): Box {
   return boundingBox(
     images.map(({ voxels }) => voxels),
@@ -155,24 +177,38 @@ function fixedBox(size: Vec3, where: string): Box {
   );
 }
 
-interface Image {
+/** One modality of a case, as read. */
+export interface Image {
   what: string; // for messages: "t1 (case_t1.nii.gz)"
   volume: Volume;
   voxels: Float32Array; // [D, H, W]
 }
-type Read = (path: string) => Promise<Volume>;
+export type Read = (path: string) => Promise<Volume>;
 
 /** Reads each file once: the modalities of a 4-D file share it. */
-function volumeReader(source: Source): Read {
+function volumeReader(source: Source, seen: LoadOptions["seen"]): Read {
   const volumes = new Map<string, Promise<Volume>>();
+  const readNew = async (path: string) => {
+    const bytes = await source.read(path);
+    const volume = await readNifti(bytes, path);
+    await seen?.(path, bytes, volume);
+    return volume;
+  };
   return (path) => {
-    const volume = volumes.get(path) ?? source.read(path).then((bytes) => readNifti(bytes, path));
+    const volume = volumes.get(path) ?? readNew(path);
     volumes.set(path, volume);
     return volume;
   };
 }
 
-async function readModality(read: Read, { images }: CaseFiles, modality: Modality): Promise<Image> {
+async function readModality(read: Read, files: CaseFiles, modality: Modality): Promise<Image> {
+  const image = await findModality(read, files, modality);
+  checkIntensities(image.voxels, image.what);
+  return image;
+}
+
+/** The volume that `files` has for a modality, whatever its voxels are. Throws DataError where there is none. */
+export async function findModality(read: Read, { images }: CaseFiles, modality: Modality): Promise<Image> {
   const file = images[modality];
   if (!file) {
     throw new DataError(
@@ -192,7 +228,6 @@ async function readModality(read: Read, { images }: CaseFiles, modality: Modalit
   }
   const voxels = voxelCount(volume.size);
   const data = volume.data.subarray(file.channel * voxels, (file.channel + 1) * voxels);
-  checkIntensities(data, what);
   return { what, volume, voxels: data };
 }
 
@@ -217,7 +252,8 @@ async function readLabel(read: Read, { label: path }: CaseFiles, convention: Lab
 
 type Placed = Pick<Image, "what" | "volume">;
 
-function compareGrids(first: Placed, other: Placed, where: string, problems: string[]): void {
+/** Adds to `problems` what keeps two volumes of a case (`where`) from being laid over each other. */
+export function compareGrids(first: Placed, other: Placed, where: string, problems: string[]): void {
   const [a, b] = [first.volume, other.volume];
   if (a.size.some((length, axis) => length !== b.size[axis])) {
     problems.push(

@@ -30,6 +30,16 @@ export interface Dataset {
   cases: CaseFiles[];
 }
 
+/** A data set as its names tell it, with all that is wrong with them. */
+export interface Survey extends Omit<Dataset, "convention"> {
+  /** Null where the names do not tell it, or tell two. */
+  convention: LabelConvention | null;
+  /** Which names say so, in words. */
+  why: { layout: string; convention: string };
+  /** One line each. */
+  problems: string[];
+}
+
 /**
  * `path` without a leading "./"; throws DataError for one that is absolute or climbs out. `from` names its
  * origin.
@@ -53,8 +63,8 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** Refuses ids that would give one file on a disk that does not tell upper from lower case. */
-export function checkIds(cases: readonly CaseFiles[], from: string): void {
+/** What is wrong with ids that would give one file on a disk that does not tell upper from lower case. */
+export function clashingIds(cases: readonly CaseFiles[], from: string): string[] {
   const seen = new Map<string, string>();
   const problems: string[] = [];
   for (const { id } of cases) {
@@ -63,5 +73,5 @@ export function checkIds(cases: readonly CaseFiles[], from: string): void {
       problems.push(`${from}: expected case names that differ, got ${other} and ${id}`);
     seen.set(id.toLowerCase(), id);
   }
-  if (problems.length) throw new DataError(problems);
+  return problems;
 }

@@ -6,14 +6,17 @@ import * as v from "valibot";
 import { type Checkpoint, CheckpointError, decodeSafetensors } from "./checkpoint.ts";
 import type { Values } from "./params.ts";
 import { storedNetwork } from "./published.ts";
-import { checkSeal } from "./seal.ts";
 import type { Vec3 } from "./regions.ts";
+import { checkSeal } from "./seal.ts";
 import { checkPatch, type VnetConfig } from "./vnet.ts";
+import type { Tiling } from "./windows.ts";
 
 /** What a card says of the network itself. */
 export interface NetworkCard {
   network: VnetConfig;
   patch: Vec3;
+  /** How the windows of a prediction are laid and weighed. */
+  window: Tiling["weighting"];
   stage: string;
   epoch: number;
   step: number;
@@ -51,8 +54,10 @@ const NetworkSchema = v.object({
     filters: count,
     levels: v.pipe(count, v.minValue(2), v.maxValue(6)),
     norm: v.picklist(["instance", "batch"]),
+    deepSupervision: v.optional(v.boolean(), false),
   }),
   patch: v.tuple([count, count, count]),
+  window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // as older ones were scored
   stage: v.string(),
   epoch: v.number(),
   step: v.number(),

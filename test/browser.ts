@@ -12,11 +12,21 @@ import { build } from "vite";
 /** The system's Chromium, or the one that PROTOKD_CHROMIUM names; undefined where there is none. */
 export const chromiumPath = [
   process.env["PROTOKD_CHROMIUM"],
-  ...["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome-stable", "/usr/bin/google-chrome"],
+  ...[
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "/usr/bin/google-chrome-stable",
+    "/usr/bin/google-chrome",
+  ],
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ].find((path) => path !== undefined && existsSync(path));
 
-const SOFTWARE = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-unsafe-swiftshader"];
+const SOFTWARE = [
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-unsafe-swiftshader",
+];
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -42,10 +52,11 @@ export async function serve(): Promise<Site> {
     build: { outDir: folder, minify: false, reportCompressedSize: false },
   });
   const server = createServer((request, response) => {
-    const path = new URL(request.url!, "http://localhost").pathname.replace(/^\/some\/folder\//, "");
-    readFile(join(folder, path === "" ? "index.html" : path)).then(
+    const { pathname } = new URL(request.url!, "http://localhost");
+    const path = pathname.replace(/^\/some\/folder\//, "") || "index.html";
+    readFile(join(folder, path)).then(
       (bytes) => {
-        response.setHeader("content-type", TYPES[extname(path || ".html")] ?? "application/octet-stream");
+        response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
         response.end(bytes);
       },
       () => response.writeHead(404).end(),

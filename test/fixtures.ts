@@ -1,5 +1,6 @@
 // Small data sets in memory: a Source over a Map, and volumes to put into it.
 
+import * as assert from "uvu/assert";
 import type { Source } from "../data/datasets.ts";
 import { DataError } from "../data/errors.ts";
 import { type Vec3, writeNifti } from "../data/nifti.ts";
@@ -47,4 +48,9 @@ export async function problemsOf(run: () => unknown): Promise<readonly string[]>
     throw error;
   }
   throw new Error("expected a DataError, got none");
+}
+
+/** Fails unless `a` is within so much of `b`. */
+export function close(a: number, b: number, within: number): void {
+  if (!(Math.abs(a - b) <= within)) assert.unreachable(`${a} is not within ${within} of ${b}`);
 }

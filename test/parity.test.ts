@@ -132,7 +132,7 @@ test("validation begins with the epoch it should, and the last one always has it
 test("offsets without the last: it is drawn only where it is the only one", () => {
   const volume = caseOf("a", [5, 3, 4]);
   const corners = (offsets: "inclusive" | "exclusive") => {
-    const plain = { flips: false, scaling: false, seed: 1, batch: 1, offsets };
+    const plain = { augment: "none", seed: 1, batch: 1, offsets } as const;
     const sampler = new PatchSampler([volume], { patch: [3, 3, 3], ...plain });
     const seen = Array.from({ length: 100 }, () => sampler.next().images[0]!);
     return [...new Set(seen)].sort((a, b) => a - b);
@@ -205,7 +205,7 @@ test("padding is more background, or 0 whatever the background is", async () => 
   const seg = await volumeFile([4, 4, 4], () => 0);
   const around = async (padding: "background" | "zero") => {
     const loaded = await load({ t1, seg }, { crop: "brain", padding });
-    const options = { patch: [4, 4, 4] as Vec3, batch: 1, seed: 1, flips: false, scaling: false };
+    const options = { patch: [4, 4, 4] as Vec3, batch: 1, seed: 1, augment: "none" } as const;
     return new PatchSampler([loaded], options).next().images[0];
   };
   assert.equal([await around("background"), await around("zero")], [-3, 0]); // mean 1.5, deviation 0.5

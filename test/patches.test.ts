@@ -2,9 +2,11 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { foregroundOf, REMEMBERED } from "../data/foreground.ts";
 import type { Vec3 } from "../data/nifti.ts";
-import { PatchSampler, splitCases } from "../data/patches.ts";
+import { PatchSampler, type SamplerState } from "../data/patches.ts";
 import type { Case } from "../data/preprocess.ts";
+import { Random } from "../engine/random.ts";
 import { problemsOf } from "./fixtures.ts";
 
 const test = suite("patches");
@@ -24,7 +26,7 @@ function caseOf(id: string, size: Vec3, background?: number[]): Case {
     ...(background && { background }),
   };
 }
-const plain = { flips: false, scaling: false };
+const plain = { augment: "none" } as const;
 
 test("a patch is a piece of image and label, and every corner comes, the last one too", () => {
   const size: Vec3 = [4, 5, 6];
@@ -53,40 +55,28 @@ test("a patch is a piece of image and label, and every corner comes, the last on
   );
 });
 
-test("flips mirror each axis about half the time, images and label together", () => {
-  const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], {
-    patch: [2, 2, 2],
-    batch: 1,
-    seed: 3,
-    scaling: false,
-  });
+test("the paper's flips mirror each axis about half the time, images and label together", () => {
+  const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], { patch: [2, 2, 2], batch: 1, seed: 3 });
   const seen = new Map<number, number>();
   for (let i = 0; i < 400; i++) {
     const { images, label } = sampler.next();
-    const first = images[0]! - 1; // which voxel came to the front says which axes were turned
-    seen.set(first, (seen.get(first) ?? 0) + 1);
+    const [first, ...scales] = unscaled(images);
+    seen.set(first!, (seen.get(first!) ?? 0) + 1); // which voxel came to the front says which axes were turned
     for (let v = 0; v < 8; v++) {
-      assert.is(images[v], 1 + (v ^ first));
-      assert.is(images[8 + v], -1 - (v ^ first));
-      assert.is(label[v], ((v ^ first) % 3) + 1);
+      assert.is(Math.round(images[v]! / scales[0]!), 1 + (v ^ first!));
+      assert.is(Math.round(images[8 + v]! / scales[1]!), -1 - (v ^ first!));
+      assert.is(label[v], ((v ^ first!) % 3) + 1);
     }
   }
   assert.is(seen.size, 8);
   for (const count of seen.values()) assert.ok(count > 25 && count < 80, `${count} of 400`);
 });
 
-test("scaling multiplies each modality by 0.9 to 1.1 about half the time, on its own", () => {
-  const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], {
-    patch: [2, 2, 2],
-    batch: 1,
-    seed: 5,
-    flips: false,
-  });
+test("the paper's scaling multiplies each modality by 0.9 to 1.1 about half the time, on its own", () => {
+  const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], { patch: [2, 2, 2], batch: 1, seed: 5 });
   const factors = Array.from({ length: 400 }, () => {
-    const { images, label } = sampler.next();
-    assert.is(label[1], 2);
-    assert.ok(Math.abs(images[7]! / images[0]! - 8) < 1e-5, "one factor for the whole modality");
-    return [images[0]!, -images[8]!] as const;
+    const [, ...scales] = unscaled(sampler.next().images);
+    return scales as [number, number];
   });
   for (const m of [0, 1] as const) {
     const changed = factors.map((factor) => factor[m]).filter((factor) => factor !== 1);
@@ -96,6 +86,13 @@ test("scaling multiplies each modality by 0.9 to 1.1 about half the time, on its
   }
   assert.ok(factors.some(([a, b]) => a !== 1 && b === 1));
 });
+
+/** Of a patch of all eight voxels of a `caseOf`: which came first, and what each modality was multiplied by. */
+function unscaled(images: Float32Array): [first: number, ...scales: number[]] {
+  const sum = (m: number) => images.subarray(8 * m, 8 * m + 8).reduce((a, b) => a + b, 0);
+  const scales = [sum(0) / 36, sum(1) / -36].map((scale) => (Math.abs(scale - 1) < 1e-6 ? 1 : scale));
+  return [Math.round(images[0]! / scales[0]!) - 1, ...scales];
+}
 
 test("a volume smaller than the patch is padded on both sides, with background and label 0", () => {
   const small = caseOf("a", [1, 2, 5], [-7, 9]);
@@ -138,8 +135,10 @@ test("one seed gives one stream, and a stored state goes on bit for bit", () => 
   }
   const stored = JSON.parse(JSON.stringify(first.state())) as ReturnType<PatchSampler["state"]>;
   const expected = [first.next(), first.next(), first.next()];
-  other.restore(stored);
-  assert.equal([other.next(), other.next(), other.next()], expected);
+  const later = make(7);
+  later.restore(stored);
+  assert.equal([later.next(), later.next(), later.next()], expected);
+  assert.equal(make(7).batch(6), expected[1], "a batch is a function of its number");
   const fewer = new PatchSampler(cases.slice(1), { patch: [2, 2, 2], batch: 1, seed: 1 });
   assert.throws(() => fewer.restore(stored), /expected the state of 2 cases, got 3/);
 });
@@ -158,35 +157,81 @@ test("no cases, a case without label and a case of other modalities are refused 
   );
 });
 
-test("a split has every case once, in the published shares, whatever the order of the ids", () => {
-  const ids = Array.from({ length: 285 }, (_, i) => `Brats18_${i}`);
-  const split = splitCases(ids, { seed: 0 });
-  assert.equal([split.train.length, split.val.length, split.test.length], [200, 28, 57]);
-  assert.equal([...split.train, ...split.val, ...split.test].sort(), [...ids].sort());
-  assert.equal(splitCases([...ids].reverse(), { seed: 0 }), split);
-  assert.not.equal(splitCases(ids, { seed: 1 }), split);
+test("a state of the samplers before is refused: it has no batch number", async () => {
+  const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], { patch: [2, 2, 2], batch: 1, seed: 1 });
+  const old = { random: [1, 2, 3, 4], order: [0], position: 1 } as unknown as SamplerState;
+  const [problem] = await problemsOf(() => sampler.restore(old));
+  assert.match(
+    problem!,
+    /one of random, order, position: a checkpoint of an earlier version.*train the stage anew/,
+  );
 });
 
-test("a split of few cases still trains and tests; one case, or one twice, is refused", async () => {
-  for (const [count, expected] of [
-    [2, [1, 0, 1]],
-    [3, [2, 0, 1]],
-    [10, [7, 1, 2]],
-  ] as const) {
-    const {
-      train,
-      val,
-      test: held,
-    } = splitCases(
-      Array.from({ length: count }, (_, i) => `${i}`),
-      { seed: 4 },
-    );
-    assert.equal([train.length, val.length, held.length], expected);
+test("what one modality gets does not depend on which others are loaded", () => {
+  const both = caseOf("a", [5, 6, 7]);
+  const voxels = 5 * 6 * 7;
+  const alone: Case = { ...both, channels: ["flair"], images: both.images.slice(voxels) };
+  for (const augment of ["paper", "nnunet"] as const) {
+    const options = { patch: [4, 4, 4] as Vec3, batch: 1, seed: 9, augment };
+    const [two, one] = [new PatchSampler([both], options), new PatchSampler([alone], options)];
+    for (let i = 0; i < 20; i++) {
+      const [a, b] = [two.next(), one.next()];
+      assert.equal(a.label, b.label);
+      if (augment === "paper") assert.equal(a.images.slice(64), b.images);
+    }
   }
-  const none = splitCases(["a", "b", "c"], { seed: 1, fractions: [0, 0.5, 0.5] });
-  assert.equal([none.train.length, none.test.length], [1, 2]);
-  assert.match((await problemsOf(() => splitCases(["a"], { seed: 1 })))[0]!, /at least 2 cases.*got 1/);
-  assert.match((await problemsOf(() => splitCases(["a", "b", "a"], { seed: 1 })))[0]!, /got a twice/);
+});
+
+test("the share of patches that must show foreground do, each class as often; the rest fall where they may", () => {
+  const size: Vec3 = [12, 12, 12];
+  const label = new Uint8Array(12 ** 3);
+  label[0] = 1; // a corner: a patch around it has to be pushed into the volume
+  label.fill(3, 6 * 144, 6 * 144 + 50);
+  const sparse: Case = { ...caseOf("a", size), label };
+  const count = (foreground: number, augment: "none" | "paper" | "nnunet", batch = 4) => {
+    const sampler = new PatchSampler([sparse], { patch: [2, 3, 2], batch, seed: 4, augment, foreground });
+    const found = { patches: 0, 1: 0, 3: 0 };
+    for (let i = 0; i < 400 / batch; i++) {
+      const { label: drawn } = sampler.next();
+      for (let n = 0; n < batch; n++) {
+        const patch = drawn.subarray(12 * n, 12 * n + 12);
+        if (patch.some((value) => value > 0)) found.patches++;
+        for (const k of [1, 3] as const) if (patch.includes(k)) found[k]++;
+      }
+    }
+    return found;
+  };
+  for (const augment of ["none", "paper", "nnunet"] as const) {
+    const all = count(1, augment);
+    assert.is(all.patches, 400, augment);
+    assert.ok(all[1] > 150 && all[1] < 250, `${augment}: ${all[1]} of 400`);
+  }
+  const chance = count(0, "none").patches;
+  assert.ok(chance < 60, `${chance} by chance`);
+  for (const batch of [1, 4]) {
+    const third = count(0.33, "none", batch).patches;
+    const expected = 132 + (chance * 268) / 400;
+    assert.ok(Math.abs(third - expected) < 40, `batch ${batch}: ${third}, expected about ${expected}`);
+  }
+  const empty: Case = { ...sparse, label: new Uint8Array(12 ** 3) };
+  const sampler = new PatchSampler([empty], { patch: [2, 2, 2], batch: 2, seed: 4, foreground: 1 });
+  assert.is(sampler.next().label.length, 16);
+});
+
+test("of a large class an even sample is remembered, over its whole extent", () => {
+  const size: Vec3 = [40, 50, 60];
+  const label = new Uint8Array(40 * 50 * 60).fill(2);
+  label.fill(0, 0, 3000);
+  const random = new Random(3);
+  const drawn = Array.from({ length: 20_000 }, () => {
+    const [z, y, x] = foregroundOf(label, size, random)!;
+    return (z * 50 + y) * 60 + x;
+  });
+  const different = new Set(drawn);
+  assert.ok(different.size > 8000 && different.size <= REMEMBERED, `${different.size}`);
+  assert.ok(Math.min(...drawn) >= 3000 && Math.min(...drawn) < 3100 && Math.max(...drawn) > 119_900);
+  const mean = drawn.reduce((a, b) => a + b, 0) / drawn.length;
+  assert.ok(Math.abs(mean - 61_500) < 1000, `${mean}`);
 });
 
 test.run();

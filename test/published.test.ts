@@ -247,7 +247,7 @@ async function withCard(name: string, from: string, changes: Partial<ModelCard> 
   const { params, config } = upload(device, await readModel(from));
   touch(device, { params, config }, [16, 16, 16]);
   const card: ModelCard = {
-    ...{ network: config, modalities: ["flair"], patch: [16, 16, 16], labels: "brats" },
+    ...{ network: config, modalities: ["flair"], patch: [16, 16, 16], window: "uniform", labels: "brats" },
     ...{ background: "shifted", crop: "brain", padding: "zero" },
     ...{ stage: "student_flair", epoch: 1, step: 1, seed: 1, ...changes },
   };

@@ -36,7 +36,8 @@ for (const norm of ["batch", "instance"] as const) {
     const x = { shape: [1, 1, 32, 32, 32], data: normal(32 ** 3, 7) };
     const logits = await run(params, config, x);
     const card: ModelCard = {
-      ...{ network: config, modalities: ["t1"], patch: [32, 32, 32], labels: "brats", ...PREPARATION },
+      ...{ network: config, modalities: ["t1"], patch: [32, 32, 32], window: "gaussian" },
+      ...{ labels: "brats", ...PREPARATION },
       ...{ stage: "student_t1", epoch: 1, step: 1, seed: 1 },
     };
     await saveModel(join(place, "model.safetensors"), params, card);

@@ -19,7 +19,8 @@ import {
   vjp,
   weightedSum,
 } from "../engine/index.ts";
-import type { Network } from "../model/network.ts";
+import { forward, type Network } from "../model/network.ts";
+import { forwardBatch } from "../model/slices.ts";
 import { Params } from "../model/params.ts";
 import { device, random } from "./gradcheck.ts";
 import { student, trained } from "./training.ts";
@@ -113,6 +114,19 @@ for (const norm of ["instance", "batch"] as const) {
     if (norm === "batch") assert.ok(Object.keys(kept).some((name) => name.endsWith("running_mean")));
   });
 }
+
+test("a batch that is taken in parts is computed again from the parts that it was cut into", async () => {
+  const x = upload(random([3, 1, 8, 8, 16]));
+  const run = (lean: boolean) => {
+    const params = new Params(device, { seed: 4 });
+    const config = { modalities: 1, classes: 4, filters: 2, levels: 3, norm: "instance" } as const;
+    scope(() => void forward({ params, config }, x, "train"));
+    const zeros = keep(tensor(device, [3, 4, 8, 8, 16], new Float32Array(12288)));
+    const batch = () => meanSquaredError(forwardBatch({ params, config, lean }, x, "train", 2).logits, zeros);
+    return values(grad(params.trained, batch).grads);
+  };
+  assert.equal(await run(true), await run(false));
+});
 
 test("batch norm: a repetition leaves the running statistics alone", async () => {
   const x = upload(random([2, 3, 4, 5, 6]));

@@ -1,7 +1,7 @@
 // The table of files: which case each belongs to and what it holds, to be corrected by hand.
 
 import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
-import { MODALITIES, type Modality } from "../data/source.ts";
+import { baseName, MODALITIES, type Modality } from "../data/source.ts";
 import { choice, element } from "./dom.ts";
 import type { Recognised, Role, Row } from "./protocol.ts";
 
@@ -37,11 +37,11 @@ export function showCases(place: HTMLElement, recognised: Recognised, changed: (
         changed();
       },
     });
-    const name = row.channel ? `${row.path} [${row.channel}]` : row.path;
+    const name = baseName(row.path) + (row.channel ? ` [${row.channel}]` : "");
     return element(
       "tr",
       {},
-      element("td", { class: "path", title: name }, name),
+      element("td", { class: "path", title: row.path }, name),
       element("td", {}, id),
       element("td", {}, role),
     );
@@ -55,7 +55,7 @@ export function showCases(place: HTMLElement, recognised: Recognised, changed: (
   const plural = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const summary = `${plural(cases.length, "case")}, ${plural(new Set(rows.map(({ path }) => path)).size, "file")}`;
   const details = element("details", { open: note !== null || rows.length <= 6 });
-  details.append(element("summary", {}, summary), files);
+  details.append(element("summary", {}, summary), element("div", { class: "scroll" }, files));
   if (rows.length > SHOWN) details.append(element("p", {}, `and ${rows.length - SHOWN} more`));
   const convention = element("label", {}, "Meaning of the labels ");
   const options = CONVENTION_NAMES.map((name) => [name, CONVENTION_TITLES[name]] as const);

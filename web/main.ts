@@ -5,6 +5,7 @@ import { byId } from "./dom.ts";
 import { startEngine } from "./engine.ts";
 import { WHERE_WEBGPU } from "./explain.ts";
 import { startSegment } from "./segmentPage.ts";
+import { startTrain } from "./trainPage.ts";
 import { bytesText } from "../engine/errors.ts";
 
 function startTabs(): void {
@@ -48,7 +49,8 @@ async function start(): Promise<void> {
     const message = gpu.why.replace(WHERE_WEBGPU, "").trim();
     showError(Object.assign(new Error(message), { name: "GpuError unsupported" }));
   }
-  await startSegment(engine, { usable: gpu.found });
+  const segment = await startSegment(engine, { usable: gpu.found });
+  await startTrain(engine, { usable: gpu.found, trained: () => segment.refreshModels() });
   document.documentElement.dataset["ready"] = "true";
   keepOffline();
 }

@@ -20,9 +20,13 @@ const EXAMPLE_MODELS = { "example teacher": teacherUrl, "example student": stude
 const NO_CASES: Recognised = { rows: [], convention: "brats", note: null };
 
 /** Fills the panel and answers to the user. `usable` is false where there is no GPU: images can be seen all the same. */
-export async function startSegment(engine: Remote<Engine>, { usable }: { usable: boolean }): Promise<void> {
+export async function startSegment(
+  engine: Remote<Engine>,
+  { usable }: { usable: boolean },
+): Promise<SegmentPage> {
   const page = new SegmentPage(engine, usable);
   await page.start();
+  return page;
 }
 
 class SegmentPage {
@@ -49,13 +53,20 @@ class SegmentPage {
       if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
       return { name, bytes: new Uint8Array(await response.arrayBuffer()) };
     });
-    this.#models = await this.#engine.addExampleModels(await Promise.all(files));
+    await this.#engine.addExampleModels(await Promise.all(files));
+    this.#models = await this.#engine.addKeptModels();
     this.#chosen.push(...Object.keys(EXAMPLE_MODELS));
     this.#listen();
     this.#update();
   }
 
-  /** A network that was trained here, or read from a file, is there and chosen. */
+  /** Networks that were trained here are listed too. */
+  async refreshModels(): Promise<void> {
+    this.#models = await this.#engine.models();
+    this.#update();
+  }
+
+  /** A network from a file is there and chosen. */
   async addModel(file: File): Promise<void> {
     const { id } = await this.#engine.addModel(file);
     this.#models = await this.#engine.models();
@@ -137,7 +148,6 @@ class SegmentPage {
           this.#results.push(await this.#engine.segment(this.#study(), id, model, report));
         }
       }
-      byId("status").textContent = `Done: ${ids.length === 1 ? ids[0]! : `${ids.length} cases`}.`;
     } catch (error) {
       byId("status").textContent = "";
       throw error;
@@ -147,6 +157,7 @@ class SegmentPage {
     this.#layer = "prediction";
     this.#update();
     await this.#draw();
+    byId("status").textContent = `Done: ${ids.length === 1 ? ids[0]! : `${ids.length} cases`}.`;
   }
 
   /** One error for all cases that lack what a chosen network needs. */

@@ -5,7 +5,7 @@
 // of a prediction, and one for several training steps (model/ledger.ts).
 
 import { expose, transfer } from "comlink";
-import { type Modality, type Source } from "../data/datasets.ts";
+import { openDataset, type Modality, type Source } from "../data/datasets.ts";
 import type { LabelConvention } from "../data/labels.ts";
 import { phantomSource } from "../data/phantomFiles.ts";
 import { datasetOf, fileSource, recognise } from "./cases.ts";
@@ -13,14 +13,19 @@ import { gpuInfo } from "./gpu.ts";
 import { Models } from "./models.ts";
 import type { File3d, Gpu, ModelInfo, NamedFile, Progress, Recognised, Result, Row } from "./protocol.ts";
 import { READY } from "./protocol.ts";
+import type { KeptRun, TrainData, TrainNews } from "./trainProtocol.ts";
+import { keepRun, keptFile, keptRun, Training } from "./training.ts";
+import { DataError } from "../data/errors.ts";
 import { referenceFile, Segmentation, type Study, volumeFile } from "./segmentation.ts";
 
 /** Unseen by the example's networks, which were trained on seed 1. */
-const EXAMPLE = { seed: 2, cases: 3, size: [64, 64, 64] } as const;
+const EXAMPLE = { seed: 2, cases: 1, size: [64, 64, 64] } as const;
 
 const models = new Models();
 const segmentation = new Segmentation(models);
+const training = new Training(models);
 let source: Source | null = null;
+let trainSource: Source | null = null;
 
 /** What the page can ask for. */
 const engine = {
@@ -29,7 +34,13 @@ const engine = {
   /** Takes up the built-in example's networks. */
   async addExampleModels(files: readonly { name: string; bytes: Uint8Array }[]): Promise<ModelInfo[]> {
     for (const { name, bytes } of files) await models.add(bytes, name);
-    return Promise.resolve(models.list());
+    return models.list();
+  },
+
+  /** Takes up what was trained here before; nothing where the browser keeps nothing, as in some private windows. */
+  async addKeptModels(): Promise<ModelInfo[]> {
+    await training.addKept().catch((error: unknown) => console.info("no networks are kept:", error));
+    return models.list();
   },
 
   async openExample(): Promise<Recognised> {
@@ -71,6 +82,33 @@ const engine = {
     values: "classes" | "labels",
   ): Promise<File3d> => sent(await segmentation.file(study(cases), id, model, values)),
 
+  /** The run that the browser keeps, to go on with. */
+  keptRun: (): Promise<KeptRun | null> => keptRun(),
+
+  /** Keeps a new run in place of the one before; `from` is a state of its first stage, of a file. */
+  keepRun: async (run: Pick<KeptRun, "settings" | "data">, from: File | null): Promise<KeptRun> =>
+    keepRun(run, from && { bytes: new Uint8Array(await from.arrayBuffer()), name: from.name }),
+
+  /** Trains the run to its end, or until stopTraining(). Files are those of openTraining(). */
+  async train(run: KeptRun, tell: (news: TrainNews) => void): Promise<void> {
+    await training.run(run, await trainStudy(run.data), (news) => tell(news));
+  },
+
+  /** Takes up the user's own cases to train on. */
+  async openTraining(name: string, files: NamedFile[]): Promise<Recognised> {
+    const chosen = fileSource(name, files);
+    const recognised = await recognise(chosen);
+    trainSource = chosen;
+    return recognised;
+  },
+
+  pauseTraining: (): void => training.pause(),
+  resumeTraining: (): void => training.goOn(),
+  stopTraining: (): void => training.stop(),
+
+  /** A checkpoint that is kept, as a file for anywhere; null where there is none. */
+  keptFile: async (stage: string, which: "best" | "latest"): Promise<File3d | null> => keptFile(stage, which),
+
   similarity: async (id: string, model: string, report: (progress: Progress) => void): Promise<File3d[]> => {
     const maps = await segmentation.similarity(id, model, report);
     return transfer(
@@ -87,6 +125,17 @@ export interface Cases {
 }
 
 export type Engine = typeof engine;
+
+async function trainStudy(data: TrainData): Promise<Study> {
+  if (data.kind === "phantom") {
+    const { cases, size, seed } = data;
+    const phantom = phantomSource({ seed, cases, size: [size, size, size] });
+    return { source: phantom, dataset: await openDataset(phantom) };
+  }
+  if (!trainSource)
+    throw new DataError("the files of this training are needed again: choose the same folder");
+  return { source: trainSource, dataset: datasetOf(data.rows, data.convention) };
+}
 
 function study({ rows, convention }: Cases): Study {
   if (!source) throw new Error("worker: expected files, got none yet");

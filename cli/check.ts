@@ -1,0 +1,120 @@
+// node cli/check.js --data DIR: everything that is wrong or odd in a data set, in one go, and what is in it.
+// Exits with 3 if training would refuse something, with 0 if there is nothing but warnings.
+
+import { readdir, realpath, stat } from "node:fs/promises";
+import { join, relative, sep } from "node:path";
+import { Command, Option } from "commander";
+import { allFindings, checkDataset, type CheckReport } from "../data/check.ts";
+import { type Modality, MODALITIES } from "../data/datasets.ts";
+import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
+import { caseLines, headLines, summaryLines } from "./checkReport.ts";
+import { isMain, runCommand } from "./command.ts";
+import { DEFAULTS, PHANTOM, SMALL } from "./config.ts";
+import { parsePatch } from "./settingKinds.ts";
+import { exists } from "./files.ts";
+import { folderSource } from "./folderSource.ts";
+
+/** What to check, and what is expected of it. */
+export interface CheckFlags {
+  data: string;
+  labels?: LabelConvention;
+  modality: Modality | "all";
+  patch?: string;
+  unlabelled?: boolean;
+  json?: boolean;
+}
+
+/** Checks a folder. `print` gets lines as cases are done, `progress` a line for terminals ("" at the end). */
+export async function checkFolder(
+  { data, labels, modality, patch, unlabelled = false, json = false }: CheckFlags,
+  print: (line: string) => void,
+  progress: (line: string) => void = () => {},
+): Promise<CheckReport> {
+  const source = await folderSource(data);
+  const sizes = (await exists(join(data, "phantom.json"))) ? SMALL : DEFAULTS;
+  const say = (lines: readonly string[]) => (json ? undefined : lines.forEach((line) => print(line)));
+  const report = await checkDataset(
+    source,
+    {
+      convention: labels,
+      modalities: modality === "all" ? MODALITIES : [modality],
+      labels: !unlabelled,
+      patch: patch === undefined ? sizes.patch : parsePatch(patch),
+    },
+    (done, total, one) => {
+      progress("");
+      if (one) say(caseLines(one));
+      if (done < total) progress(`${done} of ${total}: ${one?.id ?? ""}`);
+    },
+  );
+  const named = allFindings(report, "problems");
+  const links = await linkProblems(data);
+  const isNamed = (file: string) =>
+    named.some((problem) => problem.startsWith(`${file}: `) || problem.includes(` ${file}: `));
+  for (const [file, what] of links) if (!isNamed(file)) report.problems.push(`${file}: ${what}`);
+  if (json) print(JSON.stringify(report, null, 2));
+  say([...headLines(report), ...summaryLines(report)]);
+  return report;
+}
+
+/** Links that are no files of the folder: data sets are often made of links, and these are not followed. */
+async function linkProblems(folder: string): Promise<[file: string, what: string][]> {
+  const root = await realpath(folder);
+  const problems: [string, string][] = [];
+  for (const entry of await readdir(root, { withFileTypes: true, recursive: true })) {
+    if (!entry.isSymbolicLink()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(root, path).split(sep).join("/");
+    const target = await realpath(path).catch(() => null);
+    if (target === null) problems.push([name, "is a link to nothing"]);
+    else if ((await stat(target)).isDirectory())
+      problems.push([name, "is a link to a folder, which is not followed: put the folder itself there"]);
+    else if (!target.startsWith(root + sep))
+      problems.push([name, `is a link that leads out of ${folder}: copy the file there`]);
+  }
+  return problems;
+}
+
+async function main(flags: CheckFlags): Promise<void> {
+  const terminal = process.stderr.isTTY;
+  const progress = (text: string): void => {
+    if (terminal) process.stderr.write(`\r\x1b[K${text}`);
+  };
+  const report = await checkFolder(flags, (line) => console.log(line), progress);
+  if (allFindings(report, "problems").length) process.exitCode = 3;
+}
+
+/** The command's options and its help. */
+export function checkCommand(): Command {
+  return new Command("check")
+    .description("Lists everything that is wrong or odd in a data set, and what is in it.")
+    .requiredOption("--data <folder>", "BraTS, nnU-Net or Decathlon data")
+    .addOption(
+      new Option("--labels <convention>", "what label values mean (default: by the names)").choices([
+        ...CONVENTION_NAMES,
+      ]),
+    )
+    .addOption(
+      new Option("--modality <name>", "what every case has to have: a student's modality, or all four")
+        .choices([...MODALITIES, "all"])
+        .default("all"),
+    )
+    .option("--unlabelled", "the cases are to be predicted: no labels are expected")
+    .option(
+      "--patch <d,h,w>",
+      `warns of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${SMALL.patch.join()})`,
+    )
+    .option("--json", "print the report as JSON, nothing else")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  node cli/check.js --data ${PHANTOM.folder}
+  node cli/check.js --data BraTS2021 --patch 64,96,96
+  node cli/check.js --data new-patients --modality t1ce --unlabelled
+
+Exits with 0 if training could begin (warnings or not), with 3 if not, with 2 for wrong options.`,
+    );
+}
+
+if (isMain(import.meta.url)) process.exitCode = await runCommand<CheckFlags>(checkCommand(), main);

@@ -1,0 +1,156 @@
+// The page's first half in a real browser: it loads, segments the example as Node does, asks for nothing meanwhile, and
+// says plainly what is wrong with what it is given.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { Browser, BrowserContext } from "playwright-core";
+import { INPUT } from "../data/input.ts";
+import { openDataset } from "../data/datasets.ts";
+import { toClasses } from "../data/labels.ts";
+import { readNifti } from "../data/nifti.ts";
+import { phantomFiles, phantomSource } from "../data/phantomFiles.ts";
+import { loadCase, uncrop } from "../data/preprocess.ts";
+import { decodeModel } from "../model/card.ts";
+import { forward } from "../model/network.ts";
+import { Params } from "../model/params.ts";
+import { predict } from "../model/predict.ts";
+import { chromiumPath, launch, open, type Opened, serve, type Site } from "./browser.ts";
+import { device } from "./gradcheck.ts";
+
+const STUDENT = join(import.meta.dirname, "../web/example/student_t1ce.safetensors");
+
+const test = suite("web");
+let site: Site;
+let browser: Browser;
+let context: BrowserContext;
+let opened: Opened;
+
+if (!chromiumPath) console.log("SKIPPED: web: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
+else {
+  test.before(async () => {
+    site = await serve();
+    browser = await launch();
+    context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+    opened = await open(context, site.url);
+  });
+  test.after(async () => {
+    await browser.close();
+    await site.close();
+  });
+
+  test("the page starts without an error and says what it runs on", async () => {
+    assert.equal(opened.errors, []);
+    assert.match((await opened.page.textContent("#gpu")) ?? "", /swiftshader.*on the CPU.*tensors to/i);
+  });
+
+  test("what is no volume, no case or no network is named, and the page goes on", async () => {
+    const { page } = opened;
+    const t1ce = (await phantomFiles({ seed: 9, index: 0, size: [16, 16, 16] })).get(
+      "PHANTOM_001/PHANTOM_001_t1ce.nii.gz",
+    )!;
+    const wrong: [name: string, content: Uint8Array | string, says: RegExp][] = [
+      ["notes.txt", "hello", /expected NIfTI files.*got notes\.txt/],
+      ["case_t1ce.nii.gz", "hello", /case_t1ce\.nii\.gz/],
+      ["case_t1ce.nii", "", /case_t1ce\.nii/],
+      ["case_t1ce.nii.gz", t1ce.subarray(0, 900), /case_t1ce\.nii\.gz.*(damaged|cut)/],
+      ["x.safetensors", "hello", /x\.safetensors: not a usable checkpoint/],
+      ["x.safetensors", (await readFile(STUDENT)).subarray(0, 50_000), /x\.safetensors/],
+      ["scan.nii.gz", "hello", /scan\.nii\.gz/],
+    ];
+    for (const [name, content, says] of wrong) {
+      await give(name, content);
+      if (name.startsWith("scan")) await page.selectOption("#cases td select", "t1ce");
+      await page.waitForFunction(
+        (text) => new RegExp(text).test(document.querySelector("#alerts")!.textContent),
+        says.source,
+      );
+      await page.click(".close");
+    }
+    await give("case_t1ce.nii.gz", t1ce);
+    await page.waitForSelector("#panes canvas");
+    await page.click("#run"); // with the teacher, which needs all four
+    await page.waitForSelector(".alert");
+    const text = (await page.textContent("#alerts")) ?? "";
+    assert.match(text, /has T1ce, but example teacher needs T1, T2, FLAIR too: choose example student/);
+    await page.click(".close");
+    assert.equal(opened.errors, []);
+  });
+
+  test("the example is segmented as in Node, without a request, and shown", async () => {
+    const { page, requests, errors } = opened;
+    await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+    requests.length = 0;
+    await page.click("#example");
+    await page.getByLabel("example teacher").uncheck();
+    await page.click("#run");
+    await page.waitForFunction(() => /^Done/.test(document.querySelector("#status")!.textContent), null, {
+      timeout: 120_000,
+    });
+    const dice = await page.locator("table", { hasText: "Dice" }).locator("tbody td").allTextContents();
+    assert.is(dice.length, 3);
+    for (const value of dice) assert.ok(Number(value) > 0.5, `Dice ${dice}`);
+
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: /^Download/ }).click(),
+    ]);
+    const volume = await readNifti(await readFile(await download.path()), "download");
+    const found = toClasses(volume.data, "brats", "download");
+    const expected = await predictExample();
+    assert.is(found.length, expected.length);
+    const different = found.reduce((sum, c, i) => sum + Number(c !== expected[i]), 0);
+    assert.ok(different <= 1e-4 * found.length, `${different} of ${found.length} voxels differ from Node's`);
+    assert.ok(expected.some((c) => c === 1));
+    assert.equal([...requests.filter((url) => !url.startsWith("blob:")), ...errors], []);
+  });
+
+  test("once loaded it opens without a network", async () => {
+    await context.setOffline(true);
+    const again = await open(context, site.url);
+    assert.match((await again.page.textContent("#models")) ?? "", /example student/);
+    assert.equal(again.errors, []);
+    await again.page.close();
+    await context.setOffline(false);
+  });
+
+  test("without WebGPU the page says which browsers have it, and still shows images", async () => {
+    const without = await launch({ webgpu: false });
+    const { page } = await open(await without.newContext(), site.url);
+    assert.match((await page.textContent("#alerts")) ?? "", /no WebGPU.*Chrome or Edge.*Firefox.*Safari/s);
+    await page.click("#example");
+    await page.waitForSelector("#panes canvas");
+    assert.ok(await page.isDisabled("#run"));
+    await without.close();
+  });
+}
+
+/** Chooses a file in the page. */
+async function give(name: string, content: Uint8Array | string): Promise<void> {
+  const input = name.endsWith(".safetensors") ? "#checkpoint" : "#files";
+  await opened.page.setInputFiles(input, { name, mimeType: "", buffer: Buffer.from(content) });
+}
+
+/** Node's classes of the example, by its student. */
+async function predictExample(): Promise<Uint8Array> {
+  const source = phantomSource({ seed: 2, cases: 1, size: [64, 64, 64] });
+  const dataset = await openDataset(source);
+  const model = await decodeModel(await readFile(STUDENT), STUDENT, INPUT);
+  const { modalities, patch, ...preparation } = model.card!;
+  const prepared = await loadCase(source, dataset, dataset.cases[0]!, modalities, {
+    ...{ background: preparation.background, crop: preparation.crop, padding: preparation.padding },
+    labels: false,
+  });
+  const network = { params: new Params(device, model), config: model.network };
+  const image = { data: prepared.images, channels: modalities.length, size: prepared.size };
+  const classes = await predict(device, image, {
+    window: patch,
+    classes: 4,
+    network: (x) => forward(network, x, "eval").logits,
+  });
+  network.params.free();
+  return uncrop(classes, prepared);
+}
+
+test.run();

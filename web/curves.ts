@@ -1,0 +1,85 @@
+// Curves that grow while a training runs, as SVG.
+
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 220, 44, 24, 8];
+const COLOURS = ["#2b8cbe", "#e4572e", "#58b368", "#b07aa1", "#c9a227", "#7a8b99"];
+const MOST = 600; // points that are drawn of a curve
+
+interface Point {
+  x: number;
+  y: number;
+}
+
+export class Chart {
+  readonly element: HTMLElement;
+  readonly #title: string;
+  readonly #lines = new Map<string, Point[]>();
+  #due = false;
+
+  constructor(title: string) {
+    this.#title = title;
+    this.element = document.createElement("figure");
+    this.element.className = "chart";
+  }
+
+  /** Adds a point to each named line; what is no number is left out. */
+  add(x: number, values: Readonly<Record<string, number>>): void {
+    for (const [name, y] of Object.entries(values)) {
+      if (!Number.isFinite(y)) continue;
+      const line = this.#lines.get(name) ?? [];
+      this.#lines.set(name, line);
+      line.push({ x, y });
+    }
+    if (this.#due) return;
+    this.#due = true; // many points come between two pictures
+    setTimeout(() => this.#draw(), 200);
+  }
+
+  #draw(): void {
+    this.#due = false;
+    const points = [...this.#lines.values()].flat();
+    const right = Math.max(1, ...points.map(({ x }) => x));
+    const top = niceTop(Math.max(1e-9, ...points.map(({ y }) => y)));
+    const at = ({ x, y }: Point) => {
+      const across = LEFT + ((WIDTH - LEFT - 8) * x) / right;
+      return `${across.toFixed(1)},${(HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * y) / top).toFixed(1)}`;
+    };
+    const ticks = [0, 0.5, 1].map((share) => {
+      const [, y] = at({ x: 0, y: share * top }).split(",");
+      return `<line class="grid" x1="${LEFT}" x2="${WIDTH - 8}" y1="${y}" y2="${y}"/>
+        <text x="${LEFT - 6}" y="${Number(y) + 4}" text-anchor="end">${+(share * top).toPrecision(3)}</text>`;
+    });
+    const lines = [...this.#lines.values()].map((line, i) => {
+      const every = Math.ceil(line.length / MOST);
+      const kept = line.filter((_, j) => j % every === 0 || j === line.length - 1);
+      return `<polyline fill="none" stroke="${colour(i)}" stroke-width="1.6" points="${kept.map(at).join(" ")}"/>`;
+    });
+    const names = [...this.#lines.keys()];
+    const spoken = names
+      .map((name) => `${name} ${this.#lines.get(name)!.at(-1)!.y.toPrecision(3)}`)
+      .join(", ");
+    const axis = `<text x="${WIDTH - 8}" y="${HEIGHT - 6}" text-anchor="end">${right}</text>`;
+    const label = `${this.#title}: ${spoken}`;
+    this.element.innerHTML = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">${ticks.join("")}${lines.join("")}${axis}</svg>`;
+    this.element.querySelector("svg")!.setAttribute("aria-label", label);
+    const caption = document.createElement("figcaption");
+    caption.append(this.#title, ...names.map((name, i) => key(name, colour(i))));
+    this.element.prepend(caption);
+  }
+}
+
+function colour(i: number): string {
+  return COLOURS[i % COLOURS.length]!;
+}
+
+function key(name: string, colour: string): HTMLElement {
+  const made = document.createElement("span");
+  made.textContent = ` — ${name}`;
+  made.style.color = colour;
+  return made;
+}
+
+/** 1, 2 or 5 times a power of ten, not below. */
+function niceTop(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return ([1, 2, 5, 10].find((factor) => factor * power >= value) ?? 10) * power;
+}

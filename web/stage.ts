@@ -1,0 +1,191 @@
+// One stage of a training, made ready on a device: a teacher, or a student with or without one. No page and no storage
+// in it: the same steps run anywhere.
+
+import { PatchSampler, type SamplerState } from "../data/patches.ts";
+import { splitCases } from "../data/splits.ts";
+import { type Case, loadCases, PREPARATION } from "../data/preprocess.ts";
+import { MODALITIES, type Modality } from "../data/source.ts";
+import type { Input } from "../data/input.ts";
+import type { Device } from "../engine/index.ts";
+import type { NetworkCard } from "../model/card.ts";
+import { METHODS } from "../model/methods/index.ts";
+import { diceByRegion } from "../model/metrics.ts";
+import { forward, type Network } from "../model/network.ts";
+import { Params } from "../model/params.ts";
+import { predict } from "../model/predict.ts";
+import { REGION_NAMES } from "../model/regions.ts";
+import { type Scores, Trainer } from "../model/trainer.ts";
+import { restoreTensors, type TrainingState } from "../model/trainingState.ts";
+import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
+import { TILING } from "../model/windows.ts";
+import type { Study } from "./segmentation.ts";
+import type { SliceNews, TrainSettings } from "./trainProtocol.ts";
+
+const SPLIT_SEED = 12345; // the command line's, so that both set the same cases aside
+
+/** The network that teaches, and what it sees. */
+export interface Guide {
+  network: Network;
+  modalities: readonly Modality[];
+}
+
+export interface StageCases {
+  training: Case[];
+  validation: Case[];
+  /** Of the training cases, in channel order. */
+  modalities: readonly Modality[];
+}
+
+/** Which stages the settings ask for, by the command line's names of their folders. */
+export function stagesOf({ stages, modality, method }: TrainSettings): string[] {
+  const student = method === "none" ? `student_${modality}` : `student_${modality}_${method}`;
+  return stages === "both" ? ["teacher", student] : [stages === "teacher" ? "teacher" : student];
+}
+
+/** What the network of a stage sees, in channel order. */
+export function seenBy(stage: string, { modality }: TrainSettings): Modality[] {
+  return stage === "teacher" ? [...MODALITIES] : [modality];
+}
+
+/** Reads and prepares the cases of a stage; a student's with all that its teacher sees. Throws a DataError. */
+export async function loadStage(
+  { source, dataset }: Study,
+  stage: string,
+  settings: TrainSettings,
+  taught: readonly Modality[] | null,
+): Promise<StageCases> {
+  const split = splitCases(
+    dataset.cases.map(({ id }) => id),
+    { seed: SPLIT_SEED },
+  );
+  const own = seenBy(stage, settings);
+  const modalities = taught ?? own;
+  const load = (ids: readonly string[], seen: readonly Modality[]) => {
+    const files = dataset.cases.filter(({ id }) => ids.includes(id));
+    return loadCases(source, dataset, files, seen, { ...PREPARATION, labels: true });
+  };
+  return {
+    training: await load(split.train, modalities),
+    validation: await load(split.val, own),
+    modalities,
+  };
+}
+
+/** A stage that can run. */
+export class Stage {
+  readonly trainer: Trainer;
+  readonly params: Params;
+  readonly stepsPerEpoch: number;
+  readonly #device: Device;
+  readonly network: Network;
+  readonly #settings: TrainSettings;
+  readonly #cases: StageCases;
+  readonly #name: string;
+  #lastSlice: SliceNews | null = null;
+
+  /** From the beginning, or from a `state` of the same training. Throws where the settings do not fit each other. */
+  constructor(
+    device: Device,
+    options: {
+      name: string;
+      settings: TrainSettings;
+      cases: StageCases;
+      guide: Guide | null;
+      state: TrainingState | null;
+    },
+  ) {
+    const { name, settings, cases, guide, state } = options;
+    const { patch, batch, seed, filters, levels } = settings;
+    checkPatch(patch, levels);
+    const seen = seenBy(name, settings);
+    const config: VnetConfig = { ...VNET, filters, levels, modalities: seen.length };
+    const sampler = new PatchSampler(cases.training, { patch, batch, seed });
+    if (state) sampler.restore(state.data as SamplerState);
+    this.params = new Params(device, { seed });
+    this.stepsPerEpoch = sampler.batchesPerEpoch;
+    [this.#device, this.#settings, this.#cases, this.#name] = [device, settings, cases, name];
+    this.network = { params: this.params, config };
+    this.trainer = new Trainer({
+      ...{ device, network: this.network, teacher: guide?.network ?? null, patch },
+      method: METHODS[name === "teacher" ? "none" : settings.method]!,
+      channels: seen.map((m) => cases.modalities.indexOf(m)),
+      stepsPerEpoch: this.stepsPerEpoch,
+      next: () => sampler.next(),
+      data: () => sampler.state(),
+      ...{ epochs: settings.epochs, rate: settings.lr, validateEvery: settings.validateEvery },
+      ...(cases.validation.length && { validate: () => this.#validate() }),
+      ...(state && { position: state.position }),
+      now: () => performance.now(),
+    });
+    if (!state) return;
+    const updates = (state.position.epoch - 1) * this.stepsPerEpoch + state.position.done;
+    const { optimizer, guard } = this.trainer;
+    restoreTensors({ params: this.params, optimizer, guard }, state, { updates, name });
+  }
+
+  /** What a checkpoint says of the network after so many epochs and steps. */
+  card(epoch: number, step: number, labels: Input["labels"]): NetworkCard & Input {
+    const { patch, seed } = this.#settings;
+    return {
+      ...{ network: this.network.config, modalities: seenBy(this.#name, this.#settings), patch, labels },
+      ...{ ...PREPARATION, window: TILING.weighting, stage: this.#name, epoch, step, seed },
+    };
+  }
+
+  /** The slice of the last validation that has the most tumour; null until there was one, and after it was taken. */
+  takeSlice(): SliceNews | null {
+    const slice = this.#lastSlice;
+    this.#lastSlice = null;
+    return slice;
+  }
+
+  free(): void {
+    this.trainer.free();
+    this.params.free();
+  }
+
+  async #validate(): Promise<Scores | null> {
+    const { validation } = this.#cases;
+    const sums = { WT: 0, TC: 0, ET: 0, mean: 0 };
+    for (const [i, prepared] of validation.entries()) {
+      if (this.trainer.stopping) return null;
+      const { images: data, channels, size, background } = prepared;
+      const image = { data, channels: channels.length, size, ...(background && { background }) };
+      const classes = await predict(this.#device, image, {
+        window: this.#settings.patch,
+        classes: VNET.classes,
+        network: (x) => forward(this.network, x, "eval").logits,
+      });
+      if (i === 0) this.#lastSlice = sliceOf(prepared, classes);
+      const dice = diceByRegion(classes, prepared.label!);
+      for (const region of REGION_NAMES) sums[region] += dice[region] / validation.length;
+    }
+    sums.mean = (sums.WT + sums.TC + sums.ET) / REGION_NAMES.length;
+    return sums;
+  }
+}
+
+/** The axial slice with the most tumour in the label; the image is the last modality, from dark to bright. */
+function sliceOf({ id, images, channels, size, label }: Case, classes: Uint8Array): SliceNews {
+  const [depth, height, width] = size;
+  const area = height * width;
+  let [best, most] = [0, -1];
+  for (let z = 0; z < depth; z++) {
+    const marked = label!.subarray(z * area, (z + 1) * area).reduce((sum, c) => sum + Number(c > 0), 0);
+    if (marked > most) [best, most] = [z, marked];
+  }
+  const [from, to] = [best * area, (best + 1) * area];
+  const whole = (channels.length - 1) * depth * area;
+  const values = images.subarray(whole + from, whole + to);
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  const image = Uint8Array.from(values, (value) => (255 * (value - low)) / (high - low || 1));
+  return {
+    case: id,
+    height,
+    width,
+    image,
+    prediction: classes.slice(from, to),
+    label: label!.slice(from, to),
+  };
+}

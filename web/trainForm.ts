@@ -1,0 +1,119 @@
+// The form with what is trained and how.
+
+import { MODALITIES, type Modality } from "../data/source.ts";
+import { METHODS } from "../model/methods/index.ts";
+import { checkPatch } from "../model/vnet.ts";
+import { byId, element } from "./dom.ts";
+import { MODALITY_TITLES } from "./modelList.ts";
+import type { ModelInfo } from "./protocol.ts";
+import type { PhantomData, TrainSettings } from "./trainProtocol.ts";
+
+/** What the form starts with: the phantom, in minutes on a small GPU. */
+const NUMBERS = {
+  phantomCases: ["Phantom cases", 20, 2, 200],
+  phantomSize: ["Phantom edge, voxels", 48, 16, 192],
+  epochs: ["Epochs", 18, 1, 10_000],
+  batch: ["Batch", 2, 1, 64],
+  patch: ["Patch edge, voxels", 32, 8, 256],
+  filters: ["Filters", 8, 1, 64],
+  levels: ["Levels", 4, 2, 6],
+  lr: ["Learning rate", 0.003, 0, 1],
+  validateEvery: ["Validate every … epochs", 3, 1, 10_000],
+  seed: ["Seed", 0, 0, 2 ** 32 - 1],
+} as const satisfies Record<string, readonly [label: string, value: number, min: number, max: number]>;
+type NumberKey = keyof typeof NUMBERS;
+
+const METHOD_TITLES: Readonly<Record<string, string>> = {
+  none: "alone",
+  protokd: "ProtoKD",
+  kd: "pixel-wise distillation",
+};
+const PHANTOM_SEED = 1;
+
+export type Form = { settings: TrainSettings; data: PhantomData | "files" };
+
+/** Shows the fields; `changed` is called when the data are. */
+export function showForm(models: readonly ModelInfo[], changed: (data: "phantom" | "files") => void): void {
+  const select = (id: string, label: string, options: readonly (readonly [string, string])[]) =>
+    element(
+      "label",
+      {},
+      label,
+      element("select", { id }, ...options.map(([value, name]) => element("option", { value }, name))),
+    );
+  const numbers = Object.entries(NUMBERS).map(([id, [label, value, min, max]]) => {
+    const step = id === "lr" ? "any" : 1;
+    return element(
+      "label",
+      {},
+      label,
+      element("input", { id, type: "number", value, min, max, step, required: true }),
+    );
+  });
+  const teachers = models.filter(({ modalities }) => modalities.length > 1);
+  byId("fields").replaceChildren(
+    select("data", "Data", [
+      ["phantom", "built-in phantom"],
+      ["files", "a folder of mine"],
+    ]),
+    select("stages", "What", [
+      ["both", "teacher, then student"],
+      ["teacher", "teacher alone"],
+      ["student", "student alone"],
+    ]),
+    select(
+      "modality",
+      "The student sees",
+      MODALITIES.map((m) => [m, MODALITY_TITLES[m]] as const),
+    ),
+    select(
+      "method",
+      "It learns with",
+      Object.keys(METHODS).map((name) => [name, METHOD_TITLES[name] ?? name] as const),
+    ),
+    select(
+      "teacher",
+      "Its teacher, if alone",
+      teachers.map(({ id, name }) => [id, name] as const),
+    ),
+    ...numbers,
+  );
+  byId<HTMLSelectElement>("modality").value = "t1ce";
+  byId<HTMLSelectElement>("method").value = "protokd";
+  const data = byId<HTMLSelectElement>("data");
+  data.addEventListener("change", () => changed(data.value as "phantom" | "files"));
+}
+
+/** What the form says. Throws an Error that names a field that does not fit. */
+export function readForm(): Form {
+  const text = (id: string) => byId<HTMLSelectElement>(id).value;
+  const number = (id: NumberKey) => {
+    const [label, , min, max] = NUMBERS[id];
+    const { valueAsNumber: value } = byId<HTMLInputElement>(id);
+    const whole = id === "lr" || Number.isInteger(value);
+    if (whole && value >= min && value <= max && (id !== "lr" || value > 0)) return value;
+    throw formError(`${label}: expected ${id === "lr" ? "a" : "a whole"} number from ${min} to ${max}`);
+  };
+  const edge = number("patch");
+  const settings: TrainSettings = {
+    stages: text("stages") as TrainSettings["stages"],
+    modality: text("modality") as Modality,
+    method: text("method"),
+    teacher: text("stages") === "student" ? text("teacher") || null : null,
+    ...{ epochs: number("epochs"), batch: number("batch"), patch: [edge, edge, edge] },
+    ...{ filters: number("filters"), levels: number("levels"), lr: number("lr"), seed: number("seed") },
+    validateEvery: number("validateEvery"),
+  };
+  try {
+    checkPatch(settings.patch, settings.levels);
+  } catch (error) {
+    throw formError((error as Error).message);
+  }
+  if (text("data") === "files") return { settings, data: "files" };
+  const phantom = { cases: number("phantomCases"), size: number("phantomSize"), seed: PHANTOM_SEED };
+  return { settings, data: { kind: "phantom", ...phantom } };
+}
+
+function formError(message: string): Error {
+  return Object.assign(new Error(message), { name: "DataError" });
+}
