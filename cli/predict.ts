@@ -121,8 +121,7 @@ async function predictCases(device: Device, plan: readonly PlannedCase[], work: 
   try {
     for (const candidate of new Set(plan.map((one) => one.candidate))) {
       const rule = candidate.postprocessing;
-      if (rule && !isNothing(rule))
-        say(`  ${candidate.name}, post-processing: ${postprocessingText(rule)}`);
+      if (rule && !isNothing(rule)) say(`  ${candidate.name}, post-processing: ${postprocessingText(rule)}`);
       const networks = await uploadAll(device, candidate);
       try {
         for (const one of plan) {
