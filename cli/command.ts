@@ -5,6 +5,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError, type OptionValues } from "commander";
+import { speak } from "./console.ts";
 
 /** Thrown by a command whose options are wrong in a way that commander cannot tell. */
 export class UsageError extends Error {
@@ -65,7 +66,10 @@ export async function runCommand<Options extends OptionValues>(
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-    .action(() => action(program.opts<Options>()));
+    .action(() => {
+      speak(program.opts());
+      return action(program.opts<Options>());
+    });
   try {
     await program.parseAsync(argv, { from: "user" });
     return Number(process.exitCode ?? 0); // a command may have set its own

@@ -30,6 +30,7 @@ import {
   type TrainConfig,
   trainingOptions,
 } from "./config.ts";
+import { emit, isLively, say } from "./console.ts";
 import { parseInterval } from "./durations.ts";
 import { evaluateFolders } from "./evaluate.ts";
 import { checkRoom } from "./files.ts";
@@ -57,19 +58,17 @@ export async function trainStage(
   state: FoundState | null = null,
 ): Promise<string> {
   const folder = join(config.out, stageName(config));
-  console.log(`${stageTitle(config)} -> ${folder}`);
-  if (config.fast) console.log(`  ${FAST}`);
+  say(`${stageTitle(config)} -> ${folder}`);
+  if (config.fast) say(`  ${FAST}`);
   const method = METHODS[config.method]!;
   const [guide, first] = [await readTeacher(config), await readInit(config)];
   const assumed = guide && assumption(guide, config);
-  if (assumed) console.log(`  ${assumed}`);
+  if (assumed) say(`  ${assumed}`);
   const data = await openRunData(config);
   const { split } = data;
   const modalities = guide ? channelsOf(guide) : data.modalities; // a teacher sees all that is loaded
   const { training, validation, records } = await loadRun(data, modalities, config);
-  console.log(
-    `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
-  );
+  say(`  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`);
   const device = await open();
   if (state) await restoreTuning(device, config);
   config = { ...config, tuning: device.tuning };
@@ -102,7 +101,7 @@ export async function trainStage(
     now: () => performance.now(),
   });
   const { optimizer, guard } = trainer;
-  const progress = trainingProgress(stageName(config), config.epochs);
+  const progress = trainingProgress({ title: stageName(config), epochs: config.epochs, batch });
   let log: StageLog | null = null;
   try {
     const stored = [...params.tensors.values(), ...Object.values(optimizer.moments).flat()];
@@ -113,11 +112,12 @@ export async function trainStage(
       restoreTensors({ params, optimizer, guard }, state, { updates, name: state.path });
       await goOn(folder, config, data, records);
       await rewind(folder, state.position, updates);
-      console.log(`  going on after ${updates} steps, in epoch ${state.position.epoch}`);
+      say(`  going on after ${updates} steps, in epoch ${state.position.epoch}`);
     } else await begin(folder, config, data, records);
     const card = (epoch: number, step: number) => cardOf(config, data, epoch, step);
     const saveEvery = parseInterval(config.saveEvery);
     log = await StageLog.begin(folder, optimizer.steps, { title: stageName(config), batch });
+    emit("config", { stage: stageName(config), config });
     const tell = async (event: TrainEvent) => {
       progress.show(event);
       await log!.note(event);
@@ -133,7 +133,11 @@ export async function trainStage(
   }
   const best = upload(device, await readModel(join(folder, FILES.best)));
   const rule = await tunePostprocessing(device, best, validation, { folder, config });
-  if (split.test.length) await scoreTestCases(device, config, data, { folder, network: best, rule });
+  if (split.test.length) {
+    const tested = await scoreTestCases(device, config, data, { folder, network: best, rule });
+    const { foreground_mean, mean, convention } = tested;
+    emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
+  }
   best.params.free();
   device.trim();
   return folder;
@@ -145,7 +149,7 @@ const PREDICTION = 1e6; // bytes of a predicted case, generously
 async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<void> {
   if (tuning) await applyTuning(device, { recorded: tuning });
   if (JSON.stringify(device.tuning) === JSON.stringify(tuning)) return;
-  console.log("  the run began with other kernels than this adapter has: the last digits will differ");
+  say("  the run began with other kernels than this adapter has: the last digits will differ");
 }
 
 /**
@@ -192,22 +196,33 @@ async function scoreTestCases(
   const { source, dataset, split } = data;
   const predictions = join(folder, FILES.predictions);
   const boxes = new Map<string, Box>();
+  const seconds = new Map<string, number>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
-    if (process.stdout.isTTY)
-      process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
+    if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
     const options = { labels: false, ...preparation(config) };
+    const began = performance.now();
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const found = await predictCase(device, network, prepared, config);
     const classes = postprocess(found, { size: prepared.size, spacing: prepared.source.spacing }, rule);
     await writePrediction(predictions, prepared, classes, dataset.convention);
+    seconds.set(files.id, (performance.now() - began) / 1000);
     if (config.scoring === "crop")
       boxes.set(files.id, { size: prepared.size, offset: prepared.source.offset });
   }
-  if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
+  if (isLively()) process.stdout.write("\r\x1b[K");
   const labels = dataset.convention;
   const output = join(folder, FILES.summary);
   const { data: references, convention } = config;
-  return evaluateFolders({ predictions, references, labels, partial: true, convention, boxes, output });
+  return evaluateFolders({
+    predictions,
+    references,
+    labels,
+    partial: true,
+    convention,
+    boxes,
+    seconds,
+    output,
+  });
 }
 
 function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: number): ModelCard {

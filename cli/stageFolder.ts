@@ -26,6 +26,7 @@ export const FILES = {
   summary: "summary.json",
   predictions: "predictions",
   manifest: "dataset_manifest.json",
+  card: "model_card.md",
   report: "report.html",
 } as const;
 

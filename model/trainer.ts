@@ -183,6 +183,7 @@ export class Trainer {
       rate: this.#rate,
       waited,
       skipped,
+      gpuBytes: this.#options.device.peakBytes,
       ...scores,
     };
   }
