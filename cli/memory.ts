@@ -5,6 +5,7 @@ import { bytesText, type Device, GpuError } from "../engine/index.ts";
 import { type Demand, estimate, type Footprint, type Remedy, remedies } from "../model/memory.ts";
 import type { Network } from "../model/network.ts";
 import { networkConfig, type TrainConfig } from "./config.ts";
+import { say } from "./console.ts";
 
 const GIB = 2 ** 30;
 
@@ -44,9 +45,7 @@ export function reportMemory(
     );
   }
   const known = memory < Infinity ? ` of ${bytesText(memory)}` : "";
-  say(
-    `  GPU memory: ${bytesText(pooledBytes)}${known}, ${bytesText(peakBytes)} of it in use at once`,
-  );
+  say(`  GPU memory: ${bytesText(pooledBytes)}${known}, ${bytesText(peakBytes)} of it in use at once`);
   return footprint;
 }
 
