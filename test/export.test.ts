@@ -29,7 +29,14 @@ const folder = mkdtempSync(join(tmpdir(), "export-"));
 test.after(() => rmSync(folder, { recursive: true }));
 
 const TOLERANCE = 1e-4; // of the largest logit
-const NETWORK: VnetConfig = { modalities: 4, classes: 4, filters: 3, levels: 3, norm: "instance" };
+const NETWORK: VnetConfig = {
+  modalities: 4,
+  classes: 4,
+  filters: 3,
+  levels: 3,
+  norm: "instance",
+  deepSupervision: false,
+};
 
 /** A devDependency that some systems have no build of, and whose package names no types. */
 const RUNTIME: string = "onnxruntime-node";
