@@ -6,7 +6,7 @@ import type { StoredNetwork } from "./published.ts";
 import { bytes, type Field, integer, joined, message, single, text } from "./protobuf.ts";
 import type { Vec3 } from "./regions.ts";
 import { checkPatch } from "./vnet.ts";
-import { type Layer, layerTensors, vnetLayers } from "./vnetLayers.ts";
+import { type Layer, layerTensors, vnetLayers, vnetShapes } from "./vnetLayers.ts";
 
 export interface OnnxOptions {
   /** D, H, W of the input; null leaves them open, to multiples of 2^(levels-1). */
@@ -38,7 +38,7 @@ export function vnetToOnnx(
   const graph = [
     ...nodes(config, features),
     text(2, "V-Net"),
-    ...Object.entries(values).map(([name, value]) => initializer(name, value)),
+    ...[...vnetShapes({ ...config, deepSupervision: false }).keys()].map((n) => initializer(n, values[n]!)),
     valueInfo(11, "image", shape(config.modalities)),
     valueInfo(12, "logits", shape(config.classes)),
     ...(features ? [valueInfo(12, "features", shape(config.filters))] : []),
@@ -61,6 +61,7 @@ function* nodes(config: StoredNetwork["config"], features: boolean): Generator<F
   for (const layer of vnetLayers(config)) {
     const { kind, block, index } = layer;
     const { weight, bias, norm } = layerTensors(NAMES, layer, config.norm);
+    if (kind === "aside") continue; // deep supervision's, of training alone
     if (kind === "down") skips.push(x);
     if (kind === "head" && features) yield node("Identity", [x], "features");
     const convolved = kind === "head" ? "logits" : `${block}.${index}`;
@@ -79,16 +80,18 @@ function* nodes(config: StoredNetwork["config"], features: boolean): Generator<F
   }
 }
 
+type Kind = Exclude<Layer["kind"], "aside">;
+
 /** Tensors by name. */
 const name = (tensor: string) => tensor;
 const NAMES = { uniform: name, constant: name, statistic: name };
 
-const OPS: Readonly<Record<Layer["kind"], string>> = {
+const OPS: Readonly<Record<Kind, string>> = {
   ...{ same: "Conv", down: "Conv", up: "ConvTranspose", head: "Conv" },
 };
 
 /** A convolution's attributes. */
-function window(kind: Layer["kind"]): Field[] {
+function window(kind: Kind): Field[] {
   if (kind === "same") return [integers("pads", [1, 1, 1, 1, 1, 1])];
   return kind === "head" ? [] : [integers("strides", [2, 2, 2])];
 }

@@ -55,7 +55,7 @@ if (runtime) {
     NETWORK,
     { ...NETWORK, modalities: 1, norm: "batch" },
     { ...NETWORK, modalities: 2, levels: 2, filters: 1 },
-    { ...NETWORK, modalities: 1, levels: 5, filters: 2, norm: "batch" },
+    { ...NETWORK, modalities: 1, levels: 5, filters: 2, norm: "batch", deepSupervision: true },
   ] as const satisfies VnetConfig[]) {
     const { modalities, filters, levels, norm } = config;
     test(`onnxruntime gets our logits and features: ${norm} norm, ${levels} levels, odd sizes, two samples`, async () => {

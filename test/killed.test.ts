@@ -111,7 +111,7 @@ function result(run: string, stage: string) {
   return {
     latest: tensors(FILES.latest),
     best: tensors(FILES.best),
-    epochs: lines.map((line) => ({ ...(JSON.parse(line) as object), seconds: 0, waited: 0 })),
+    epochs: lines.map((line) => ({ ...(JSON.parse(line) as object), seconds: 0, waited: 0, gpuBytes: 0 })),
     summary: text(run, stage, FILES.summary)
       .replaceAll(join(folder, run), "RUN")
       .replace(/"seconds[^\n]*/g, ""),
