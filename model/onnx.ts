@@ -1,6 +1,7 @@
 // The V-Net as an ONNX model: the layers of vnetLayers() as nodes, the tensors under the published names as their
 // initializers. Any ONNX runtime takes it. Fields of the format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
+import { withoutHeadsAside } from "./deepSupervision.ts";
 import type { Values } from "./params.ts";
 import type { StoredNetwork } from "./published.ts";
 import { bytes, type Field, integer, joined, message, single, text } from "./protobuf.ts";
@@ -25,12 +26,10 @@ const LARGEST = 2 ** 31 - 1; // bytes of a protocol buffer
 
 /**
  * The model's file: `image` [N, modalities, D, H, W] → `logits` [N, classes, D, H, W], and `features` [N, filters, D, H,
- * W] if asked for, as in evaluation. N is open. Throws where the network cannot take such a size.
+ * W] if asked for, as in evaluation, without what only training has. N is open. Throws where the network cannot take such a size.
  */
-export function vnetToOnnx(
-  { config, values }: StoredNetwork,
-  options: OnnxOptions = {},
-): Uint8Array<ArrayBuffer> {
+export function vnetToOnnx(stored: StoredNetwork, options: OnnxOptions = {}): Uint8Array<ArrayBuffer> {
+  const { config, values } = withoutHeadsAside(stored);
   const { size = null, features = false, metadata = {} } = options;
   if (size) checkPatch(size, config.levels);
   const space = size ?? (["depth", "height", "width"] as const);
@@ -84,7 +83,7 @@ const name = (tensor: string) => tensor;
 const NAMES = { uniform: name, constant: name, statistic: name };
 
 const OPS: Readonly<Record<Layer["kind"], string>> = {
-  ...{ same: "Conv", down: "Conv", up: "ConvTranspose", head: "Conv" },
+  ...{ same: "Conv", down: "Conv", up: "ConvTranspose", head: "Conv", aside: "Conv" },
 };
 
 /** A convolution's attributes. */
