@@ -6,6 +6,7 @@ import { Command, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CLASS_NAMES } from "../data/labels.ts";
 import { cardMetadata } from "../model/card.ts";
+import { withoutHeadsAside } from "../model/deepSupervision.ts";
 import { vnetToOnnx } from "../model/onnx.ts";
 import { describeVnet } from "../model/published.ts";
 import { encodeSealed } from "../model/seal.ts";
@@ -47,13 +48,13 @@ export async function exportModel(options: ExportOptions): Promise<void> {
     );
   const model = await readModel(options.model);
   const modalities = channelsOf(model, options.modality);
-  const { network, values } = model;
+  const { config: network, values } = withoutHeadsAside({ config: model.network, values: model.values });
   const size = patch === undefined ? null : fittingPatch(parsePatch(patch), network.levels);
   const metadata = describe(model, modalities);
   const bytes =
     format === "onnx"
       ? vnetToOnnx({ config: network, values }, { size, features, metadata })
-      : await encodeSealed(values, model.card ? cardMetadata(model.card) : {});
+      : await encodeSealed(values, model.card ? cardMetadata({ ...model.card, network }) : {});
   await writeAtomically(output, bytes);
   console.log(`${output}: ${describeVnet(network)}, of ${modalities.join(", ")}; ${bytes.length} bytes`);
   if (!model.card)

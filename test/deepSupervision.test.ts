@@ -18,6 +18,7 @@ import {
 } from "../model/deepSupervision.ts";
 import { segmentationTerms, total } from "../model/losses.ts";
 import { forward, type Network } from "../model/network.ts";
+import { vnetToOnnx } from "../model/onnx.ts";
 import { Params } from "../model/params.ts";
 import { forwardBatch } from "../model/slices.ts";
 import { vnet, type VnetConfig } from "../model/vnet.ts";
@@ -247,6 +248,8 @@ test("a network is saved without the heads, under the published names; weights w
   for (const [name, { data }] of Object.entries(all)) assert.equal([...drawn[name]!.data], [...data], name);
   assert.not.equal([...other[HALF[0]!]!.data], [...drawn[HALF[0]!]!.data]);
   assert.equal(Object.keys(await from(PLAIN, all, 1)), Object.keys(values)); // and the other way
+  const published = vnetToOnnx({ config: PLAIN, values });
+  assert.equal(vnetToOnnx({ config: DEEP, values: all }), published);
   const { "block_one.conv.0.weight": lacking, ...rest } = values;
   assert.ok(lacking);
   assert.throws(() =>

@@ -33,15 +33,16 @@ type Operation = "open" | "chmod" | "write" | "sync" | "rename" | "link" | "sync
 /** Lets one operation on files fail while `run` does; of a write, after half of it. */
 async function failing(failed: Operation, code: string, run: () => Promise<unknown>): Promise<Error> {
   const { open, rename, link } = fs.promises;
+  const fault = () => Object.assign(new Error(`${code}: injected`), { code });
   const fail = () => {
-    throw Object.assign(new Error(`${code}: injected`), { code });
+    throw fault();
   };
   fs.promises.open = async (...args: Parameters<typeof open>) => {
     if (failed === "open") fail();
     const handle = await open(...args);
     const { writeFile } = handle;
-    if (failed === "chmod") handle.chmod = async () => fail();
-    if (failed === (args[1] === "r" ? "syncFolder" : "sync")) handle.sync = async () => fail();
+    if (failed === "chmod") handle.chmod = () => Promise.reject(fault());
+    if (failed === (args[1] === "r" ? "syncFolder" : "sync")) handle.sync = () => Promise.reject(fault());
     if (failed === "write") {
       handle.writeFile = async (content) => {
         await writeFile.call(handle, (content as string).slice(0, 3));
@@ -50,8 +51,8 @@ async function failing(failed: Operation, code: string, run: () => Promise<unkno
     }
     return handle;
   };
-  if (failed === "rename") fs.promises.rename = async () => fail();
-  if (failed === "link") fs.promises.link = async () => fail();
+  if (failed === "rename") fs.promises.rename = () => Promise.reject(fault());
+  if (failed === "link") fs.promises.link = () => Promise.reject(fault());
   syncBuiltinESMExports();
   try {
     await run();
