@@ -148,7 +148,9 @@ export function uncropProbabilities(
 ): Float32Array {
   const [inside, voxels] = [voxelCount(size), voxelCount(source.size)];
   if (found.length !== classes * inside) {
-    throw new Error(`uncropProbabilities: expected ${classes} volumes of [${size}], got ${found.length} voxels`);
+    throw new Error(
+      `uncropProbabilities: expected ${classes} volumes of [${size}], got ${found.length} voxels`,
+    );
   }
   const whole = new Float32Array(classes * voxels).fill(1, 0, voxels);
   for (let c = 0; c < classes; c++) {

@@ -13,7 +13,7 @@ const read = (path: string) => readFileSync(join(root, path), "utf8");
 
 /** Every file of the project with this ending, by its path from the root. */
 function files(ending: string): string[] {
-  const folders = ["engine", "shaders", "model", "data", "cli", "web", "bench", "test"];
+  const folders = ["engine", "shaders", "model", "data", "cli", "web", "bench", "test", "docs"];
   return folders
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
@@ -63,7 +63,8 @@ const layers: Record<string, { ours: string[]; node: boolean }> = {
   web: { ours: ["engine", "model", "data", "web", ...PORTABLE], node: false },
   cli: { ours: ["engine", "model", "data", "cli"], node: true },
   bench: { ours: ["engine", "model", "data", "cli", "bench", "test"], node: true },
-  test: { ours: ["engine", "shaders", "model", "data", "cli", "web", "bench", "test"], node: true },
+  test: { ours: ["engine", "shaders", "model", "data", "cli", "web", "bench", "test", "docs"], node: true },
+  docs: { ours: [], node: true },
 };
 
 const builtin = (name: string) => name.startsWith("node:") || name === "webgpu";
