@@ -143,7 +143,13 @@ test("the loss is shared out over the levels; terms that are no segmentation sta
   const x = tensor(device, [2, 1, ...PATCH], images.subarray(0, 2 * 16 * 16 * 32));
   const network: Network = { params: new Params(device, { seed: 2 }), config: DEEP };
   const output = forwardBatch(network, x, "train", 2);
+  const before = device.bytes;
   const apart = forwardBatch(network, x, "train", 1);
+  const kept = [...(apart.features as Tensor[]), apart.logits, apart.half!];
+  assert.is(
+    device.bytes - before,
+    kept.reduce((sum, { bytes }) => sum + bytes, 0),
+  ); // of the parts nothing else is
   close(await bits(apart.half!), await bits(output.half!), 1e-6, "of samples one at a time");
   const full = tensor(device, [2, ...PATCH], label);
   const below = coarseLabels(label, PATCH, 1).map(({ shape, data }) => tensor(device, [2, ...shape], data));
