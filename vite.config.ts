@@ -41,7 +41,7 @@ export default defineConfig({
     assetsInlineLimit: (path) => path.endsWith(".wgsl"),
     chunkSizeWarningLimit: 4000,
     rollupOptions: {
-      input: { main: "web/index.html", serviceWorker: "web/serviceWorker.ts" },
+      input: { main: "web/index.html", bench: "web/bench.html", serviceWorker: "web/serviceWorker.ts" },
       output: {
         entryFileNames: ({ name }) => (name === "serviceWorker" ? WORKER : "assets/[name]-[hash].js"),
       },

@@ -2,7 +2,6 @@
 // the clock on the wall. Dawn's binding polls while a result is awaited, which takes a core from a software
 // adapter: with timestamps the stopwatch sleeps until the work must be done, since oversleeping costs nothing.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Device, Profile } from "../engine/index.ts";
 
 export type Clock = "timestamps" | "wall";
@@ -63,7 +62,7 @@ export class Stopwatch {
       device.flush(); // ends the timed pass: what comes before the next one's `begin` must not join it
       device.profile = null;
     }
-    if (rest > 4) await sleep(rest);
+    if (rest > 4) await new Promise((resolve) => setTimeout(resolve, rest));
     const rows = await this.#profile.rows();
     device.check();
     return {

@@ -8,11 +8,11 @@ import { allFindings, checkDataset, type CheckReport } from "../data/check.ts";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
 import { caseLines, headLines, summaryLines } from "./checkReport.ts";
-import { isMain, runCommand } from "./command.ts";
+import { examples, isMain, runCommand } from "./command.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "./config.ts";
-import { parsePatch } from "./settingKinds.ts";
 import { exists } from "./files.ts";
 import { folderSource } from "./folderSource.ts";
+import { parsePatch } from "./settingKinds.ts";
 
 /** What to check, and what is expected of it. */
 export interface CheckFlags {
@@ -31,7 +31,7 @@ export async function checkFolder(
   progress: (line: string) => void = () => {},
 ): Promise<CheckReport> {
   const source = await folderSource(data);
-  const sizes = (await exists(join(data, "phantom.json"))) ? SMALL : DEFAULTS;
+  const sizes = { ...DEFAULTS, ...((await exists(join(data, "phantom.json"))) && SMALL) };
   const say = (lines: readonly string[]) => (json ? undefined : lines.forEach((line) => print(line)));
   const report = await checkDataset(
     source,
@@ -102,18 +102,16 @@ export function checkCommand(): Command {
     .option("--unlabelled", "the cases are to be predicted: no labels are expected")
     .option(
       "--patch <d,h,w>",
-      `warns of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${SMALL.patch.join()})`,
+      `warns of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
     )
     .option("--json", "print the report as JSON, nothing else")
     .addHelpText(
       "after",
-      `
-Examples:
-  node cli/check.js --data ${PHANTOM.folder}
-  node cli/check.js --data BraTS2021 --patch 64,96,96
-  node cli/check.js --data new-patients --modality t1ce --unlabelled
-
-Exits with 0 if training could begin (warnings or not), with 3 if not, with 2 for wrong options.`,
+      examples(
+        `node cli/check.js --data ${PHANTOM.folder}`,
+        "node cli/check.js --data BraTS2021 --patch 64,96,96",
+        "node cli/check.js --data new-patients --modality t1ce --unlabelled",
+      ),
     );
 }
 

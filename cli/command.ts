@@ -5,6 +5,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError, type OptionValues } from "commander";
+import { speak } from "./console.ts";
 
 /** Thrown by a command whose options are wrong in a way that commander cannot tell. */
 export class UsageError extends Error {
@@ -30,7 +31,7 @@ Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 numbers that are non
             130 stopped by Ctrl-C, 143 by SIGTERM, 1 a fault of the program`;
 
 /** What the system says of a disk that cannot be written to, whoever was writing. */
-const DISK_FAULTS: Readonly<Record<string, string>> = {
+export const DISK_FAULTS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full: free some space",
   EDQUOT: "your quota of the disk is used up: free some space",
   EFBIG: "the file is larger than the disk allows",
@@ -55,13 +56,20 @@ export async function runCommand<Options extends OptionValues>(
   action: (options: Options) => Promise<void> | void,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0); // whoever read it, as head, has seen enough
+    throw error;
+  });
   program
     .option("--debug", "print the stack of an error")
     .addHelpText("after", EXIT_CODES)
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-    .action(() => action(program.opts<Options>()));
+    .action(() => {
+      speak(program.opts());
+      return action(program.opts<Options>());
+    });
   try {
     await program.parseAsync(argv, { from: "user" });
     return Number(process.exitCode ?? 0); // a command may have set its own

@@ -7,7 +7,7 @@ import type { Weights } from "../model/losses.ts";
 import type { Limits } from "../model/position.ts";
 import type { Vec3 } from "../model/regions.ts";
 import type { TrainOptions } from "../model/trainOptions.ts";
-import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
+import { checkDeepSupervision, checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
 import { parseDuration } from "./durations.ts";
 import type { LoaderOptions } from "./loader.ts";
@@ -80,8 +80,9 @@ export function stageTitle({
 const METHOD_TITLES: Readonly<Record<string, string>> = { kd: "pixel KD", protokd: "ProtoKD" };
 
 export function networkConfig(config: TrainConfig): VnetConfig {
-  const { filters, levels, norm } = config;
-  return { modalities: networkModalities(config).length, classes: VNET.classes, filters, levels, norm };
+  const { filters, levels, norm, deepSupervision } = config;
+  const modalities = networkModalities(config).length;
+  return { modalities, classes: VNET.classes, filters, levels, norm, deepSupervision };
 }
 
 /** What the network of this stage sees, in channel order. */
@@ -130,6 +131,15 @@ export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(SETTINGS), ...Object.keys(a), ...Object.keys(b)] as SettingName[]);
   for (const [key, { counts }] of ROWS) if (counts === false) keys.delete(key);
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+}
+
+/** Throws a UsageError unless a network of these levels can be supervised so. */
+export function fittingSupervision(config: Pick<TrainConfig, "levels" | "deepSupervision">): void {
+  try {
+    checkDeepSupervision(config);
+  } catch (error) {
+    throw new UsageError(`--${(error as Error).message.replace(" ", "-")}`);
+  }
 }
 
 /** The patch; throws a UsageError unless a network of so many levels can take it. */

@@ -2,7 +2,7 @@
 // and as summary.json. Everything is checked before anything is said: one error names all that is wrong.
 
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { Command, Option } from "commander";
 import { type Box, takeBox, voxelCount } from "../data/crop.ts";
 import { collectProblems, DataError } from "../data/errors.ts";
@@ -13,6 +13,7 @@ import { CONVENTION_NAMES, type ConventionName } from "../model/conventions.ts";
 import { type CaseMetrics, caseMetrics } from "../model/metrics.ts";
 import { summarise, type Summary } from "../model/summary.ts";
 import { examples, isMain, runCommand } from "./command.ts";
+import { emit, result, withVoices } from "./console.ts";
 import { writeAtomically } from "./files.ts";
 import { findPredictions, findReferences, type LabelPair, pairLabels } from "./labelFiles.ts";
 import { formatSummary } from "./table.ts";
@@ -33,7 +34,9 @@ export interface EvaluateOptions {
   convention?: ConventionName;
   /** Boxes by case: what lies outside of them is not looked at. All is, if left out. */
   boxes?: ReadonlyMap<string, Box>;
-  /** Where to write the summary; nowhere if left out. */
+  /** Seconds that predicting took, by case. */
+  seconds?: ReadonlyMap<string, number>;
+  /** Where to write the summary, with files named from their folders on; nowhere if left out. */
   output?: string;
   /** Called before each case with how many are done. */
   progress?: (done: number, total: number, name: string) => void;
@@ -51,6 +54,7 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
     partial = false,
     convention,
     boxes,
+    seconds,
     output,
     progress,
   } = options;
@@ -60,7 +64,14 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
   for (const [done, pair] of pairs.entries()) {
     progress?.(done, pairs.length, pair.case);
     const measured = await collectProblems(problems, () => evaluatePair(pair, labels, boxes?.get(pair.case)));
-    if (measured) cases.push(measured);
+    if (!measured) continue;
+    const took = seconds?.get(pair.case);
+    cases.push({
+      ...measured,
+      predictionFile: fromFolder(predictions, pair.prediction),
+      referenceFile: fromFolder(references, pair.reference),
+      ...(took !== undefined && { seconds: took }),
+    });
   }
   if (problems.length > 0) throw new DataError(problems);
   const summary = summarise(cases, convention);
@@ -75,11 +86,12 @@ async function evaluatePair(pair: LabelPair, labels: LabelConvention, box?: Box)
   if (prediction === undefined || reference === undefined) throw new DataError(problems);
   checkGrid(pair, prediction, reference);
   const [found, truth] = box ? [within(prediction, box), within(reference, box)] : [prediction, reference];
-  return {
-    ...caseMetrics(pair.case, found.classes, truth.classes, { size: truth.size, spacing: truth.spacing }),
-    predictionFile: pair.prediction,
-    referenceFile: pair.reference,
-  };
+  return caseMetrics(pair.case, found.classes, truth.classes, { size: truth.size, spacing: truth.spacing });
+}
+
+/** A file's path from the folder on, with slashes: what is above it is no business of a summary's readers. */
+function fromFolder(folder: string, path: string): string {
+  return relative(folder, path).replaceAll("\\", "/");
 }
 
 /** The classes, without the file's numbers: those of a case are 70 MiB at full size. */
@@ -134,7 +146,8 @@ async function main({ output, ...flags }: Flags): Promise<void> {
   try {
     const summary = await evaluateFolders({ ...flags, output: path, progress });
     line("");
-    console.log(`${formatSummary(summary)}\nwritten: ${path}`);
+    result(`${formatSummary(summary)}\nwritten: ${path}`);
+    emit("summary", summary);
   } finally {
     line("");
   }
@@ -175,5 +188,5 @@ if (isMain(import.meta.url)) {
         .default("brats"),
     )
     .option("--partial", "evaluate although references lack a prediction");
-  process.exitCode = await runCommand<Flags>(program, main);
+  process.exitCode = await runCommand<Flags>(withVoices(program), main);
 }

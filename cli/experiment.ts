@@ -7,6 +7,7 @@ import type { Device } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { UsageError } from "./command.ts";
 import { stageName, stageTitle, teacherOf } from "./config.ts";
+import { emit, result, say } from "./console.ts";
 import { EXPERIMENT, writeExperiment } from "./experimentReport.ts";
 import type { TrainConfig } from "./settings.ts";
 import { FILES, finished } from "./stageFolder.ts";
@@ -73,14 +74,16 @@ export async function runExperiment(
     const seed = experiment.seeds.length > 1 ? `, seed ${stage.seed}` : "";
     const place = `stage ${i + 1} of ${stages.length}: ${stageTitle(stage)}${seed}`;
     if (existing.finished !== "replace" && (await finished(stage))) {
-      console.log(`${place}: finished before`);
+      say(`${place}: finished before`);
       continue;
     }
-    console.log(place);
+    say(place);
     await train(open, stage, existing);
   }
-  console.log(await writeExperiment(out, stages));
-  console.log(`report: ${join(out, EXPERIMENT.report)}`);
+  result(await writeExperiment(out, stages));
+  const report = join(out, EXPERIMENT.report);
+  result(`report: ${report}`);
+  emit("end", { report });
 }
 
 /** "all", or names with commas between. */

@@ -2,6 +2,7 @@
 
 import { link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { DISK_FAULTS } from "./command.ts";
 
 /** A disk that cannot be written to; what was there before is intact. */
 export class DiskError extends Error {
@@ -117,15 +118,8 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full: free some space",
-  EDQUOT: "your quota of the disk is used up: free some space",
-  EFBIG: "the file is larger than the disk allows",
-  EROFS: "the disk is read-only: choose another folder",
-  EACCES: "it may not be written to: change its permissions, or choose another folder",
-  EPERM: "it may not be written to: change its permissions, or choose another folder",
-  EIO: "the disk failed",
-};
+const DENIED = "it may not be written to: mend its permissions, or choose another";
+const REASONS: Readonly<Record<string, string>> = { ...DISK_FAULTS, EACCES: DENIED, EPERM: DENIED };
 
 /** Runs `write`; what the disk objects to becomes a DiskError about `path`. */
 async function onDisk<T>(path: string, write: () => Promise<T>): Promise<T> {

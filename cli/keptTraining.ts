@@ -9,6 +9,7 @@ import type { Position } from "../model/position.ts";
 import type { TrainEvent, Trainer } from "../model/trainer.ts";
 import { readTensors } from "../model/trainingState.ts";
 import { saveState } from "./checkpoints.ts";
+import { say } from "./console.ts";
 import type { Interval } from "./durations.ts";
 import { appendLine, writeAtomically } from "./files.ts";
 import { type ModelCard, saveModel } from "./models.ts";
@@ -38,7 +39,7 @@ export async function keepTraining({
   const { optimizer, guard } = trainer;
   const stop = listenForStop((signal) => {
     trainer.stop();
-    console.log(`${signal}: finishing this step, then saving; once more to stop at once`);
+    say(`${signal}: finishing this step, then saving; once more to stop at once`);
   });
   let saved = { time: performance.now(), step: optimizer.steps };
   const isDue = ({ done }: Position) =>
@@ -65,10 +66,10 @@ export async function keepTraining({
         );
         const line = { why, epoch, step, cases, losses: values };
         await appendLine(join(folder, SOMETIMES.badBatches), JSON.stringify(line));
-        console.log(`  step ${step} left out: its ${why} is no number, on ${cases.join(", ")}`);
+        say(`  step ${step} left out: its ${why} is no number, on ${cases.join(", ")}`);
       } else if (event.type === "end") {
         if (event.reason === "request") throw stopped(stop.received ?? "SIGTERM", trainer);
-        console.log(`  ${ENDINGS[event.reason]} after ${optimizer.steps} steps`);
+        say(`  ${ENDINGS[event.reason]} after ${optimizer.steps} steps`);
       }
     }
   } finally {

@@ -7,6 +7,7 @@ import { type Input, INPUT } from "../data/input.ts";
 import type { Device } from "../engine/index.ts";
 import { cardMetadata, decodeModel, type NetworkCard, type StoredModel as Stored } from "../model/card.ts";
 import { CheckpointError } from "../model/checkpoint.ts";
+import { withoutAsides } from "../model/deepSupervision.ts";
 import { checkFinite } from "../model/diverged.ts";
 import { Params } from "../model/params.ts";
 import { encodeSealed } from "../model/seal.ts";
@@ -23,11 +24,12 @@ export type ModelCard = NetworkCard & Input;
 /** A network in a file, read and checked; a published one has no card. */
 export type StoredModel = Stored<Input>;
 
-/** Writes a network's checkpoint atomically. Throws a DivergedError rather than write NaN or infinity. */
+/** Writes a network's checkpoint atomically, without the heads that only its training has. Throws a DivergedError rather than write NaN or infinity. */
 export async function saveModel(path: string, params: Params, card: ModelCard): Promise<void> {
-  const tensors = await params.read();
+  const tensors = withoutAsides(await params.read());
   checkFinite(tensors, path);
-  await writeAtomically(path, await encodeSealed(tensors, cardMetadata(card)));
+  const network = { ...card.network, deepSupervision: false };
+  await writeAtomically(path, await encodeSealed(tensors, cardMetadata({ ...card, network })));
 }
 
 /**

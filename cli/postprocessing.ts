@@ -11,6 +11,7 @@ import type { Network } from "../model/network.ts";
 import { choosePostprocessing, NO_POSTPROCESSING, type Postprocessing } from "../model/postprocess.ts";
 import { postprocessingText } from "../model/postprocess.ts";
 import { networkModalities, type TrainConfig } from "./config.ts";
+import { say } from "./console.ts";
 import { writeAtomically } from "./files.ts";
 import { predictCase, withChannels } from "./predictions.ts";
 import { FILES } from "./stageFolder.ts";
@@ -42,7 +43,7 @@ export async function tunePostprocessing(
   const detail = { text, ...choice, chosenOn: validation.map(({ id }) => id) };
   await writeAtomically(join(folder, FILES.postprocessing), `${JSON.stringify(detail, null, 2)}\n`);
   const scores = `Dice ${choice.with.mean.toFixed(3)} with it, ${choice.without.mean.toFixed(3)} without`;
-  console.log(`  post-processing, by the validation cases: ${text} (${scores})`);
+  say(`  post-processing, by the validation cases: ${text} (${scores})`);
   return choice.rule;
 }
 

@@ -13,6 +13,7 @@ import { likeliest } from "../model/predict.ts";
 import { TILING, type Tiling } from "../model/windows.ts";
 import { type Candidate, readCandidates } from "./candidates.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
+import { emit, result, say, withVoices } from "./console.ts";
 import { folderSource } from "./folderSource.ts";
 import { type ModelUse, upload } from "./models.ts";
 import { predictProgram } from "./predictFlags.ts";
@@ -89,15 +90,15 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const problems = sayBad([...bad, ...checked.bad], options.skipBad ?? false);
   const skipped = new Set([...bad, ...checked.bad].map(({ id }) => id));
   const todo = checked.good;
-  if (kept.size) console.log(`${kept.size} of ${dataset.cases.length} cases are predicted already`);
-  for (const line of planText(todo)) console.log(`  ${line}`);
-  console.log(`labels written: ${dataset.convention}, ${from}`);
+  if (kept.size) say(`${kept.size} of ${dataset.cases.length} cases are predicted already`);
+  for (const line of planText(todo)) say(`  ${line}`);
+  say(`labels written: ${dataset.convention}, ${from}`);
   const all = records.filter((one) => !skipped.has(one.case)).map((one) => kept.get(one.case) ?? one);
   const record = new PredictionRecord(output, found, all, [...skipped]);
   await record.write();
   if (todo.length) {
     const device = await open();
-    if (options.fast) console.log(FAST);
+    if (options.fast) say(FAST);
     await predictCases(device, todo, { load, record, output, probabilities, ...settings });
   }
   if (problems.length) throw new DataError(problems);
@@ -120,8 +121,7 @@ async function predictCases(device: Device, plan: readonly PlannedCase[], work: 
   try {
     for (const candidate of new Set(plan.map((one) => one.candidate))) {
       const rule = candidate.postprocessing;
-      if (rule && !isNothing(rule))
-        console.log(`  ${candidate.name}, post-processing: ${postprocessingText(rule)}`);
+      if (rule && !isNothing(rule)) say(`  ${candidate.name}, post-processing: ${postprocessingText(rule)}`);
       const networks = await uploadAll(device, candidate);
       try {
         for (const one of plan) {
@@ -136,9 +136,10 @@ async function predictCases(device: Device, plan: readonly PlannedCase[], work: 
   }
   const seconds = (performance.now() - started) / 1000 / plan.length;
   const number = plan.length === 1 ? "1 case" : `${plan.length} cases`;
-  console.log(
+  result(
     `${number}, ${seconds.toFixed(1)} s each, at most ${bytesText(device.peakBytes)} on the GPU: ${work.output}`,
   );
+  emit("end", { cases: plan.length, seconds, gpuBytes: device.peakBytes, output: work.output });
 }
 
 /** A candidate's networks on the device, their kernels compiled. */
@@ -199,7 +200,7 @@ async function candidatesOf(paths: readonly string[], options: PredictOptions): 
   });
   for (const { name, members, postprocessing: rule } of candidates) {
     if (!postprocessing || rule || !members.some((member) => member.postprocessing)) continue;
-    console.log(`${name}: its checkpoints have different post-processing: none is done`);
+    say(`${name}: its checkpoints have different post-processing: none is done`);
   }
   return postprocessing ? candidates : candidates.map((one) => ({ ...one, postprocessing: null }));
 }
@@ -238,7 +239,7 @@ function parseAvailable(text?: string): Modality[] {
 }
 
 if (isMain(import.meta.url)) {
-  process.exitCode = await runCommand<PredictOptions>(predictProgram(), (options) =>
+  process.exitCode = await runCommand<PredictOptions>(withVoices(predictProgram()), (options) =>
     predictFolder(() => openTuned(options), options),
   );
 }

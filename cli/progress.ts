@@ -1,88 +1,138 @@
 // What a user sees while something runs: a bar with losses, rate and remaining time on a terminal, and
-// elsewhere plain lines, one an epoch and no more than one in ten seconds.
+// elsewhere plain lines, one an epoch and no more than one in ten seconds; with --json an object an epoch or case.
 
 import cliProgress from "cli-progress";
+import type { EpochRecord } from "../model/records.ts";
 import type { TrainEvent } from "../model/trainer.ts";
 import { REGION_NAMES } from "../model/regions.ts";
+import { emit, isLively, say } from "./console.ts";
 
 const PAUSE = 10_000; // ms between two plain lines that are not about a finished epoch
+const RECENT = 60_000; // ms of which the rate is told
 
 export interface Progress {
   show: (event: TrainEvent) => void;
   stop: () => void;
 }
 
+/** What is trained: a stage's name, its epochs, and the patches of a step. */
+export interface Training {
+  title: string;
+  epochs: number;
+  batch: number;
+}
+
 /** What --fast means, for those who read the output. */
 export const FAST = "--fast: kernels run without bounds checks";
 
 /** Shows a stage's training on stdout. */
-export function trainingProgress(title: string, epochs: number): Progress {
-  return process.stdout.isTTY ? bar(title, epochs) : lines(title, epochs);
-}
-
-function bar(title: string, epochs: number): Progress {
-  const format = `  ${title} {bar} {value}/{total} | epoch {epoch}/${epochs} | {losses} | {rate} s/step | {eta_formatted} left {scores}`;
-  const single = new cliProgress.SingleBar(
-    { format, hideCursor: true, etaBuffer: 20 },
-    cliProgress.Presets.rect,
-  );
-  let scores = "";
-  let began = performance.now(); // when the first step did: losses are told some steps at a time
+export function trainingProgress(training: Training): Progress {
+  const shown = isLively() ? bar(training) : lines(training);
   return {
     show(event) {
-      if (event.type === "compile") {
-        compiling(event.done, event.kernels);
-        began = performance.now();
-      } else if (event.type === "step") {
-        const now = performance.now();
+      if (event.type === "epoch") emit("epoch", { stage: training.title, ...event.record, best: event.best });
+      shown.show(event);
+    },
+    stop: shown.stop,
+  };
+}
+
+function bar({ title, epochs, batch }: Training): Progress {
+  const format = `  ${title} {bar} {value}/{total} | epoch {epoch}/${epochs} | {losses} | {rate} | {left} left {scores}`;
+  const single = new cliProgress.SingleBar({ format, hideCursor: true }, cliProgress.Presets.rect);
+  const pace = new Pace();
+  let scores = "";
+  return {
+    show(event) {
+      if (event.type === "compile") compiling(event.done, event.kernels);
+      else if (event.type === "step") {
+        pace.step(event.step, performance.now());
         const payload = {
           epoch: event.epoch,
           losses: terms(event.losses),
-          rate: ((now - began) / 1000 / event.step).toFixed(2),
+          rate: rateText(pace, batch),
+          left: leftText(pace, event.steps),
           scores,
         };
-        if (event.step === 1 || !single.isActive) single.start(event.steps, event.step, payload);
+        if (!single.isActive) single.start(event.steps, event.step, payload);
         else single.update(event.step, payload);
       } else if (event.type === "epoch" && event.record.validation) {
-        scores = `| Dice ${dice(event.record.validation)}`;
+        scores = `| ${validationText(event.record)}`;
       }
     },
     stop: () => single.stop(),
   };
 }
 
-function lines(title: string, epochs: number): Progress {
-  const started = performance.now();
-  let last = started;
+function lines({ title, epochs, batch }: Training): Progress {
+  const pace = new Pace();
+  let last = performance.now();
   return {
     show(event) {
       const now = performance.now();
       if (event.type === "start") {
-        console.log(`  ${title}: ${event.parameters.toLocaleString("en")} parameters, ${epochs} epochs`);
+        say(`  ${title}: ${event.parameters.toLocaleString("en")} parameters, ${epochs} epochs`);
       } else if (event.type === "compile") {
         compiling(event.done, event.kernels);
-      } else if (event.type === "step" && now - last > PAUSE) {
+      } else if (event.type === "step") {
+        pace.step(event.step, now);
+        if (now - last < PAUSE) return;
         last = now;
-        const left = ((now - started) / event.step / 1000) * (event.steps - event.step);
-        console.log(`  step ${event.step}/${event.steps}: ${terms(event.losses)}, ${duration(left)} left`);
+        const rest = `${rateText(pace, batch)}, ${leftText(pace, event.steps)} left`;
+        say(`  step ${event.step}/${event.steps}: ${terms(event.losses)}, ${rest}`);
       } else if (
         event.type === "epoch" &&
         (event.record.validation || now - last > PAUSE || event.record.epoch === epochs)
       ) {
         last = now;
         const { epoch, losses, validation } = event.record;
-        const scores = validation ? `; Dice ${dice(validation)}${event.best ? " (best)" : ""}` : "";
-        console.log(`  epoch ${epoch}/${epochs}: ${terms(losses)}${scores}`);
+        const scores = validation ? `; ${validationText(event.record)}${event.best ? " (best)" : ""}` : "";
+        say(`  epoch ${epoch}/${epochs}: ${terms(losses)}${scores}`);
       }
     },
     stop: () => undefined,
   };
 }
 
+/** How fast steps were taken lately. The first one that is seen counts as none: what came before it is not known. */
+export class Pace {
+  #seen: { step: number; time: number }[] = [];
+
+  /** Takes note of a step at a time in ms. */
+  step(step: number, time: number): void {
+    this.#seen.push({ step, time });
+    while (this.#seen.length > 2 && time - this.#seen[1]!.time >= RECENT) this.#seen.shift();
+  }
+
+  /** Seconds a step; null before it can be told. */
+  get seconds(): number | null {
+    const [first, last] = [this.#seen[0], this.#seen.at(-1)];
+    if (!first || !last || last.step === first.step) return null;
+    return (last.time - first.time) / 1000 / (last.step - first.step);
+  }
+
+  /** Seconds that are left at this pace until `steps` are done; null before it can be told. */
+  left(steps: number): number | null {
+    return this.seconds === null ? null : this.seconds * (steps - this.#seen.at(-1)!.step);
+  }
+}
+
+/** Patches a second, as 3.1 samples/s or, where slower than one, 0.25 samples/s. */
+function rateText({ seconds }: Pace, batch: number): string {
+  if (!seconds) return "- samples/s";
+  const rate = batch / seconds;
+  return `${rate < 1 ? rate.toPrecision(2) : rate.toFixed(1)} samples/s`;
+}
+
+function leftText(pace: Pace, steps: number): string {
+  const left = pace.left(steps);
+  return left === null ? "?" : duration(left);
+}
+
 /** Shows on stdout how many kernels are compiled: a line that grows on a terminal, and elsewhere one that says it begins. */
 export function compiling(done: number, kernels: number): void {
-  if (!process.stdout.isTTY) {
-    if (done === 0) console.log(`  compiling ${kernels} kernels`);
+  if (!isLively()) {
+    if (done === 0) say(`  compiling ${kernels} kernels`);
   } else {
     process.stdout.write(done < kernels ? `\r  compiling ${kernels} kernels: ${done}` : "\r\x1b[K");
   }
@@ -98,18 +148,19 @@ export interface PredictionProgress {
 /** Shows the prediction of `total` cases on stdout. */
 export function predictionProgress(total: number): PredictionProgress {
   let cases = 0;
-  if (!process.stdout.isTTY) {
+  if (!isLively()) {
     let last = performance.now();
     return {
       window(id, done, all) {
         const now = performance.now();
         if (now - last < PAUSE) return;
         last = now;
-        console.log(`  ${id}: window ${done} of ${all}`);
+        say(`  ${id}: window ${done} of ${all}`);
       },
       written(id, seconds, windows) {
         last = performance.now();
-        console.log(`  ${id}: ${seconds.toFixed(1)} s, ${windows} windows (${++cases} of ${total})`);
+        emit("case", { case: id, seconds, windows });
+        say(`  ${id}: ${seconds.toFixed(1)} s, ${windows} windows (${++cases} of ${total})`);
       },
       stop: () => undefined,
     };
@@ -142,6 +193,10 @@ function terms(losses: Record<string, number>): string {
   return `loss ${total!.toFixed(3)} (${parts.join(", ")})`;
 }
 
-function dice(scores: Record<(typeof REGION_NAMES)[number] | "mean", number>): string {
-  return REGION_NAMES.map((region) => `${region} ${scores[region].toFixed(3)}`).join(" ");
+/** Dice of the regions, and the moving average of their mean once it is more than one validation's. */
+function validationText({ validation, average }: EpochRecord): string {
+  const scores = REGION_NAMES.map((region) => `${region} ${validation![region].toFixed(3)}`).join(" ");
+  const moving =
+    average === undefined || average === validation!.mean ? "" : `, average ${average.toFixed(3)}`;
+  return `Dice ${scores}${moving}`;
 }

@@ -6,6 +6,7 @@ import { PREPARATION, type Preparation } from "../data/preprocess.ts";
 import { describeVnet } from "../model/published.ts";
 import { UsageError } from "./command.ts";
 import { DEFAULTS, fittingPatch, PARITY } from "./config.ts";
+import { say } from "./console.ts";
 import { channelsOf, type ModelUse, type StoredModel } from "./models.ts";
 import { parsePatch } from "./settingKinds.ts";
 
@@ -30,7 +31,7 @@ export function useOf(model: StoredModel, { modality, background, patch }: Publi
     ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : DEFAULTS.patch, model.network.levels) },
     ...{ labels: "brats", window: PARITY.window, stage: basename(model.path) },
   };
-  console.log(
+  say(
     `${model.path}: ${describeVnet(model.network)}, which does not say how to use it: taken to be ` +
       `${modalities.join(", ")}, --background ${use.background} and --patch ${use.patch.join(",")}`,
   );

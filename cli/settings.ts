@@ -97,6 +97,25 @@ export const SETTINGS = {
       default: VNET.norm,
       parity: "batch",
     }),
+    /** Whether training segments the decoder's lower resolutions too. */
+    deepSupervision: row(onOff(), {
+      help: "the decoder's lower resolutions learn to segment too, as nnU-Net's (4 levels or more)",
+      default: false,
+    }),
+    /** Whether the backward pass computes activations again instead of finding them: the same bits. */
+    lowMemory: row(onOff(), {
+      help: "compute activations again instead of keeping them: the same result in less memory, slower",
+      default: false,
+      counts: false,
+    }),
+    /** GiB; null for unknown: WebGPU does not tell. */
+    gpuMemory: row(optional(number(0.001)), {
+      help: "GiB that training may take of the GPU's memory; more is refused before it begins",
+      argument: "GiB",
+      default: null,
+      defaultHelp: "unknown, or on a CPU the machine's",
+      counts: false,
+    }),
     /** Of activations and their gradients. */
     precision: row(choice(["f32", "f16"], "kind"), {
       help: "of activations: half precision takes half the memory (needs shader-f16)",

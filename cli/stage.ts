@@ -8,11 +8,11 @@ import { checkDisjoint } from "../data/manifest.ts";
 import type { SamplerState } from "../data/patches.ts";
 import { type Case, loadCase } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
+import { asideSource } from "../model/deepSupervision.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
-import { samplesTogether } from "../model/slices.ts";
-import { postprocess } from "../model/postprocess.ts";
+import { type Postprocessing, postprocess } from "../model/postprocess.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
@@ -30,12 +30,14 @@ import {
   type TrainConfig,
   trainingOptions,
 } from "./config.ts";
+import { emit, isLively, say } from "./console.ts";
 import { parseInterval } from "./durations.ts";
 import { evaluateFolders } from "./evaluate.ts";
 import { checkRoom } from "./files.ts";
 import { keepTraining, rewind } from "./keptTraining.ts";
 import { loadRecordedCases } from "./loadCases.ts";
 import { openLoader } from "./loader.ts";
+import { reportMemory } from "./memory.ts";
 import { channelsOf, type ModelCard, readModel, upload } from "./models.ts";
 import { predictCase, withChannels, writePrediction } from "./predictions.ts";
 import { tunePostprocessing } from "./postprocessing.ts";
@@ -56,29 +58,28 @@ export async function trainStage(
   state: FoundState | null = null,
 ): Promise<string> {
   const folder = join(config.out, stageName(config));
-  console.log(`${stageTitle(config)} -> ${folder}`);
-  if (config.fast) console.log(`  ${FAST}`);
+  say(`${stageTitle(config)} -> ${folder}`);
+  if (config.fast) say(`  ${FAST}`);
   const method = METHODS[config.method]!;
   const [guide, first] = [await readTeacher(config), await readInit(config)];
   const assumed = guide && assumption(guide, config);
-  if (assumed) console.log(`  ${assumed}`);
+  if (assumed) say(`  ${assumed}`);
   const data = await openRunData(config);
   const { split } = data;
   const modalities = guide ? channelsOf(guide) : data.modalities; // a teacher sees all that is loaded
   const { training, validation, records } = await loadRun(data, modalities, config);
-  console.log(
-    `  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`,
-  );
+  say(`  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`);
   const device = await open();
   if (state) await restoreTuning(device, config);
   config = { ...config, tuning: device.tuning };
   const { precision } = config;
   checkPrecision(device, precision);
   const teacher: Network | null = guide && { ...upload(device, guide), precision };
-  const trained = { config: networkConfig(config), precision };
-  samplesTogether(device, { trained, teacher }, config.batch, config.patch);
+  const trained = { config: networkConfig(config), precision, lean: config.lowMemory };
+  reportMemory(device, config, { teacher, modalities: modalities.length });
 
-  const params = first ? upload(device, first).params : new Params(device, { seed: config.seed });
+  const source = first && asideSource(first.values, config.deepSupervision, config.seed);
+  const params = new Params(device, source ?? { seed: config.seed });
   const network: Network = { ...trained, params };
   const { patch, batch } = config;
   const loader = await openLoader(training, {
@@ -100,7 +101,7 @@ export async function trainStage(
     now: () => performance.now(),
   });
   const { optimizer, guard } = trainer;
-  const progress = trainingProgress(stageName(config), config.epochs);
+  const progress = trainingProgress({ title: stageName(config), epochs: config.epochs, batch });
   let log: StageLog | null = null;
   try {
     const stored = [...params.tensors.values(), ...Object.values(optimizer.moments).flat()];
@@ -111,11 +112,12 @@ export async function trainStage(
       restoreTensors({ params, optimizer, guard }, state, { updates, name: state.path });
       await goOn(folder, config, data, records);
       await rewind(folder, state.position, updates);
-      console.log(`  going on after ${updates} steps, in epoch ${state.position.epoch}`);
+      say(`  going on after ${updates} steps, in epoch ${state.position.epoch}`);
     } else await begin(folder, config, data, records);
     const card = (epoch: number, step: number) => cardOf(config, data, epoch, step);
     const saveEvery = parseInterval(config.saveEvery);
     log = await StageLog.begin(folder, optimizer.steps, { title: stageName(config), batch });
+    emit("config", { stage: stageName(config), config });
     const tell = async (event: TrainEvent) => {
       progress.show(event);
       await log!.note(event);
@@ -129,7 +131,14 @@ export async function trainStage(
     network.params.free();
     teacher?.params.free();
   }
-  if (split.test.length) await scoreTestCases(device, config, data, { folder, validation });
+  const best = upload(device, await readModel(join(folder, FILES.best)));
+  const rule = await tunePostprocessing(device, best, validation, { folder, config });
+  if (split.test.length) {
+    const tested = await scoreTestCases(device, config, data, { folder, network: best, rule });
+    const { foreground_mean, mean, convention } = tested;
+    emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
+  }
+  best.params.free();
   device.trim();
   return folder;
 }
@@ -140,7 +149,7 @@ const PREDICTION = 1e6; // bytes of a predicted case, generously
 async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<void> {
   if (tuning) await applyTuning(device, { recorded: tuning });
   if (JSON.stringify(device.tuning) === JSON.stringify(tuning)) return;
-  console.log("  the run began with other kernels than this adapter has: the last digits will differ");
+  say("  the run began with other kernels than this adapter has: the last digits will differ");
 }
 
 /**
@@ -182,30 +191,38 @@ async function scoreTestCases(
   device: Device,
   config: TrainConfig,
   data: RunData,
-  { folder, validation }: { folder: string; validation: readonly Case[] },
+  { folder, network, rule }: { folder: string; network: Network; rule: Postprocessing },
 ): Promise<Summary> {
   const { source, dataset, split } = data;
-  const network = upload(device, await readModel(join(folder, FILES.best)));
-  const rule = await tunePostprocessing(device, network, validation, { folder, config });
   const predictions = join(folder, FILES.predictions);
   const boxes = new Map<string, Box>();
+  const seconds = new Map<string, number>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
-    if (process.stdout.isTTY)
-      process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
+    if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
     const options = { labels: false, ...preparation(config) };
+    const began = performance.now();
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const found = await predictCase(device, network, prepared, config);
     const classes = postprocess(found, { size: prepared.size, spacing: prepared.source.spacing }, rule);
     await writePrediction(predictions, prepared, classes, dataset.convention);
+    seconds.set(files.id, (performance.now() - began) / 1000);
     if (config.scoring === "crop")
       boxes.set(files.id, { size: prepared.size, offset: prepared.source.offset });
   }
-  if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
-  network.params.free();
+  if (isLively()) process.stdout.write("\r\x1b[K");
   const labels = dataset.convention;
   const output = join(folder, FILES.summary);
   const { data: references, convention } = config;
-  return evaluateFolders({ predictions, references, labels, partial: true, convention, boxes, output });
+  return evaluateFolders({
+    predictions,
+    references,
+    labels,
+    partial: true,
+    convention,
+    boxes,
+    seconds,
+    output,
+  });
 }
 
 function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: number): ModelCard {

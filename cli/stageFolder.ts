@@ -25,6 +25,7 @@ export const FILES = {
   postprocessing: "postprocessing.json",
   summary: "summary.json",
   predictions: "predictions",
+  card: "model_card.md",
   manifest: "dataset_manifest.json",
   report: "report.html",
 } as const;

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Device } from "../engine/index.ts";
 import { isMain, runCommand } from "./command.ts";
 import { stageName, type TrainConfig } from "./config.ts";
+import { emit, result } from "./console.ts";
 import { resolveExperiment, runExperiment } from "./experiment.ts";
 import { scoreTable } from "./runReport.ts";
 import { FILES } from "./stageFolder.ts";
@@ -27,8 +28,10 @@ async function main(flags: CommandFlags): Promise<void> {
   }
   const config = await resolveConfig(ofOneStage(flags));
   const done = await train(opener(config), config, existing(resume ? "resume" : "refuse"));
-  console.log(await scoreTable([...(done.teacher ? await teacherStage(done) : []), done]));
-  console.log(`report: ${join(done.out, stageName(done), FILES.report)}`);
+  result(await scoreTable([...(done.teacher ? await teacherStage(done) : []), done]));
+  const report = join(done.out, stageName(done), FILES.report);
+  result(`report: ${report}`);
+  emit("end", { report });
 }
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand<CommandFlags>(trainCommand(), main);

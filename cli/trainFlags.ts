@@ -6,7 +6,8 @@ import { Command, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { examples, RETUNE_HELP, UsageError } from "./command.ts";
-import { DEFAULTS, fittingPatch, parity, PHANTOM, SMALL } from "./config.ts";
+import { DEFAULTS, fittingPatch, fittingSupervision, parity, PHANTOM, SMALL } from "./config.ts";
+import { withVoices } from "./console.ts";
 import { type FileSettings, ofThisStage, readSettings } from "./configFile.ts";
 import { exists } from "./files.ts";
 import { parsePatch, parseText } from "./settingKinds.ts";
@@ -67,6 +68,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     );
   }
   fittingPatch(patch, config.levels);
+  fittingSupervision(config);
   return config;
 }
 
@@ -106,6 +108,7 @@ export function trainCommand(): Command {
     .option("--retune", RETUNE_HELP)
     .option("--resume", "go on with what --out holds of this stage, to the same bits as without a stop")
     .option("--overwrite", "replace what --out holds of this stage");
+  withVoices(command);
   for (const [name, row] of ROWS) for (const option of optionsOf(name, row)) command.addOption(option);
   return command.addHelpText(
     "after",

@@ -9,8 +9,10 @@ import { over } from "../model/position.ts";
 import { type FoundState, hasState, readState } from "./checkpoints.ts";
 import { UsageError } from "./command.ts";
 import { limits, PHANTOM, stageName, teacherOf, type TrainConfig } from "./config.ts";
+import { say } from "./console.ts";
 import { exists, removeTemporaries } from "./files.ts";
 import { lockFolder } from "./lock.ts";
+import { writeModelCard } from "./modelCard.ts";
 import { makePhantom } from "./phantomFolder.ts";
 import { writeReport } from "./runReport.ts";
 import { readInit, readTeacher } from "./stageModels.ts";
@@ -36,14 +38,14 @@ export async function train(
   existing: Existing = {},
 ): Promise<TrainConfig> {
   if (!(await exists(config.data)) && config.data === PHANTOM.folder) {
-    await makePhantom({ out: config.data, ...PHANTOM, report: (line) => console.log(line) });
+    await makePhantom({ out: config.data, ...PHANTOM, report: say });
   }
   await readInit(config);
   if (METHODS[config.method]!.teacher && !config.teacher) {
     config = { ...config, teacher: await findTeacher(config) };
   }
   if (METHODS[config.method]!.teacher && !config.teacher) {
-    console.log("no teacher has been trained on these data: training one first");
+    say("no teacher has been trained on these data: training one first");
     const teacher = teacherOf(config);
     if (existing.unfinished === "resume") existing = { ...existing, unfinished: "continue" };
     await train(open, teacher, existing);
@@ -51,7 +53,7 @@ export async function train(
   }
   await readTeacher(config); // is it there, and can it teach?
   const folder = join(config.out, stageName(config));
-  const unlock = await lockFolder(folder, (line) => console.log(line));
+  const unlock = await lockFolder(folder, say);
   try {
     await trainLocked(open, config, existing);
   } finally {
@@ -69,7 +71,7 @@ async function trainLocked(
   const { finished: done = "keep", unfinished = "refuse" } = existing;
   for (const place of [folder, join(folder, FILES.predictions)]) {
     const stray = await removeTemporaries(place);
-    if (stray.length) console.log(`${place}: removed ${stray.join(", ")}, which was never finished`);
+    if (stray.length) say(`${place}: removed ${stray.join(", ")}, which was never finished`);
   }
   const found = await held(folder);
   const recorded = await readConfig(folder);
@@ -79,16 +81,18 @@ async function trainLocked(
     );
   }
   const resuming = unfinished === "resume" || unfinished === "continue";
-  const startable = unfinished === "continue" && !(await hasState(folder));
+  const begun = await hasState(folder);
   let state: FoundState | null = null;
   if (done !== "replace" && (await finished(config))) {
-    if (resuming && !startable) state = await readState(folder, (line) => console.log(line));
+    if (resuming && begun) state = await readState(folder, say);
     if (!state || over(state.position, limits(config))) {
-      console.log(`${folder}: already trained with these settings; --overwrite trains it again`);
+      say(`${folder}: already trained with these settings; --overwrite trains it again`);
       return;
     }
-  } else if (resuming && !startable) {
-    state = await readState(folder, (line) => console.log(line));
+  } else if (resuming && (begun || (unfinished === "resume" && !recorded))) {
+    state = await readState(folder, say);
+  } else if (resuming && found.length) {
+    say(`${folder}: began, but no state had been saved: beginning again`);
   } else if (unfinished === "refuse" && found.length) {
     throw new UsageError(
       `${folder}: holds an unfinished run: go on with it with --resume, replace it with --overwrite, ` +
@@ -97,6 +101,7 @@ async function trainLocked(
   }
   await trainStage(open, state ? { ...config, tuning: recorded!.tuning } : config, state);
   const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];
+  await writeModelCard(config);
   await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);
 }
 
@@ -117,7 +122,7 @@ async function findTeacher({ out, data, background, split, fold }: TrainConfig):
     if (time && (!last || time > last.time)) last = { path, time };
     if (run === out && last) break; // a run's own teacher comes first
   }
-  if (last) console.log(`teacher: ${last.path}`);
+  if (last) say(`teacher: ${last.path}`);
   return last?.path ?? null;
 }
 

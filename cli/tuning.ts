@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Device, isTuning, KERNELS, lanesOf, type Tuning, tune } from "../engine/index.ts";
+import { say } from "./console.ts";
 import { writeAtomically } from "./files.ts";
 
 /** Where choices are kept: in the user's cache, as the system has it. */
@@ -67,13 +68,11 @@ export async function applyTuning(
       : await readTuning(device.adapter);
   if (known) device.tuning = known;
   else if (retune || !isSoftware(device.adapter.info)) {
-    console.log("choosing the fastest kernels for this adapter");
+    say("choosing the fastest kernels for this adapter");
     device.tuning = await choose(device);
     device.trim();
-    console.log(`  ${tuningText(device.tuning)}, kept in ${tuningFile()}`);
-    await writeTuning(device, device.tuning).catch((error: Error) =>
-      console.log(`  not kept: ${error.message}`),
-    );
+    say(`  ${tuningText(device.tuning)}, kept in ${tuningFile()}`);
+    await writeTuning(device, device.tuning).catch((error: Error) => say(`  not kept: ${error.message}`));
   }
   return device;
 }

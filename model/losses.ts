@@ -7,15 +7,19 @@
 import { classCounts, commonClasses, cosineMaps, klDivergence, meanSquaredError } from "../engine/index.ts";
 import { prototypeDistance, prototypes, samples, segmentationLosses } from "../engine/index.ts";
 import { Tensor, type Term, weightedSum } from "../engine/index.ts";
+import type { Aside } from "./vnetLayers.ts";
 
 /** Terms of a loss by name. A scope or grad() lets go of their scalars: keep() those to be read after it. */
 export type Terms = Readonly<Record<string, Term>>;
 
+/** Logits [N,C,D/2,H/2,W/2], [N,C,D/4,…], … that training may have beside those at full resolution. */
+type Coarse = Partial<Record<Aside, Tensor>>;
+
 /** What a network returns: features [N,F,D,H,W] of its last block, logits [N,C,D,H,W] made of them. */
-export type Output = { features: Tensor; logits: Tensor };
+export type Output = { features: Tensor; logits: Tensor } & Coarse;
 
 /** What it makes of a batch: the features of all samples, or of a few at a time where all are too large for a tensor. */
-export type BatchOutput = { features: Tensor | readonly Tensor[]; logits: Tensor };
+export type BatchOutput = { features: Tensor | readonly Tensor[]; logits: Tensor } & Coarse;
 
 /** Weights of the distillation terms; a term of weight 0 is left out. */
 export interface Weights {

@@ -31,6 +31,8 @@ export interface CaseMetrics {
   case: string;
   predictionFile?: string;
   referenceFile?: string;
+  /** That predicting it took, where that is known. */
+  seconds?: number;
   regions: Record<Region, RegionMetrics>;
 }
 

@@ -17,10 +17,21 @@ export class Params {
   readonly #seed: number;
   readonly #values: Readonly<Record<string, Values>> | null;
   readonly #trained = new Set<string>();
+  readonly #drawn: string | null;
 
-  /** New ones drawn from `seed`, or a checkpoint's: then a missing or misshapen one is a CheckpointError. */
-  constructor(device: Device, source: { seed: number } | { values: Readonly<Record<string, Values>> }) {
+  /**
+   * New ones drawn from `seed`, or a checkpoint's: then a missing or misshapen one is a CheckpointError, but for those
+   * whose names begin with `drawn`, which may be missing and are drawn.
+   */
+  constructor(
+    device: Device,
+    source:
+      | { seed: number }
+      | { values: Readonly<Record<string, Values>> }
+      | { values: Readonly<Record<string, Values>>; seed: number; drawn: string },
+  ) {
     this.device = device;
+    this.#drawn = "drawn" in source ? source.drawn : null;
     this.#seed = "seed" in source ? source.seed : 0;
     this.#values = "values" in source ? source.values : null;
   }
@@ -83,7 +94,8 @@ export class Params {
     if (known) return known;
     const size = shape.reduce((a, b) => a * b, 1);
     const value = this.#values?.[name];
-    if (this.#values && !value) {
+    const drawn = this.#drawn !== null && name.startsWith(this.#drawn);
+    if (this.#values && !value && !drawn) {
       throw new CheckpointError(`of another network: it has no ${name}, which should be [${shape}]`);
     }
     if (value && `${value.shape}` !== `${shape}`) {

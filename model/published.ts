@@ -5,7 +5,7 @@
 import { CheckpointError, type StoredTensor } from "./checkpoint.ts";
 import type { Values } from "./params.ts";
 import type { VnetConfig } from "./vnet.ts";
-import { BLOCK_NUMBERS, vnetShapes } from "./vnetLayers.ts";
+import { ASIDE, BLOCK_NUMBERS, vnetShapes } from "./vnetLayers.ts";
 
 /** A V-Net outside the GPU. */
 export interface StoredNetwork {
@@ -87,7 +87,11 @@ function infer(tensors: ReadonlyMap<string, StoredTensor>, path: string): VnetCo
     );
   }
   const norm = names.some((name) => name.endsWith(".running_mean")) ? "batch" : "instance";
-  return { modalities: first[1]!, classes: head[0]!, filters: head[1]!, levels, norm };
+  const deepSupervision = names.some((name) => name.startsWith(ASIDE));
+  return {
+    ...{ modalities: first[1]!, classes: head[0]!, filters: head[1]!, levels, norm },
+    ...(deepSupervision && { deepSupervision }),
+  };
 }
 
 function listed(names: readonly string[]): string {

@@ -11,11 +11,12 @@ import {
   samples,
   stack,
   type Tensor,
-  tensor,
 } from "../engine/index.ts";
-import type { BatchOutput } from "./losses.ts";
+import { asideLogits } from "./deepSupervision.ts";
+import type { BatchOutput, Output } from "./losses.ts";
 import { forward, type Network } from "./network.ts";
 import type { Mode } from "./vnet.ts";
+import type { Aside } from "./vnetLayers.ts";
 
 type Sized = Pick<Network, "config" | "precision">;
 
@@ -55,29 +56,21 @@ export function samplesTogether(
 export function forwardBatch(network: Network, x: Tensor, mode: Mode, together: number): BatchOutput {
   const batch = x.shape[0]!;
   if (batch <= together) return forward(network, x, mode);
-  const outputs = [];
+  const outputs: Output[] = [];
   for (let from = 0; from < batch; from += together) {
     const part = samples(x, from, Math.min(batch, from + together));
     outputs.push(forward(network, part, mode));
     free(part);
   }
-  const logits = stack(outputs.map((output) => output.logits));
-  for (const output of outputs) free(output.logits);
-  return { features: outputs.map(({ features }) => features), logits };
-}
-
-/** The chosen channels of a batch; all of them are the batch itself. */
-export function pick(images: Tensor, data: Float32Array, channels: readonly number[]): Tensor {
-  const [N, M, ...patch] = images.shape as [number, number, ...number[]];
-  const voxels = patch.reduce((a, b) => a * b, 1);
-  const picked = new Float32Array(N * channels.length * voxels);
-  for (let n = 0; n < N; n++) {
-    for (const [i, m] of channels.entries()) {
-      picked.set(
-        data.subarray((n * M + m) * voxels, (n * M + m + 1) * voxels),
-        (n * channels.length + i) * voxels,
-      );
-    }
-  }
-  return tensor(images.device, [N, channels.length, ...patch], picked);
+  const joined = (pick: (output: Output) => Tensor) => {
+    const stacked = stack(outputs.map(pick));
+    outputs.map(pick).forEach(free);
+    return stacked;
+  };
+  const coarse = asideLogits(outputs[0]!).map(([aside]) => [aside, joined((output) => output[aside]!)]);
+  return {
+    features: outputs.map(({ features }) => features),
+    logits: joined(({ logits }) => logits),
+    ...(Object.fromEntries(coarse) as Partial<Record<Aside, Tensor>>),
+  };
 }

@@ -5,6 +5,7 @@ import { applyConvention, type Convention, CONVENTION_NAMES, CONVENTIONS } from 
 import type { ConventionName } from "./conventions.ts";
 import type { CaseMetrics, RegionMetrics } from "./metrics.ts";
 import { type Region, REGION_NAMES } from "./regions.ts";
+import { BOOTSTRAP, bootstrapMeans, type Interval } from "./statistics.ts";
 
 /**
  * One region's scores under nnU-Net's names: ratios, voxels, HD95 in mm; of the lesions, their numbers. In a
@@ -51,6 +52,8 @@ export interface Summary {
     case: string;
     reference_file?: string;
     prediction_file?: string;
+    /** That predicting it took, where that is known. */
+    seconds?: number;
     metrics: RegionScores;
   }[];
   /** Name of the convention in force in every number above. */
@@ -59,7 +62,12 @@ export interface Summary {
   conventions: Record<ConventionName, ConventionSummary>;
   /** In how many cases a region was empty: in both maps, in the reference only, in the prediction only. */
   empty: Record<Region, { both: number; reference: number; prediction: number }>;
+  /** How sure the means are: bootstrap percentiles over cases, of each region and of the cases' mean over regions. */
+  intervals: { level: number; draws: number; seed: number } & Record<"Dice" | "HD95", RegionIntervals>;
 }
+
+/** Confidence intervals by region; NaN (in JSON null) where fewer than two cases are counted. */
+export type RegionIntervals = Record<Region | "mean", Interval>;
 
 /** The summary of one or more cases. */
 export function summarise(cases: readonly CaseMetrics[], convention: ConventionName = "brats"): Summary {
@@ -68,6 +76,7 @@ export function summarise(cases: readonly CaseMetrics[], convention: ConventionN
     case: measured.case,
     ...(measured.referenceFile === undefined ? {} : { reference_file: measured.referenceFile }),
     ...(measured.predictionFile === undefined ? {} : { prediction_file: measured.predictionFile }),
+    ...(measured.seconds === undefined ? {} : { seconds: measured.seconds }),
     metrics: byRegion((region) => scores(measured.regions[region], CONVENTIONS[convention])),
   }));
   const mean = byRegion((region) => meanOf(perCase.map(({ metrics }) => metrics[region])));
@@ -79,6 +88,7 @@ export function summarise(cases: readonly CaseMetrics[], convention: ConventionN
     convention,
     conventions: Object.fromEntries(sideBySide) as Summary["conventions"],
     empty: byRegion((region) => emptyCounts(cases.map(({ regions }) => regions[region]))),
+    intervals: intervalsOf(perCase.map(({ metrics }) => metrics)),
   };
 }
 
@@ -106,6 +116,20 @@ function conventionSummary(cases: readonly CaseMetrics[], rule: Convention): Con
       return { Dice: column("Dice"), HD95: column("HD95"), Sensitivity: column("Sensitivity") };
     });
   return { ...rule, mean: columns(meanOfDefined), counted: columns((values) => defined(values).length) };
+}
+
+function intervalsOf(cases: readonly RegionScores[]): Summary["intervals"] {
+  const keys = ["Dice", "HD95"] as const;
+  const columns = keys.flatMap((key) => {
+    const regions = REGION_NAMES.map((region) => cases.map((scored) => scored[region][key]));
+    const mean = cases.map((_, i) => regions.reduce((sum, column) => sum + column[i]!, 0) / regions.length);
+    return [...regions, mean];
+  });
+  const drawn = bootstrapMeans(columns);
+  const names = [...REGION_NAMES, "mean"];
+  const of = (from: number) => Object.fromEntries(names.map((name, i) => [name, drawn[from + i]]));
+  const [Dice, HD95] = [of(0), of(names.length)] as [RegionIntervals, RegionIntervals];
+  return { ...BOOTSTRAP, Dice, HD95 };
 }
 
 function meanOf(rows: readonly Scores[]): Scores {

@@ -1,7 +1,7 @@
 // What the training loop is given, and what it tells.
 
 import type { Device } from "../engine/index.ts";
-import type { Weights } from "./losses.ts";
+import { PROTOKD, type Weights } from "./losses.ts";
 import type { Method } from "./methods/index.ts";
 import type { Network } from "./network.ts";
 import type { BestBy, Position } from "./position.ts";
@@ -96,3 +96,14 @@ export type TrainEvent =
 
 /** The defaults of ProtoKD's published code (Adam, weight decay, rate; methods of Wang et al. §1.9). */
 export const TRAINING = { optimizer: "adam", rate: 1e-3, decay: 1e-5, schedule: "poly" } as const;
+
+/** And what else is meant where nothing is said. */
+export const LOOP = {
+  ...{ ...TRAINING, momentum: 0.99, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
+  ...{ clip: 0, patience: 0, maxSeconds: 0, maxSkipped: 3, bestBy: "dice" as BestBy },
+};
+
+type Optional = "validate" | "position" | "data";
+
+/** Options with all that has a default. */
+export type ResolvedOptions = Required<Omit<TrainOptions, Optional>> & Pick<TrainOptions, Optional>;

@@ -1,35 +1,19 @@
 // One training loop for every stage and method: sample, forward, loss, gradient, step. It is an async
 // generator of events and knows neither Node nor a page; whoever runs it decides what to show and save.
 
-import {
-  Adam,
-  compile,
-  free,
-  grad,
-  GradientGuard,
-  keep,
-  plan,
-  polyRate,
-  scope,
-  Sgd,
-  tensor,
-} from "../engine/index.ts";
-import type { Optimizer, Tensor } from "../engine/index.ts";
+import { Adam, compile, free, grad, GradientGuard, keep, plan } from "../engine/index.ts";
+import { type Optimizer, polyRate, scope, Sgd, type Tensor } from "../engine/index.ts";
+import { uploadBatch } from "./batches.ts";
+import { asides, superviseLevels } from "./deepSupervision.ts";
 import { diverged, overflow } from "./diverged.ts";
 import { type Entry, Ledger } from "./ledger.ts";
-import { PROTOKD, total } from "./losses.ts";
+import { total } from "./losses.ts";
 import { touch } from "./network.ts";
 import { beginning, judge, nextEpoch, over, type Position } from "./position.ts";
 import type { EpochRecord } from "./records.ts";
-import { forwardBatch, pick, samplesTogether } from "./slices.ts";
-import {
-  type Ending,
-  type Scores,
-  type TrainBatch,
-  type TrainEvent,
-  TRAINING,
-  type TrainOptions,
-} from "./trainOptions.ts";
+import { forwardBatch, samplesTogether } from "./slices.ts";
+import { type Ending, LOOP, type ResolvedOptions, type TrainBatch } from "./trainOptions.ts";
+import type { Scores, TrainEvent, TrainOptions } from "./trainOptions.ts";
 
 export * from "./trainOptions.ts";
 
@@ -37,7 +21,7 @@ export class Trainer {
   readonly optimizer: Optimizer;
   /** Leaves out steps that would spoil the parameters. */
   readonly guard: GradientGuard;
-  readonly #options: Required<Omit<TrainOptions, Optional>> & Pick<TrainOptions, Optional>;
+  readonly #options: ResolvedOptions;
   readonly #position: Position;
   #peeked: { batch: TrainBatch; data: unknown } | null = null;
   #stopping = false;
@@ -45,11 +29,7 @@ export class Trainer {
   /** Makes the parameters, by a first forward pass, and the optimizer's state. */
   constructor({ position = beginning(), ...options }: TrainOptions) {
     this.#position = structuredClone(position);
-    this.#options = {
-      ...{ ...TRAINING, momentum: 0.99, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
-      ...{ clip: 0, patience: 0, maxSeconds: 0, maxSkipped: 3, bestBy: "dice" as const },
-      ...options,
-    };
+    this.#options = { ...LOOP, ...options };
     const { device, network, patch, teacher, method } = this.#options;
     if (method.teacher && !teacher) throw new Error(`method ${method.name}: expected a teacher, got none`);
     touch(device, network, patch);
@@ -203,6 +183,7 @@ export class Trainer {
       rate: this.#rate,
       waited,
       skipped,
+      gpuBytes: this.#options.device.peakBytes,
       ...scores,
     };
   }
@@ -265,9 +246,8 @@ export class Trainer {
     const N = cases.length;
     const guiding = method.teacher ? teacher : null;
     const together = samplesTogether(device, { trained: network, teacher: guiding }, N, patch);
-    const label = tensor(device, [N, ...patch], batch.label);
-    const images = tensor(device, [N, batch.images.length / batch.label.length, ...patch], batch.images);
-    const seen = pick(images, batch.images, channels);
+    const levels = asides(network.config).length;
+    const { label, below, images, seen } = uploadBatch(device, batch, { patch, channels, levels });
     const scalars: Record<string, Tensor> = {};
     scope(() => {
       device.phase = "teacher forward";
@@ -278,7 +258,7 @@ export class Trainer {
           device.phase = "student forward";
           const output = forwardBatch(network, seen, "train", together);
           device.phase = "losses";
-          const terms = method.terms(output, guide, label, weights);
+          const terms = superviseLevels(method.terms(output, guide, label, weights), output, below);
           const loss = total(terms);
           scalars["total"] = keep(loss); // read after the step, with what the guard says of it
           for (const [name, [, term]] of Object.entries(terms)) scalars[name] = keep(term);
@@ -292,11 +272,9 @@ export class Trainer {
       ledger?.note({ step: this.optimizer.steps, cases }, { ...scalars, ...this.guard.verdict });
     });
     device.phase = "";
-    [label, images, seen, ...Object.values(scalars)].forEach(free);
+    [label, ...below, images, seen, ...Object.values(scalars)].forEach(free);
   }
 }
-
-type Optional = "validate" | "position" | "data";
 
 /** What is remembered of a step until its losses are read. */
 interface Noted {

@@ -5,7 +5,7 @@ import { batchNormEvalRelu, batchNormRelu, cast, conv3d, convTranspose3d } from 
 import { instanceNormRelu, recompute, scope, type Tensor } from "../engine/index.ts";
 import type { Output } from "./losses.ts";
 import type { Params } from "./params.ts";
-import { type Layer, type LayerTensors, layerTensors, vnetLayers } from "./vnetLayers.ts";
+import { type Aside, asides, type Layer, type LayerTensors, layerTensors, vnetLayers } from "./vnetLayers.ts";
 
 export interface VnetConfig {
   /** Channels of the input. */
@@ -16,6 +16,8 @@ export interface VnetConfig {
   /** Resolutions: each level halves the volume. */
   levels: number;
   norm: "instance" | "batch";
+  /** Whether training segments the levels below full resolution too: see deepSupervision.ts. */
+  deepSupervision?: boolean;
 }
 
 /** The published network's sizes, but for the norm (theirs is batch). */
@@ -26,16 +28,24 @@ export type Mode = "train" | "eval";
 
 /**
  * x [N,M,D,H,W], each of D, H, W a multiple of 2^(levels-1) → features [N,filters,D,H,W] in x's precision, and logits
- * [N,classes,D,H,W] in f32. With `lean`, the backward pass computes activations again instead of finding them.
+ * [N,classes,D,H,W] in f32; in training also those at half the resolution and so on, where the network has heads for
+ * that. With `lean`, the backward pass computes activations again instead of finding them.
  */
 export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode, lean = false): Output {
   check(x, config);
   const skips: Tensor[] = [];
+  const coarse: Partial<Record<Aside, Tensor>> = {};
   let features = x;
   for (const layers of stretches(config)) {
     const [{ kind }] = layers;
     if (kind === "down") skips.push(x);
     if (kind === "head") features = x;
+    if (kind === "aside") {
+      const aside = asides(config)[skips.length - 1]!; // of this many levels the way up is still to come
+      const logits = segmentAside(params, layers[0], x, { config, mode });
+      if (logits) coarse[aside] = logits;
+      continue;
+    }
     const before = x;
     const skip = kind === "up" ? skips.pop()! : null;
     const run = () => {
@@ -48,7 +58,7 @@ export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode, 
     };
     x = lean && kind !== "head" ? recompute(skip ? [before, skip] : [before], run) : run();
   }
-  return { features, logits: cast(x, "f32") };
+  return { features, logits: cast(x, "f32"), ...coarse };
 }
 
 /**
@@ -65,6 +75,17 @@ function* stretches(config: VnetConfig): Generator<[Layer, ...Layer[]]> {
     stretch.push(layer);
   }
   yield stretch as [Layer, ...Layer[]];
+}
+
+/** The logits of a level below full resolution in f32; in use there are none, but a file's tensors are asked for. */
+function segmentAside(
+  params: Params,
+  layer: Layer,
+  x: Tensor,
+  { config, mode }: Pick<Setting, "config" | "mode">,
+): Tensor | null {
+  const { weight, bias } = layerTensors(params, layer, config.norm);
+  return mode === "train" ? scope(() => cast(conv3d(x, weight, bias), "f32")) : null;
 }
 
 interface Setting {
@@ -89,6 +110,7 @@ const CONVOLVE: Readonly<Record<Layer["kind"], Convolve>> = {
   down: (x, weight, bias) => conv3d(x, weight, bias, { stride: 2 }),
   up: (x, weight, bias) => convTranspose3d(x, weight, bias),
   head: conv3d,
+  aside: conv3d,
 };
 
 /** norm → ReLU → what the level handed across. */
@@ -108,7 +130,17 @@ export function checkPatch(patch: readonly number[], levels: number): void {
   );
 }
 
-function check(x: Tensor, { modalities, levels }: VnetConfig): void {
+/** Throws unless a network of so many levels has any below full resolution that deep supervision can be given. */
+export function checkDeepSupervision({ levels, deepSupervision = false }: Partial<VnetConfig>): void {
+  if (!deepSupervision || levels! >= 4) return;
+  throw new Error(
+    `deep supervision: expected at least 4 levels, for the lowest of the decoder has none, got ${levels}`,
+  );
+}
+
+function check(x: Tensor, config: VnetConfig): void {
+  const { modalities, levels } = config;
+  checkDeepSupervision(config);
   if (levels < 2 || levels > 6) throw new Error(`vnet: levels must be 2 to 6, got ${levels}`);
   if (x.shape.length !== 5 || x.shape[1] !== modalities) {
     throw new Error(`vnet: expected an input [N,${modalities},D,H,W], got [${x.shape}]`);

@@ -3,9 +3,9 @@
 
 import type { VnetConfig } from "./vnet.ts";
 
-/** A convolution; all but the head have a norm and a ReLU after it. */
+/** A convolution; all but the heads have a norm and a ReLU after it. An "aside" is a head whose input goes on as it is. */
 export interface Layer {
-  kind: "same" | "down" | "up" | "head";
+  kind: "same" | "down" | "up" | "head" | "aside";
   /** The block that it is in, and its index there, as checkpoints name it. */
   block: string;
   index: number;
@@ -31,8 +31,21 @@ export const BLOCK_NUMBERS: readonly string[] = [
   ...["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"],
 ];
 
+/** Resolutions below the full one that may be segmented too, in training: see deepSupervision.ts. */
+export const ASIDES = ["half", "quarter", "eighth"] as const;
+export type Aside = (typeof ASIDES)[number];
+
+/** How the names of their tensors begin. */
+export const ASIDE = "deep_supervision.";
+
+/** Which of them a network has: all of its decoder's but the lowest. */
+export function asides({ levels, deepSupervision = false }: VnetConfig): readonly Aside[] {
+  return deepSupervision ? ASIDES.slice(0, Math.max(0, levels - 3)) : [];
+}
+
 /** The layers in the order of the forward pass. */
-export function* vnetLayers({ modalities, classes, filters, levels }: VnetConfig): Generator<Layer> {
+export function* vnetLayers(config: VnetConfig): Generator<Layer> {
+  const { modalities, classes, filters, levels } = config;
   const width = (level: number) => filters * 2 ** level;
   const name = (number: number, suffix = "") => `block_${BLOCK_NUMBERS[number]}${suffix}.conv`;
 
@@ -60,12 +73,16 @@ export function* vnetLayers({ modalities, classes, filters, levels }: VnetConfig
     const [inputs, outputs] = [width(level + 1), width(level)];
     yield { kind: "up", block: name(number - 1, "_up"), index: 0, inputs, outputs };
     yield* stage(number, level, outputs);
+    const aside = level > 0 && asides(config)[level - 1];
+    if (aside) {
+      yield { kind: "aside", block: `${ASIDE}${aside}`, index: 0, inputs: outputs, outputs: classes };
+    }
   }
   yield { kind: "head", block: "out_conv", index: 0, inputs: filters, outputs: classes };
 }
 
 /** Edges of the kernels. */
-const EDGE: Readonly<Record<Layer["kind"], number>> = { same: 3, down: 2, up: 2, head: 1 };
+const EDGE: Readonly<Record<Layer["kind"], number>> = { same: 3, down: 2, up: 2, head: 1, aside: 1 };
 
 /** Asks `source` for the tensors of a layer, weights and biases starting as PyTorch's do. */
 export function layerTensors<T>(
@@ -73,7 +90,8 @@ export function layerTensors<T>(
   { kind, block, index, inputs, outputs }: Layer,
   norm: VnetConfig["norm"],
 ): LayerTensors<T> {
-  const name = kind === "head" ? block : `${block}.${index}`;
+  const headed = kind === "head" || kind === "aside";
+  const name = headed ? block : `${block}.${index}`;
   const shape = [
     ...(kind === "up" ? [inputs, outputs] : [outputs, inputs]),
     ...Array<number>(3).fill(EDGE[kind]),
@@ -81,7 +99,7 @@ export function layerTensors<T>(
   const fan = shape[1]! * EDGE[kind] ** 3; // PyTorch takes a transposed convolution's to be its outputs
   const weight = source.uniform(`${name}.weight`, shape, fan);
   const bias = kind === "same" ? null : source.uniform(`${name}.bias`, [outputs], fan);
-  if (kind === "head") return { weight, bias, norm: null };
+  if (headed) return { weight, bias, norm: null };
   const after = `${block}.${index + 1}`;
   return {
     weight,

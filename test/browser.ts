@@ -1,7 +1,7 @@
 // The page in a real browser: built once, served from a sub-folder, opened in the system's Chromium with software WebGPU.
 
-import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { existsSync, rmSync } from "node:fs";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -41,9 +41,12 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** Builds web/ and serves it. */
-export async function serve(): Promise<Site> {
+let built: Promise<string> | null = null; // one build will do for all files of tests
+
+/** Builds web/ into a folder that goes with this process. */
+async function builtPage(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "protokd-web-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const root = join(import.meta.dirname, "..");
   await build({
     configFile: join(root, "vite.config.ts"),
@@ -51,6 +54,13 @@ export async function serve(): Promise<Site> {
     logLevel: "error",
     build: { outDir: folder, minify: false, reportCompressedSize: false },
   });
+  return folder;
+}
+
+/** Builds web/ and serves it. */
+export async function serve(): Promise<Site> {
+  built ??= builtPage();
+  const folder = await built;
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url!, "http://localhost");
     const path = pathname.replace(/^\/some\/folder\//, "") || "index.html";
@@ -66,10 +76,7 @@ export async function serve(): Promise<Site> {
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://localhost:${port}/some/folder/`,
-    close: async () => {
-      await stopped(server);
-      await rm(folder, { recursive: true });
-    },
+    close: () => stopped(server),
   };
 }
 

@@ -102,8 +102,9 @@ test("checkpoint_latest also holds the optimizer's moments and the sampler's sta
   for (const name of names) {
     for (const moment of ["mean", "square"]) assert.ok(latest.tensors[`optimizer.${moment}.${name}`], name);
   }
-  assert.is(Object.keys(latest.tensors).length, 3 * names.length);
-  assert.ok(latest.metadata["sampler"]);
+  assert.is(Object.keys(latest.tensors).length, 3 * names.length + 1);
+  assert.ok(latest.tensors["optimizer.guard"]);
+  assert.ok(latest.metadata["sampler"] && latest.metadata["training"]);
 });
 
 test("predict, without labels, writes the stage's own prediction; evaluate prints its summary's mean", async () => {
@@ -167,7 +168,10 @@ test("what is trained is not trained again; other settings are refused by name, 
   assert.match(again.stdout, /teacher: already trained with these settings/);
   const other = run("train", "--stage", "teacher", ...shared, "--lr", "0.01", "--seed", "7");
   assert.is(other.status, 2);
-  assert.match(other.stderr, /teacher: holds another run, which differs in seed, lr: choose another --out/);
+  assert.match(
+    other.stderr,
+    /teacher: holds another run, which differs in seed \(0 → 7\), lr \(0.003 → 0.01\): choose another --out/,
+  );
   assert.is(text("teacher", FILES.metrics), before);
 });
 

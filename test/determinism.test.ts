@@ -40,7 +40,10 @@ test("a teacher and its student are the same bytes from two processes, and other
   const result = (run: string, stage: string, file: string) =>
     readFileSync(join(folder, run, "out", stage, file));
   for (const stage of stages) {
-    for (const file of [FILES.latest, FILES.best, FILES.split]) {
+    const [one, two, other] = ["one", "two", "other"].map((run) => state(result(run, stage, FILES.latest)));
+    assert.equal(one, two, `${stage}: all that going on needs`);
+    assert.not.equal(one, other, `${stage}: of another seed`);
+    for (const file of [FILES.best, FILES.split]) {
       const [one, two, other] = ["one", "two", "other"].map((run) => result(run, stage, file));
       assert.ok(one!.equals(two!), `${stage}/${file}`);
       assert.is(one!.equals(other!), file === FILES.split, `${stage}/${file} of another seed`);
@@ -90,10 +93,17 @@ function train(folder: string, run: string, ...flags: string[]): void {
   assert.is(/(\d\d+) files came late$/m.test(stdout), run === "two", stdout);
 }
 
+/** What a checkpoint holds, but for the seconds that it took. */
+function state(file: Buffer): unknown {
+  const { tensors, metadata } = decodeSafetensors(file, "state");
+  const position = { ...(JSON.parse(metadata["training"]!) as object), seconds: 0, waited: 0, total: 0 };
+  return { tensors, position, sampler: metadata["sampler"] };
+}
+
 /** metrics.jsonl, but for the seconds that an epoch took. */
 function records(file: Buffer): unknown[] {
   const lines = file.toString().trim().split("\n");
-  return lines.map((line) => ({ ...(JSON.parse(line) as object), seconds: 0 }));
+  return lines.map((line) => ({ ...(JSON.parse(line) as object), seconds: 0, waited: 0 }));
 }
 
 test("cases, crops and augmentations are the same whatever the order in which files are listed and come", async () => {

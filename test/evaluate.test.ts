@@ -74,6 +74,9 @@ test("the command prints a table and writes summary.json beside the predictions"
     unknown
   >;
   assert.is(summary["convention"], "brats");
+  const [first] = summary["metric_per_case"] as Record<string, unknown>[];
+  assert.is(first!["prediction_file"], "a.nii.gz");
+  assert.not.ok(JSON.stringify(summary).includes(predictions), "no path from the root on");
   assert.equal(summary["mean"], (await evaluateFolders({ predictions, references })).mean);
 });
 

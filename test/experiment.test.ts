@@ -13,6 +13,7 @@ import { evaluateFolders } from "../cli/evaluate.ts";
 import { EXPERIMENT, writeExperiment } from "../cli/experimentReport.ts";
 import { experimentCsv, formatExperiment } from "../cli/experimentTable.ts";
 import { makePhantom } from "../cli/phantomFolder.ts";
+import { writeModelCard } from "../cli/modelCard.ts";
 import { costOf } from "../cli/reportCurves.ts";
 import { differences, worstSlice } from "../cli/slices.ts";
 import { FILES } from "../cli/stageFolder.ts";
@@ -237,6 +238,42 @@ test("finished stages become a page, experiment.json and experiment.csv, without
   assert.ok(captions.includes("t1ce, alone: differences"), "where the wrong one differs");
   assert.not.ok(captions.includes("teacher: differences"), "the teacher is right everywhere");
   for (const name of Object.values(EXPERIMENT)) assert.not.ok(read(name).includes(folder), name);
+});
+
+test("a model card says what it is, from what it learnt, how well it does and that it is no medical device", async () => {
+  const config = await resolveConfig({
+    ...{
+      stage: "student" as const,
+      modality: "t1ce" as const,
+      method: "none" as const,
+      data: join(folder, "data"),
+    },
+    ...{ out: join(folder, "run", "seed_0") },
+  });
+  const at = join(config.out, stageName(config));
+  const split = { train: ["a", "b"], val: ["c"], test: ["d", "e", "f"], layout: "brats", labels: "brats" };
+  writeFileSync(join(at, FILES.split), JSON.stringify(split));
+  await writeModelCard(config);
+  const card = readFileSync(join(at, FILES.card), "utf8");
+  const { mean } = JSON.parse(readFileSync(join(at, FILES.summary), "utf8")) as Summary;
+  for (const words of [
+    "# student_t1ce\n",
+    "Not a medical device",
+    "| training | 2 |\n| validation | 1 |\n| test | 3 |",
+    "2 epochs (2 steps of 2 patches) in 6.0 s; adam, learning rate 0.003 (poly), seed 0.",
+    "On 3 test cases",
+    `| Dice | ${mean.WT.Dice.toFixed(3)} (`,
+    "3 test cases: too few",
+    "It sees t1ce alone",
+    "| filters | 8 |",
+  ])
+    assert.ok(card.includes(words), words);
+  assert.match(card, /none of which it was trained or chosen on/);
+  writeFileSync(join(at, FILES.split), JSON.stringify({ ...split, val: split.test })); // a fold
+  await writeModelCard(config);
+  assert.match(readFileSync(join(at, FILES.card), "utf8"), /also the ones that its best epoch was chosen on/);
+  assert.not.ok(card.includes(folder), "no path from the root on");
+  assert.not.match(card, /undefined|NaN|null \|.*HD95/);
 });
 
 /** A finished stage: everything right, but that a student alone finds no tumour in its first case. */

@@ -2,8 +2,10 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { DEFAULTS, type TrainConfig } from "../cli/config.ts";
 import { openDevice } from "../cli/gpu.ts";
-import { GpuError } from "../engine/index.ts";
+import { reportMemory } from "../cli/memory.ts";
+import { bytesText, GpuError } from "../engine/index.ts";
 import { type Demand, estimate, fits, remedies } from "../model/memory.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { Params } from "../model/params.ts";
@@ -16,6 +18,7 @@ const tight = await openDevice({ largest: 2 ** 20 });
 const vnet = (modalities: number, norm: VnetConfig["norm"] = "instance"): VnetConfig => {
   return { modalities, classes: 4, filters: 4, levels: 3, norm };
 };
+const DEEP: VnetConfig = { ...vnet(1), levels: 4 };
 const STUDENT: Demand = {
   ...{ config: vnet(1), teacher: vnet(4), method: "protokd", batch: 2, patch: [16, 16, 32] },
   ...{ precision: "f32", lean: false, modalities: 4, optimizer: "adam" },
@@ -54,6 +57,7 @@ const HALF = device.gpu.features.has("shader-f16");
 const trainings: readonly (readonly [string, Demand])[] = [
   ["a student", STUDENT],
   ["a student that computes again", { ...STUDENT, lean: true }],
+  ["a student with deep supervision", { ...STUDENT, config: { ...DEEP, deepSupervision: true } }],
   ["a teacher with batch norm, by SGD", { ...TEACHER, optimizer: "sgd" }],
   ["a teacher with batch norm that computes again", { ...TEACHER, lean: true, batch: 3 }],
   ...(HALF ? ([["a student in half precision", { ...STUDENT, precision: "f16" }]] as const) : []),
@@ -79,6 +83,10 @@ test("each of what can be changed takes less", () => {
     const less = estimate(device, { ...STUDENT, [key]: change }).peakBytes;
     assert.ok(less < share * peakBytes, `${key}: ${less} of ${peakBytes}`);
   }
+  // Alone, a network that computes again takes .61; cut at every layer, or nowhere but between levels, .68 and more.
+  const alone = { ...STUDENT, teacher: null, method: "none" };
+  const [kept, again] = [false, true].map((lean) => estimate(device, { ...alone, lean }).peakBytes);
+  assert.ok(again! < 0.65 * kept!, `${again} of ${kept}`);
 });
 
 test("what fits instead: changes that are enough by themselves, else all together, else a smaller patch", () => {
@@ -118,6 +126,53 @@ test("what an adapter cannot bind does not fit, whatever the memory", () => {
   assert.not.ok(fits(tight, demand));
   assert.is(remedies(tight, demand)[0]!.batch, 8);
   assert.throws(() => fits(device, { ...TEACHER, patch: [16, 16, 30] }), /three multiples of 4/);
+});
+
+/** What reportMemory() prints of a student's training with these settings. */
+function report(on: typeof device, settings: Partial<TrainConfig>): string {
+  const config = { ...DEFAULTS, stage: "student", method: "protokd", modality: "t1ce" } as TrainConfig;
+  const sizes = { filters: 4, levels: 3, batch: 2, patch: [16, 16, 32] } as const;
+  const teacher = { params: new Params(on, { seed: 1 }), config: vnet(4) };
+  const { log } = console;
+  const printed: string[] = [];
+  console.log = (line: string) => void printed.push(line);
+  try {
+    reportMemory(on, { ...config, ...sizes, ...settings }, { teacher, modalities: 4 });
+  } finally {
+    console.log = log;
+  }
+  return printed.join("\n");
+}
+
+test("the command says what training takes, or refuses it and says which flags fit", () => {
+  const { pooledBytes, peakBytes } = estimate(device, STUDENT);
+  const limit = pooledBytes - 1;
+  assert.match(
+    report(device, { gpuMemory: 2 }),
+    new RegExp(
+      `^  GPU memory: ${bytesText(pooledBytes)} of 2.0 GiB, ${bytesText(peakBytes)} of it in use at once$`,
+    ),
+  );
+  const refused = (on: typeof device, settings: Partial<TrainConfig>) => {
+    try {
+      report(on, settings);
+    } catch (error) {
+      assert.instance(error, GpuError);
+      return (error as Error).message;
+    }
+    throw new Error("expected a refusal");
+  };
+  const flags = ["--batch 1", ...(HALF ? ["--precision f16"] : []), "--low-memory"].join("; or ");
+  assert.is(
+    refused(device, { gpuMemory: limit / 2 ** 30 }),
+    `training would take ${bytesText(pooledBytes)} of GPU memory, --gpu-memory allows ${bytesText(limit)}: what fits: ${flags}`,
+  );
+  assert.match(refused(device, { gpuMemory: 1e-6 }), /: choose fewer --filters or a smaller --patch$/);
+  assert.match(
+    refused(tight, { batch: 9, norm: "batch" }),
+    /choose a batch of at most 8.*; what fits: --batch 8/,
+  );
+  if (device.adapter.info.isFallbackAdapter) assert.match(report(device, {}), / of \d.*, /);
 });
 
 test.run();

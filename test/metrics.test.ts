@@ -209,6 +209,26 @@ test("the summary has nnU-Net's keys, and means over cases, then over regions", 
   assert.ok(Math.abs(summary.foreground_mean.Dice - dice) < 1e-15);
 });
 
+test("the summary says how sure its means are, and what a prediction took", () => {
+  const grid = { size: [1, 1, 4] as Vec3, spacing: unit };
+  const reference = Uint8Array.of(1, 2, 3, 3);
+  const maps = [reference, Uint8Array.of(1, 2, 0, 0), Uint8Array.of(1, 0, 0, 0), Uint8Array.of(1, 2, 3, 0)];
+  const cases = maps.map((map, i) => ({ ...caseMetrics(`${i}`, map, reference, grid), seconds: i }));
+  const { intervals, mean, metric_per_case: rows } = summarise(cases);
+  for (const region of ["WT", "TC"] as const) {
+    const { low, high } = intervals.Dice[region];
+    assert.ok(0.3 < low && low < mean[region].Dice && mean[region].Dice < high && high <= 1, region);
+  }
+  assert.equal(intervals.Dice.ET, { low: 1, high: 1 }, "the same in every case");
+  assert.ok(intervals.HD95.mean.high > intervals.HD95.mean.low);
+  assert.equal(summarise(cases).intervals, intervals, "drawn from a seed");
+  assert.ok(Number.isNaN(summarise(cases.slice(0, 1)).intervals.Dice.WT.low), "of one case nothing is known");
+  assert.equal(
+    rows.map(({ seconds }) => seconds),
+    [0, 1, 2, 3],
+  );
+});
+
 test("maps of another size than the grid, and no cases at all, are refused", () => {
   const grid = { size: [1, 1, 4] as Vec3, spacing: unit };
   assert.throws(

@@ -40,7 +40,7 @@ test("--parity stands for all of the published code's choices, and for nothing e
   const published = {
     ...{ norm: "batch", background: "shifted", crop: "published", padding: "zero" },
     ...{ offsets: "exclusive", lastBatch: "short", validateEvery: 1, validateFrom: 251 },
-    ...{ scoring: "crop", convention: "protokd" },
+    ...{ scoring: "crop", convention: "protokd", window: "uniform", postprocessing: "none" },
   };
   for (const [flags, schedule] of [
     [{ stage: "teacher" }, null],
@@ -234,7 +234,7 @@ async function outcome(name: string, flags: TrainFlags): Promise<string> {
   const config = await resolveConfig({ ...flags, out });
   await silenced(() => trainStage(() => Promise.resolve(device), config));
   const read = (file: string) => readFileSync(join(out, "teacher", file), "utf8");
-  const epochs = read(FILES.metrics).replace(/"seconds":[^,]*,/g, "");
+  const epochs = read(FILES.metrics).replace(/"(seconds|waited)":[^,]*,/g, "");
   const scores = read(FILES.summary).replaceAll(out, "");
   const values = Object.entries(tensorsOf(join(out, "teacher", FILES.best)));
   return JSON.stringify([

@@ -19,7 +19,8 @@ import {
   vjp,
   weightedSum,
 } from "../engine/index.ts";
-import type { Network } from "../model/network.ts";
+import { forward, type Network } from "../model/network.ts";
+import { forwardBatch } from "../model/slices.ts";
 import { Params } from "../model/params.ts";
 import { device, random } from "./gradcheck.ts";
 import { student, trained } from "./training.ts";
@@ -101,6 +102,17 @@ test("what is made within goes at once, what it reads is held until the backward
   assert.is(at(3) - at(1), 2 * bytes); // one result each
 });
 
+test("the backward pass holds of what it computes again only what it reads", () => {
+  const x = upload(random([1, 2, 16, 16, 16]));
+  const output = tensor(device, x.shape, new Float32Array(x.size));
+  const before = device.bytes;
+  device.peakBytes = before;
+  const { grads } = vjp([x], () => recompute([x], () => add(relu(relu(relu(x))), x)), output);
+  // The output, three results that relu's pullbacks read, and the sum that was made again, or a gradient in its place.
+  assert.is(device.peakBytes - before, 5 * 4 * x.size);
+  grads.forEach(free);
+});
+
 for (const norm of ["instance", "batch"] as const) {
   test(`a network with ${norm} norm that is trained lean ends with the same bits, running statistics too`, async () => {
     const network = (lean: boolean): Network => {
@@ -113,6 +125,19 @@ for (const norm of ["instance", "batch"] as const) {
     if (norm === "batch") assert.ok(Object.keys(kept).some((name) => name.endsWith("running_mean")));
   });
 }
+
+test("a batch that is taken in parts is computed again from the parts that it was cut into", async () => {
+  const x = upload(random([3, 1, 8, 8, 16]));
+  const run = (lean: boolean) => {
+    const params = new Params(device, { seed: 4 });
+    const config = { modalities: 1, classes: 4, filters: 2, levels: 3, norm: "instance" } as const;
+    scope(() => void forward({ params, config }, x, "train"));
+    const zeros = keep(tensor(device, [3, 4, 8, 8, 16], new Float32Array(12288)));
+    const batch = () => meanSquaredError(forwardBatch({ params, config, lean }, x, "train", 2).logits, zeros);
+    return values(grad(params.trained, batch).grads);
+  };
+  assert.equal(await run(true), await run(false));
+});
 
 test("batch norm: a repetition leaves the running statistics alone", async () => {
   const x = upload(random([2, 3, 4, 5, 6]));

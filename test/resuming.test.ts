@@ -23,7 +23,7 @@ interface Run {
   /** Every state at rest, as a file holds it. */
   files: Uint8Array[];
   last: Record<string, unknown>;
-  records: Omit<EpochRecord, "seconds" | "waited">[];
+  records: Omit<EpochRecord, "seconds" | "waited" | "gpuBytes">[];
   best: boolean[];
   end: string | null;
   skipped: string[];
@@ -63,7 +63,7 @@ async function run(
       const { position, data } = event;
       result.files.push(await encodeTraining({ ...(await readTensors(training)), position, data }, {}));
     } else if (event.type === "epoch") {
-      const { seconds: _s, waited: _w, ...record } = event.record;
+      const { seconds: _s, waited: _w, gpuBytes: _g, ...record } = event.record;
       result.records.push(record);
       result.best.push(event.best);
     } else if (event.type === "end") result.end = event.reason;

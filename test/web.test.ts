@@ -83,7 +83,7 @@ else {
     await page.evaluate(async () => void (await navigator.serviceWorker.ready));
     requests.length = 0;
     await page.click("#example");
-    await page.getByLabel("example teacher").uncheck();
+    await page.locator("#models label", { hasText: "example teacher" }).locator("input").uncheck();
     await page.click("#run");
     await page.waitForFunction(() => /^Done/.test(document.querySelector("#status")!.textContent), null, {
       timeout: 120_000,
@@ -137,7 +137,7 @@ async function predictExample(): Promise<Uint8Array> {
   const source = phantomSource({ seed: 2, cases: 1, size: [64, 64, 64] });
   const dataset = await openDataset(source);
   const model = await decodeModel(await readFile(STUDENT), STUDENT, INPUT);
-  const { modalities, patch, ...preparation } = model.card!;
+  const { modalities, patch, window: weighting, ...preparation } = model.card!;
   const prepared = await loadCase(source, dataset, dataset.cases[0]!, modalities, {
     ...{ background: preparation.background, crop: preparation.crop, padding: preparation.padding },
     labels: false,
@@ -145,8 +145,7 @@ async function predictExample(): Promise<Uint8Array> {
   const network = { params: new Params(device, model), config: model.network };
   const image = { data: prepared.images, channels: modalities.length, size: prepared.size };
   const classes = await predict(device, image, {
-    window: patch,
-    classes: 4,
+    ...{ window: patch, weighting, classes: 4 },
     network: (x) => forward(network, x, "eval").logits,
   });
   network.params.free();

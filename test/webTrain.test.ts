@@ -17,18 +17,18 @@ import { device } from "./gradcheck.ts";
 const SETTINGS: TrainSettings = {
   ...{ stages: "both", modality: "t1ce", method: "protokd", teacher: null },
   ...{
-    epochs: 3,
+    epochs: 2,
     batch: 1,
     patch: [16, 16, 16],
-    filters: 3,
+    filters: 4,
     levels: 2,
-    lr: 0.003,
+    lr: 0.0005,
     seed: 5,
-    validateEvery: 3,
+    validateEvery: 2,
   },
 };
 const PHANTOM = { cases: 10, size: 16, seed: 1 };
-const CLOSE = 1e-4; // relative; the two drivers round differently
+const CLOSE = 1e-4; // relative: drivers and kernels round differently, which Adam carries on from step to step
 
 const test = suite("webTrain");
 let site: Site;
@@ -65,21 +65,21 @@ else {
       await page.fill(`#${id}`, String(value));
     }
     await page.click("#train-start");
-    await status(page, "teacher: step (9|[1-9]\\d) of 21");
+    await status(page, "teacher: step (9|1\\d) of 14");
     await page.click("#train-stop");
     await page.waitForSelector(".alert");
     assert.match((await page.textContent("#alerts")) ?? "", /Stopped.*teacher: saved after \d+ steps/s);
     await page.reload();
     await page.waitForSelector("html[data-ready=true]", { timeout: 60_000 });
-    assert.match((await page.textContent("#kept-text")) ?? "", /teacher: (9|1\d|2\d) steps/);
+    assert.match((await page.textContent("#kept-text")) ?? "", /teacher: (9|1\d) steps/);
     await page.click("#kept-go");
     await status(page, "^Done");
     const records = await history(page, "teacher");
     assert.equal(
       records.map(({ epoch }) => epoch),
-      [1, 2, 3],
+      [1, 2],
     );
-    assert.ok(records[2]!.losses["total"]! < 0.95 * records[0]!.losses["total"]!, JSON.stringify(records));
+    assert.ok(records[1]!.losses["total"]! < 0.99 * records[0]!.losses["total"]!, JSON.stringify(records));
     assert.equal(opened.errors, []);
   });
 
@@ -117,7 +117,7 @@ else {
       { ...SETTINGS, method: "none" },
       null,
     );
-    const longer = { ...SETTINGS, epochs: 4, method: "none" };
+    const longer = { ...SETTINGS, epochs: 3, method: "none" };
     const stage = new Stage(device, {
       name: "student_t1ce_protokd",
       settings: longer,
@@ -127,7 +127,7 @@ else {
     });
     const steps: number[] = [];
     for await (const event of stage.trainer.run()) if (event.type === "step") steps.push(event.step);
-    assert.is(steps[0], 3 * stage.stepsPerEpoch + 1);
+    assert.is(steps[0], 2 * stage.stepsPerEpoch + 1);
     assert.is(steps.length, stage.stepsPerEpoch);
     stage.free();
     await page.click("#tab-segment");
@@ -144,7 +144,7 @@ else {
     });
     await page.waitForSelector(".alert");
     assert.match((await page.textContent("#alerts")) ?? "", /x\.safetensors/);
-    assert.match((await page.textContent("#kept-text")) ?? "", /^$|done/);
+    assert.is((await history(page, "teacher")).length, SETTINGS.epochs, "what was kept is still there");
     assert.equal(opened.errors, []);
   });
 }

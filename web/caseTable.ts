@@ -54,7 +54,7 @@ export function showCases(place: HTMLElement, recognised: Recognised, changed: (
   );
   const plural = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const summary = `${plural(cases.length, "case")}, ${plural(new Set(rows.map(({ path }) => path)).size, "file")}`;
-  const details = element("details", { open: note !== null || rows.length <= 6 });
+  const details = element("details", { open: note !== null });
   details.append(element("summary", {}, summary), element("div", { class: "scroll" }, files));
   if (rows.length > SHOWN) details.append(element("p", {}, `and ${rows.length - SHOWN} more`));
   const convention = element("label", {}, "Meaning of the labels ");

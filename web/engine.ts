@@ -4,9 +4,14 @@ import { type Remote, wrap } from "comlink";
 import { READY } from "./protocol.ts";
 import type { Engine } from "./worker.ts";
 
-/** The worker, once it hears. Rejects where it cannot start. */
-export async function startEngine(): Promise<Remote<Engine>> {
+/** The worker of the page. Rejects where it cannot start. */
+export function startEngine(): Promise<Remote<Engine>> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "engine" });
+  return connect<Engine>(worker);
+}
+
+/** What a worker offers, once it hears. */
+export async function connect<Api>(worker: Worker): Promise<Remote<Api>> {
   await new Promise<void>((resolve, reject) => {
     worker.addEventListener("message", (event) => event.data === READY && resolve(), { once: true });
     worker.addEventListener("error", (event) => {
@@ -16,5 +21,5 @@ export async function startEngine(): Promise<Remote<Engine>> {
       );
     });
   });
-  return wrap<Engine>(worker);
+  return wrap<Api>(worker);
 }

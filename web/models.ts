@@ -13,7 +13,7 @@ import type { ModelInfo } from "./protocol.ts";
 const PUBLISHED_WINDOW: NetworkCard["patch"] = [96, 128, 128];
 
 /** How a network is used. */
-export type Use = Input & Pick<NetworkCard, "patch" | "stage">;
+export type Use = Input & Pick<NetworkCard, "patch" | "window" | "stage">;
 
 interface Known {
   name: string;
@@ -85,5 +85,12 @@ export class Models {
 }
 
 function published(stage: string, modalities: Modality[]): Use {
-  return { ...PUBLISHED_INPUT, modalities, patch: PUBLISHED_WINDOW, labels: "brats", stage };
+  return {
+    ...PUBLISHED_INPUT,
+    modalities,
+    patch: PUBLISHED_WINDOW,
+    window: "uniform",
+    labels: "brats",
+    stage,
+  };
 }

@@ -11,12 +11,12 @@ import type { CaseFiles, Dataset, Modality, Source } from "../data/source.ts";
 import { compile, type Device } from "../engine/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { forward, touch } from "../model/network.ts";
-import { predict } from "../model/predict.ts";
 import { REGION_NAMES, REGIONS } from "../model/regions.ts";
 import { similarityMaps } from "../model/similarity.ts";
 import { CancelledError } from "./explain.ts";
 import { survivingLoss } from "./gpu.ts";
 import type { Models } from "./models.ts";
+import { imageOf, predictCase } from "./prediction.ts";
 import type { File3d, Progress, Result } from "./protocol.ts";
 
 /** Cases, and where their files are. */
@@ -54,20 +54,15 @@ export class Segmentation {
     const files = caseOf(study, id);
     const labels = files.label !== undefined;
     const prepared = await loadCase(study.source, study.dataset, files, use.modalities, { ...use, labels });
-    const { images: data, channels, size, background } = prepared;
     const { classes, peakBytes } = await this.#run(
       `${id}: ${use.stage}`,
       report,
       async (device, progress) => {
         const network = this.#models.on(device, model);
         await compileAll(device, network, use.patch, (done, all) => progress("compiling", done, all));
-        const image = { data, channels: channels.length, size, ...(background && { background }) };
-        const found = await predict(device, image, {
-          window: use.patch,
-          classes: network.config.classes,
-          network: (x) => forward(network, x, "eval").logits,
-          progress: (done, all) => progress("segmenting", done, all),
-        });
+        const found = await predictCase(device, network, prepared, use, (done, all) =>
+          progress("segmenting", done, all),
+        );
         return { classes: found, peakBytes: device.peakBytes };
       },
     );
@@ -92,15 +87,14 @@ export class Segmentation {
     return (await writeLabelLike(header, written, size)) as File3d;
   }
 
-  /** For each class its map of cosines to the class's prototype, in the source's grid; 0 outside the crop. */
+  /** For each class its map of cosines to the class's prototype, in the source's grid; 0 outside the head. */
   async similarity(id: string, model: string, report: Report): Promise<File3d[]> {
     const { prepared, classes } = this.#prediction(id, model);
     const use = this.#models.use(model);
-    const { images: data, channels, size, background, source } = prepared;
+    const { size, source } = prepared;
     const maps = await this.#run(`${id}: ${use.stage}`, report, (device, progress) => {
       const network = this.#models.on(device, model);
-      const image = { data, channels: channels.length, size, ...(background && { background }) };
-      return similarityMaps(device, image, {
+      return similarityMaps(device, imageOf(prepared), {
         window: use.patch,
         label: classes,
         classes: network.config.classes,
@@ -110,6 +104,7 @@ export class Segmentation {
     });
     const { affine } = readHeader(source.header, id);
     const files = maps.map(async (map) => {
+      blank(map, prepared);
       const whole = new Float32Array(voxelCount(source.size));
       putBox(map, whole, source.size, { size, offset: source.offset });
       return (await writeNifti({ data: whole, size: source.size, affine })) as File3d;
@@ -181,6 +176,13 @@ async function compileAll(
 ): Promise<void> {
   const planned = touch(device, network, patch);
   for await (const done of compile(device, planned)) progress(done, planned.size);
+}
+
+/** Sets a map [D,H,W] to 0 outside the head: what a network makes of air is nothing to look at. */
+function blank(map: Float32Array, { images, channels, background }: Case): void {
+  for (let v = 0; v < map.length; v++) {
+    if (channels.every((_, m) => images[m * map.length + v] === (background?.[m] ?? 0))) map[v] = 0;
+  }
 }
 
 /** Volume of each region in ml. */

@@ -2,7 +2,7 @@
 // in it: the same steps run anywhere.
 
 import { PatchSampler, type SamplerState } from "../data/patches.ts";
-import { splitCases } from "../data/splits.ts";
+import { SPLIT_SEED, splitCases } from "../data/splits.ts";
 import { type Case, loadCases, PREPARATION } from "../data/preprocess.ts";
 import { MODALITIES, type Modality } from "../data/source.ts";
 import type { Input } from "../data/input.ts";
@@ -10,18 +10,16 @@ import type { Device } from "../engine/index.ts";
 import type { NetworkCard } from "../model/card.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
-import { forward, type Network } from "../model/network.ts";
+import type { Network } from "../model/network.ts";
 import { Params } from "../model/params.ts";
-import { predict } from "../model/predict.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import { type Scores, Trainer } from "../model/trainer.ts";
 import { restoreTensors, type TrainingState } from "../model/trainingState.ts";
 import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
 import { TILING } from "../model/windows.ts";
+import { predictCase } from "./prediction.ts";
 import type { Study } from "./segmentation.ts";
 import type { SliceNews, TrainSettings } from "./trainProtocol.ts";
-
-const SPLIT_SEED = 12345; // the command line's, so that both set the same cases aside
 
 /** The network that teaches, and what it sees. */
 export interface Guide {
@@ -47,7 +45,7 @@ export function seenBy(stage: string, { modality }: TrainSettings): Modality[] {
   return stage === "teacher" ? [...MODALITIES] : [modality];
 }
 
-/** Reads and prepares the cases of a stage; a student's with all that its teacher sees. Throws a DataError. */
+/** Reads and prepares the cases of a stage, those set aside that the command line sets aside; a student's with all that its teacher sees. Throws a DataError. */
 export async function loadStage(
   { source, dataset }: Study,
   stage: string,
@@ -149,13 +147,8 @@ export class Stage {
     const sums = { WT: 0, TC: 0, ET: 0, mean: 0 };
     for (const [i, prepared] of validation.entries()) {
       if (this.trainer.stopping) return null;
-      const { images: data, channels, size, background } = prepared;
-      const image = { data, channels: channels.length, size, ...(background && { background }) };
-      const classes = await predict(this.#device, image, {
-        window: this.#settings.patch,
-        classes: VNET.classes,
-        network: (x) => forward(this.network, x, "eval").logits,
-      });
+      const windows = { patch: this.#settings.patch, window: TILING.weighting };
+      const classes = await predictCase(this.#device, this.network, prepared, windows);
       if (i === 0) this.#lastSlice = sliceOf(prepared, classes);
       const dice = diceByRegion(classes, prepared.label!);
       for (const region of REGION_NAMES) sums[region] += dice[region] / validation.length;

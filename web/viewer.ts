@@ -53,7 +53,7 @@ export class Viewer {
       ...DEFAULT_OPTIONS,
       backColor: [0.04, 0.06, 0.08, 1],
       crosshairColor: [0.95, 0.75, 0.2, 0.8],
-      crosshairWidth: 0.4,
+      crosshairWidth: 1,
       crosshairWidthUnit: "percent",
       dragAndDropEnabled: false,
       isNearestInterpolation: false,

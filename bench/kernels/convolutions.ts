@@ -15,6 +15,7 @@ const GEOMETRY: Readonly<Record<Layer["kind"], Geometry>> = {
   down: { kernel: 2, stride: 2, padding: 0 },
   up: { kernel: 2, stride: 2, padding: 0 },
   head: { kernel: 1, stride: 1, padding: 0 },
+  aside: { kernel: 1, stride: 1, padding: 0 },
 };
 
 /** Every convolution that a teacher or a student of so many filters has, on patches [D,H,W]; equal ones once. */

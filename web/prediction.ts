@@ -1,0 +1,26 @@
+// A prepared case through a network, as both halves of the page do it.
+
+import type { Case } from "../data/preprocess.ts";
+import type { Device } from "../engine/index.ts";
+import type { NetworkCard } from "../model/card.ts";
+import { forward, type Network } from "../model/network.ts";
+import { type Image, predict } from "../model/predict.ts";
+
+/** The case as the network takes it. */
+export function imageOf({ images: data, channels, size, background }: Case): Image {
+  return { data, channels: channels.length, size, ...(background && { background }) };
+}
+
+/** Classes of a prepared case [D,H,W] (cropped), by the windows of the network's card. */
+export function predictCase(
+  device: Device,
+  network: Network,
+  prepared: Case,
+  { patch, window }: Pick<NetworkCard, "patch" | "window">,
+  progress: (done: number, all: number) => void = () => {},
+): Promise<Uint8Array> {
+  return predict(device, imageOf(prepared), {
+    ...{ window: patch, weighting: window, classes: network.config.classes, progress },
+    network: (x) => forward(network, x, "eval").logits,
+  });
+}
