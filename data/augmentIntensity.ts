@@ -51,16 +51,20 @@ export function blur(channel: Float32Array, size: Vec3, deviations: Vec3): void 
   for (const [axis, deviation] of deviations.entries()) {
     const kernel = gaussian(deviation);
     const radius = (kernel.length - 1) / 2;
-    const [length, before] = [size[axis]!, channel.slice()];
-    const inner = size.slice(axis + 1).reduce((a, b) => a * b, 1);
-    channel.fill(0);
-    for (let outer = 0; outer < channel.length; outer += length * inner) {
-      for (let i = 0; i < length; i++) {
-        const row = outer + i * inner;
-        for (const [k, weight] of kernel.entries()) {
-          const from = outer + mirrored(i + k - radius, length) * inner;
-          for (let j = 0; j < inner; j++) channel[row + j] = channel[row + j]! + weight * before[from + j]!;
-        }
+    const length = size[axis]!;
+    const inner = size.slice(axis + 1).reduce((a, b) => a * b, 1); // voxels from one to the next along the axis
+    const block = length * inner;
+    const padded = new Float32Array(block + 2 * radius * inner);
+    for (let start = 0; start < channel.length; start += block) {
+      for (let i = -radius, at = 0; i < length + radius; i++) {
+        const from = start + mirrored(i, length) * inner;
+        for (let j = 0; j < inner; j++) padded[at++] = channel[from + j]!;
+      }
+      channel.fill(0, start, start + block);
+      for (let k = 0; k < kernel.length; k++) {
+        const [weight, shift] = [kernel[k]!, k * inner];
+        for (let j = 0; j < block; j++)
+          channel[start + j] = channel[start + j]! + weight * padded[j + shift]!;
       }
     }
   }
@@ -141,14 +145,17 @@ function mirrored(at: number, length: number): number {
 
 /** Mean, population deviation and range. */
 function statistics(values: Float32Array): { mean: number; deviation: number; low: number; high: number } {
-  let [sum, low, high] = [0, Infinity, -Infinity];
-  for (const value of values) {
+  let sum = 0;
+  let low = Infinity;
+  let high = -Infinity;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
     sum += value;
     if (value < low) low = value;
     if (value > high) high = value;
   }
   const mean = sum / values.length;
   let squares = 0;
-  for (const value of values) squares += (value - mean) ** 2;
+  for (let i = 0; i < values.length; i++) squares += (values[i]! - mean) * (values[i]! - mean);
   return { mean, deviation: Math.sqrt(squares / values.length), low, high };
 }

@@ -78,17 +78,24 @@ export function takeLabels(
   }
   const [depth, height, width] = size;
   const [eight, weights] = [new Uint8Array(8), new Float64Array(8)];
-  visit(patch, place, (at, z, y, x) => {
-    const [z0, y0, x0] = [Math.floor(z), Math.floor(y), Math.floor(x)];
-    let same = true;
-    for (let i = 0; i < 8; i++) {
-      const [zi, yi, xi] = [z0 + (i >> 2), y0 + ((i >> 1) & 1), x0 + (i & 1)];
-      const inside = zi >= 0 && yi >= 0 && xi >= 0 && zi < depth && yi < height && xi < width;
-      eight[i] = inside ? label[(zi * height + yi) * width + xi]! : 0;
-      same &&= eight[i] === eight[0];
+  eachRow(patch, place, (row, z, y, x, [dz, dy, dx]) => {
+    for (let i = 0; i < patch[2]; i++, z += dz, y += dy, x += dx) {
+      const z0 = Math.floor(z);
+      const y0 = Math.floor(y);
+      const x0 = Math.floor(x);
+      let same = true;
+      for (let j = 0; j < 8; j++) {
+        const zj = z0 + (j >> 2);
+        const yj = y0 + ((j >> 1) & 1);
+        const xj = x0 + (j & 1);
+        const inside = zj >= 0 && yj >= 0 && xj >= 0 && zj < depth && yj < height && xj < width;
+        eight[j] = inside ? label[(zj * height + yj) * width + xj]! : 0;
+        if (eight[j] !== eight[0]) same = false;
+      }
+      target[row.start + i * row.step] = same
+        ? eight[0]!
+        : heaviest(eight, weigh(weights, z - z0, y - y0, x - x0));
     }
-    if (same) target[at] = eight[0]!;
-    else target[at] = heaviest(eight, weigh(weights, z - z0, y - y0, x - x0));
   });
 }
 
@@ -124,58 +131,73 @@ function sampleImages(
   const [all, voxels] = [depth * height * width, patch[0] * patch[1] * patch[2]];
   const count = outside.length;
   const [right, down] = [width, height * width]; // to the next row, and the next plane
-  visit(patch, place, (at, z, y, x) => {
-    const [z0, y0, x0] = [Math.floor(z), Math.floor(y), Math.floor(x)];
-    const [fz, fy, fx] = [z - z0, y - y0, x - x0];
-    let start = (z0 * height + y0) * width + x0;
-    if (z0 >= 0 && y0 >= 0 && x0 >= 0 && z0 < depth - 1 && y0 < height - 1 && x0 < width - 1) {
-      for (let m = 0; m < count; m++, start += all) {
-        const under = start + down;
-        const near = between(
-          between(images[start]!, images[start + 1]!, fx),
-          between(images[start + right]!, images[start + right + 1]!, fx),
-          fy,
-        );
-        const far = between(
-          between(images[under]!, images[under + 1]!, fx),
-          between(images[under + right]!, images[under + right + 1]!, fx),
-          fy,
-        );
-        target[m * voxels + at] = between(near, far, fz);
+  eachRow(patch, place, (row, z, y, x, [dz, dy, dx]) => {
+    for (let i = 0; i < patch[2]; i++, z += dz, y += dy, x += dx) {
+      const at = row.start + i * row.step;
+      const z0 = Math.floor(z);
+      const y0 = Math.floor(y);
+      const x0 = Math.floor(x);
+      const fz = z - z0;
+      const fy = y - y0;
+      const fx = x - x0;
+      if (z0 >= 0 && y0 >= 0 && x0 >= 0 && z0 < depth - 1 && y0 < height - 1 && x0 < width - 1) {
+        let here = (z0 * height + y0) * width + x0;
+        for (let m = 0; m < count; m++, here += all) {
+          const under = here + down;
+          const near = between(
+            between(images[here]!, images[here + 1]!, fx),
+            between(images[here + right]!, images[here + right + 1]!, fx),
+            fy,
+          );
+          const far = between(
+            between(images[under]!, images[under + 1]!, fx),
+            between(images[under + right]!, images[under + right + 1]!, fx),
+            fy,
+          );
+          target[m * voxels + at] = between(near, far, fz);
+        }
+        continue;
       }
-      return;
-    }
-    for (let m = 0; m < count; m++) {
-      const value = (zi: number, yi: number, xi: number) =>
-        zi >= 0 && yi >= 0 && xi >= 0 && zi < depth && yi < height && xi < width
-          ? images[m * all + (zi * height + yi) * width + xi]!
-          : outside[m]!;
-      const row = (zi: number, yi: number) => between(value(zi, yi, x0), value(zi, yi, x0 + 1), fx);
-      const plane = (zi: number) => between(row(zi, y0), row(zi, y0 + 1), fy);
-      target[m * voxels + at] = between(plane(z0), plane(z0 + 1), fz);
+      for (let m = 0; m < count; m++) {
+        const value = (zi: number, yi: number, xi: number) =>
+          zi >= 0 && yi >= 0 && xi >= 0 && zi < depth && yi < height && xi < width
+            ? images[m * all + (zi * height + yi) * width + xi]!
+            : outside[m]!;
+        const line = (zi: number, yi: number) => between(value(zi, yi, x0), value(zi, yi, x0 + 1), fx);
+        const plane = (zi: number) => between(line(zi, y0), line(zi, y0 + 1), fy);
+        target[m * voxels + at] = between(plane(z0), plane(z0 + 1), fz);
+      }
     }
   });
 }
 
-/** Visits every voxel of the patch with the point of the volume that it shows. */
-function visit(
+/** Of a row of a patch: the index of its first voxel before it is mirrored, and where the next one is. */
+interface Row {
+  start: number;
+  step: 1 | -1;
+}
+
+/** Visits every row of the patch with the point of the volume that its first voxel shows, and the way to the next. */
+function eachRow(
   patch: Vec3,
   { corner, flip, turn }: Placement,
-  show: (at: number, z: number, y: number, x: number) => void,
+  show: (row: Row, z: number, y: number, x: number, step: Vec3) => void,
 ): void {
   const [[zz, zy, zx], [yz, yy, yx], [xz, xy, xx]] = turn!;
   const about = pivot(patch);
   const [cz, cy, cx] = corner.map((at, axis) => at + about[axis]!) as Three;
   for (let z = 0; z < patch[0]; z++) {
     for (let y = 0; y < patch[1]; y++) {
-      const [dz, dy] = [z - about[0], y - about[1]];
-      const [sz, sy, sx] = [cz + zz * dz + zy * dy, cy + yz * dz + yy * dy, cx + xz * dz + xy * dy];
+      const [dz, dy, dx] = [z - about[0], y - about[1], -about[2]];
       const [tz, ty] = [flip[0] ? patch[0] - 1 - z : z, flip[1] ? patch[1] - 1 - y : y];
-      const row = (tz * patch[1] + ty) * patch[2];
-      for (let x = 0; x < patch[2]; x++) {
-        const dx = x - about[2];
-        show(row + (flip[2] ? patch[2] - 1 - x : x), sz + zx * dx, sy + yx * dx, sx + xx * dx);
-      }
+      const first = (tz * patch[1] + ty) * patch[2];
+      show(
+        flip[2] ? { start: first + patch[2] - 1, step: -1 } : { start: first, step: 1 },
+        cz + zz * dz + zy * dy + zx * dx,
+        cy + yz * dz + yy * dy + yx * dx,
+        cx + xz * dz + xy * dy + xx * dx,
+        [zx, yx, xx],
+      );
     }
   }
 }

@@ -1,0 +1,107 @@
+// npm run bench:loader [-- --patch 96,128,128 --seconds 10 --workers 0,1,2]: how many patches a second the loader makes
+// of four modalities, by augmentation and number of threads, from a head of noise in air.
+
+import { cpus } from "node:os";
+import { Command } from "commander";
+import { isMain, runCommand, UsageError } from "../cli/command.ts";
+import { openLoader } from "../cli/loader.ts";
+import { parsePatch } from "../cli/settingKinds.ts";
+import type { Augmentation } from "../data/augment.ts";
+import type { Vec3 } from "../data/geometry.ts";
+import type { Case } from "../data/preprocess.ts";
+import { MODALITIES } from "../data/source.ts";
+import { Random } from "../engine/random.ts";
+
+interface Flags {
+  patch: string;
+  seconds: string;
+  workers: string;
+}
+
+/** The size of a brain's box in BraTS. */
+const SIZE: Vec3 = [140, 170, 140];
+
+async function main({ patch: size, seconds: limit, workers: counts }: Flags): Promise<void> {
+  const [patch, seconds] = [parsePatch(size), Number(limit)];
+  const threads = counts.split(",").map(Number);
+  if (!(seconds > 0)) throw new UsageError(`--seconds: expected more than 0, got ${limit}`);
+  if (!threads.every((n) => Number.isInteger(n) && n >= 0))
+    throw new UsageError(`--workers: expected numbers such as 0,1,2, got ${counts}`);
+  console.log(`${cpus().length} x ${cpus()[0]?.model ?? "unknown"}; Node ${process.version}`);
+  console.log(`patches of ${MODALITIES.length}x${patch.join("x")}, ${seconds} s each`);
+  const cases = [head(1), head(2)];
+  for (const augment of ["none", "paper", "nnunet"] as const) {
+    for (const workers of threads) {
+      const { rate, cpu } = await measure(cases, { patch, augment, workers, seconds });
+      const each = `${(1000 * cpu).toFixed(0)} ms of CPU each`;
+      console.log(`  ${augment}, ${workers} workers: ${rate.toFixed(2)} patches/s, ${each}`);
+    }
+  }
+}
+
+interface Run {
+  patch: Vec3;
+  augment: Augmentation;
+  workers: number;
+  seconds: number;
+}
+
+/** Patches a second, and seconds of CPU for each, when every thread has made some. */
+async function measure(
+  cases: readonly Case[],
+  { seconds, ...run }: Run,
+): Promise<{ rate: number; cpu: number }> {
+  const loader = await openLoader(cases, { ...run, batch: 1, seed: 1, foreground: 0.33 });
+  for (let i = 0; i < 2 * run.workers + 1; i++) await loader.next();
+  const start = performance.now();
+  const before = process.cpuUsage();
+  let [patches, taken] = [0, 0];
+  while (taken < seconds) {
+    await loader.next();
+    patches++;
+    taken = (performance.now() - start) / 1000;
+  }
+  const { user, system } = process.cpuUsage(before);
+  await loader.close();
+  return { rate: patches / taken, cpu: (user + system) / 1e6 / patches };
+}
+
+/** A ball of noise with a tumour in it, surrounded by air. */
+function head(seed: number): Case {
+  const random = new Random(seed);
+  const voxels = SIZE[0] * SIZE[1] * SIZE[2];
+  const images = new Float32Array(MODALITIES.length * voxels);
+  const label = new Uint8Array(voxels);
+  for (let i = 0; i < voxels; i++) {
+    const [z, y, x] = [Math.floor(i / (SIZE[1] * SIZE[2])), Math.floor(i / SIZE[2]) % SIZE[1], i % SIZE[2]];
+    const radius = Math.hypot(z / SIZE[0] - 0.5, y / SIZE[1] - 0.5, x / SIZE[2] - 0.5);
+    if (radius < 0.1) label[i] = 1 + (i % 3);
+    if (radius < 0.5) for (let m = 0; m < MODALITIES.length; m++) images[m * voxels + i] = random.normal();
+  }
+  const source = {
+    size: SIZE,
+    offset: [0, 0, 0] as Vec3,
+    spacing: [1, 1, 1] as Vec3,
+    header: new Uint8Array(352),
+  };
+  const background = MODALITIES.map(() => 0);
+  return {
+    id: `head ${seed}`,
+    size: SIZE,
+    channels: [...MODALITIES],
+    images,
+    label,
+    background,
+    source,
+    convention: "brats",
+  };
+}
+
+if (isMain(import.meta.url)) {
+  const command = new Command("loader")
+    .description("Patches a second that the loader makes.")
+    .option("--patch <d,h,w>", "voxels of a patch", "96,128,128")
+    .option("--seconds <n>", "how long each is measured", "10")
+    .option("--workers <list>", "numbers of threads", "0,1,2");
+  process.exitCode = await runCommand<Flags>(command, main);
+}
