@@ -28,7 +28,7 @@ export type StoredModel = Stored<Input>;
 export async function saveModel(path: string, params: Params, card: ModelCard): Promise<void> {
   const tensors = withoutAsides(await params.read());
   checkFinite(tensors, path);
-  const network = { ...card.network, deepSupervision: false };
+  const { deepSupervision: _, ...network } = card.network;
   await writeAtomically(path, await encodeSealed(tensors, cardMetadata({ ...card, network })));
 }
 

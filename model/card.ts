@@ -54,7 +54,7 @@ const NetworkSchema = v.object({
     filters: count,
     levels: v.pipe(count, v.minValue(2), v.maxValue(6)),
     norm: v.picklist(["instance", "batch"]),
-    deepSupervision: v.optional(v.boolean(), false),
+    deepSupervision: v.exactOptional(v.boolean()),
   }),
   patch: v.tuple([count, count, count]),
   window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // as older ones were scored

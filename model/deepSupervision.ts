@@ -73,10 +73,8 @@ export function withoutAsides<T>(tensors: Readonly<Record<string, T>>): Record<s
 
 /** A network as others know it. */
 export function withoutHeadsAside(network: StoredNetwork): StoredNetwork {
-  return {
-    config: { ...network.config, deepSupervision: false },
-    values: withoutAsides(network.values),
-  };
+  const { deepSupervision: _, ...config } = network.config;
+  return { config, values: withoutAsides(network.values) };
 }
 
 /** First weights that may come from a network without such heads: what it lacks of them is drawn from the seed. */
