@@ -99,7 +99,7 @@ export function choose(candidates: readonly Candidate[], available: readonly Mod
   const sees = candidate.modalities.join(", ");
   if (candidates.length === 1) return { candidate, why: "the only one given" };
   if (!rivals.length)
-    return { candidate, why: others.length ? `it sees ${sees}` : `none else needs only these` };
+    return { candidate, why: others.length ? `it sees ${sees}` : "the only one that these allow" };
   const score = ({ dice }: Candidate) => (dice === null ? "unknown" : dice.toFixed(3));
   const beaten = rivals.map((rival) => `${rival.name} ${score(rival)}`).join(", ");
   return { candidate, why: `Dice in validation ${score(candidate)}; ${beaten}` };

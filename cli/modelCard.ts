@@ -49,7 +49,7 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     "## Training",
     training(config, stage),
     "## Scores",
-    summary ? scores(summary) : "There were no test cases: nothing is known of how well it does.",
+    summary ? scores(summary, split) : "There were no test cases: nothing is known of how well it does.",
     "## Limits",
     limits(config, split),
     "## How to use it",
@@ -110,7 +110,10 @@ function training(config: TrainConfig, stage: ReportStage): string {
   return `${count(epochs, "epoch")} (${count(steps, "step")} of ${config.batch} patches) in ${duration(seconds)}${memory}; ${config.optimizer}, learning rate ${config.lr} (${config.schedule}), seed ${config.seed}.${chosen}`;
 }
 
-function scores({ mean, convention, intervals, metric_per_case: cases }: Summary): string {
+function scores(
+  { mean, convention, intervals, metric_per_case: cases }: Summary,
+  { val, test }: StoredSplit,
+): string {
   const row = (key: "Dice" | "HD95", label: string, digits: number): string[] => {
     const values = REGION_NAMES.map((region) => mean[region][key] as number | null);
     const cells = [...values, meanScore(values)].map((value, i) => {
@@ -128,7 +131,11 @@ function scores({ mean, convention, intervals, metric_per_case: cases }: Summary
     cases.length < FEW
       ? `\n\n${count(cases.length, "test case")}: too few to tell it from another network.`
       : "";
-  return `On ${count(cases.length, "test case")}, none of which it was trained or chosen on; in brackets 95 % bootstrap intervals over cases.
+  const shared = test.some((id) => val.includes(id));
+  const whose = shared
+    ? "which are also the ones that its best epoch was chosen on: they flatter it"
+    : "none of which it was trained or chosen on";
+  return `On ${count(cases.length, "test case")}, ${whose}; in brackets 95 % bootstrap intervals over cases.
 
 ${table(["", ...REGION_NAMES, "mean"], rows)}
 

@@ -13,7 +13,7 @@ import { likeliest } from "../model/predict.ts";
 import { TILING, type Tiling } from "../model/windows.ts";
 import { type Candidate, readCandidates } from "./candidates.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
-import { say } from "./console.ts";
+import { emit, result, say, withVoices } from "./console.ts";
 import { folderSource } from "./folderSource.ts";
 import { type ModelUse, upload } from "./models.ts";
 import { predictProgram } from "./predictFlags.ts";
@@ -121,8 +121,7 @@ async function predictCases(device: Device, plan: readonly PlannedCase[], work: 
   try {
     for (const candidate of new Set(plan.map((one) => one.candidate))) {
       const rule = candidate.postprocessing;
-      if (rule && !isNothing(rule))
-        say(`  ${candidate.name}, post-processing: ${postprocessingText(rule)}`);
+      if (rule && !isNothing(rule)) say(`  ${candidate.name}, post-processing: ${postprocessingText(rule)}`);
       const networks = await uploadAll(device, candidate);
       try {
         for (const one of plan) {
@@ -137,9 +136,10 @@ async function predictCases(device: Device, plan: readonly PlannedCase[], work: 
   }
   const seconds = (performance.now() - started) / 1000 / plan.length;
   const number = plan.length === 1 ? "1 case" : `${plan.length} cases`;
-  say(
+  result(
     `${number}, ${seconds.toFixed(1)} s each, at most ${bytesText(device.peakBytes)} on the GPU: ${work.output}`,
   );
+  emit("end", { cases: plan.length, seconds, gpuBytes: device.peakBytes, output: work.output });
 }
 
 /** A candidate's networks on the device, their kernels compiled. */
@@ -239,7 +239,7 @@ function parseAvailable(text?: string): Modality[] {
 }
 
 if (isMain(import.meta.url)) {
-  process.exitCode = await runCommand<PredictOptions>(predictProgram(), (options) =>
+  process.exitCode = await runCommand<PredictOptions>(withVoices(predictProgram()), (options) =>
     predictFolder(() => openTuned(options), options),
   );
 }

@@ -12,7 +12,7 @@ import { asideSource } from "../model/deepSupervision.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
-import { postprocess } from "../model/postprocess.ts";
+import { type Postprocessing, postprocess } from "../model/postprocess.ts";
 import { REGION_NAMES } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
@@ -131,13 +131,14 @@ export async function trainStage(
     network.params.free();
     teacher?.params.free();
   }
+  const best = upload(device, await readModel(join(folder, FILES.best)));
+  const rule = await tunePostprocessing(device, best, validation, { folder, config });
   if (split.test.length) {
-    const { foreground_mean, mean, convention } = await scoreTestCases(device, config, data, {
-      folder,
-      validation,
-    });
+    const tested = await scoreTestCases(device, config, data, { folder, network: best, rule });
+    const { foreground_mean, mean, convention } = tested;
     emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
   }
+  best.params.free();
   device.trim();
   return folder;
 }
@@ -190,11 +191,9 @@ async function scoreTestCases(
   device: Device,
   config: TrainConfig,
   data: RunData,
-  { folder, validation }: { folder: string; validation: readonly Case[] },
+  { folder, network, rule }: { folder: string; network: Network; rule: Postprocessing },
 ): Promise<Summary> {
   const { source, dataset, split } = data;
-  const network = upload(device, await readModel(join(folder, FILES.best)));
-  const rule = await tunePostprocessing(device, network, validation, { folder, config });
   const predictions = join(folder, FILES.predictions);
   const boxes = new Map<string, Box>();
   const seconds = new Map<string, number>();
@@ -211,7 +210,6 @@ async function scoreTestCases(
       boxes.set(files.id, { size: prepared.size, offset: prepared.source.offset });
   }
   if (isLively()) process.stdout.write("\r\x1b[K");
-  network.params.free();
   const labels = dataset.convention;
   const output = join(folder, FILES.summary);
   const { data: references, convention } = config;

@@ -25,8 +25,8 @@ export const FILES = {
   postprocessing: "postprocessing.json",
   summary: "summary.json",
   predictions: "predictions",
-  manifest: "dataset_manifest.json",
   card: "model_card.md",
+  manifest: "dataset_manifest.json",
   report: "report.html",
 } as const;
 

@@ -5,6 +5,7 @@
 import { type Tensor } from "../engine/index.ts";
 import { type BatchOutput, segmentationTerms, type Terms } from "./losses.ts";
 import type { Values } from "./params.ts";
+import type { StoredNetwork } from "./published.ts";
 import { ASIDE, type Aside, ASIDES, asides } from "./vnetLayers.ts";
 
 export { asides };
@@ -68,6 +69,14 @@ export function coarseLabels(
 /** The tensors of a network without those of the heads that only training has: what others know the network by. */
 export function withoutAsides<T>(tensors: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(tensors).filter(([name]) => !name.startsWith(ASIDE)));
+}
+
+/** A network as others know it. */
+export function withoutHeadsAside(network: StoredNetwork): StoredNetwork {
+  return {
+    config: { ...network.config, deepSupervision: false },
+    values: withoutAsides(network.values),
+  };
 }
 
 /** First weights that may come from a network without such heads: what it lacks of them is drawn from the seed. */

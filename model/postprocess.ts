@@ -35,6 +35,9 @@ const TRIED: readonly { region: Region; options: readonly Partial<Cleaning>[] }[
   { region: "ET", options: [{ total: 50 }, { total: 100 }, { total: 200 }, { total: 500 }, { total: 1000 }] },
 ];
 
+/** By how much the mean Dice must rise for a rule to be taken: less is chance. */
+const GAIN = 1e-3;
+
 /** The class map [D,H,W] after post-processing, a new one where that changes it; `spacing` is [D,H,W] in mm. */
 export function postprocess(
   classes: Uint8Array,
@@ -92,7 +95,7 @@ export interface Choice {
 
 /**
  * Chooses what raises the mean Dice over validation cases (1 for a region that both maps lack): region by region the
- * best of a small grid, if it is better than without. There must be a case.
+ * best of a small grid, if it is better than without by a tenth of a point. There must be a case.
  */
 export function choosePostprocessing(validated: readonly Validated[]): Choice {
   const cases = validated.map(({ spacing, ...pair }) => ({
@@ -113,7 +116,7 @@ export function choosePostprocessing(validated: readonly Validated[]): Choice {
       return { option, found, dice: score(found) };
     });
     const chosen = outcomes.reduce((a, b) => (b.dice.mean > a.dice.mean ? b : a)); // the first of equals
-    const better = chosen.dice.mean > best.mean;
+    const better = chosen.dice.mean >= best.mean + GAIN;
     for (const outcome of outcomes) {
       const cleaning = { ...rule[region], ...outcome.option };
       tries.push({ region, cleaning, dice: outcome.dice, kept: better && outcome === chosen });

@@ -32,27 +32,36 @@ export async function similarityMaps(
   let done = 0;
   const input = (corner: Vec3) => tensor(device, [1, channels, ...window], cut(image, corner, window));
 
-  let sums = new Float32Array(0); // [classes, F]
-  const counts = new Float32Array(classes);
+  let sums = new Float32Array(0); // [classes + 1, F]
+  const counts = new Float32Array(classes + 1);
+  const counted = new Uint8Array(label.length); // voxels that a window before had
   for (const corner of corners) {
     const x = input(corner);
-    const part = cut({ data: Float32Array.from(label), channels: 1, size }, corner, window);
+    const part = new Float32Array(window[0] * window[1] * window[2]).fill(classes); // a class of its own: not counted
+    eachRow(size, window, corner, (at, to, length) => {
+      for (let i = 0; i < length; i++) {
+        if (!counted[at + i]) part[to + i] = label[at + i]!;
+        counted[at + i] = 1;
+      }
+    });
     const y = tensor(device, [1, ...window], part);
     const made = scope(() => {
-      const means = prototypes(features(x), y, classes);
-      return { means, voxels: classCounts(y, classes) };
+      const means = prototypes(features(x), y, classes + 1);
+      return { means, voxels: classCounts(y, classes + 1) };
     });
     const [means, voxels] = [await made.means.read(), await made.voxels.read()];
     [x, y, made.means, made.voxels].forEach(free);
     if (!sums.length) sums = new Float32Array(means.length);
-    const width = means.length / classes;
+    const width = means.length / (classes + 1);
     means.forEach((mean, i) => (sums[i]! += mean * (voxels[Math.floor(i / width)]! + EPS)));
     voxels.forEach((number, k) => (counts[k]! += number));
     progress?.(++done, 2 * corners.length);
   }
 
-  const width = sums.length / classes;
-  const centres = sums.map((sum, i) => sum / Math.max(1, counts[Math.floor(i / width)]!));
+  const width = sums.length / (classes + 1);
+  const centres = sums
+    .map((sum, i) => sum / Math.max(1, counts[Math.floor(i / width)]!))
+    .subarray(0, classes * width);
   const inside = window[0] * window[1] * window[2];
   const maps = Array.from({ length: classes }, () => new Float32Array(label.length));
   const windows = new Float32Array(label.length); // over each voxel

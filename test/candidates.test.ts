@@ -47,7 +47,7 @@ test("all four: the teacher, whatever its Dice; else the student that was best i
     "student_t1ce_protokd",
     `${why}, student_t1 0.400, student_flair unknown`,
   ]);
-  assert.equal(chosen("t1", "t2"), ["student_t1", "none else needs only these"]);
+  assert.equal(chosen("t1", "t2"), ["student_t1", "the only one that these allow"]);
   assert.equal(chosen("flair", "t1"), ["student_t1", "Dice in validation 0.400; student_flair unknown"]);
   assert.is(chosen("t2"), null);
   assert.is(chosen(), null);

@@ -72,6 +72,23 @@ test("evaluate --json is the summary on one line", () => {
   assert.equal([type, cases.length], ["summary", 1]);
 });
 
+test("predict --json prints an object a case and one at the end", () => {
+  const model = join(folder, "json", "teacher", "checkpoint_best.safetensors");
+  const output = join(folder, "predictions");
+  const { status, stdout } = run("predict", "--model", model, "--input", data, "--output", output, "--json");
+  assert.is(status, 0);
+  const lines = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.equal(
+    lines.map(({ type }) => type),
+    ["case", "case", "case", "end"],
+  );
+  assert.is(lines[0]!["case"], "PHANTOM_001");
+  assert.is(lines[3]!["cases"], 3);
+});
+
 test("the pace is that of the last minute, and begins with the first step that was seen", () => {
   const pace = new Pace();
   pace.step(501, 10_000); // a run that goes on

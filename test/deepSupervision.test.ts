@@ -18,6 +18,7 @@ import {
 } from "../model/deepSupervision.ts";
 import { segmentationTerms, total } from "../model/losses.ts";
 import { forward, type Network } from "../model/network.ts";
+import { vnetToOnnx } from "../model/onnx.ts";
 import { Params } from "../model/params.ts";
 import { forwardBatch } from "../model/slices.ts";
 import { vnet, type VnetConfig } from "../model/vnet.ts";
@@ -143,7 +144,13 @@ test("the loss is shared out over the levels; terms that are no segmentation sta
   const x = tensor(device, [2, 1, ...PATCH], images.subarray(0, 2 * 16 * 16 * 32));
   const network: Network = { params: new Params(device, { seed: 2 }), config: DEEP };
   const output = forwardBatch(network, x, "train", 2);
+  const before = device.bytes;
   const apart = forwardBatch(network, x, "train", 1);
+  const kept = [...(apart.features as Tensor[]), apart.logits, apart.half!];
+  assert.is(
+    device.bytes - before,
+    kept.reduce((sum, { bytes }) => sum + bytes, 0),
+  ); // of the parts nothing else is
   close(await bits(apart.half!), await bits(output.half!), 1e-6, "of samples one at a time");
   const full = tensor(device, [2, ...PATCH], label);
   const below = coarseLabels(label, PATCH, 1).map(({ shape, data }) => tensor(device, [2, ...shape], data));
@@ -241,6 +248,8 @@ test("a network is saved without the heads, under the published names; weights w
   for (const [name, { data }] of Object.entries(all)) assert.equal([...drawn[name]!.data], [...data], name);
   assert.not.equal([...other[HALF[0]!]!.data], [...drawn[HALF[0]!]!.data]);
   assert.equal(Object.keys(await from(PLAIN, all, 1)), Object.keys(values)); // and the other way
+  const published = vnetToOnnx({ config: PLAIN, values });
+  assert.equal(vnetToOnnx({ config: DEEP, values: all }), published);
   const { "block_one.conv.0.weight": lacking, ...rest } = values;
   assert.ok(lacking);
   assert.throws(() =>

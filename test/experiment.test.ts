@@ -268,6 +268,10 @@ test("a model card says what it is, from what it learnt, how well it does and th
     "| filters | 8 |",
   ])
     assert.ok(card.includes(words), words);
+  assert.match(card, /none of which it was trained or chosen on/);
+  writeFileSync(join(at, FILES.split), JSON.stringify({ ...split, val: split.test })); // a fold
+  await writeModelCard(config);
+  assert.match(readFileSync(join(at, FILES.card), "utf8"), /also the ones that its best epoch was chosen on/);
   assert.not.ok(card.includes(folder), "no path from the root on");
   assert.not.match(card, /undefined|NaN|null \|.*HD95/);
 });

@@ -83,6 +83,10 @@ test("each of what can be changed takes less", () => {
     const less = estimate(device, { ...STUDENT, [key]: change }).peakBytes;
     assert.ok(less < share * peakBytes, `${key}: ${less} of ${peakBytes}`);
   }
+  // Alone, a network that computes again takes .61; cut at every layer, or nowhere but between levels, .68 and more.
+  const alone = { ...STUDENT, teacher: null, method: "none" };
+  const [kept, again] = [false, true].map((lean) => estimate(device, { ...alone, lean }).peakBytes);
+  assert.ok(again! < 0.65 * kept!, `${again} of ${kept}`);
 });
 
 test("what fits instead: changes that are enough by themselves, else all together, else a smaller patch", () => {

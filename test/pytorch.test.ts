@@ -1,7 +1,7 @@
 // Checkpoints to PyTorch and back. The network there has the names of the published code: published/network.py.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,7 +28,7 @@ const python = ["python3", "/usr/bin/python3"].find(
 if (!python) console.log("SKIPPED: checkpoints to PyTorch and back: no python3 with torch and numpy");
 
 for (const norm of ["batch", "instance"] as const) {
-  const title = `PyTorch loads our checkpoint, all of its names and no others, and gets our logits: ${norm} norm`;
+  const title = `PyTorch gets our logits from our checkpoint, as does the script of twenty lines: ${norm} norm`;
   const ours = async () => {
     const place = makeFolder(`ours-${norm}`);
     const config: VnetConfig = { ...VNET, modalities: 1, filters: 2, norm };
@@ -43,8 +43,10 @@ for (const norm of ["batch", "instance"] as const) {
     await saveModel(join(place, "model.safetensors"), params, card);
     params.free();
     writeFileSync(join(place, "x.safetensors"), encodeSafetensors({ x }, {}));
-    inPython(place, "logits", "model.safetensors", "x.safetensors", "logits.safetensors");
-    close(logits, valuesOf(place, "logits"), TOLERANCE, "logits");
+    for (const how of ["logits", "script"]) {
+      inPython(place, how, "model.safetensors", "x.safetensors", "logits.safetensors");
+      close(logits, valuesOf(place, "logits"), TOLERANCE, how);
+    }
   };
 
   const back = `a .pth from PyTorch, converted as README.md says, gives PyTorch's logits: ${norm} norm`;
@@ -64,6 +66,21 @@ for (const norm of ["batch", "instance"] as const) {
     test(back, theirs);
   }
 }
+
+const script = fileURLToPath(new URL("../docs/python/load.py", import.meta.url));
+if (python) {
+  test("the script itself prints the logits' shape, at other levels and modalities too", () => {
+    const config: VnetConfig = { ...VNET, modalities: 3, levels: 3, filters: 2 };
+    const place = makeFolder("script");
+    writeFileSync(join(place, "m.safetensors"), encodeSafetensors(weights(config), {}));
+    const { stdout, stderr } = spawnSync(python, [script, "m.safetensors"], { cwd: place, encoding: "utf8" });
+    assert.is(stdout, "torch.Size([1, 4, 32, 32, 32])\n", stderr);
+  });
+}
+
+test("the script has at most twenty lines", () => {
+  assert.ok(readFileSync(script, "utf8").trimEnd().split("\n").length <= 20);
+});
 
 test.run();
 

@@ -102,6 +102,17 @@ test("what is made within goes at once, what it reads is held until the backward
   assert.is(at(3) - at(1), 2 * bytes); // one result each
 });
 
+test("the backward pass holds of what it computes again only what it reads", () => {
+  const x = upload(random([1, 2, 16, 16, 16]));
+  const output = tensor(device, x.shape, new Float32Array(x.size));
+  const before = device.bytes;
+  device.peakBytes = before;
+  const { grads } = vjp([x], () => recompute([x], () => add(relu(relu(relu(x))), x)), output);
+  // The output, three results that relu's pullbacks read, and the sum that was made again, or a gradient in its place.
+  assert.is(device.peakBytes - before, 5 * 4 * x.size);
+  grads.forEach(free);
+});
+
 for (const norm of ["instance", "batch"] as const) {
   test(`a network with ${norm} norm that is trained lean ends with the same bits, running statistics too`, async () => {
     const network = (lean: boolean): Network => {

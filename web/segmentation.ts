@@ -87,7 +87,7 @@ export class Segmentation {
     return (await writeLabelLike(header, written, size)) as File3d;
   }
 
-  /** For each class its map of cosines to the class's prototype, in the source's grid; 0 outside the crop. */
+  /** For each class its map of cosines to the class's prototype, in the source's grid; 0 outside the head. */
   async similarity(id: string, model: string, report: Report): Promise<File3d[]> {
     const { prepared, classes } = this.#prediction(id, model);
     const use = this.#models.use(model);
@@ -104,6 +104,7 @@ export class Segmentation {
     });
     const { affine } = readHeader(source.header, id);
     const files = maps.map(async (map) => {
+      blank(map, prepared);
       const whole = new Float32Array(voxelCount(source.size));
       putBox(map, whole, source.size, { size, offset: source.offset });
       return (await writeNifti({ data: whole, size: source.size, affine })) as File3d;
@@ -175,6 +176,13 @@ async function compileAll(
 ): Promise<void> {
   const planned = touch(device, network, patch);
   for await (const done of compile(device, planned)) progress(done, planned.size);
+}
+
+/** Sets a map [D,H,W] to 0 outside the head: what a network makes of air is nothing to look at. */
+function blank(map: Float32Array, { images, channels, background }: Case): void {
+  for (let v = 0; v < map.length; v++) {
+    if (channels.every((_, m) => images[m * map.length + v] === (background?.[m] ?? 0))) map[v] = 0;
+  }
 }
 
 /** Volume of each region in ml. */

@@ -2,6 +2,7 @@
 
     network.py logits WEIGHTS INPUT LOGITS     what the network with these weights (safetensors) makes of x
     network.py make NORM                       best_model.pth of a network, an input x and its logits
+    network.py script WEIGHTS INPUT LOGITS     the same by docs/python/load.py, which is what users are told
     network.py convert                         convert.py, which is what README.md tells users
 
 Where Python has no safetensors package, convert uses the writer below in its place.
@@ -97,6 +98,14 @@ def logits(weights, given, result):
         save({"logits": network.eval()(load(given)["x"])}, result)
 
 
+def script(weights, given, result):
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, os.path.join(here, "../../docs/python"))
+    from load import load_file, vnet
+
+    save({"logits": vnet(load_file(weights), load(given)["x"])}, result)
+
+
 def make(norm):
     torch.manual_seed(1)
     network = VNet(4, 2, norm)
@@ -119,4 +128,4 @@ def convert():
     runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), "convert.py"))
 
 
-{"logits": logits, "make": make, "convert": convert}[sys.argv[1]](*sys.argv[2:])
+{"logits": logits, "script": script, "make": make, "convert": convert}[sys.argv[1]](*sys.argv[2:])

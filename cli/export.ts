@@ -1,0 +1,93 @@
+// node cli/export.js --model FILE --output FILE: a checkpoint as others take it: an ONNX model, or a safetensors file of
+// the network's tensors alone. Needs no GPU.
+
+import { extname } from "node:path";
+import { Command, Option } from "commander";
+import { type Modality, MODALITIES } from "../data/datasets.ts";
+import { CLASS_NAMES } from "../data/labels.ts";
+import { cardMetadata } from "../model/card.ts";
+import { withoutHeadsAside } from "../model/deepSupervision.ts";
+import { vnetToOnnx } from "../model/onnx.ts";
+import { describeVnet } from "../model/published.ts";
+import { encodeSealed } from "../model/seal.ts";
+import { examples, isMain, runCommand, UsageError } from "./command.ts";
+import { fittingPatch } from "./config.ts";
+import { exists, writeAtomically } from "./files.ts";
+import { channelsOf, readModel, type StoredModel } from "./models.ts";
+import { parsePatch } from "./settingKinds.ts";
+
+export interface ExportOptions {
+  /** A checkpoint of this project, or a published one. */
+  model: string;
+  output: string;
+  /** Default: by the ending of `output`. */
+  format?: Format;
+  /** ONNX: the input's size, D,H,W; open unless given. */
+  patch?: string;
+  /** ONNX: whether the features before the last layer are an output too. */
+  features?: boolean;
+  /** What a published network of one modality sees. */
+  modality?: Modality;
+  overwrite?: boolean;
+}
+
+const FORMATS = ["onnx", "safetensors"] as const;
+type Format = (typeof FORMATS)[number];
+
+/** Writes the file, and says what it holds. Throws a UsageError where options do not go together or the file is there. */
+export async function exportModel(options: ExportOptions): Promise<void> {
+  const { output, patch, features = false } = options;
+  const format = options.format ?? FORMATS.find((known) => extname(output) === `.${known}`);
+  if (!format)
+    throw new UsageError(`--output ${output}: expected the ending .onnx or .safetensors, or a --format`);
+  const surplus = format === "onnx" ? undefined : patch !== undefined ? "--patch" : features && "--features";
+  if (surplus) throw new UsageError(`${surplus}: belongs to --format onnx, got ${format}`);
+  if (!options.overwrite && (await exists(output)))
+    throw new UsageError(
+      `${output}: is there already: choose another --output, or replace it with --overwrite`,
+    );
+  const model = await readModel(options.model);
+  const modalities = channelsOf(model, options.modality);
+  const { config: network, values } = withoutHeadsAside({ config: model.network, values: model.values });
+  const size = patch === undefined ? null : fittingPatch(parsePatch(patch), network.levels);
+  const metadata = describe(model, modalities);
+  const bytes =
+    format === "onnx"
+      ? vnetToOnnx({ config: network, values }, { size, features, metadata })
+      : await encodeSealed(values, model.card ? cardMetadata({ ...model.card, network }) : {});
+  await writeAtomically(output, bytes);
+  console.log(`${output}: ${describeVnet(network)}, of ${modalities.join(", ")}; ${bytes.length} bytes`);
+  if (!model.card)
+    console.log(`${model.path} does not say how its input was made, and so ${output} does not either`);
+}
+
+/** What an ONNX model says of itself: what goes in, in channel order, what comes out, and how the input is made. */
+function describe({ card, network }: StoredModel, modalities: readonly Modality[]): Record<string, string> {
+  const known = { modalities: modalities.join(","), classes: CLASS_NAMES.join(","), norm: network.norm };
+  if (!card) return known;
+  const { labels, background, crop, padding, window, patch, stage } = card;
+  return { ...known, labels, background, crop, padding, window, patch: patch.join(","), stage };
+}
+
+if (isMain(import.meta.url)) {
+  const program = new Command("export")
+    .description("A checkpoint as an ONNX model, or as safetensors without what training needs.")
+    .requiredOption("--model <file>", "a checkpoint, of a run or published")
+    .requiredOption("--output <file>", "where to: NAME.onnx or NAME.safetensors")
+    .addOption(new Option("--format <name>", "the kind of file (default: by its ending)").choices(FORMATS))
+    .option("--patch <d,h,w>", "onnx: size of the input (default: open, to multiples of 2^(levels-1))")
+    .option("--features", "onnx: the features before the last layer are an output too")
+    .addOption(
+      new Option("--modality <name>", "what a published model of one modality sees").choices(MODALITIES),
+    )
+    .option("--overwrite", "replace a file that is there")
+    .addHelpText(
+      "after",
+      examples(
+        "node cli/export.js --model runs/brats/teacher/checkpoint_best.safetensors --output teacher.onnx",
+        "node cli/export.js --model student.safetensors --output student.onnx --patch 96,128,128 --features",
+        "node cli/export.js --model runs/brats/teacher/checkpoint_latest.safetensors --output teacher.safetensors",
+      ),
+    );
+  process.exitCode = await runCommand<ExportOptions>(program, exportModel);
+}

@@ -1,0 +1,58 @@
+// Protocol buffers, written: fields one after another, each a number, a wire type and a value; a message within
+// another is a field of its bytes. Format: https://protobuf.dev/programming-guides/encoding
+
+/** One field, or several. */
+export type Field = Uint8Array;
+
+const WIRE = { varint: 0, bytes: 2, fixed32: 5 } as const;
+
+/** An integer or an enum's value, not negative. */
+export function integer(number: number, value: number): Field {
+  return Uint8Array.from([...tag(number, WIRE.varint), ...varint(value)]);
+}
+
+/** A single-precision number. */
+export function single(number: number, value: number): Field {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setFloat32(0, value, true);
+  return Uint8Array.from([...tag(number, WIRE.fixed32), ...bytes]);
+}
+
+export function text(number: number, value: string): Field {
+  return bytes(number, new TextEncoder().encode(value));
+}
+
+export function bytes(number: number, value: Uint8Array): Field {
+  return joined([Uint8Array.from([...tag(number, WIRE.bytes), ...varint(value.length)]), value]);
+}
+
+/** A message of these fields. */
+export function message(number: number, ...fields: readonly Field[]): Field {
+  return bytes(number, joined(fields));
+}
+
+/** Fields one after another: the content of a message, or a whole file. */
+export function joined(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(fields.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const field of fields) {
+    all.set(field, at);
+    at += field.length;
+  }
+  return all;
+}
+
+function tag(number: number, wire: number): number[] {
+  return varint(number * 8 + wire);
+}
+
+/** Seven bits a byte, the lowest first; the eighth says that more follow. */
+function varint(value: number): number[] {
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new Error(`protobuf: expected an integer of at least 0, got ${value}`);
+  const found: number[] = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return [...found, rest];
+    found.push((rest % 128) + 128);
+  }
+}
