@@ -33,26 +33,24 @@ type Operation = "open" | "chmod" | "write" | "sync" | "rename" | "link" | "sync
 /** Lets one operation on files fail while `run` does; of a write, after half of it. */
 async function failing(failed: Operation, code: string, run: () => Promise<unknown>): Promise<Error> {
   const { open, rename, link } = fs.promises;
-  const fault = () => Object.assign(new Error(`${code}: injected`), { code });
-  const fail = () => {
-    throw fault();
-  };
+  const fault = Object.assign(new Error(`${code}: injected`), { code });
+  const fail = (): Promise<never> => Promise.reject(fault);
   fs.promises.open = async (...args: Parameters<typeof open>) => {
-    if (failed === "open") fail();
+    if (failed === "open") throw fault;
     const handle = await open(...args);
     const { writeFile } = handle;
-    if (failed === "chmod") handle.chmod = () => Promise.reject(fault());
-    if (failed === (args[1] === "r" ? "syncFolder" : "sync")) handle.sync = () => Promise.reject(fault());
+    if (failed === "chmod") handle.chmod = fail;
+    if (failed === (args[1] === "r" ? "syncFolder" : "sync")) handle.sync = fail;
     if (failed === "write") {
       handle.writeFile = async (content) => {
         await writeFile.call(handle, (content as string).slice(0, 3));
-        fail();
+        throw fault;
       };
     }
     return handle;
   };
-  if (failed === "rename") fs.promises.rename = () => Promise.reject(fault());
-  if (failed === "link") fs.promises.link = () => Promise.reject(fault());
+  if (failed === "rename") fs.promises.rename = fail;
+  if (failed === "link") fs.promises.link = fail;
   syncBuiltinESMExports();
   try {
     await run();

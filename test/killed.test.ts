@@ -80,7 +80,7 @@ async function train(
   watch: (output: string, kill: (signal: NodeJS.Signals) => void) => void = () => undefined,
 ): Promise<Outcome> {
   const script = fileURLToPath(new URL("../cli/train.js", import.meta.url));
-  const least = ["--patch", "16", "--levels", "2", "--filters", "2", "--batch", "1"];
+  const least = ["--patch", "16", "--levels", "2", "--filters", "2", "--batch", "1", "--workers", "0"];
   const child = spawn(
     process.execPath,
     [
@@ -140,7 +140,7 @@ test("a teacher and its student, killed at any moment and gone on with, end in t
       continue;
     }
     assert.is(outcome.signal, "SIGKILL", said.join("\n"));
-    const at = ++kills < 4 ? 1 + random.integer(operations / 3) : 0;
+    const at = ++kills < 3 ? 1 + random.integer(operations / 3) : 0;
     outcome = await train("killed", [...flags, "--resume"], { KILL_AT: String(at) });
   }
   assert.ok(kills >= 2, `${kills} kills`);
