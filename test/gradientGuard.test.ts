@@ -99,9 +99,45 @@ test("gradients are clipped by the norm of all of them, as torch.nn.utils.clip_g
   assert.throws(() => new GradientGuard(device, { clip: -1 }), /expected a norm from 0 to clip at, got -1/);
 });
 
+test("a norm that is next to nothing: the 1e-6 beside it counts", async () => {
+  const guard = new GradientGuard(device, { clip: 1e-6 });
+  guard.check([upload([1e-6])]);
+  close([(await stateOf(guard)).factor!], [0.5], 1e-6, "of the guard");
+  guard.free();
+});
+
+test("Adam takes a clipped gradient as it takes one that is small", async () => {
+  const [plain, guarded] = [0, 1].map(() => keep(upload([1, -2]))) as [Tensor, Tensor];
+  const [a, b] = [new Adam([plain]), new Adam([guarded])];
+  const guard = new GradientGuard(device, { clip: 5 });
+  for (const [x, y, scale] of [
+    [0.6, 0.8, 1],
+    [30, 40, 0.1],
+  ] as const) {
+    a.step([upload([x * scale, y * scale])], 0.1);
+    b.step([upload([x, y])], 0.1, guard);
+  }
+  close(await guarded.read(), [...(await plain.read())], 1e-6, "parameters");
+  [a, b, guard].forEach((made) => made.free());
+  [plain, guarded].forEach(free);
+});
+
+test("NaN of any bits is found, and numbers next to infinity are none", async () => {
+  for (const [bits, finite] of [
+    [0x7fc00001, 0],
+    [0xff800000, 0],
+    [0x7f7fffff, 1],
+  ] as const) {
+    const guard = new GradientGuard(device);
+    guard.check([tensor(device, [1], new Float32Array(Uint32Array.of(bits).buffer))]);
+    assert.is((await stateOf(guard)).finite, finite, bits.toString(16));
+    guard.free();
+  }
+});
+
 test("a number that is not finite is found wherever it is", async () => {
   const size = 9000; // more than two chunks
-  for (const at of [0, 63, 4095, 4096, 8191, 8999]) {
+  for (const at of [0, 62, 63, 4095, 4096, 8191, 8999]) {
     const guard = new GradientGuard(device);
     const gradient = new Float32Array(size).fill(3.4e38); // whose squares are not, which only the norm is
     guard.check([upload(gradient)]);

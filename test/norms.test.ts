@@ -59,6 +59,17 @@ for (const { op, run, expected } of [
   });
 }
 
+test("batchNorm of what is no number leaves the running statistics as they are", async () => {
+  for (const bad of [NaN, Infinity]) {
+    const x = tensor(device, [2, 2, 1, 1, 2], [1, bad, 3, 4, 5, 6, 7, 9]);
+    const statistics = running();
+    batchNorm(x, upload(vector(1, 1)), upload(vector(0, 0)), statistics);
+    const [mean, variance] = [await statistics.mean.read(), await statistics.variance.read()];
+    assert.equal([mean[0], variance[0]], [0, 1]);
+    assert.ok(mean[1]! > 0.1 && variance[1]! > 1, "another channel's move");
+  }
+});
+
 test("batchNorm moves the running statistics, which batchNormEval uses", async () => {
   const x = random([3, 2, 2, 3, 5], { scale: 2, offset: 5 });
   const statistics = running();

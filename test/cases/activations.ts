@@ -70,12 +70,17 @@ const logits: readonly (readonly [name: string, x: Array64])[] = [
   ["one channel", random([2, 1, 1, 2, 3])],
 ];
 
-/** Of two samples: a voxel's values say nothing of its neighbours', and their powers overflow. */
+/**
+ * Of two samples: a voxel's values say nothing of its neighbours', and in every seventh one class in turn is so far ahead
+ * that powers of differences from another overflow.
+ */
 const farApart = ([3, 6] as const).map((channels) => {
   const voxels = 529; // more than a workgroup takes
-  return map(random([2, channels, 1, 23, 23]), (value, i) =>
-    Math.fround(value + 200 * (((i % voxels) % 2) + 2 * Math.floor(i / (channels * voxels)))),
-  );
+  return map(random([2, channels, 1, 23, 23]), (value, i) => {
+    const [v, c] = [i % voxels, Math.floor(i / voxels) % channels];
+    const ahead = v % 7 === 0 && (v / 7) % channels === c ? 100 : 0;
+    return Math.fround(value + ahead + 200 * ((v % 2) + 2 * Math.floor(i / (channels * voxels))));
+  });
 });
 
 export const activations: OpCase[] = [
