@@ -51,6 +51,8 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   if (said.resume && said.overwrite) throw new UsageError("--resume and --overwrite: say one of them");
   if (said.teacher && !METHODS[method]!.teacher)
     throw new UsageError(`--teacher: the method ${method} has none`);
+  const idle = UNUSED[method]?.find((name) => given[name] !== undefined);
+  if (idle) throw new UsageError(`--${flagOf(idle)}: the method ${method} does not use it`);
   const small = !said.data || (await exists(join(data, "phantom.json")));
   const sizes = { ...DEFAULTS, ...(small && SMALL) };
   const patch = typeof said.patch === "string" ? parsePatch(said.patch) : (said.patch ?? sizes.patch);
@@ -90,6 +92,17 @@ function defaultOut(data: string, fold: TrainConfig["fold"]): string {
   return join("runs", basename(resolve(data)), ...(fold === null ? [] : [`fold_${fold}`]));
 }
 
+/** Settings of distillation that a method leaves alone; a --config file may hold them all the same. */
+const UNUSED: Readonly<Record<string, readonly (keyof TrainConfig)[]>> = {
+  none: ["kdWeight", "prototypeWeight", "temperature"],
+  kd: ["prototypeWeight"],
+};
+
+/** A setting's flag without the dashes. */
+function flagOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
 /** What a student sees unless said otherwise: the contrast that shows most of a tumour's core. */
 const STUDENT: Modality = "t1ce";
 
@@ -126,7 +139,7 @@ export function trainCommand(): Command {
 /** The flags of a setting: one, and for a switch another that unsets what a file says. */
 function optionsOf(name: string, row: Setting): Option[] {
   if (row.flag === false) return [];
-  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const flag = flagOf(name);
   const heading = `${row.group}:`;
   if (row.argument === null) {
     const off = new Option(`--no-${flag}`, "against a --config file that says it").hideHelp();

@@ -133,6 +133,9 @@ test("options that contradict each other are refused", async () => {
   assert.match(teacher.message, /--stage teacher: sees all modalities/);
   const alone = await refusal(() => resolveConfig({ stage: "student", method: "none", teacher: "file" }));
   assert.match(alone.message, /--teacher: the method none has none/);
+  const idle = await refusal(() => resolveConfig({ stage: "student", method: "kd", prototypeWeight: 1 }));
+  assert.is(idle.name, "UsageError");
+  assert.match(idle.message, /--prototype-weight: the method kd does not use it/);
 });
 
 test("a teacher that is none is refused with its file's name and why", async ({ root, data, out }) => {
