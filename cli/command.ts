@@ -56,10 +56,7 @@ export async function runCommand<Options extends OptionValues>(
   action: (options: Options) => Promise<void> | void,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0); // whoever read it, as head, has seen enough
-    throw error;
-  });
+  if (!process.stdout.listeners("error").includes(closedPipe)) process.stdout.on("error", closedPipe);
   program
     .option("--debug", "print the stack of an error")
     .addHelpText("after", EXIT_CODES)
@@ -80,6 +77,12 @@ export async function runCommand<Options extends OptionValues>(
     console.error(program.opts<{ debug?: boolean }>().debug ? stack : (fault ?? message));
     return exitCodes[name] ?? (fault === null ? 1 : 6);
   }
+}
+
+/** Whoever read the output, as head, has seen enough: that is no error. */
+function closedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
 }
 
 /** True in the module that Node was started with: `if (isMain(import.meta.url))`. */

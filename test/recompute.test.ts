@@ -117,7 +117,10 @@ test("batch norm that is computed again moves its running statistics once", asyn
     const { grads } = vjp([x], () => around(() => relu(batchNorm(x, weight, bias, running))), x);
     return values([running.mean, running.variance, ...grads]);
   };
-  assert.equal(await moved((f) => recompute([x], f)), await moved((f) => f()));
+  const once = await moved((f) => f());
+  assert.not.equal(once[0], await values([upload(random([3], { seed: 3 }))]).then(([mean]) => mean));
+  assert.equal(await moved((f) => recompute([x], f)), once);
+  assert.equal(await moved((f) => f()), once, "and moves them afterwards");
 });
 
 test.run();
