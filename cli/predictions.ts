@@ -5,7 +5,7 @@ import { fromClasses, type LabelConvention } from "../data/labels.ts";
 import { writeLabelLike, writeProbabilitiesLike } from "../data/nifti.ts";
 import { type Case, uncrop, uncropProbabilities } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
-import { likeliest, probabilities } from "../model/predict.ts";
+import { imageOf, likeliest, probabilities } from "../model/predict.ts";
 import type { Vec3 } from "../model/regions.ts";
 import { forward, type Network } from "../model/network.ts";
 import type { Tiling } from "../model/windows.ts";
@@ -46,12 +46,11 @@ export async function predictCase(
 export function caseProbabilities(
   device: Device,
   network: Network,
-  { images, channels, size, background }: Seen,
+  prepared: Seen,
   { patch, window, step, mirror }: Windows,
   progress?: Told,
 ): Promise<Float32Array> {
-  const image = { data: images, channels: channels.length, size, ...(background && { background }) };
-  return probabilities(device, image, {
+  return probabilities(device, imageOf(prepared), {
     window: patch,
     weighting: window,
     ...(step !== undefined && { step }),

@@ -10,10 +10,11 @@ import { type Case, loadCase } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
 import { asideSource } from "../model/deepSupervision.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { diceByRegion } from "../model/metrics.ts";
+import { diceByRegion, meanDice } from "../model/metrics.ts";
 import { Params } from "../model/params.ts";
 import { type Postprocessing, postprocess } from "../model/postprocess.ts";
-import { REGION_NAMES } from "../model/regions.ts";
+import { stepsDone } from "../model/position.ts";
+import type { Region } from "../model/regions.ts";
 import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
 import { type Scores, Trainer, type TrainEvent } from "../model/trainer.ts";
@@ -108,7 +109,7 @@ export async function trainStage(
     const bytes = stored.reduce((sum, { size }) => sum + 4 * size, 0);
     await checkRoom(folder, 4 * bytes + split.test.length * PREDICTION, "checkpoints and predictions");
     if (state) {
-      const updates = (state.position.epoch - 1) * stepsPerEpoch + state.position.done;
+      const updates = stepsDone(state.position, stepsPerEpoch);
       restoreTensors({ params, optimizer, guard }, state, { updates, name: state.path });
       await goOn(folder, config, data, records);
       await rewind(folder, state.position, updates);
@@ -174,16 +175,14 @@ async function validate(
   config: TrainConfig,
   stopped: () => boolean,
 ): Promise<Scores | null> {
-  const sums = { WT: 0, TC: 0, ET: 0, mean: 0 };
+  const scores: Record<Region, number>[] = [];
   for (const prepared of cases) {
     if (stopped()) return null;
     const seen = withChannels(prepared, networkModalities(config));
     const classes = await predictCase(device, network, seen, config);
-    const dice = diceByRegion(classes, prepared.label!);
-    for (const region of REGION_NAMES) sums[region] += dice[region] / cases.length;
+    scores.push(diceByRegion(classes, prepared.label!));
   }
-  sums.mean = (sums.WT + sums.TC + sums.ET) / REGION_NAMES.length;
-  return sums;
+  return meanDice(scores);
 }
 
 /** Predicts the test cases from the stage's own modalities alone, as a hospital would, and scores the files. */

@@ -5,6 +5,7 @@ import { checkGrid, checkIntensities, checkLabel, checkPlace } from "./checkVolu
 import type { Findings, Intensities, LabelReport } from "./checkVolume.ts";
 import { boundingBox } from "./crop.ts";
 import { type CaseFiles, type Modality, MODALITIES, type Source } from "./datasets.ts";
+import { sha256 } from "./digest.ts";
 import { collectProblems, DataError } from "./errors.ts";
 import { formatSize, type Vec3 } from "./geometry.ts";
 import { isGzip } from "./gzip.ts";
@@ -155,9 +156,4 @@ function compareAll(all: readonly Placed[], where: string, problems: string[]): 
 
 function sameSize(a: Volume, b: Volume): boolean {
   return a.size.every((length, axis) => length === b.size[axis]);
-}
-
-async function sha256(voxels: Float32Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", voxels as BufferSource);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,6 +1,7 @@
 // Which files a run was made of, by content: for its record, and so that the same scan under two names is found
 // before it is trained and tested on.
 
+import { sha256 } from "./digest.ts";
 import { DataError } from "./errors.ts";
 import type { Volume } from "./nifti.ts";
 import { type CaseFiles, MODALITIES } from "./source.ts";
@@ -99,9 +100,4 @@ export function changedFiles(before: readonly CaseRecord[], now: readonly CaseRe
   const known = new Map(files(before).map(({ path, sha256 }) => [path, sha256]));
   const changed = files(now).filter(({ path, sha256 }) => (known.get(path) ?? sha256) !== sha256);
   return [...new Set(changed.map(({ path }) => path))];
-}
-
-async function sha256(values: Uint8Array | Float32Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", values as BufferSource);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

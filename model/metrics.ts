@@ -114,6 +114,14 @@ export function diceByRegion(prediction: Uint8Array, reference: Uint8Array): Rec
   return { WT: dice("WT"), TC: dice("TC"), ET: dice("ET") };
 }
 
+/** The mean over cases of each region's Dice, and the mean of these. */
+export function meanDice(cases: readonly Record<Region, number>[]): Record<Region | "mean", number> {
+  const sums = { WT: 0, TC: 0, ET: 0, mean: 0 };
+  for (const dice of cases) for (const region of REGION_NAMES) sums[region] += dice[region] / cases.length;
+  sums.mean = (sums.WT + sums.TC + sums.ET) / REGION_NAMES.length;
+  return sums;
+}
+
 function ratio(part: number, whole: number): number | null {
   return whole === 0 ? null : part / whole;
 }

@@ -85,3 +85,8 @@ export function over(
   if (patience > 0 && idle >= patience) return "patience";
   return maxSeconds > 0 && total >= maxSeconds ? "time" : null;
 }
+
+/** The steps done of the whole run, those that were left out included. */
+export function stepsDone({ epoch, done }: Position, stepsPerEpoch: number): number {
+  return (epoch - 1) * stepsPerEpoch + done;
+}

@@ -24,6 +24,17 @@ export interface Image {
   background?: readonly number[];
 }
 
+/** A prepared case, its channels by name, as an image. */
+export function imageOf(prepared: {
+  images: Float32Array;
+  channels: readonly unknown[];
+  size: Vec3;
+  background?: readonly number[];
+}): Image {
+  const { images: data, channels, size, background } = prepared;
+  return { data, channels: channels.length, size, ...(background && { background }) };
+}
+
 export interface WindowOptions extends Partial<Tiling> {
   window: Vec3;
   classes: number;

@@ -4,12 +4,7 @@ import type { Case } from "../data/preprocess.ts";
 import type { Device } from "../engine/index.ts";
 import type { NetworkCard } from "../model/card.ts";
 import { forward, type Network } from "../model/network.ts";
-import { type Image, predict } from "../model/predict.ts";
-
-/** The case as the network takes it. */
-export function imageOf({ images: data, channels, size, background }: Case): Image {
-  return { data, channels: channels.length, size, ...(background && { background }) };
-}
+import { imageOf, predict } from "../model/predict.ts";
 
 /** Classes of a prepared case [D,H,W] (cropped), by the windows of the network's card. */
 export function predictCase(

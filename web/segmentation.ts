@@ -11,12 +11,13 @@ import type { CaseFiles, Dataset, Modality, Source } from "../data/source.ts";
 import { compile, type Device } from "../engine/index.ts";
 import { diceByRegion } from "../model/metrics.ts";
 import { forward, touch } from "../model/network.ts";
+import { imageOf } from "../model/predict.ts";
 import { REGION_NAMES, REGIONS } from "../model/regions.ts";
 import { similarityMaps } from "../model/similarity.ts";
 import { CancelledError } from "./explain.ts";
 import { survivingLoss } from "./gpu.ts";
 import type { Models } from "./models.ts";
-import { imageOf, predictCase } from "./prediction.ts";
+import { predictCase } from "./prediction.ts";
 import type { File3d, Progress, Result } from "./protocol.ts";
 
 /** Cases, and where their files are. */

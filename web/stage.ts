@@ -9,10 +9,11 @@ import type { Input } from "../data/input.ts";
 import type { Device } from "../engine/index.ts";
 import type { NetworkCard } from "../model/card.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { diceByRegion } from "../model/metrics.ts";
+import { diceByRegion, meanDice } from "../model/metrics.ts";
 import type { Network } from "../model/network.ts";
 import { Params } from "../model/params.ts";
-import { REGION_NAMES } from "../model/regions.ts";
+import { stepsDone } from "../model/position.ts";
+import type { Region } from "../model/regions.ts";
 import { type Scores, Trainer } from "../model/trainer.ts";
 import { restoreTensors, type TrainingState } from "../model/trainingState.ts";
 import { checkPatch, VNET, type VnetConfig } from "../model/vnet.ts";
@@ -116,7 +117,7 @@ export class Stage {
       now: () => performance.now(),
     });
     if (!state) return;
-    const updates = (state.position.epoch - 1) * this.stepsPerEpoch + state.position.done;
+    const updates = stepsDone(state.position, this.stepsPerEpoch);
     const { optimizer, guard } = this.trainer;
     restoreTensors({ params: this.params, optimizer, guard }, state, { updates, name });
   }
@@ -144,17 +145,15 @@ export class Stage {
 
   async #validate(): Promise<Scores | null> {
     const { validation } = this.#cases;
-    const sums = { WT: 0, TC: 0, ET: 0, mean: 0 };
+    const scores: Record<Region, number>[] = [];
     for (const [i, prepared] of validation.entries()) {
       if (this.trainer.stopping) return null;
       const windows = { patch: this.#settings.patch, window: TILING.weighting };
       const classes = await predictCase(this.#device, this.network, prepared, windows);
       if (i === 0) this.#lastSlice = sliceOf(prepared, classes);
-      const dice = diceByRegion(classes, prepared.label!);
-      for (const region of REGION_NAMES) sums[region] += dice[region] / validation.length;
+      scores.push(diceByRegion(classes, prepared.label!));
     }
-    sums.mean = (sums.WT + sums.TC + sums.ET) / REGION_NAMES.length;
-    return sums;
+    return meanDice(scores);
   }
 }
 
