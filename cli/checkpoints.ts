@@ -5,16 +5,27 @@ import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { cardMetadata } from "../model/card.ts";
 import { CheckpointError } from "../model/checkpoint.ts";
-import { decodeTraining, encodeTraining, type TrainingState } from "../model/trainingState.ts";
+import { decodeTraining, encodeTraining, SETTINGS_NOTE, type TrainingState } from "../model/trainingState.ts";
 import { UsageError } from "./command.ts";
+import { portable } from "./config.ts";
 import { exists, keepAs, writeAtomically } from "./files.ts";
 import type { ModelCard } from "./models.ts";
+import type { TrainConfig } from "./settings.ts";
 import { FILES, held, SOMETIMES } from "./stageFolder.ts";
 
+/** What a training's file says beside its state: of its network, and its settings, for whoever goes on elsewhere. */
+export function stateNotes(card: ModelCard, config: TrainConfig): Record<string, string> {
+  return { ...cardMetadata(card), [SETTINGS_NOTE]: JSON.stringify(portable(config)) };
+}
+
 /** Makes a state the latest of a stage's folder, and the one that was the latest the previous one. */
-export async function saveState(folder: string, state: TrainingState, card: ModelCard): Promise<void> {
+export async function saveState(
+  folder: string,
+  state: TrainingState,
+  notes: Record<string, string>,
+): Promise<void> {
   const latest = join(folder, FILES.latest);
-  const bytes = await encodeTraining(state, cardMetadata(card));
+  const bytes = await encodeTraining(state, notes);
   if (await exists(latest)) await keepAs(latest, join(folder, FILES.previous));
   await writeAtomically(latest, bytes);
 }
@@ -24,8 +35,8 @@ export async function hasState(folder: string): Promise<boolean> {
   return (await exists(join(folder, FILES.latest))) || (await exists(join(folder, FILES.previous)));
 }
 
-/** A state, and the file that it is from. */
-export type FoundState = TrainingState & { path: string };
+/** A state, the file that it is from, and whether that came from elsewhere, for a folder that begins with it. */
+export type FoundState = TrainingState & { path: string; carried: boolean };
 
 /**
  * The latest state of a stage's folder; where that is damaged, it is put aside, `report` is told, and the one before is
@@ -47,7 +58,7 @@ export async function readState(folder: string, report: (line: string) => void):
         await keepAs(previous, latest);
         report(`${problems[0] ?? `${latest}: is missing`}: going on from ${FILES.previous} instead`);
       }
-      return { ...state, path };
+      return { ...state, path, carried: false };
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
       problems.push(error.message);

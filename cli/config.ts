@@ -126,6 +126,12 @@ export function teacherOf(config: TrainConfig): TrainConfig {
   return { ...config, stage: "teacher", modality: null, method: "none", ...own };
 }
 
+/** A run's settings without places on this machine's disk, which are nobody else's business. */
+export function portable(config: TrainConfig): Partial<TrainConfig> {
+  const { data: _data, out: _out, split: _split, teacher: _teacher, init: _init, ...rest } = config;
+  return rest;
+}
+
 /** The names of the settings in which two configurations differ, of those that make another run. */
 export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(SETTINGS), ...Object.keys(a), ...Object.keys(b)] as SettingName[]);

@@ -29,6 +29,8 @@ const BASELINES = ["none", "kd"] as const;
 /** The experiment that flags ask for. Throws UsageError. */
 export async function resolveExperiment(flags: CommandFlags): Promise<Experiment> {
   const { seeds: list, baselines = false, modality = "all", stage: _, ...rest } = flags;
+  if (flags.resumeFrom !== undefined)
+    throw new UsageError("--resume-from: goes with --stage teacher or student, not with all");
   if (list !== undefined && flags.seed !== undefined)
     throw new UsageError("--seed, --seeds: one of them, not both");
   const modalities = modalitiesOf(modality);

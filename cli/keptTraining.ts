@@ -8,11 +8,12 @@ import type { Params } from "../model/params.ts";
 import type { Position } from "../model/position.ts";
 import type { TrainEvent, Trainer } from "../model/trainer.ts";
 import { readTensors } from "../model/trainingState.ts";
-import { saveState } from "./checkpoints.ts";
+import { saveState, stateNotes } from "./checkpoints.ts";
 import { say } from "./console.ts";
-import type { Interval } from "./durations.ts";
+import { parseInterval } from "./durations.ts";
 import { appendLine, writeAtomically } from "./files.ts";
 import { type ModelCard, saveModel } from "./models.ts";
+import type { TrainConfig } from "./settings.ts";
 import { FILES, SOMETIMES } from "./stageFolder.ts";
 import { listenForStop, resumeCommand, StoppedError } from "./stopSignals.ts";
 
@@ -20,9 +21,9 @@ export interface KeptTraining {
   folder: string;
   trainer: Trainer;
   params: Params;
+  config: TrainConfig;
   /** What checkpoints say of the network after so many epochs and steps. */
   card: (epoch: number, step: number) => ModelCard;
-  saveEvery: Interval;
   /** Told of every event first. */
   tell: (event: TrainEvent) => Promise<void> | void;
 }
@@ -32,11 +33,12 @@ export async function keepTraining({
   folder,
   trainer,
   params,
+  config,
   card,
-  saveEvery,
   tell,
 }: KeptTraining): Promise<void> {
   const { optimizer, guard } = trainer;
+  const saveEvery = parseInterval(config.saveEvery);
   const stop = listenForStop((signal) => {
     trainer.stop();
     say(`${signal}: finishing this step, then saving; once more to stop at once`);
@@ -57,7 +59,8 @@ export async function keepTraining({
       } else if (event.type === "rest" && isDue(event.position)) {
         const { position, data } = event;
         const tensors = await readTensors({ params, optimizer, guard });
-        await saveState(folder, { ...tensors, position, data }, card(position.epoch - 1, optimizer.steps));
+        const notes = stateNotes(card(position.epoch - 1, optimizer.steps), config);
+        await saveState(folder, { ...tensors, position, data }, notes);
         saved = { time: performance.now(), step: optimizer.steps };
       } else if (event.type === "skip" && event.why !== "overflow") {
         const { why, epoch, step, cases, losses } = event;

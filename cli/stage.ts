@@ -19,6 +19,7 @@ import type { Summary } from "../model/summary.ts";
 import { checkPrecision, type Network } from "../model/network.ts";
 import { type Scores, Trainer, type TrainEvent } from "../model/trainer.ts";
 import { restoreTensors } from "../model/trainingState.ts";
+import { keepCarried } from "./carried.ts";
 import { casesOf, idsOf, openRunData, type RunData } from "./cases.ts";
 import type { FoundState } from "./checkpoints.ts";
 import {
@@ -32,7 +33,6 @@ import {
   trainingOptions,
 } from "./config.ts";
 import { emit, isLively, say } from "./console.ts";
-import { parseInterval } from "./durations.ts";
 import { evaluateFolders } from "./evaluate.ts";
 import { checkRoom } from "./files.ts";
 import { keepTraining, rewind } from "./keptTraining.ts";
@@ -105,25 +105,30 @@ export async function trainStage(
   const progress = trainingProgress({ title: stageName(config), epochs: config.epochs, batch });
   let log: StageLog | null = null;
   try {
+    const card = (epoch: number, step: number) => cardOf(config, data, epoch, step);
     const stored = [...params.tensors.values(), ...Object.values(optimizer.moments).flat()];
     const bytes = stored.reduce((sum, { size }) => sum + 4 * size, 0);
     await checkRoom(folder, 4 * bytes + split.test.length * PREDICTION, "checkpoints and predictions");
     if (state) {
       const updates = stepsDone(state.position, stepsPerEpoch);
       restoreTensors({ params, optimizer, guard }, state, { updates, name: state.path });
-      await goOn(folder, config, data, records);
-      await rewind(folder, state.position, updates);
-      say(`  going on after ${updates} steps, in epoch ${state.position.epoch}`);
+      const { epoch } = state.position;
+      if (state.carried) {
+        await begin(folder, config, data, records);
+        await keepCarried(folder, state, { params, card: card(epoch - 1, updates), config });
+      } else {
+        await goOn(folder, config, data, records);
+        await rewind(folder, state.position, updates);
+      }
+      say(`  going on after ${updates} steps, in epoch ${epoch}`);
     } else await begin(folder, config, data, records);
-    const card = (epoch: number, step: number) => cardOf(config, data, epoch, step);
-    const saveEvery = parseInterval(config.saveEvery);
     log = await StageLog.begin(folder, optimizer.steps, { title: stageName(config), batch });
     emit("config", { stage: stageName(config), config });
     const tell = async (event: TrainEvent) => {
       progress.show(event);
       await log!.note(event);
     };
-    await keepTraining({ folder, trainer, params, card, saveEvery, tell });
+    await keepTraining({ folder, trainer, params, config, card, tell });
   } finally {
     progress.stop();
     await loader.close();

@@ -14,14 +14,14 @@ import { type Existing, teacherStage, train } from "./training.ts";
 import { openTuned } from "./tuning.ts";
 
 async function main(flags: CommandFlags): Promise<void> {
-  const { retune = false, overwrite = false, resume = false } = flags;
+  const { retune = false, overwrite = false, resume = false, resumeFrom: from } = flags;
   let device: Device | null = null;
   const opener =
     ({ fast, tuning }: TrainConfig) =>
     async () =>
       (device ??= await openTuned({ fast, recorded: tuning, retune }));
   const existing = (unfinished: Existing["unfinished"]): Existing =>
-    overwrite ? { finished: "replace", unfinished: "replace" } : { unfinished };
+    overwrite ? { finished: "replace", unfinished: "replace", from } : { unfinished, from };
   if (flags.stage === "all") {
     const experiment = await resolveExperiment(flags);
     return runExperiment(opener(experiment.shared), experiment, existing(resume ? "continue" : "refuse"));

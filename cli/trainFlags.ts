@@ -8,6 +8,7 @@ import { METHODS } from "../model/methods/index.ts";
 import { examples, RETUNE_HELP, UsageError } from "./command.ts";
 import { DEFAULTS, fittingPatch, fittingSupervision, parity, PHANTOM, SMALL } from "./config.ts";
 import { withVoices } from "./console.ts";
+import { settingsIn } from "./carried.ts";
 import { type FileSettings, ofThisStage, readSettings } from "./configFile.ts";
 import { exists } from "./files.ts";
 import { parsePatch, parseText } from "./settingKinds.ts";
@@ -20,6 +21,8 @@ export type TrainFlags = Omit<FileSettings, "patch"> & {
   /** A file of settings; flags override it. */
   config?: string;
   resume?: boolean;
+  /** A training's file from elsewhere: it says the settings, flags override them. */
+  resumeFrom?: string;
   overwrite?: boolean;
   retune?: boolean;
   debug?: boolean;
@@ -38,7 +41,7 @@ export type CommandFlags = Omit<TrainFlags, "stage" | "modality"> & {
 /** The configuration that flags ask for; the teacher's file is still open. Throws UsageError. */
 export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
-  const file = flags.config === undefined ? {} : ofThisStage(await readSettings(flags.config), flags.stage);
+  const file = await fileSettings(flags);
   const said: TrainFlags = { ...file, ...given };
   const { stage, data = PHANTOM.folder } = said;
   if (!stage) throw new UsageError("--stage: say what to train: teacher or student");
@@ -72,6 +75,17 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   fittingPatch(patch, config.levels);
   fittingSupervision(config);
   return config;
+}
+
+/** What a file says, if one is given: of settings, or a training's. */
+async function fileSettings({ config, resumeFrom, resume, stage }: TrainFlags): Promise<FileSettings> {
+  if (resumeFrom === undefined)
+    return config === undefined ? {} : ofThisStage(await readSettings(config), stage);
+  const other = config !== undefined ? "--config" : resume ? "--resume" : null;
+  if (other) throw new UsageError(`--resume-from and ${other}: say one of them`);
+  const settings = await settingsIn(resumeFrom);
+  if (stage === undefined || settings.stage === undefined || settings.stage === stage) return settings;
+  throw new UsageError(`--stage ${stage}: ${resumeFrom} is the training of a ${settings.stage}`);
 }
 
 /** The flags of a single stage. Throws a UsageError for those that only --stage all has. */
@@ -120,6 +134,7 @@ export function trainCommand(): Command {
     .option("--parity", "the published code's choice of all that have one, but of those that are given")
     .option("--retune", RETUNE_HELP)
     .option("--resume", "go on with what --out holds of this stage, to the same bits as without a stop")
+    .option("--resume-from <file>", "go on, in a new folder, with the training in a file from elsewhere")
     .option("--overwrite", "replace what --out holds of this stage");
   withVoices(command);
   for (const [name, row] of ROWS) for (const option of optionsOf(name, row)) command.addOption(option);

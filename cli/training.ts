@@ -6,6 +6,7 @@ import { basename, join, resolve } from "node:path";
 import type { Device } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
 import { over } from "../model/position.ts";
+import { readCarried } from "./carried.ts";
 import { type FoundState, hasState, readState } from "./checkpoints.ts";
 import { UsageError } from "./command.ts";
 import { limits, PHANTOM, stageName, teacherOf, type TrainConfig } from "./config.ts";
@@ -25,6 +26,8 @@ export interface Existing {
   finished?: "keep" | "replace";
   /** With "resume" there must be a state to go on from; "continue" begins where there is none. */
   unfinished?: "refuse" | "replace" | "resume" | "continue";
+  /** A training's file from elsewhere, with which a new folder begins. */
+  from?: string | undefined;
 }
 
 /**
@@ -48,7 +51,7 @@ export async function train(
     say("no teacher has been trained on these data: training one first");
     const teacher = teacherOf(config);
     if (existing.unfinished === "resume") existing = { ...existing, unfinished: "continue" };
-    await train(open, teacher, existing);
+    await train(open, teacher, { ...existing, from: undefined });
     config = { ...config, teacher: join(config.out, stageName(teacher), FILES.best) };
   }
   await readTeacher(config); // is it there, and can it teach?
@@ -80,10 +83,18 @@ async function trainLocked(
       `${folder}: holds ${found[0]}, but no run: nothing here is deleted; choose another --out`,
     );
   }
+  if (existing.from !== undefined && found.length && unfinished !== "replace") {
+    throw new UsageError(
+      `--resume-from: ${folder} holds a run already: go on with that with --resume, replace it with --overwrite, ` +
+        "or choose another --out",
+    );
+  }
   const resuming = unfinished === "resume" || unfinished === "continue";
   const begun = await hasState(folder);
   let state: FoundState | null = null;
-  if (done !== "replace" && (await finished(config))) {
+  if (existing.from !== undefined) {
+    state = await readCarried(existing.from);
+  } else if (done !== "replace" && (await finished(config))) {
     if (resuming && begun) state = await readState(folder, say);
     if (!state || over(state.position, limits(config))) {
       say(`${folder}: already trained with these settings; --overwrite trains it again`);
@@ -99,7 +110,7 @@ async function trainLocked(
         "or choose another --out",
     );
   }
-  await trainStage(open, state ? { ...config, tuning: recorded!.tuning } : config, state);
+  await trainStage(open, state && !state.carried ? { ...config, tuning: recorded!.tuning } : config, state);
   const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];
   await writeModelCard(config);
   await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);

@@ -105,6 +105,9 @@ export async function decodeTraining(
   }
 }
 
+/** The metadata in which a training's file says its settings: JSON, by the names that the command line has for them. */
+export const SETTINGS_NOTE = "config";
+
 const PREFIX = "optimizer.";
 
 function prefixed(tensors: Readonly<Record<string, Values>>): Record<string, Values> {

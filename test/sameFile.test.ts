@@ -1,20 +1,24 @@
 // One file for the command line and the page: what train.js saves within a training, the page's stage goes on from, to
-// the very bits that the command line ends with on the same device.
+// the very bits that the command line ends with on the same device; and the other way round.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { folderSource } from "../cli/folderSource.ts";
 import { makePhantom } from "../cli/phantomFolder.ts";
+import type { TrainConfig } from "../cli/settings.ts";
 import { FILES } from "../cli/stageFolder.ts";
+import { resolveConfig, type TrainFlags } from "../cli/trainFlags.ts";
+import { train } from "../cli/training.ts";
 import { openDataset } from "../data/datasets.ts";
-import { decodeTraining } from "../model/trainingState.ts";
+import { decodeSafetensors } from "../model/checkpoint.ts";
+import { decodeTraining, encodeTraining } from "../model/trainingState.ts";
 import { loadStage, Stage } from "../web/stage.ts";
 import type { TrainSettings } from "../web/trainProtocol.ts";
 import { device } from "./gradcheck.ts";
-import { silenced, trainQuietly } from "./quietly.ts";
+import { failure, silenced, trainQuietly } from "./quietly.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "same-file-"));
 const [data, out] = [join(folder, "data"), join(folder, "run")];
@@ -49,5 +53,59 @@ test("the page's stage goes on from the command line's file, and both end with t
     assert.equal([...data], [...last.network[name]!.data], name);
   stage.free();
 });
+
+test("train --resume-from goes on from the file of a page, with its settings, to the same tensors", async () => {
+  const file = join(folder, "teacher_checkpoint_latest.safetensors");
+  const before = readFileSync(join(out, "teacher", FILES.previous));
+  const { metadata, ...state } = await decodeTraining(before, file);
+  const said: Partial<TrainConfig> = { ...NETWORK, patch: PATCH, stage: "teacher", method: "none" };
+  const notes = { format: metadata["format"]!, card: metadata["card"]!, config: JSON.stringify(said) };
+  writeFileSync(file, await encodeTraining(state, notes)); // as web/training.ts does
+  const flags = { resumeFrom: file, data, out: join(folder, "carried"), workers: 0 };
+  const lines = await trainCarried(flags);
+  assert.ok(
+    lines.some((line) => /going on after \d+ steps, in epoch 2/.test(line)),
+    lines.join("\n"),
+  );
+  const [first, second] = await Promise.all(
+    [out, flags.out].map((run) => decodeTraining(readFileSync(join(run, "teacher", FILES.latest)), run)),
+  );
+  assert.equal(second!.network, first!.network);
+  assert.equal(second!.optimizer, first!.optimizer);
+  const metrics = readFileSync(join(flags.out, "teacher", FILES.metrics), "utf8")
+    .trim()
+    .split("\n");
+  assert.is(metrics.length, 1, "the epoch that was to come");
+  const config = JSON.parse(readFileSync(join(flags.out, "teacher", FILES.config), "utf8")) as TrainConfig;
+  assert.equal([config.lr, config.epochs, config.patch], [NETWORK.lr, NETWORK.epochs, [...PATCH]]);
+  assert.ok(readFileSync(join(flags.out, "teacher", FILES.report)).length > 0);
+
+  const over = join(out, "teacher", FILES.latest);
+  const ended = { ...flags, resumeFrom: over, out: join(folder, "ended") };
+  await trainCarried(ended);
+  const best = decodeSafetensors(readFileSync(join(ended.out, "teacher", FILES.best)), "best").tensors;
+  assert.equal(best["out_conv.weight"]!.data, first!.network["out_conv.weight"]!.data, "scored as it is");
+  const says = async (more: TrainFlags) => (await failure(() => trainCarried({ ...flags, ...more }))).message;
+  assert.match(await says({}), /^--resume-from: .*carried\/teacher holds a run already: .*--overwrite/);
+  const elsewhere = { out: join(folder, "elsewhere") };
+  assert.match(await says({ ...elsewhere, filters: 3 }), /of another training: expected \S+ \[/);
+  assert.match(await says({ stage: "student" }), /^--stage student: .* is the training of a teacher$/);
+  assert.match(await says({ config: "x.json" }), /^--resume-from and --config: say one of them$/);
+  assert.match(
+    await says({ resumeFrom: join(folder, "no") }),
+    /expected a training's checkpoint, got no file$/,
+  );
+  const network = join(out, "teacher", FILES.best);
+  assert.match(await says({ ...elsewhere, resumeFrom: network }), /expected the state of a training/);
+  writeFileSync(file, await encodeTraining(state, { ...notes, config: '{"learningRate":1}' }));
+  assert.match(await says(elsewhere), /not known here: learningRate: no setting has this name/);
+  writeFileSync(file, await encodeTraining(state, { ...notes, config: "7" }));
+  assert.match(await says(elsewhere), /its settings are none/);
+});
+
+const trainCarried = (flags: TrainFlags) =>
+  silenced(async () =>
+    train(() => Promise.resolve(device), await resolveConfig(flags), { from: flags.resumeFrom }),
+  );
 
 test.run();

@@ -8,6 +8,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { readState, saveState } from "../cli/checkpoints.ts";
 import { FILES, SOMETIMES } from "../cli/stageFolder.ts";
+import { cardMetadata } from "../model/card.ts";
 import { decodeSafetensors } from "../model/checkpoint.ts";
 import { beginning } from "../model/position.ts";
 import { checkSeal, encodeSealed } from "../model/seal.ts";
@@ -20,7 +21,7 @@ test.before.each((context) => {
 });
 test.after.each(({ folder }) => rmSync(folder, { recursive: true }));
 
-const CARD = { stage: "teacher", epoch: 1, step: 2, seed: 0 } as ModelCard;
+const NOTES = cardMetadata({ stage: "teacher", epoch: 1, step: 2, seed: 0 } as ModelCard);
 
 function state(epoch: number): TrainingState {
   const values = (...data: number[]) => ({ shape: [data.length], data: Float32Array.from(data) });
@@ -95,17 +96,17 @@ test("the one before is kept, and taken where the latest is damaged, cut short, 
   const [latest, previous] = [join(folder, FILES.latest), join(folder, FILES.previous)];
   const said: string[] = [];
   const read = () => readState(folder, (line) => said.push(line));
-  await saveState(folder, state(1), CARD);
+  await saveState(folder, state(1), NOTES);
   assert.is((await read()).position.epoch, 1);
-  await saveState(folder, state(2), CARD);
+  await saveState(folder, state(2), NOTES);
   assert.is((await read()).position.epoch, 2);
   assert.equal(said, []);
   const whole = readFileSync(latest);
   const flipped = Buffer.from(whole);
   flipped[whole.length - 3]! ^= 1;
   for (const damaged of [flipped, whole.subarray(0, 100), Buffer.alloc(0), null]) {
-    await saveState(folder, state(1), CARD);
-    await saveState(folder, state(2), CARD);
+    await saveState(folder, state(1), NOTES);
+    await saveState(folder, state(2), NOTES);
     if (damaged) writeFileSync(latest, damaged);
     else rmSync(latest);
     assert.is((await read()).position.epoch, 1);
@@ -114,7 +115,7 @@ test("the one before is kept, and taken where the latest is damaged, cut short, 
       /checkpoint_latest.*(damaged|usable|missing).*: going on from checkpoint_previous/,
     );
     if (damaged) assert.ok(readFileSync(join(folder, SOMETIMES.damaged)).equals(damaged), "it is put aside");
-    await saveState(folder, state(3), CARD); // which must not make the damaged one the previous one
+    await saveState(folder, state(3), NOTES); // which must not make the damaged one the previous one
     assert.is((await decodeTraining(readFileSync(previous), previous)).position.epoch, 1);
   }
   for (const path of [latest, previous]) writeFileSync(path, flipped);
@@ -127,9 +128,9 @@ test("the one before is kept, and taken where the latest is damaged, cut short, 
 
 test("a checkpoint keeps the permissions of the one that it replaces", async ({ folder }) => {
   const latest = join(folder, FILES.latest);
-  await saveState(folder, state(1), CARD);
+  await saveState(folder, state(1), NOTES);
   chmodSync(latest, 0o640);
-  await saveState(folder, state(2), CARD);
+  await saveState(folder, state(2), NOTES);
   assert.is(statSync(latest).mode & 0o777, 0o640);
 });
 
