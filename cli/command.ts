@@ -6,6 +6,7 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError, type OptionValues } from "commander";
 import { speak } from "./console.ts";
+import { heedSignals } from "./stopSignals.ts";
 
 /** Thrown by a command whose options are wrong in a way that commander cannot tell. */
 export class UsageError extends Error {
@@ -56,6 +57,7 @@ export async function runCommand<Options extends OptionValues>(
   action: (options: Options) => Promise<void> | void,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
+  heedSignals();
   if (!process.stdout.listeners("error").includes(closedPipe)) process.stdout.on("error", closedPipe);
   program
     .option("--debug", "print the stack of an error")

@@ -14,6 +14,7 @@ import { TILING, type Tiling } from "../model/windows.ts";
 import { type Candidate, readCandidates } from "./candidates.ts";
 import { isMain, runCommand, UsageError } from "./command.ts";
 import { emit, result, say, withVoices } from "./console.ts";
+import { removeTemporaries } from "./files.ts";
 import { folderSource } from "./folderSource.ts";
 import { type ModelUse, upload } from "./models.ts";
 import { predictProgram } from "./predictFlags.ts";
@@ -94,6 +95,10 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   for (const line of planText(todo)) say(`  ${line}`);
   say(`labels written: ${dataset.convention}, ${from}`);
   const all = records.filter((one) => !skipped.has(one.case)).map((one) => kept.get(one.case) ?? one);
+  if (goOn || overwrite) {
+    const stray = await removeTemporaries(output);
+    if (stray.length) say(`${output}: removed ${stray.join(", ")}, which was never finished`);
+  }
   const record = new PredictionRecord(output, found, all, [...skipped]);
   await record.write();
   if (todo.length) {

@@ -1,5 +1,6 @@
 // Ctrl-C, and SIGTERM as schedulers send it: the first asks a training to come to rest and be saved, the second ends
-// the process at once. Between trainings either ends it as ever.
+// the process at once. Where nobody listens either ends it, with its exit code: the first process of a container would
+// not even hear SIGTERM otherwise.
 
 import { constants } from "node:os";
 
@@ -16,24 +17,44 @@ export class StoppedError extends Error {
   }
 }
 
+let heeding = false;
+let listener: ((signal: StopSignal) => void) | null = null;
+
+/** What a signal does from now on, once for all. */
+export function heedSignals(): void {
+  if (heeding) return;
+  heeding = true;
+  for (const signal of SIGNALS) process.on(signal, () => heed(signal));
+}
+
+function heed(signal: StopSignal): void {
+  if (listener) return listener(signal);
+  console.error(`${signal}: ended; what was finished stays`);
+  end(signal);
+}
+
 /** Listens until `close`: calls `stop` at the first signal, which is then `received`; exits at the second. */
 export function listenForStop(stop: (signal: StopSignal) => void): {
   readonly received: StopSignal | null;
   close: () => void;
 } {
   let received: StopSignal | null = null;
-  const listener = (signal: StopSignal) => {
-    if (received) process.exit(128 + constants.signals[signal]);
+  heedSignals();
+  listener = (signal) => {
+    if (received) end(signal);
     received = signal;
     stop(signal);
   };
-  for (const signal of SIGNALS) process.on(signal, listener);
   return {
     get received() {
       return received;
     },
-    close: () => SIGNALS.forEach((signal) => process.off(signal, listener)),
+    close: () => (listener = null),
   };
+}
+
+function end(signal: StopSignal): never {
+  process.exit(128 + constants.signals[signal]);
 }
 
 /** How to go on with a command that was stopped: itself, with --resume. */

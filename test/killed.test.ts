@@ -72,21 +72,26 @@ interface Outcome {
   output: string;
 }
 
-/** Runs the command; `watch` is told of what it has said so far. */
-async function train(
-  run: string,
+type Watch = (output: string, kill: (signal: NodeJS.Signals) => void) => void;
+
+/** Trains. */
+function train(run: string, flags: string[], env?: Record<string, string>, watch?: Watch): Promise<Outcome> {
+  const least = ["--patch", "16", "--levels", "2", "--filters", "2", "--batch", "1", "--workers", "0"];
+  const places = ["--data", join(folder, "data"), "--split", join(folder, "split.json")];
+  return command("train", [...places, "--out", join(folder, run, "out"), ...least, ...flags], env, watch);
+}
+
+/** Runs a command; `watch` is told of what it has said so far. */
+async function command(
+  name: string,
   flags: string[],
   env: Record<string, string> = {},
-  watch: (output: string, kill: (signal: NodeJS.Signals) => void) => void = () => undefined,
+  watch: Watch = () => undefined,
 ): Promise<Outcome> {
-  const script = fileURLToPath(new URL("../cli/train.js", import.meta.url));
-  const least = ["--patch", "16", "--levels", "2", "--filters", "2", "--batch", "1", "--workers", "0"];
+  const script = fileURLToPath(new URL(`../cli/${name}.js`, import.meta.url));
   const child = spawn(
     process.execPath,
-    [
-      ...["--import", pathToFileURL(join(folder, "faults.js")).href, script, "--data", join(folder, "data")],
-      ...["--split", join(folder, "split.json"), "--out", join(folder, run, "out"), ...least, ...flags],
-    ],
+    ["--import", pathToFileURL(join(folder, "faults.js")).href, script, ...flags],
     { env: { ...process.env, PROTOKD_TUNING: "off", ...env } },
   );
   let output = "";
@@ -149,6 +154,55 @@ test("a teacher and its student, killed at any moment and gone on with, end in t
     for (const key of Object.keys(whole) as (keyof typeof whole)[]) {
       assert.equal(killed[key], whole[key], `${stage}: ${key}: ${said.join("\n")}`);
     }
+  }
+});
+
+test("a prediction, killed at any moment and gone on with, ends in the same files", async () => {
+  const flags = [
+    "--model",
+    join(folder, "whole", "out"),
+    "--input",
+    join(folder, "data"),
+    "--save-probabilities",
+  ];
+  const predict = (output: string, more: string[] = [], at = 0) =>
+    command("predict", [...flags, "--output", join(folder, output), ...more], { KILL_AT: String(at) });
+  const whole = await predict("predicted");
+  assert.is(whole.code, 0, whole.output);
+  const operations = Number(/OPERATIONS (\d+)/.exec(whole.output)![1]);
+  assert.ok(operations >= 12, `${operations} operations on files`);
+  const random = new Random(Number(process.env["KILL_SEED"] ?? 3));
+  for (const kill of [1, 2, 3]) {
+    const { signal, output } = await predict(
+      "cut",
+      kill > 1 ? ["--continue"] : [],
+      1 + random.integer(operations / 4),
+    );
+    assert.is(signal, "SIGKILL", output);
+  }
+  const last = await predict("cut", ["--continue"]);
+  assert.is(last.code, 0, last.output);
+  const files = (output: string) => readdirSync(join(folder, output)).sort();
+  assert.equal(files("cut"), files("predicted"));
+  assert.is(files("cut").filter((name) => /^PHANTOM_00\d\.nii\.gz$/.test(name)).length, 4);
+  for (const name of files("cut").filter((file) => file.endsWith(".gz"))) {
+    assert.equal(
+      readFileSync(join(folder, "cut", name)),
+      readFileSync(join(folder, "predicted", name)),
+      name,
+    );
+  }
+});
+
+test("a signal while nothing has to be saved ends a command at once, with its code", async () => {
+  const flags = ["--data", join(folder, "data")];
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    const run = await command("check", flags, {}, (_, kill) => kill(signal));
+    assert.is(run.code, code, run.output);
+    assert.match(run.output, new RegExp(`${signal}: ended; what was finished stays`));
   }
 });
 

@@ -41,12 +41,7 @@ async function main({ sample, jobs }: Flags): Promise<void> {
     (mutation, id): Mutant => ({ ...mutation, id }),
   );
   const { folder, parent } = makeShadow(mutants);
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      rmSync(parent, { recursive: true, force: true });
-      process.exit(1);
-    });
-  }
+  process.on("exit", () => rmSync(parent, { recursive: true, force: true }));
   const lanes = { folder, lanes: positive("--jobs", jobs) };
   try {
     const recorded = (await onLanes(lanes, testFiles(), (lane, file) => lane.record(file))).flat();
