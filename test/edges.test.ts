@@ -2,6 +2,8 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { conv3d } from "../engine/ops/conv3d.ts";
+import { convTranspose3d } from "../engine/ops/convTranspose3d.ts";
 import { cosineMaps } from "../engine/ops/cosineMaps.ts";
 import { crossEntropy } from "../engine/ops/crossEntropy.ts";
 import { diceLoss } from "../engine/ops/diceLoss.ts";
@@ -33,6 +35,22 @@ test("grad, of a function that computes what its result does not need: as withou
     return meanSquaredError(x, target);
   });
   assert.equal([...(await grads[0]!.read())], [3, -4]);
+});
+
+test("conv3d and convTranspose3d, by default: a size that stays at stride 1, no padding beyond", () => {
+  const x = fill(device, [1, 1, 4, 5, 6], 0);
+  const weight = (edge: number) => fill(device, [1, 1, edge, edge, edge], 0);
+  const sizes = (y: Tensor) => y.shape.slice(2).join();
+  const down = [2, 3, 4].map((edge) => sizes(conv3d(x, weight(edge), null, { stride: 2 })));
+  assert.equal(down, ["2,2,3", "1,2,2", "1,1,2"]);
+  assert.equal(
+    [1, 2, 3].map((edge) => sizes(conv3d(x, weight(edge)))),
+    ["4,5,6", "3,4,5", "4,5,6"],
+  );
+  assert.equal(
+    [2, 3].map((edge) => sizes(convTranspose3d(x, weight(edge)))),
+    ["8,10,12", "9,11,13"],
+  );
 });
 
 test("leakyRelu and relu, at 0: the slope of the negative side, as PyTorch's", async () => {

@@ -117,6 +117,11 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
     /^conv3d: x \[1,1,2,4,4\] is smaller than the kernel of edge 3$/,
   ],
   [() => convTranspose3d(volume, of(2, 4, 2, 2, 2)), /^convTranspose3d: weight/],
+  [() => convTranspose3d(volume, of(3, 2, 2, 2, 3)), /^convTranspose3d: expected a weight \[·,·,K,K,K\]/],
+  [
+    () => convTranspose3d(volume, of(3, 2, 2, 2, 2), null, { stride: 4 }),
+    /^convTranspose3d: the stride must be/,
+  ],
   [() => grad([of(2)], () => of(2)), /^grad: the function must return a scalar, got \[2\]$/],
   [() => vjp([of(2)], () => of(2), of(3)), /^vjp: the function returned \[2\], the cotangent is \[3\]$/],
   [() => grad([of(2)], () => scalar), /^grad: the function does not depend on parameter 0, \[2\]$/],

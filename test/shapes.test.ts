@@ -57,6 +57,11 @@ const properties: Record<string, Property> = {
     holds: ({ size }) => size.length > 0 && size.at(-1)! > TILE && size.at(-1)! % TILE !== 0,
     needed: (source) => /\btileWidth\b/.test(source),
   },
+  "whole tiles of rows and of channels": {
+    holds: ({ batch, channels, size }) =>
+      batch > 1 && [channels, size.at(-1)].every((length) => length! % TILE === 0),
+    needed: (source) => /\btileWidth\b/.test(source),
+  },
 };
 
 /** Voxels that a workgroup of an op's kernels sums, at most. */
@@ -105,7 +110,8 @@ test("what is asked of some ops only is asked of those that are known to need it
     byOp()
       .map(([op]) => op)
       .filter((op) => properties[name]!.needed!(sourceOf(op)));
-  assert.equal(needing("rows of more than one tile, the last not full"), ["conv3d", "convTranspose3d"]);
+  for (const rows of ["rows of more than one tile, the last not full", "whole tiles of rows and of channels"])
+    assert.equal(needing(rows), ["conv3d", "convTranspose3d"]);
   const chunked = needing("more than one chunk, the last not full");
   for (const op of ["channelSum", "instanceNorm", "batchNormEval", "statisticsL2", "conv3d"])
     assert.ok(chunked.includes(op), op);

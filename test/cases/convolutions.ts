@@ -80,6 +80,17 @@ export const convolutions: OpCase[] = [
     bias: true,
   }),
   forward({ name: "2³, stride 2, odd size", x: [1, 2, 5, 7, 3], weight: [3, 2, 2, 2, 2], ...half }),
+  forward({
+    name: "1³, whole tiles of rows and channels, shares of the weight's sum",
+    x: [2, 8, 5, 8, 8],
+    weight: [8, 8, 1, 1, 1],
+    ...point,
+    bias: true,
+  }),
+  forward({
+    ...{ name: "3³, stride 2, rows of 16 to 8 channels", x: [2, 2, 4, 3, 16], weight: [8, 2, 3, 3, 3] },
+    ...{ stride: 2, padding: 1 },
+  }),
   forward({ name: "3³, stride 2", x: [1, 3, 5, 6, 7], weight: [4, 3, 3, 3, 3], stride: 2, padding: 1 }),
   forward({ name: "4³, stride 2", x: [1, 2, 6, 8, 6], weight: [3, 2, 4, 4, 4], stride: 2, padding: 1 }),
   transposed({ name: "2³, stride 2", x: [2, 5, 3, 2, 4], weight: [5, 3, 2, 2, 2], ...half, bias: true }),
@@ -107,5 +118,13 @@ export const convolutions: OpCase[] = [
   transposed({
     ...{ name: "3³, stride 2, output padding", x: [1, 3, 2, 3, 4], weight: [3, 2, 3, 3, 3] },
     ...{ stride: 2, padding: 1, outputPadding: 1 },
+  }),
+  transposed({
+    ...{ name: "3³, stride 2, rows of 17 to 11 channels", x: [2, 3, 2, 1, 9], weight: [3, 11, 3, 3, 3] },
+    ...{ stride: 2, padding: 1, bias: true },
+  }),
+  transposed({
+    ...{ name: "3³, stride 2, whole tiles of rows and channels", x: [2, 8, 1, 2, 8] },
+    ...{ weight: [8, 16, 3, 3, 3], stride: 2, padding: 1, outputPadding: 1, bias: true },
   }),
 ];
