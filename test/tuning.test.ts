@@ -8,8 +8,7 @@ import * as assert from "uvu/assert";
 import { openDevice } from "../cli/gpu.ts";
 import { applyTuning, readTuning, tuningFile, tuningText } from "../cli/tuning.ts";
 import { candidates, defaultTuning, type Device, isTuning, type Tuning, tune } from "../engine/index.ts";
-import { cases } from "./cases.ts";
-import { check, device as shared } from "./gradcheck.ts";
+import { device as shared } from "./gradcheck.ts";
 import { silenced } from "./quietly.ts";
 
 const text = (value: unknown) => JSON.stringify(value);
@@ -43,27 +42,6 @@ test("no candidate is listed twice, and only candidates are choices", () => {
   const odd = { ...defaultTuning(plain), weightGradient: { kernel: "plain", WG: 63 } };
   for (const value of [odd, {}, null, "eight", 3, undefined]) assert.not(isTuning(value, plain));
 });
-
-/** Neither the defaults nor what test/everywhere.test.ts runs; wide and narrow ones, since each takes seconds to compile. */
-const OTHERS: readonly Partial<Tuning>[] = [
-  { forward: { kernel: "subgroups", WG: 128 } },
-  { forward: { kernel: "plain", WG: 32, TW: 4 }, weightGradient: { kernel: "plain", WG: 256 } },
-];
-
-for (const choice of OTHERS) {
-  test(`3³ convolutions by other kernels: ${text(choice)}`, async () => {
-    const own = await openDevice();
-    if (choice.forward?.kernel === "subgroups" && own.lanes.min < 8)
-      return console.log(`SKIPPED: ${text(choice)}: this adapter has no subgroups of eight lanes`);
-    own.tuning = { ...own.tuning, ...choice };
-    for (const row of cases) {
-      if (row.op === "conv3d" && /^3³, (odd|9 channels)/.test(row.name)) await check(row, own);
-    }
-    const kernel = choice.forward!.kernel === "plain" ? "conv3d.wgsl" : "conv3dSubgroups.wgsl";
-    assert.ok([...own.pipelines.keys()].some((key) => key.startsWith(`${kernel}/forward`)));
-    own.gpu.destroy();
-  });
-}
 
 /** A device on which few candidates are left, since each takes seconds to compile. */
 async function small(): Promise<Device> {
