@@ -22,11 +22,13 @@ export interface CheckFlags {
   patch?: string;
   unlabelled?: boolean;
   json?: boolean;
+  /** Leave out what is said of each case. */
+  quiet?: boolean;
 }
 
 /** Checks a folder. `print` gets lines as cases are done, `progress` a line for terminals ("" at the end). */
 export async function checkFolder(
-  { data, labels, modality, patch, unlabelled = false, json = false }: CheckFlags,
+  { data, labels, modality, patch, unlabelled = false, json = false, quiet = false }: CheckFlags,
   print: (line: string) => void,
   progress: (line: string) => void = () => {},
 ): Promise<CheckReport> {
@@ -43,7 +45,7 @@ export async function checkFolder(
     },
     (done, total, one) => {
       progress("");
-      if (one) say(caseLines(one));
+      if (one && !quiet) say(caseLines(one));
       if (done < total) progress(`${done} of ${total}: ${one?.id ?? ""}`);
     },
   );
@@ -78,7 +80,7 @@ async function linkProblems(folder: string): Promise<[file: string, what: string
 async function main(flags: CheckFlags): Promise<void> {
   const terminal = process.stderr.isTTY;
   const progress = (text: string): void => {
-    if (terminal) process.stderr.write(`\r\x1b[K${text}`);
+    if (terminal && !flags.quiet) process.stderr.write(`\r\x1b[K${text}`);
   };
   const report = await checkFolder(flags, (line) => console.log(line), progress);
   if (allFindings(report, "problems").length) process.exitCode = 3;
@@ -103,6 +105,9 @@ export function checkCommand(): Command {
     .option(
       "--patch <d,h,w>",
       `warns of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
+    )
+    .addOption(
+      new Option("--quiet", "print the summary alone, with all problems and warnings").conflicts("json"),
     )
     .option("--json", "print the report as JSON, nothing else")
     .addHelpText(

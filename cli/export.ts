@@ -12,6 +12,7 @@ import { describeVnet } from "../model/published.ts";
 import { encodeSealed } from "../model/seal.ts";
 import { examples, isMain, runCommand, UsageError } from "./command.ts";
 import { fittingPatch } from "./config.ts";
+import { emit, result, say, withVoices } from "./console.ts";
 import { exists, writeAtomically } from "./files.ts";
 import { channelsOf, readModel, type StoredModel } from "./models.ts";
 import { parsePatch } from "./settingKinds.ts";
@@ -56,9 +57,9 @@ export async function exportModel(options: ExportOptions): Promise<void> {
       ? vnetToOnnx({ config: network, values }, { size, features, metadata })
       : await encodeSealed(values, model.card ? cardMetadata({ ...model.card, network }) : {});
   await writeAtomically(output, bytes);
-  console.log(`${output}: ${describeVnet(network)}, of ${modalities.join(", ")}; ${bytes.length} bytes`);
-  if (!model.card)
-    console.log(`${model.path} does not say how its input was made, and so ${output} does not either`);
+  result(`${output}: ${describeVnet(network)}, of ${modalities.join(", ")}; ${bytes.length} bytes`);
+  if (!model.card) say(`${model.path} does not say how its input was made, and so ${output} does not either`);
+  emit("end", { output, format, network, modalities, bytes: bytes.length });
 }
 
 /** What an ONNX model says of itself: what goes in, in channel order, what comes out, and how the input is made. */
@@ -89,5 +90,5 @@ if (isMain(import.meta.url)) {
         "node cli/export.js --model runs/brats/teacher/checkpoint_latest.safetensors --output teacher.safetensors",
       ),
     );
-  process.exitCode = await runCommand<ExportOptions>(program, exportModel);
+  process.exitCode = await runCommand<ExportOptions>(withVoices(program), exportModel);
 }

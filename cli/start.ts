@@ -7,6 +7,7 @@ import { Command } from "commander";
 import type { Device } from "../engine/index.ts";
 import { examples, FAST_HELP, isMain, RETUNE_HELP, runCommand } from "./command.ts";
 import type { TrainConfig } from "./config.ts";
+import { emit, result, say, withVoices } from "./console.ts";
 import { duration } from "./progress.ts";
 import { scoreTable, writeReport } from "./runReport.ts";
 import { FILES } from "./stageFolder.ts";
@@ -35,9 +36,11 @@ async function main({ fast = false, retune = false }: { fast?: boolean; retune?:
     "One seed and a handful of phantom cases show that the pipeline learns; they say nothing about whether a method helps.",
   ];
   await writeReport(report, "ProtoKD on the phantom", done, notes);
-  console.log(`\n${await scoreTable(done)}\n`);
-  console.log(`done in ${duration((performance.now() - started) / 1000)}; the report: ${report}`);
-  console.log(`
+  const seconds = (performance.now() - started) / 1000;
+  result(`\n${await scoreTable(done)}\n`);
+  result(`done in ${duration(seconds)}; the report: ${report}`);
+  emit("end", { report, seconds });
+  say(`
 Next, on your own data (BraTS folders, nnU-Net raw or Decathlon):
   node cli/train.js --stage teacher --data DIR
   node cli/train.js --stage student --data DIR --modality t1ce
@@ -51,4 +54,4 @@ const command = new Command("start")
   .option("--retune", RETUNE_HELP);
 
 if (isMain(import.meta.url))
-  process.exitCode = await runCommand<{ fast?: boolean; retune?: boolean }>(command, main);
+  process.exitCode = await runCommand<{ fast?: boolean; retune?: boolean }>(withVoices(command), main);

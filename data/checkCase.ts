@@ -1,7 +1,7 @@
 // Everything about one case that can be seen in its files: what training would refuse, and what is odd
 // although it would not. Nothing that is wrong with a file keeps the others from being looked at.
 
-import { checkGrid, checkIntensities, checkLabel, checkPlace } from "./checkVolume.ts";
+import { checkForms, checkGrid, checkIntensities, checkLabel, checkPlace } from "./checkVolume.ts";
 import type { Findings, Intensities, LabelReport } from "./checkVolume.ts";
 import { boundingBox } from "./crop.ts";
 import { type CaseFiles, type Modality, MODALITIES, type Source } from "./datasets.ts";
@@ -121,7 +121,9 @@ function reader(source: Source, found: Findings): Read {
       const packed = isGzip(bytes) ? "is gzip'd, but not named so" : "is not gzip'd, but named so";
       found.warnings.push(`${path}: ${packed}: it is read here, other programs refuse it`);
     }
-    return readNifti(bytes, path);
+    const volume = await readNifti(bytes, path);
+    checkForms(volume, path, found);
+    return volume;
   };
   return (path) => {
     const volume = volumes.get(path) ?? readNew(path);

@@ -138,6 +138,15 @@ export function checkPlace(
   else warnings.push(`${what}: ${share} lie where every image is 0`);
 }
 
+/** Looks at whether a file says in one way only where it lies. */
+export function checkForms({ disagreement, spacing }: Volume, what: string, { warnings }: Findings): void {
+  if (disagreement <= 0.01 * Math.min(...spacing)) return; // digits that a quaternion loses
+  const off = `${short(disagreement)} mm apart at a corner`;
+  warnings.push(
+    `${what}: its sform and qform are ${off}: the sform is taken here; other programs may take the other`,
+  );
+}
+
 /** Looks at a case's voxel sizes and axes. */
 export function checkGrid(
   { spacing, affine }: Pick<Volume, "spacing" | "affine">,

@@ -19,6 +19,8 @@ export interface Volume {
   data: Float32Array;
   /** 4x4, voxel (x, y, z) to mm: the sform, else the qform, else the voxel sizes about the middle. */
   affine: number[][];
+  /** The farthest that the qform puts a corner from where the sform does, in mm; 0 where there is only one of them. */
+  disagreement: number;
   /** D, H, W in mm. */
   spacing: Vec3;
   /** The first 352 (NIfTI-2: 544) bytes of the file, for `writeLabelLike`. */
@@ -44,12 +46,13 @@ export async function readNifti(bytes: Uint8Array, name: string, pair?: Uint8Arr
     const expected = `expected ${header.voxelBytes} bytes of voxels (${formatVoxels(header)})`;
     throw new DataError(`${name}: ${expected}, got ${held}: the file is cut short: copy it again`);
   }
-  const { size, channels, affine } = header;
+  const { size, channels, affine, disagreement } = header;
   return {
     size,
     channels,
     data: decode(raw, header),
     affine,
+    disagreement,
     spacing: spacingOf(affine),
     header: header.bytes,
   };

@@ -4,7 +4,14 @@
 
 import { NIFTI1, NIFTI2 } from "nifti-reader-js";
 import { DataError } from "./errors.ts";
-import { affineOfQform, determinant, formatAffine, formatSize, type Vec3 } from "./geometry.ts";
+import {
+  affineOfQform,
+  cornerDisplacement,
+  determinant,
+  formatAffine,
+  formatSize,
+  type Vec3,
+} from "./geometry.ts";
 
 export interface NiftiHeader {
   version: 1 | 2;
@@ -21,6 +28,8 @@ export interface NiftiHeader {
   slope: number;
   intercept: number;
   affine: number[][];
+  /** The farthest that its qform puts a corner from where its sform does, in mm; 0 where it has only one of them. */
+  disagreement: number;
   /** The first 352 (NIfTI-2: 544) bytes as in the file. */
   bytes: Uint8Array;
 }
@@ -95,6 +104,8 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
   if (scaled && !Number.isFinite(fields.scl_inter)) {
     throw new DataError(`${name}: expected a finite scl_inter, got ${fields.scl_inter}`);
   }
+  const affine = affineOf(fields, bytes, size, name);
+  const both = fields.sform_code > 0 && fields.qform_code > 0;
   const header = new Uint8Array(length);
   header.set(bytes.subarray(0, length));
   return {
@@ -108,7 +119,8 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
     voxelBytes,
     slope: scaled ? fields.scl_slope : 1,
     intercept: scaled ? fields.scl_inter : 0,
-    affine: affineOf(fields, bytes, size, name),
+    affine,
+    disagreement: both ? cornerDisplacement(affine, qformAffine(fields), size) : 0,
     bytes: header,
   };
 }
@@ -187,8 +199,20 @@ function affineOf(fields: NIFTI1 | NIFTI2, bytes: Uint8Array, size: Vec3, name: 
   return affine;
 }
 
+function voxelSizes({ pixDims }: NIFTI1 | NIFTI2): [number, number, number] {
+  return [1, 2, 3].map((axis) => Math.abs(pixDims[axis]!)) as [number, number, number];
+}
+
+function qformAffine(fields: NIFTI1 | NIFTI2): number[][] {
+  return affineOfQform({
+    quaternion: [fields.quatern_b, fields.quatern_c, fields.quatern_d],
+    pixdim: voxelSizes(fields),
+    qfac: fields.pixDims[0] === -1 ? -1 : 1,
+    offset: [fields.qoffset_x, fields.qoffset_y, fields.qoffset_z],
+  });
+}
+
 function chooseAffine(fields: NIFTI1 | NIFTI2, bytes: Uint8Array, [depth, height, width]: Vec3): number[][] {
-  const pixdim = [1, 2, 3].map((axis) => Math.abs(fields.pixDims[axis]!)) as [number, number, number];
   if (fields.sform_code > 0) {
     // Read here: the library prefers the qform where its code is the larger one.
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -198,15 +222,8 @@ function chooseAffine(fields: NIFTI1 | NIFTI2, bytes: Uint8Array, [depth, height
         : view.getFloat64(400 + 8 * index, fields.littleEndian);
     return [...[0, 4, 8].map((row) => [0, 1, 2, 3].map((column) => at(row + column))), [0, 0, 0, 1]];
   }
-  if (fields.qform_code > 0) {
-    return affineOfQform({
-      quaternion: [fields.quatern_b, fields.quatern_c, fields.quatern_d],
-      pixdim,
-      qfac: fields.pixDims[0] === -1 ? -1 : 1,
-      offset: [fields.qoffset_x, fields.qoffset_y, fields.qoffset_z],
-    });
-  }
-  const [dx, dy, dz] = pixdim;
+  if (fields.qform_code > 0) return qformAffine(fields);
+  const [dx, dy, dz] = voxelSizes(fields);
   const middle = [(dx * (width - 1)) / 2, (-dy * (height - 1)) / 2, (-dz * (depth - 1)) / 2];
   return [
     [-dx, 0, 0, middle[0]!],

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gunzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkFolder, type CheckFlags } from "../cli/check.ts";
@@ -181,18 +181,22 @@ test("what is odd, but no reason to refuse, is a warning", async ({ data }) => {
   write(data, "plain/plain_t1.nii.gz", plain);
   write(data, "plain/plain_t1gd.nii.gz", await image());
   write(data, "notes.txt", "no volume");
+  const forms = Buffer.from(gunzipSync(await image()));
+  forms.writeFloatLE(forms.readFloatLE(268) + 3, 268); // qoffset_x
+  writeCase(data, "forms", await whole({ t2: new Uint8Array(gzipSync(forms)) }));
   const [report] = await check(data, { patch: "16,8,8" });
   assert.equal(allFindings(report, "problems"), []);
   each(allFindings(report, "warnings"), [
-    /^cases differ in orientation: RAS in 6 \(air, \.\.\.\), LPS in 1 \(turned\): a network sees axes, not anat/,
-    /^cases differ in voxel size, mm: 1x1x1 in 6 \(air, \.\.\.\), 1x1x4 in 1 \(thick\)/,
-    /^the brain is smaller than the patch of 8x8x16 in 7 of 7 cases \(.*--patch 16,8,8 fits into all of them$/,
+    /^cases differ in orientation: RAS in 7 \(air, \.\.\.\), LPS in 1 \(turned\): a network sees axes, not anat/,
+    /^cases differ in voxel size, mm: 1x1x1 in 7 \(air, \.\.\.\), 1x1x4 in 1 \(thick\)/,
+    /^the brain is smaller than the patch of 8x8x16 in 8 of 8 cases \(.*--patch 16,8,8 fits into all of them$/,
     /^plain\/plain_t1gd\.nii\.gz: belongs to no case, and is not used: names end in _t1, /,
     /^case thick: voxels of 1x1x4 mm are anisotropic/,
     /^case thick: label \(.*\): 10 of 90 labelled voxels \(11 %\) lie where every image is 0$/,
     /^case healthy: label \(.*\): no voxel is labelled$/,
     /^case negative: t1 \(.*\): 80 voxels are negative/,
     /^case air: t2 \(.*\): 100 % of the voxels are not 0: is the skull stripped/,
+    /^case forms: forms\/forms_t2\.nii\.gz: its sform and qform are 3 mm apart at a corner: the sform is taken/,
     /^case plain: plain\/plain_t1\.nii\.gz: is not gzip'd, but named so/,
   ]);
 });
