@@ -45,7 +45,7 @@ import { tunePostprocessing } from "./postprocessing.ts";
 import { FAST, trainingProgress } from "./progress.ts";
 import { begin, FILES, goOn } from "./stageFolder.ts";
 import { StageLog } from "./stageLog.ts";
-import { assumption, readInit, readTeacher } from "./stageModels.ts";
+import { assumption, readInit, readTeacher, trainedOn } from "./stageModels.ts";
 import { applyTuning } from "./tuning.ts";
 
 /**
@@ -69,8 +69,11 @@ export async function trainStage(
   const { split } = data;
   const modalities = guide ? channelsOf(guide) : data.modalities; // a teacher sees all that is loaded
   const { training, validation, records } = await loadRun(data, modalities, config);
+  const flattering = guide && (await trainedOn(guide.path, split.test));
+  if (flattering) say(`  ${flattering}`);
   say(`  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`);
   const device = await open();
+  device.peakBytes = device.bytes; // of this stage alone
   if (state) await restoreTuning(device, config);
   config = { ...config, tuning: device.tuning };
   const { precision } = config;

@@ -1,11 +1,15 @@
 // The networks that a stage starts from: its teacher, and the weights it goes on from. What makes one unfit is
 // said before any data are read.
 
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Split } from "../data/splits.ts";
 import { describeVnet } from "../model/published.ts";
 import { checkPatch, type VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
 import { networkConfig, type TrainConfig } from "./config.ts";
 import { channelsOf, readModel, type StoredModel } from "./models.ts";
+import { FILES } from "./stageFolder.ts";
 
 /** The teacher's file, if the stage has a teacher; throws a UsageError where it cannot teach this student. */
 export async function readTeacher({
@@ -43,6 +47,21 @@ export function assumption(model: StoredModel, { background }: TrainConfig): str
   const channels = channelsOf(model).join(", ");
   const known = `${model.path}: ${describeVnet(model.network)}, which does not say how its input was made`;
   return `${known}: taken to be ${channels}, and --background ${background} (the published code's is shifted)`;
+}
+
+/** What is said where a teacher learnt from cases that its student is tested on, as its folder tells; null where it did not. */
+export async function trainedOn(teacher: string, tested: readonly string[]): Promise<string | null> {
+  const text = await readFile(join(dirname(teacher), FILES.split), "utf8").catch(() => null);
+  if (text === null) return null; // a file alone does not say
+  const { train = [], val = [] } = JSON.parse(text) as Partial<Split>;
+  const known = new Set([...train, ...val]);
+  const shared = tested.filter((id) => known.has(id));
+  if (!shared.length) return null;
+  const cases = shared.length === 1 ? "a case" : `${shared.length} of ${tested.length} cases`;
+  return (
+    `--teacher ${teacher}: learnt from ${cases} that the student is tested on (${shared.slice(0, 3).join(", ")}` +
+    `${shared.length > 3 ? ", ..." : ""}): the student's scores will be too good; a teacher of the same split has not seen them`
+  );
 }
 
 /** The file of the first weights, if the stage starts from some; throws a UsageError where they are another network's. */
