@@ -176,7 +176,7 @@ function workOf(small: Tensor, weight: Tensor): number {
   return (2 * small.size * weight.size) / small.shape[1]!;
 }
 
-/** small [N,O,…], large [N,C,…] → weight [O,C,K,K,K]; in two stages where there are many voxels, since each weight sums over all of them. */
+/** small [N,O,…], large [N,C,…] → weight [O,C,K,K,K]; in two stages where there are many voxels, since each weight sums over all of them. Into how many shares the rows are cut is a matter of shapes alone, so that sums repeat. */
 export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
   return scope(() => {
     const { batch, channels: outputs, size: outSize } = split(small);
@@ -192,7 +192,8 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
       : byEight
         ? 24 * Math.ceil(inputs / 4) * Math.ceil(outputs / 8)
         : K * K * Math.ceil(inputs / 2) * Math.ceil(outputs / 8);
-    const splits = Math.min(shares(rows, tiles, dweight.size), Math.ceil(small.size / outputs / SHARE));
+    const voxels = small.size / outputs;
+    const splits = Math.min(rows, Math.ceil(INVOCATIONS / tiles), Math.ceil(voxels / SHARE));
     const partial = splits === 1 ? dweight : new Tensor(small.device, [splits, ...dweight.shape]);
     const unused = { biased: 0, outputStride: 0, inputStride: 0, reversed: 0 };
     const operands = { x: large, dy: small, partial, size, inputs, outputs, batch, splits, ...unused };
@@ -207,12 +208,6 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
 
 const INVOCATIONS = 16384; // enough to fill a large GPU
 const SHARE = 256; // the fewest voxels that are worth a share of their own
-const PARTIAL = 2 ** 23; // elements of the partial sums: 32 MiB
-
-/** Into how many shares the rows are cut: a matter of shapes alone, so that sums repeat on every adapter. */
-function shares(rows: number, tiles: number, weights: number): number {
-  return Math.max(1, Math.min(rows, Math.ceil(INVOCATIONS / tiles), Math.floor(PARTIAL / weights)));
-}
 
 function tileWidth(width: number): number {
   return width > 4 ? 8 : 4;
