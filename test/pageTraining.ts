@@ -132,6 +132,12 @@ export async function complaint(page: Page): Promise<string> {
   return (await page.textContent("#alerts")) ?? "";
 }
 
+/** The last step that the status has told of since watch(). */
+export async function stepNow(page: Page): Promise<number> {
+  const steps = (await told(page)).flatMap(([, text]) => /: step (\d+) of/.exec(text)?.[1] ?? []);
+  return Number(steps.at(-1));
+}
+
 /** The bytes of what a button downloads, and the name that it proposes. */
 export async function downloaded(page: Page, button: RegExp): Promise<{ bytes: Buffer; name: string }> {
   const [download] = await Promise.all([
