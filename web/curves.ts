@@ -75,11 +75,12 @@ function key(name: string, colour: string): HTMLElement {
   const made = document.createElement("span");
   made.textContent = ` — ${name}`;
   made.style.color = colour;
+  made.style.fontWeight = "400";
   return made;
 }
 
-/** 1, 2 or 5 times a power of ten, not below. */
+/** A number of few digits, not below the value and not far above. */
 function niceTop(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 5, 10].find((factor) => factor * power >= value) ?? 10) * power;
+  return ([1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((factor) => factor * power >= value) ?? 10) * power;
 }

@@ -60,7 +60,7 @@ export function showForm(models: readonly ModelInfo[], changed: () => void): voi
       ["files", "a folder of mine"],
     ]),
     select("stages", "What", [
-      ["both", "teacher, then student"],
+      ["both", "teacher → student"],
       ["teacher", "teacher alone"],
       ["student", "student alone"],
     ]),

@@ -150,6 +150,7 @@ class TrainPage {
         status.textContent = `${news.stage}: ${news.parameters.toLocaleString("en")} parameters, ${news.steps} steps${
           news.resumed ? `, going on after ${news.resumed}` : ""
         }`;
+        bar.value = news.resumed / news.steps;
         return this.#showDownloads(news.stage, news.resumed > 0);
       case "doing":
         status.textContent = news.what;
