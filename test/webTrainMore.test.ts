@@ -79,7 +79,7 @@ else {
         const points = (line.getAttribute("points") ?? "")
           .split(" ")
           .map((text) => text.split(",").map(Number));
-        return points.every(([x, y]) => x! >= 0 && x! <= 480 && y! >= 0 && y! <= 220);
+        return points.every(([x, y]) => x! >= 0 && x! <= 480 && y! >= 0 && y! <= 170);
       }),
     );
     assert.ok(inside, "every point is in the picture");

@@ -1,6 +1,6 @@
 // Curves that grow while a training runs, as SVG.
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 220, 44, 24, 8];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 170, 44, 24, 8];
 const COLOURS = ["#2b8cbe", "#e4572e", "#58b368", "#b07aa1", "#c9a227", "#7a8b99"];
 const MOST = 600; // points that are drawn of a curve
 
@@ -62,7 +62,7 @@ export class Chart {
     this.element.innerHTML = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">${ticks.join("")}${lines.join("")}${axis}</svg>`;
     this.element.querySelector("svg")!.setAttribute("aria-label", label);
     const caption = document.createElement("figcaption");
-    caption.append(this.#title, ...names.map((name, i) => key(name, colour(i))));
+    caption.append(this.#title, ...names.flatMap((name, i) => [" ", key(name, colour(i))]));
     this.element.prepend(caption);
   }
 }
@@ -73,9 +73,9 @@ function colour(i: number): string {
 
 function key(name: string, colour: string): HTMLElement {
   const made = document.createElement("span");
-  made.textContent = ` — ${name}`;
+  made.textContent = `— ${name}`;
   made.style.color = colour;
-  made.style.fontWeight = "400";
+  made.className = "key";
   return made;
 }
 
