@@ -13,7 +13,7 @@ import {
 } from "../data/datasets.ts";
 import { DataError } from "../data/errors.ts";
 import { crossValidation, type Fold, parseSplits, type Split, SPLIT_SEED } from "../data/splits.ts";
-import { splitCases, splitOfFold } from "../data/splits.ts";
+import { SPLIT_FILE, splitCases, splitOfFold } from "../data/splits.ts";
 import type { TrainConfig } from "./config.ts";
 import { folderSource } from "./folderSource.ts";
 
@@ -40,7 +40,7 @@ export async function openRunData({
   const source = await folderSource(data);
   const dataset = await openDataset(source, { convention: labels ?? undefined });
   const there = await source.list();
-  const found = ["split.json", ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
+  const found = [SPLIT_FILE, ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
     there.includes(f),
   );
   const file = given ?? (found.length ? join(data, found.at(-1)!) : null);

@@ -1,6 +1,7 @@
 // What follows from a training run's settings: defaults, the published code's choices, names, and the parts of it that
 // the engine, the network and the data take.
 
+import { basename } from "node:path";
 import { type Modality, MODALITIES } from "../data/datasets.ts";
 import type { Preparation } from "../data/preprocess.ts";
 import type { Weights } from "../model/losses.ts";
@@ -126,10 +127,10 @@ export function teacherOf(config: TrainConfig): TrainConfig {
   return { ...config, stage: "teacher", modality: null, method: "none", ...own };
 }
 
-/** A run's settings without places on this machine's disk, which are nobody else's business. */
-export function portable(config: TrainConfig): Partial<TrainConfig> {
-  const { data: _data, out: _out, split: _split, teacher: _teacher, init: _init, ...rest } = config;
-  return rest;
+/** A run's settings without places on this machine's disk, which are nobody else's business; of a split file its name stays. */
+export function portable({ split, ...config }: TrainConfig): Partial<TrainConfig> {
+  const { data: _data, out: _out, teacher: _teacher, init: _init, ...rest } = config;
+  return { ...rest, split: split && basename(split) };
 }
 
 /** The names of the settings in which two configurations differ, of those that make another run. */

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import type { CaseFiles, Modality } from "../data/datasets.ts";
 import { toClasses } from "../data/labels.ts";
 import { readNifti } from "../data/nifti.ts";
+import { chooseSlice } from "../data/slices.ts";
 import type { Vec3 } from "../model/regions.ts";
 import { casesOf, openRunData, type RunData } from "./cases.ts";
 import { stageName, type TrainConfig } from "./config.ts";
 import type { ReportImage, ReportSlice } from "./reportSlices.ts";
-import { chooseSlice, differences, worstSlice } from "./slices.ts";
+import { differences, worstSlice } from "./slices.ts";
 import { FILES } from "./stageFolder.ts";
 
 /** A stage whose predictions are shown, and what they are called in captions. */

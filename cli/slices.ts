@@ -2,6 +2,7 @@
 // colour-blind and in print (yellow, vermilion and sky blue of Okabe and Ito's palette).
 
 import { encode } from "fast-png";
+import { greysOf } from "../data/slices.ts";
 import type { Vec3 } from "../model/regions.ts";
 
 /** A scan [D,H,W] of any intensities, and, where there is one, a map of network classes over it. */
@@ -37,17 +38,6 @@ export const DIFFERENCE_COLOURS: Colours = [
 ];
 
 const opacity = 0.6;
-
-/** The axial slice with the largest area of any class; the middle one where the label [D,H,W] is empty. */
-export function chooseSlice(label: Uint8Array, [D, H, W]: Vec3): number {
-  let [best, largest] = [D >> 1, 0];
-  for (let d = 0; d < D; d++) {
-    let area = 0;
-    for (let i = d * H * W; i < (d + 1) * H * W; i++) if (label[i]) area++;
-    if (area > largest) [best, largest] = [d, area];
-  }
-  return best;
-}
 
 /** How a prediction differs from its label, voxel by voxel: 0 where it does not, else as DIFFERENCE_COLOURS says. */
 export function differences(label: Uint8Array, prediction: Uint8Array): Uint8Array {
@@ -92,8 +82,7 @@ export function headWindow({ size: [, H, W], grey }: SliceImage, index: number):
 
 /**
  * Slice `index` as an RGB PNG, a pixel per voxel and rows as stored (for scans in LPS, as BraTS: front up,
- * the patient's left on the right). Greys run from the 1st to the 99.5th percentile of the slice's voxels
- * that are not exactly 0, the air of raw and of normalised scans.
+ * the patient's left on the right), its greys as greysOf() has them.
  */
 export function renderSlice(
   { size: [, H, W], grey, labels }: SliceImage,
@@ -101,18 +90,13 @@ export function renderSlice(
   window: Window,
   colours = CLASS_COLOURS,
 ): Uint8Array {
-  const slice = grey.subarray(index * H * W, (index + 1) * H * W);
-  const tissue = slice.filter((value) => value !== 0).sort();
-  const low = tissue[Math.floor(0.01 * (tissue.length - 1))] ?? 0;
-  const high = tissue[Math.floor(0.995 * (tissue.length - 1))] ?? 1;
+  const greys = greysOf(grey.subarray(index * H * W, (index + 1) * H * W));
   const [width, height] = [window.right - window.left, window.bottom - window.top];
   const data = new Uint8Array(3 * width * height);
   for (let row = 0, pixel = 0; row < height; row++) {
     for (let column = 0; column < width; column++, pixel += 3) {
       const at = (row + window.top) * W + column + window.left;
-      const value = slice[at]!;
-      const scaled = value === 0 ? 0 : (255 * (value - low)) / Math.max(high - low, 1e-12);
-      const shade = Math.min(255, Math.max(0, Number.isFinite(scaled) ? scaled : 0));
+      const shade = greys[at]!;
       const label = labels?.[index * H * W + at] ?? 0;
       const colour = colours.find((known) => known.value === label)?.rgb;
       for (let k = 0; k < 3; k++) {

@@ -23,6 +23,9 @@ export interface Fold {
 /** The seed of all splits, the same for all stages and seeds so that they share their test cases; nnU-Net's. */
 export const SPLIT_SEED = 12345;
 
+/** The file of a data folder that divides its cases, where there is one. */
+export const SPLIT_FILE = "split.json";
+
 /** How many folds are drawn; nnU-Net's number. */
 export const FOLDS = 5;
 

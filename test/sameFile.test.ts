@@ -6,18 +6,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { DEFAULTS } from "../cli/config.ts";
 import { folderSource } from "../cli/folderSource.ts";
 import { makePhantom } from "../cli/phantomFolder.ts";
-import type { TrainConfig } from "../cli/settings.ts";
+import { ROWS, type TrainConfig } from "../cli/settings.ts";
 import { FILES } from "../cli/stageFolder.ts";
 import { resolveConfig, type TrainFlags } from "../cli/trainFlags.ts";
 import { train } from "../cli/training.ts";
-import { openDataset } from "../data/datasets.ts";
+import { openDataset, type Source } from "../data/datasets.ts";
 import { decodeSafetensors } from "../model/checkpoint.ts";
 import { decodeTraining, encodeTraining } from "../model/trainingState.ts";
+import { settingsIn, settingsNote } from "../web/fileSettings.ts";
 import { loadStage, Stage } from "../web/stage.ts";
 import type { TrainSettings } from "../web/trainProtocol.ts";
 import { device } from "./gradcheck.ts";
+import { SETTINGS } from "./pageTraining.ts";
 import { failure, silenced, trainQuietly } from "./quietly.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "same-file-"));
@@ -58,8 +61,8 @@ test("train --resume-from goes on from the file of a page, with its settings, to
   const file = join(folder, "teacher_checkpoint_latest.safetensors");
   const before = readFileSync(join(out, "teacher", FILES.previous));
   const { metadata, ...state } = await decodeTraining(before, file);
-  const said: Partial<TrainConfig> = { ...NETWORK, patch: PATCH, stage: "teacher", method: "none" };
-  const notes = { format: metadata["format"]!, card: metadata["card"]!, config: JSON.stringify(said) };
+  const said = settingsNote("teacher", { ...SETTINGS, ...NETWORK, patch: PATCH });
+  const notes = { format: metadata["format"]!, card: metadata["card"]!, ...said };
   writeFileSync(file, await encodeTraining(state, notes)); // as web/training.ts does
   const flags = { resumeFrom: file, data, out: join(folder, "carried"), workers: 0 };
   const lines = await trainCarried(flags);
@@ -107,5 +110,49 @@ const trainCarried = (flags: TrainFlags) =>
   silenced(async () =>
     train(() => Promise.resolve(device), await resolveConfig(flags), { from: flags.resumeFrom }),
   );
+
+test("a folder's split.json divides its cases in the page as on the command line, in its order", async () => {
+  const ids = (numbers: number[]) => numbers.map((n) => `PHANTOM_00${n}`);
+  const split = { train: ids([7, 2, 5]), val: ids([3]), test: ids([1]) };
+  const folders = await folderSource(data);
+  const source: Source = {
+    name: "with a split",
+    list: async () => [...(await folders.list()), "split.json"],
+    read: (path) =>
+      path === "split.json" ? Promise.resolve(Buffer.from(JSON.stringify(split))) : folders.read(path),
+  };
+  const study = { source, dataset: await openDataset(folders) };
+  const { training, validation } = await loadStage(study, "teacher", SETTINGS, null);
+  const named = (cases: readonly { id: string }[]) => cases.map(({ id }) => id);
+  assert.equal([named(training), named(validation)], [split.train, split.val]);
+});
+
+test("every setting of a file that the page cannot train with is refused by name, and no other", () => {
+  const own = JSON.parse(settingsNote("student_t1ce_protokd", SETTINGS).config) as object;
+  const noted = (changed: object) => ({ config: JSON.stringify({ ...DEFAULTS, ...own, ...changed }) });
+  assert.equal(settingsIn(noted({}), "x"), own);
+  assert.is(settingsIn({}, "x"), null);
+  const elsewhere = ["data", "labels", "teacher", "init", "momentum"]; // the user's, or in the tensors, or SGD's
+  const later = ["postprocessing", "scoring", "convention"]; // of test cases
+  const allowed = [...Object.keys(own), ...elsewhere, ...later];
+  const refused: string[] = [];
+  for (const [name, { counts }] of ROWS) {
+    if (counts === false || allowed.includes(name)) continue;
+    assert.throws(
+      () => settingsIn(noted({ [name]: "other" }), "x"),
+      new RegExp(`^x: was trained with ${name} "other"`),
+    );
+    refused.push(name);
+  }
+  assert.ok(refused.includes("optimizer") && refused.includes("split"), refused.join());
+  assert.throws(
+    () => settingsIn(noted({ method: "none", kdWeight: "other", clip: 12 }), "x"),
+    /with clip 12, .*\. The/,
+  );
+  assert.throws(
+    () => settingsIn(noted({ epochs: -1 }), "x"),
+    /^x: says of its settings what cannot be: epochs/,
+  );
+});
 
 test.run();

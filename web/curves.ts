@@ -1,6 +1,6 @@
 // Curves that grow while a training runs, as SVG.
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 220, 44, 24, 8];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 170, 44, 24, 8];
 const COLOURS = ["#2b8cbe", "#e4572e", "#58b368", "#b07aa1", "#c9a227", "#7a8b99"];
 const MOST = 600; // points that are drawn of a curve
 
@@ -62,7 +62,7 @@ export class Chart {
     this.element.innerHTML = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">${ticks.join("")}${lines.join("")}${axis}</svg>`;
     this.element.querySelector("svg")!.setAttribute("aria-label", label);
     const caption = document.createElement("figcaption");
-    caption.append(this.#title, ...names.map((name, i) => key(name, colour(i))));
+    caption.append(this.#title, ...names.flatMap((name, i) => [" ", key(name, colour(i))]));
     this.element.prepend(caption);
   }
 }
@@ -73,13 +73,14 @@ function colour(i: number): string {
 
 function key(name: string, colour: string): HTMLElement {
   const made = document.createElement("span");
-  made.textContent = ` — ${name}`;
+  made.textContent = `— ${name}`;
   made.style.color = colour;
+  made.className = "key";
   return made;
 }
 
-/** 1, 2 or 5 times a power of ten, not below. */
+/** A number of few digits, not below the value and not far above. */
 function niceTop(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 5, 10].find((factor) => factor * power >= value) ?? 10) * power;
+  return ([1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((factor) => factor * power >= value) ?? 10) * power;
 }

@@ -5,6 +5,8 @@ import { WHERE_WEBGPU } from "./explain.ts";
 import type { Gpu } from "./protocol.ts";
 
 let opened: Promise<Device> | null = null;
+let everLost = false;
+const BACK = { tries: 20, ms: 250 }; // for a browser to start its GPU process again
 
 /** The device; opens it at first. Throws a GpuError "unsupported" that says why there is none. */
 export function device(): Promise<Device> {
@@ -34,7 +36,9 @@ export async function survivingLoss<T>(work: (device: Device) => Promise<T>, los
   } catch (error) {
     if (!(error instanceof GpuError) || error.kind !== "lost") throw error;
     opened = null;
+    everLost = true;
     lost();
+    await gpuBack();
     try {
       return await work(await device());
     } catch (again) {
@@ -44,12 +48,21 @@ export async function survivingLoss<T>(work: (device: Device) => Promise<T>, los
   }
 }
 
+/** Waits until the browser finds a GPU again, for some seconds. */
+async function gpuBack(): Promise<void> {
+  for (let i = 0; i < BACK.tries && !(await navigator.gpu.requestAdapter()); i++) {
+    await new Promise((resolve) => setTimeout(resolve, BACK.ms));
+  }
+}
+
 async function open(): Promise<Device> {
   const gpu = (navigator as Partial<Navigator>).gpu;
   if (!gpu) throw new GpuError("unsupported", `This browser offers no WebGPU to the page. ${WHERE_WEBGPU}`);
   if (!(await gpu.requestAdapter())) {
-    const why = "This browser has WebGPU, but finds no GPU for it.";
-    throw new GpuError("unsupported", `${why} ${WHERE_WEBGPU}`);
+    const gone =
+      "The GPU was lost, and this browser finds none since: reload the page, or restart the browser.";
+    const why = `This browser has WebGPU, but finds no GPU for it. ${WHERE_WEBGPU}`;
+    throw new GpuError("unsupported", everLost ? gone : why);
   }
   return Device.open(gpu);
 }

@@ -3,11 +3,12 @@
 import { type Input, INPUT, PUBLISHED_INPUT } from "../data/input.ts";
 import { MODALITIES, type Modality } from "../data/source.ts";
 import type { Device } from "../engine/index.ts";
-import { decodeModel, type NetworkCard, type StoredModel } from "../model/card.ts";
+import { cardMetadata, decodeModel, type NetworkCard, type StoredModel } from "../model/card.ts";
 import { CheckpointError } from "../model/checkpoint.ts";
 import type { Network } from "../model/network.ts";
 import { Params } from "../model/params.ts";
 import { describeVnet } from "../model/published.ts";
+import { encodeSealed } from "../model/seal.ts";
 import type { ModelInfo } from "./protocol.ts";
 
 const PUBLISHED_WINDOW: NetworkCard["patch"] = [96, 128, 128];
@@ -56,6 +57,12 @@ export class Models {
     const { use, name } = this.#get(id);
     if (use) return use;
     throw new CheckpointError(`${name}: does not say which modality it sees: choose it beside the name`);
+  }
+
+  /** A checkpoint of the network alone, to keep it. */
+  file(id: string): Promise<Uint8Array<ArrayBuffer>> {
+    const { values, card } = this.#get(id).stored;
+    return encodeSealed(values, card ? cardMetadata(card) : {});
   }
 
   /** The network on a device. */

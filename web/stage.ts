@@ -1,10 +1,12 @@
 // One stage of a training, made ready on a device: a teacher, or a student with or without one. No page and no storage
 // in it: the same steps run anywhere.
 
+import { DataError } from "../data/errors.ts";
 import { PatchSampler, type SamplerState } from "../data/patches.ts";
-import { SPLIT_SEED, splitCases } from "../data/splits.ts";
 import { type Case, loadCases, PREPARATION } from "../data/preprocess.ts";
+import { chooseSlice, greysOf } from "../data/slices.ts";
 import { MODALITIES, type Modality } from "../data/source.ts";
+import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../data/splits.ts";
 import type { Input } from "../data/input.ts";
 import type { Device } from "../engine/index.ts";
 import type { NetworkCard } from "../model/card.ts";
@@ -46,21 +48,22 @@ export function seenBy(stage: string, { modality }: TrainSettings): Modality[] {
   return stage === "teacher" ? [...MODALITIES] : [modality];
 }
 
-/** Reads and prepares the cases of a stage, those set aside that the command line sets aside; a student's with all that its teacher sees. Throws a DataError. */
+/**
+ * Reads and prepares the cases of a stage, those set aside that the command line sets aside; a student's with all that its
+ * teacher sees. Throws a DataError.
+ */
 export async function loadStage(
-  { source, dataset }: Study,
+  study: Study,
   stage: string,
   settings: TrainSettings,
   taught: readonly Modality[] | null,
 ): Promise<StageCases> {
-  const split = splitCases(
-    dataset.cases.map(({ id }) => id),
-    { seed: SPLIT_SEED },
-  );
+  const { source, dataset } = study;
+  const split = await splitOf(study);
   const own = seenBy(stage, settings);
   const modalities = taught ?? own;
   const load = (ids: readonly string[], seen: readonly Modality[]) => {
-    const files = dataset.cases.filter(({ id }) => ids.includes(id));
+    const files = ids.map((id) => dataset.cases.find((one) => one.id === id)!);
     return loadCases(source, dataset, files, seen, { ...PREPARATION, labels: true });
   };
   return {
@@ -68,6 +71,16 @@ export async function loadStage(
     validation: await load(split.val, own),
     modalities,
   };
+}
+
+/** As the command line does: by the folder's split.json, or else drawn. Throws a DataError. */
+async function splitOf({ source, dataset }: Study): Promise<Split> {
+  const known = dataset.cases.map(({ id }) => id);
+  if (!(await source.list()).includes(SPLIT_FILE)) return splitCases(known, { seed: SPLIT_SEED });
+  const text = new TextDecoder().decode(await source.read(SPLIT_FILE));
+  const split = parseSplits(text, SPLIT_FILE, known);
+  if (!Array.isArray(split)) return split;
+  throw new DataError(`${SPLIT_FILE}: holds ${split.length} folds: the command line can train one of them`);
 }
 
 /** A stage that can run. */
@@ -157,27 +170,16 @@ export class Stage {
   }
 }
 
-/** The axial slice with the most tumour in the label; the image is the last modality, from dark to bright. */
+/** The axial slice with the most tumour in the label; the image is the last modality. */
 function sliceOf({ id, images, channels, size, label }: Case, classes: Uint8Array): SliceNews {
   const [depth, height, width] = size;
   const area = height * width;
-  let [best, most] = [0, -1];
-  for (let z = 0; z < depth; z++) {
-    const marked = label!.subarray(z * area, (z + 1) * area).reduce((sum, c) => sum + Number(c > 0), 0);
-    if (marked > most) [best, most] = [z, marked];
-  }
-  const [from, to] = [best * area, (best + 1) * area];
-  const whole = (channels.length - 1) * depth * area;
-  const values = images.subarray(whole + from, whole + to);
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
-  const image = Uint8Array.from(values, (value) => (255 * (value - low)) / (high - low || 1));
+  const from = chooseSlice(label!, size) * area;
+  const last = (channels.length - 1) * depth * area;
   return {
-    case: id,
-    height,
-    width,
-    image,
-    prediction: classes.slice(from, to),
-    label: label!.slice(from, to),
+    ...{ case: id, height, width },
+    image: Uint8Array.from(greysOf(images.subarray(last + from, last + from + area)), Math.round),
+    prediction: classes.slice(from, from + area),
+    label: label!.slice(from, from + area),
   };
 }

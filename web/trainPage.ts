@@ -6,10 +6,11 @@ import { attempt } from "./alerts.ts";
 import { showCases } from "./caseTable.ts";
 import { inputFiles, within } from "./chosenFiles.ts";
 import { Chart } from "./curves.ts";
+import { mayDiscard, startDiscard } from "./discard.ts";
 import { byId, download, element } from "./dom.ts";
-import type { Recognised } from "./protocol.ts";
+import { checkSameFolder, ownData, type OwnFolder } from "./ownData.ts";
 import { showSlice } from "./sliceView.ts";
-import { readForm, showForm } from "./trainForm.ts";
+import { fieldsOf, fillForm, readForm, showForm, showTeachers } from "./trainForm.ts";
 import type { KeptRun, TrainNews } from "./trainProtocol.ts";
 import type { Engine } from "./worker.ts";
 
@@ -29,8 +30,10 @@ class TrainPage {
   readonly #engine: Remote<Engine>;
   readonly #options: TrainOptions;
   readonly #charts = new Map<string, Chart>();
-  #files: Recognised | null = null;
+  #own: OwnFolder | null = null;
+  #waiting = false; // for the folder of a training that is kept
   #paused = false;
+  #batch = 1;
 
   constructor(engine: Remote<Engine>, options: TrainOptions) {
     this.#engine = engine;
@@ -38,7 +41,7 @@ class TrainPage {
   }
 
   async start(): Promise<void> {
-    showForm(await this.#engine.models(), (data) => (byId("train-files").hidden = data !== "files"));
+    showForm(await this.#engine.models(), () => this.#showFiles());
     byId("settings").addEventListener("submit", (event) => {
       event.preventDefault();
       void attempt(() => this.#begin(null));
@@ -51,46 +54,72 @@ class TrainPage {
     });
     const folder = byId<HTMLInputElement>("train-folder");
     folder.addEventListener("change", () => {
-      const { name, files } = within(inputFiles(folder));
+      const chosen = within(inputFiles(folder));
       folder.value = "";
-      void attempt(async () => {
-        this.#files = await this.#engine.openTraining(name, files);
-        showCases(byId("train-cases"), this.#files, () => {});
-      });
+      void attempt(() => this.#open(chosen));
     });
     byId("train-pause").addEventListener("click", () => {
       void (this.#paused ? this.#engine.resumeTraining() : this.#engine.pauseTraining());
     });
     byId("train-stop").addEventListener("click", () => void this.#engine.stopTraining());
+    byId("tab-train").addEventListener("click", () => void this.#refreshTeachers());
     byId("kept-go").addEventListener("click", () => void attempt(() => this.#goOn()));
-    byId("kept-drop").addEventListener("click", () => (byId("kept").hidden = true));
+    byId("kept-drop").addEventListener("click", () => void attempt(() => this.#discard()));
+    startDiscard();
     this.#setRunning(false);
     await this.#showKept();
   }
 
+  /** Takes up a folder of the user's; a training that was waiting for it goes on. */
+  async #open({ name, files }: Pick<OwnFolder, "name" | "files">): Promise<void> {
+    const recognised = await this.#engine.openTraining(name, [...files]);
+    this.#own = { name, files, recognised };
+    showCases(byId("train-cases"), recognised, () => {});
+    if (this.#waiting) await this.#goOn();
+  }
+
   /** A new run; from a state in a file, if there is one. */
   async #begin(from: File | null): Promise<void> {
+    const asked = from && (await this.#engine.fileSettings(from));
+    if (asked) fillForm(fieldsOf(asked));
     const { settings, data } = readForm();
-    if (data === "files" && !this.#files) {
-      throw Object.assign(new Error("choose the folder of cases first"), { name: "DataError" });
-    }
-    const cases = data === "files" ? ({ kind: "files", ...this.#files! } as const) : data;
+    if (data === "files" && !this.#own) throw dataError("choose the folder of cases first");
+    const about =
+      "A training is not at its end. To begin another takes its place: it cannot be gone on with.";
+    if (!byId("kept").hidden && !(await mayDiscard(about))) return;
+    const cases = data === "files" ? ownData(this.#own!) : data;
     await this.#run(await this.#engine.keepRun({ settings, data: cases }, from));
   }
 
   async #goOn(): Promise<void> {
     const run = await this.#engine.keptRun();
-    if (!run) throw Object.assign(new Error("no training is kept any more"), { name: "DataError" });
-    if (run.data.kind === "files" && this.#files) run.data = { kind: "files", ...this.#files };
-    if (run.data.kind === "files" && !this.#files) {
-      byId<HTMLSelectElement>("data").value = "files";
-      byId("train-files").hidden = false;
+    if (!run) throw dataError("no training is kept any more");
+    const { settings, data } = run;
+    fillForm(settings);
+    byId<HTMLSelectElement>("data").value = data.kind;
+    this.#showFiles();
+    if (data.kind === "files") {
+      this.#waiting = true;
+      if (!this.#own) throw dataError(`the files are needed again: choose the folder ${data.folder} below`);
+      checkSameFolder(data, this.#own);
     }
     await this.#run(run);
   }
 
+  async #discard(): Promise<void> {
+    const about = `${byId("kept-text").textContent}. It goes from this browser, with the networks that it has trained.`;
+    if (!(await mayDiscard(about))) return;
+    await this.#engine.forgetRun();
+    this.#waiting = false;
+    byId("train-downloads").replaceChildren();
+    await this.#showKept();
+  }
+
   async #run(run: KeptRun): Promise<void> {
+    this.#waiting = false;
+    this.#batch = run.settings.batch;
     byId("kept").hidden = true;
+    byId("train-note").hidden = true;
     this.#charts.clear();
     byId("charts").replaceChildren();
     byId("slices").replaceChildren();
@@ -109,6 +138,7 @@ class TrainPage {
       this.#setRunning(false);
       await this.#showKept();
       await this.#options.trained();
+      await this.#refreshTeachers();
     }
   }
 
@@ -120,16 +150,22 @@ class TrainPage {
         status.textContent = `${news.stage}: ${news.parameters.toLocaleString("en")} parameters, ${news.steps} steps${
           news.resumed ? `, going on after ${news.resumed}` : ""
         }`;
+        bar.value = news.resumed / news.steps;
         return this.#showDownloads(news.stage, news.resumed > 0);
       case "doing":
         status.textContent = news.what;
+        return;
+      case "lost":
+        byId("train-note").hidden = false;
+        byId("train-note").textContent =
+          `${news.stage}: the GPU was lost; it goes on from the last checkpoint on a new device.`;
         return;
       case "step": {
         const { stage, step, steps, epoch, losses, samplesPerSecond, bytes } = news;
         bar.value = step / steps;
         status.textContent = `${stage}: step ${step} of ${steps}, epoch ${epoch}`;
         this.#chart(`${stage}: losses by step`).add(step, losses);
-        const left = (steps - step) * (samplesPerSecond ? readForm().settings.batch / samplesPerSecond : NaN);
+        const left = (steps - step) * (samplesPerSecond ? this.#batch / samplesPerSecond : NaN);
         return showNumbers({
           loss: losses["total"]?.toPrecision(4) ?? "",
           "samples a second": samplesPerSecond ? samplesPerSecond.toPrecision(3) : "…",
@@ -181,9 +217,7 @@ class TrainPage {
   async #save(stage: string, which: "best" | "latest"): Promise<void> {
     const bytes = await this.#engine.keptFile(stage, which);
     if (!bytes) {
-      throw Object.assign(new Error(`${stage}: nothing has been saved yet: wait for a validation`), {
-        name: "DataError",
-      });
+      throw dataError(`${stage}: nothing has been saved yet: wait for a validation`);
     }
     download(bytes, which === "best" ? `${stage}.safetensors` : `${stage}_checkpoint_latest.safetensors`);
   }
@@ -197,6 +231,14 @@ class TrainPage {
     byId("kept-text").textContent = stages.join("; ");
   }
 
+  async #refreshTeachers(): Promise<void> {
+    showTeachers(await this.#engine.models());
+  }
+
+  #showFiles(): void {
+    byId("train-files").hidden = byId<HTMLSelectElement>("data").value !== "files";
+  }
+
   #setRunning(running: boolean): void {
     byId<HTMLButtonElement>("train-start").disabled = running || !this.#options.usable;
     byId<HTMLInputElement>("train-from").disabled = running || !this.#options.usable;
@@ -204,6 +246,10 @@ class TrainPage {
     byId<HTMLButtonElement>("train-stop").disabled = !running;
     byId("train-progress").hidden = !running;
   }
+}
+
+function dataError(message: string): Error {
+  return Object.assign(new Error(message), { name: "DataError" });
 }
 
 function showNumbers(values: Readonly<Record<string, string>>): void {

@@ -33,8 +33,18 @@ export interface PhantomData {
   seed: number;
 }
 
-/** Where the cases are from; files of the user's are chosen again after a reload. */
-export type TrainData = PhantomData | { kind: "files"; rows: Row[]; convention: LabelConvention };
+/** Cases in files of the user's, which are chosen again after a reload. */
+export interface OwnData {
+  kind: "files";
+  rows: Row[];
+  convention: LabelConvention;
+  /** The name of the folder, and the bytes of its files that matter, by path: what it is known again by. */
+  folder: string;
+  sizes: Record<string, number>;
+}
+
+/** Where the cases are from. */
+export type TrainData = PhantomData | OwnData;
 
 /** One slice of a validation case. */
 export interface SliceNews {
@@ -51,6 +61,8 @@ export interface SliceNews {
 export type TrainNews =
   | { type: "stage"; stage: string; parameters: number; steps: number; resumed: number }
   | { type: "doing"; what: string }
+  /** The GPU: a new one goes on from the last checkpoint. */
+  | { type: "lost"; stage: string }
   | {
       type: "step";
       stage: string;

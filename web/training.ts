@@ -4,30 +4,23 @@
 import type { Device } from "../engine/index.ts";
 import { cardMetadata } from "../model/card.ts";
 import { checkFinite } from "../model/diverged.ts";
-import { METHODS } from "../model/methods/index.ts";
-import type { EpochRecord } from "../model/records.ts";
 import { encodeSealed } from "../model/seal.ts";
 import type { TrainEvent } from "../model/trainer.ts";
-import { decodeTraining, encodeTraining, readTensors } from "../model/trainingState.ts";
+import { encodeTraining, readTensors } from "../model/trainingState.ts";
 import { CancelledError } from "./explain.ts";
+import { settingsNote } from "./fileSettings.ts";
 import { survivingLoss } from "./gpu.ts";
+import { keepRun, KeptStage, keptNetworks, saveRun, teacherOf, trainedName } from "./keptRun.ts";
 import type { Models } from "./models.ts";
-import { forgetFolder, keptFolder, read, readJson, TwoSlots, write, writeJson } from "./opfs.ts";
 import type { Study } from "./segmentation.ts";
-import { type Guide, loadStage, Stage, type StageCases, stagesOf } from "./stage.ts";
+import { type Guide, loadStage, Stage, type StageCases } from "./stage.ts";
 import type { KeptRun, TrainNews } from "./trainProtocol.ts";
 
-const RUN = "run"; // one is kept
-const FILES = {
-  run: "run.json",
-  history: "history.json",
-  best: "best.safetensors",
-  state: "state.safetensors",
-};
 const SAVE_MS = 15_000; // between two saves within an epoch, and
 const EPOCH_MS = 3_000; // between two at the ends of epochs
 
 type Tell = (news: TrainNews) => void;
+type Rest = Extract<TrainEvent, { type: "rest" }>;
 
 export class Training {
   readonly #models: Models;
@@ -58,6 +51,15 @@ export class Training {
     this.goOn();
   }
 
+  /** Keeps a new run in place of the one before, with the network that teaches a student alone; see keepRun(). */
+  async keep(
+    run: Pick<KeptRun, "settings" | "data">,
+    from: { bytes: Uint8Array<ArrayBuffer>; name: string } | null,
+  ): Promise<KeptRun> {
+    const alone = run.settings.stages === "student" ? teacherOf(run.settings) : null;
+    return keepRun(run, from, alone === null ? null : await this.#models.file(alone));
+  }
+
   /**
    * Trains all stages of a run, from where it is kept. Throws a CancelledError when it was stopped; a DataError for cases
    * that cannot be trained on.
@@ -68,21 +70,18 @@ export class Training {
     for (const entry of run.stages) {
       const { stage } = entry;
       if (!entry.done) {
-        const { method, teacher } = run.settings;
-        const taught = stage !== "teacher" && METHODS[method]!.teacher;
-        const guide = taught ? (teacher ?? trainedName("teacher")) : null;
+        const guide = stage === "teacher" ? null : teacherOf(run.settings);
         tell({ type: "doing", what: `${stage}: reading the cases` });
         const sees = guide === null ? null : this.#models.use(guide).modalities;
         const cases = await loadStage(study, stage, run.settings, sees);
         await survivingLoss(
           (device) => this.#train(device, { run, stage, cases, guide, study, tell }),
-          () =>
-            tell({ type: "doing", what: `${stage}: the GPU was lost; going on from the last checkpoint` }),
+          () => tell({ type: "lost", stage }),
         );
         entry.done = true;
-        await writeJson(await keptFolder(RUN), FILES.run, run);
+        await saveRun(run);
       }
-      const best = await read(await keptFolder(RUN, stage), FILES.best);
+      const best = await (await KeptStage.open(stage)).best();
       if (best) await this.#models.add(best, trainedName(stage));
       tell({ type: "stageDone", stage, model: trainedName(stage) });
     }
@@ -90,10 +89,7 @@ export class Training {
 
   /** Takes up the networks of a run that is kept, as far as they are trained. */
   async addKept(): Promise<void> {
-    for (const { stage } of (await keptRun())?.stages ?? []) {
-      const best = await read(await keptFolder(RUN, stage), FILES.best);
-      if (best) await this.#models.add(best, trainedName(stage));
-    }
+    for (const { name, bytes } of await keptNetworks()) await this.#models.add(bytes, name);
   }
 
   async #train(
@@ -109,30 +105,29 @@ export class Training {
   ): Promise<void> {
     const { run, stage: name, cases, guide: guideId, study, tell } = options;
     const { settings } = run;
-    const folder = await keptFolder(RUN, name);
-    const slots = stateSlots(folder);
-    const state = (await slots.newest())?.value ?? null;
+    const kept = await KeptStage.open(name);
+    const state = (await kept.state())?.value ?? null;
+    if (state && !(await kept.best())) state.position.best = null; // of a file: its best network is elsewhere
+    const history = await kept.history(state?.position.epoch ?? 1);
     const guide: Guide | null = guideId
       ? { network: this.#models.on(device, guideId), modalities: this.#models.use(guideId).modalities }
       : null;
     const stage = new Stage(device, { name, settings, cases, guide, state });
     this.#current = stage;
     const { trainer, params } = stage;
-    const history = ((await readJson<EpochRecord[]>(folder, FILES.history)) ?? []).filter(
-      ({ epoch }) => epoch < (state?.position.epoch ?? 1),
-    );
     const labels = study.dataset.convention;
     let [saved, rate, since] = [performance.now(), 0, { time: performance.now(), step: 0 }];
-    const save = async ({ position, data }: TrainEvent & { type: "rest" }) => {
+    const save = async ({ position, data }: Rest) => {
       const { optimizer, guard } = trainer;
       const tensors = await readTensors({ params, optimizer, guard });
       const card = stage.card(position.epoch - 1, optimizer.steps, labels);
-      await slots.write(await encodeTraining({ ...tensors, position, data }, cardMetadata(card)));
-      await writeJson(folder, FILES.history, history);
+      const notes = { ...cardMetadata(card), ...settingsNote(name, settings) };
+      await kept.saveState(await encodeTraining({ ...tensors, position, data }, notes));
+      await kept.saveHistory(history);
       saved = performance.now();
       tell({ type: "saved", stage: name, step: optimizer.steps });
     };
-    let rest: (TrainEvent & { type: "rest" }) | null = null;
+    let rest: Rest | null = null;
     try {
       for await (const event of trainer.run()) {
         if (event.type === "start") {
@@ -162,7 +157,7 @@ export class Training {
             const tensors = await params.read();
             checkFinite(tensors, name);
             const metadata = cardMetadata(stage.card(epoch, step, labels));
-            await write(folder, FILES.best, await encodeSealed(tensors, metadata));
+            await kept.saveBest(await encodeSealed(tensors, metadata));
           }
           tell({ type: "epoch", stage: name, record: event.record, best: event.best });
           const slice = stage.takeSlice();
@@ -170,13 +165,9 @@ export class Training {
         } else if (event.type === "rest") {
           rest = event;
           const age = performance.now() - saved;
+          const late = age > SAVE_MS || (event.position.done === 0 && age > EPOCH_MS);
           if (this.#stopped) trainer.stop();
-          if (
-            age > SAVE_MS ||
-            (event.position.done === 0 && age > EPOCH_MS) ||
-            this.#paused ||
-            this.#stopped
-          ) {
+          if (late || this.#paused || this.#stopped) {
             await save(event);
             rest = null;
           }
@@ -201,51 +192,4 @@ export class Training {
     await this.#paused.over;
     tell({ type: "paused", on: false });
   }
-}
-
-/** The name of a network that was trained here. */
-export function trainedName(stage: string): string {
-  return `${stage} (trained here)`;
-}
-
-/** Forgets what is kept, and keeps this run from its beginning, or from the bytes of a state of its first stage. */
-export async function keepRun(
-  { settings, data }: Pick<KeptRun, "settings" | "data">,
-  from: { bytes: Uint8Array<ArrayBuffer>; name: string } | null,
-): Promise<KeptRun> {
-  if (from) await decodeTraining(from.bytes, from.name); // before what is kept goes
-  await forgetFolder(RUN);
-  const stages = stagesOf(settings).map((stage) => ({ stage, done: false, step: 0 }));
-  const run: KeptRun = { settings, data, stages };
-  if (from) await stateSlots(await keptFolder(RUN, stages[0]!.stage)).write(from.bytes);
-  await writeJson(await keptFolder(RUN), FILES.run, run);
-  return run;
-}
-
-/** The run that is kept, with what is done of it; null where none is. */
-export async function keptRun(): Promise<KeptRun | null> {
-  const run = await readJson<KeptRun>(await keptFolder(RUN), FILES.run);
-  for (const entry of run?.stages ?? []) {
-    const found = await stateSlots(await keptFolder(RUN, entry.stage)).newest();
-    entry.step = found?.value.step ?? 0;
-  }
-  return run;
-}
-
-/** A checkpoint of a stage that is kept; null where there is none yet. */
-export async function keptFile(
-  stage: string,
-  which: "best" | "latest",
-): Promise<Uint8Array<ArrayBuffer> | null> {
-  const folder = await keptFolder(RUN, stage);
-  return which === "best" ? read(folder, FILES.best) : ((await stateSlots(folder).newest())?.bytes ?? null);
-}
-
-function stateSlots(folder: FileSystemDirectoryHandle) {
-  const check = async (bytes: Uint8Array, name: string) => {
-    const state = await decodeTraining(bytes, name);
-    const card = JSON.parse(state.metadata["card"] ?? "{}") as { step?: number };
-    return { ...state, step: card.step ?? 0 };
-  };
-  return new TwoSlots(folder, FILES.state, { check, order: ({ step }) => step });
 }

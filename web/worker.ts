@@ -6,17 +6,20 @@
 
 import { expose, transfer } from "comlink";
 import { openDataset, type Modality, type Source } from "../data/datasets.ts";
+import { DataError } from "../data/errors.ts";
 import type { LabelConvention } from "../data/labels.ts";
 import { phantomSource } from "../data/phantomFiles.ts";
+import { decodeTraining } from "../model/trainingState.ts";
 import { datasetOf, fileSource, recognise } from "./cases.ts";
+import { type FileSettings, settingsIn } from "./fileSettings.ts";
 import { gpuInfo } from "./gpu.ts";
+import { forgetRun, keptFile, keptRun } from "./keptRun.ts";
 import { Models } from "./models.ts";
 import type { File3d, Gpu, ModelInfo, NamedFile, Progress, Recognised, Result, Row } from "./protocol.ts";
 import { READY } from "./protocol.ts";
-import type { KeptRun, TrainData, TrainNews } from "./trainProtocol.ts";
-import { keepRun, keptFile, keptRun, Training } from "./training.ts";
-import { DataError } from "../data/errors.ts";
 import { referenceFile, Segmentation, type Study, volumeFile } from "./segmentation.ts";
+import { Training } from "./training.ts";
+import type { KeptRun, TrainData, TrainNews } from "./trainProtocol.ts";
 
 /** Unseen by the example's networks, which were trained on seed 1. */
 const EXAMPLE = { seed: 2, cases: 1, size: [64, 64, 64] } as const;
@@ -58,7 +61,7 @@ const engine = {
   },
 
   async addModel(file: File): Promise<ModelInfo> {
-    return models.add(new Uint8Array(await file.arrayBuffer()), file.name);
+    return models.add(await bytesOf(file), file.name);
   },
 
   models: (): ModelInfo[] => models.list(),
@@ -87,7 +90,14 @@ const engine = {
 
   /** Keeps a new run in place of the one before; `from` is a state of its first stage, of a file. */
   keepRun: async (run: Pick<KeptRun, "settings" | "data">, from: File | null): Promise<KeptRun> =>
-    keepRun(run, from && { bytes: new Uint8Array(await from.arrayBuffer()), name: from.name }),
+    training.keep(run, from && { bytes: await bytesOf(from), name: from.name }),
+
+  /** The settings that a training's file says it was trained with; null for an older one, which says none. */
+  fileSettings: async (file: File): Promise<FileSettings | null> =>
+    settingsIn((await decodeTraining(await bytesOf(file), file.name)).metadata, file.name),
+
+  /** Removes the run that the browser keeps. */
+  forgetRun: (): Promise<void> => forgetRun(),
 
   /** Trains the run to its end, or until stopTraining(). Files are those of openTraining(). */
   async train(run: KeptRun, tell: (news: TrainNews) => void): Promise<void> {
@@ -140,6 +150,10 @@ async function trainStudy(data: TrainData): Promise<Study> {
 function study({ rows, convention }: Cases): Study {
   if (!source) throw new Error("worker: expected files, got none yet");
   return { source, dataset: datasetOf(rows, convention) };
+}
+
+async function bytesOf(file: File): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await file.arrayBuffer());
 }
 
 /** A copy that is moved to the page: what the source keeps stays whole. */
