@@ -4,10 +4,10 @@ import { readdirSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Given, type KernelCase } from "../bench/kernels/case.ts";
+import { kernelCases } from "../bench/kernels/cases.ts";
 import { convolutionCases } from "../bench/kernels/convolutions.ts";
 import { SUBJECTS } from "../bench/lab.ts";
 import { checkVersion } from "../bench/lab/measure.ts";
-import { lossCases } from "../bench/kernels/losses.ts";
 import { volumeCases } from "../bench/kernels/volumes.ts";
 import { measureSteps } from "../bench/step/measure.ts";
 import { traceOf } from "../bench/step/trace.ts";
@@ -133,8 +133,7 @@ const UNTIMED = [
 ];
 
 test("every op is timed by npm run bench, but for those that are too small to matter", () => {
-  const cases = [convolutionCases, volumeCases, lossCases].flatMap((make) => make(2, PATCH));
-  const timed = new Set(cases.map(({ op }) => op));
+  const timed = new Set(kernelCases({ filters: 2, patch: PATCH }).map(({ op }) => op));
   const ops = readdirSync(new URL("../engine/ops", import.meta.url))
     .filter((file) => file.endsWith(".ts"))
     .map((file) => file.slice(0, -".ts".length));
