@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Given, type KernelCase } from "../bench/kernels/case.ts";
+import { type Given, type KernelCase, relativeError } from "../bench/kernels/case.ts";
 import { kernelCases } from "../bench/kernels/cases.ts";
 import { convolutionCases } from "../bench/kernels/convolutions.ts";
 import { SUBJECTS } from "../bench/lab.ts";
@@ -117,6 +117,12 @@ test("the benchmark of instanceNorm sees a wrong value, and any wrong gradient",
     );
     assert.ok(!(row.check({ ...given, results }) < TOLERANCE), `gradient ${wrong}`);
   }
+});
+
+test("weights that a volume of one voxel never meets are right where they are zero, and only there", () => {
+  assert.is(relativeError([0, 0], [0, 0]), 0);
+  assert.ok(!(relativeError([0, 1e-9], [0, 0]) < TOLERANCE));
+  assert.ok(!(relativeError([0, NaN], [0, 0]) < TOLERANCE));
 });
 
 /** Ops of a few numbers, or copies without a kernel, or made of others that are timed, or of other methods' small matrices. */

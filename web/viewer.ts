@@ -36,14 +36,21 @@ export class Viewer {
   readonly #niivue: Niivue;
   readonly #canvas: HTMLCanvasElement;
   #opacity = 0.6;
+  #closed = false;
 
-  private constructor(niivue: Niivue, canvas: HTMLCanvasElement) {
+  private constructor(niivue: Niivue, canvas: HTMLCanvasElement, lost: () => void) {
     this.#niivue = niivue;
     this.#canvas = canvas;
+    canvas.addEventListener("webglcontextlost", () => {
+      if (!this.#closed) lost();
+    });
   }
 
-  /** Throws where the browser has no WebGL 2. */
-  static async on(canvas: HTMLCanvasElement, moved: (place: Place) => void): Promise<Viewer> {
+  /** `lost` is called when the pane's graphics context has gone, with the GPU. Throws where the browser has no WebGL 2. */
+  static async on(
+    canvas: HTMLCanvasElement,
+    { moved, lost }: { moved: (place: Place) => void; lost: () => void },
+  ): Promise<Viewer> {
     if (!document.createElement("canvas").getContext("webgl2")) {
       throw new Error(
         "the viewer needs WebGL 2, which this browser does not give; results can be downloaded",
@@ -72,7 +79,7 @@ export class Viewer {
       };
       moved({ mm: [...mm].slice(0, 3), voxel: [...vox], values: values.map(({ value }) => value) });
     };
-    return new Viewer(niivue, canvas);
+    return new Viewer(niivue, canvas, lost);
   }
 
   /** Replaces what is shown. */
@@ -113,6 +120,7 @@ export class Viewer {
 
   /** Lets go of the pane's graphics context, of which a page may have few. */
   close(): void {
+    this.#closed = true;
     this.#niivue.broadcastTo([]);
     this.#canvas.getContext("webgl2")?.getExtension("WEBGL_lose_context")?.loseContext();
   }
