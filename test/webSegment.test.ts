@@ -3,6 +3,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Browser, BrowserContext, Page } from "playwright-core";
+import { putBox } from "../data/crop.ts";
 import { readNifti } from "../data/nifti.ts";
 import { forward } from "../model/network.ts";
 import { imageOf, predict } from "../model/predict.ts";
@@ -119,7 +120,13 @@ async function similarityOfExample(): Promise<Float32Array[]> {
     features: (x) => forward(network, x, "eval").features,
   });
   network.params.free();
-  return maps;
+  const { size, source, images, background } = prepared; // of the one channel that it sees
+  return maps.map((map) => {
+    const whole = new Float32Array(source.size[0] * source.size[1] * source.size[2]);
+    const head = map.map((value, v) => (images[v] === (background?.[0] ?? 0) ? 0 : value));
+    putBox(head, whole, source.size, { size, offset: source.offset });
+    return whole;
+  });
 }
 
 test.run();

@@ -78,14 +78,14 @@ export function showControls(choices: Choices, change: (chosen: Chosen) => void)
 }
 
 /**
- * Shows one pane for each title. Panes stay as they are where their number does. `lost` is called when the browser has
- * taken their graphics away, and they with it.
+ * Shows one pane for each title. Panes stay as they are where their number does. `again` is called when the browser has
+ * taken their graphics away, and can draw again.
  */
 export async function showPanes(
   panes: readonly { title: string; volume: File3d; overlay: Overlay }[],
-  lost: () => void,
+  again: () => void,
 ): Promise<void> {
-  if (viewers.length !== panes.length) await makePanes(panes.length, lost);
+  if (viewers.length !== panes.length) await makePanes(panes.length, again);
   const captions = byId("panes").querySelectorAll("figcaption");
   for (const [i, { title, volume, overlay }] of panes.entries()) {
     captions[i]!.textContent = title;
@@ -93,7 +93,7 @@ export async function showPanes(
   }
 }
 
-/** Takes the panes away, and their controls. */
+/** Takes the panes away, with their controls. */
 export function clearPanes(): void {
   for (const viewer of viewers.splice(0)) viewer.close();
   byId("panes").replaceChildren(element("p", { class: "empty" }, "Nothing that can be shown."));
@@ -101,7 +101,7 @@ export function clearPanes(): void {
   byId("location").textContent = "";
 }
 
-async function makePanes(number: number, lost: () => void): Promise<void> {
+async function makePanes(number: number, again: () => void): Promise<void> {
   for (const viewer of viewers.splice(0)) viewer.close();
   const place = byId("panes");
   const canvases = Array.from({ length: number }, () =>
@@ -118,9 +118,11 @@ async function makePanes(number: number, lost: () => void): Promise<void> {
   for (const canvas of canvases) {
     const viewer = await Viewer.on(canvas, {
       moved: showPlace,
-      lost: () => {
+      lost: () =>
+        (byId("location").textContent = "The images went with the GPU: they come back when it does."),
+      restored: () => {
         clearPanes();
-        lost();
+        again();
       },
     });
     viewer.setView(view);

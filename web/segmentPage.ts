@@ -41,7 +41,6 @@ class SegmentPage {
   #busy = false;
   #cancelled = false;
   #drawn: Promise<void> = Promise.resolve(); // what is drawn last is awaited before the next
-  #lost = false; // since the user did anything
   readonly #maps = new Map<string, File3d[]>(); // of similarity, by case and network
 
   constructor(engine: Remote<Engine>, usable: boolean) {
@@ -190,23 +189,29 @@ class SegmentPage {
     for (const { model } of results)
       panes.push({ title: model, volume, overlay: await this.#overlay(view, model) });
     if (!panes.length) panes.push({ title: id, volume, overlay: await this.#overlay(view, "") });
+    this.#showNumbers(results);
     const choices = { ...view, cases: ids, modalities, reference, predicted: results.length > 0 };
     showControls(choices, (chosen) => void attempt(() => this.#look(chosen, view)));
-    await showPanes(panes, () => this.#drawAgain());
+    await showPanes(panes, () => void this.#draw().catch(showError));
+  }
+
+  /** Numbers and files do not need a viewer that works. */
+  #showNumbers(results: readonly Result[]): void {
+    const view = this.#view;
     byId("results").hidden = !results.length;
-    const map = /\d/.test(layer)
+    if (!results.length) return;
+    const map = /\d/.test(view.layer)
       ? {
-          name: `similarity: ${CLASS_NAMES[Number(layer)]!}`,
+          name: `similarity: ${CLASS_NAMES[Number(view.layer)]!}`,
           save: ({ model }: Result) => void attempt(() => this.#saveMap(view, model)),
         }
       : null;
     const labels = (result: Result) => void attempt(() => this.#save(result));
-    if (results.length) showResults(byId("result-tables"), results, { labels, map });
+    showResults(byId("result-tables"), results, { labels, map });
   }
 
   /** Shows what the user chose; where that fails, what was there before. */
   async #look(chosen: Chosen, before: Chosen): Promise<void> {
-    this.#lost = false;
     this.#view = chosen;
     try {
       await this.#draw();
@@ -215,13 +220,6 @@ class SegmentPage {
       await this.#draw();
       throw error;
     }
-  }
-
-  /** The browser took the viewer's graphics away, as it does when the GPU is lost: once they are asked for again. */
-  #drawAgain(): void {
-    if (this.#lost) return;
-    this.#lost = true;
-    this.#draw().catch(showError);
   }
 
   async #overlay({ case: id, layer }: Chosen, model: string): Promise<Overlay> {
