@@ -1,7 +1,6 @@
 // The page's end of the worker.
 
 import { type Remote, wrap } from "comlink";
-import { WHERE_WEBGPU } from "./explain.ts";
 import { READY } from "./protocol.ts";
 import type { Engine } from "./worker.ts";
 
@@ -25,8 +24,7 @@ export async function connect<Api>(worker: Worker): Promise<Remote<Api>> {
   return wrap<Api>(worker);
 }
 
-/** Why there is no GPU as an error to show, whose remedy says the second half of `why`. */
+/** Why there is no GPU, as an error to show. */
 export function unsupported(why: string): Error {
-  const message = why.replace(WHERE_WEBGPU, "").trim();
-  return Object.assign(new Error(message), { name: "GpuError unsupported" });
+  return Object.assign(new Error(why), { name: "GpuError unsupported" });
 }

@@ -77,7 +77,11 @@ function ofGpu(kind: string, message: string): Explained {
           "Use a network with fewer filters, a smaller patch or batch, or close other tabs that use the GPU.",
       };
     case "unsupported":
-      return { title: "This browser has no WebGPU that can be used", detail: message, remedy: WHERE_WEBGPU };
+      return {
+        title: "This browser has no WebGPU that can be used",
+        detail: message.replace(WHERE_WEBGPU, "").trim(),
+        remedy: WHERE_WEBGPU,
+      };
     default:
       return {
         title: "The GPU refused to work",

@@ -4,7 +4,11 @@ import { Device, GpuError } from "../engine/index.ts";
 import { WHERE_WEBGPU } from "./explain.ts";
 import type { Gpu } from "./protocol.ts";
 
+const PAUSE = 250; // ms between two looks for a GPU that was lost
+const PATIENCE = 10_000; // ms
+
 let opened: Promise<Device> | null = null;
+let found = false; // ever
 
 /** The device; opens it at first. Throws a GpuError "unsupported" that says why there is none. */
 export function device(): Promise<Device> {
@@ -47,9 +51,19 @@ export async function survivingLoss<T>(work: (device: Device) => Promise<T>, los
 async function open(): Promise<Device> {
   const gpu = (navigator as Partial<Navigator>).gpu;
   if (!gpu) throw new GpuError("unsupported", `This browser offers no WebGPU to the page. ${WHERE_WEBGPU}`);
-  if (!(await gpu.requestAdapter())) {
+  if (!(await adapterOf(gpu))) {
     const why = "This browser has WebGPU, but finds no GPU for it.";
     throw new GpuError("unsupported", `${why} ${WHERE_WEBGPU}`);
   }
+  found = true;
   return Device.open(gpu);
+}
+
+/** Whether there is an adapter. Where there was one before, it may be on its way back: its process starts again. */
+async function adapterOf(gpu: GPU): Promise<boolean> {
+  for (let wait = 0; ; wait += PAUSE) {
+    if (await gpu.requestAdapter()) return true;
+    if (!found || wait >= PATIENCE) return false;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
 }
