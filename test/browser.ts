@@ -26,6 +26,8 @@ const SOFTWARE = [
   "--enable-unsafe-webgpu",
   "--use-webgpu-adapter=swiftshader",
   "--enable-unsafe-swiftshader",
+  "--disable-gpu-process-crash-limit", // tests let it crash, more than once
+  "--disable-domain-blocking-for-3d-apis",
 ];
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",

@@ -4,11 +4,9 @@ import { Device, GpuError } from "../engine/index.ts";
 import { WHERE_WEBGPU } from "./explain.ts";
 import type { Gpu } from "./protocol.ts";
 
-const PAUSE = 250; // ms between two looks for a GPU that was lost
-const PATIENCE = 10_000; // ms
-
 let opened: Promise<Device> | null = null;
-let found = false; // ever
+let everLost = false;
+const BACK = { tries: 20, ms: 250 }; // for a browser to start its GPU process again
 
 /** The device; opens it at first. Throws a GpuError "unsupported" that says why there is none. */
 export function device(): Promise<Device> {
@@ -38,7 +36,9 @@ export async function survivingLoss<T>(work: (device: Device) => Promise<T>, los
   } catch (error) {
     if (!(error instanceof GpuError) || error.kind !== "lost") throw error;
     opened = null;
+    everLost = true;
     lost();
+    await gpuBack();
     try {
       return await work(await device());
     } catch (again) {
@@ -48,22 +48,21 @@ export async function survivingLoss<T>(work: (device: Device) => Promise<T>, los
   }
 }
 
+/** Waits until the browser finds a GPU again, for some seconds. */
+async function gpuBack(): Promise<void> {
+  for (let i = 0; i < BACK.tries && !(await navigator.gpu.requestAdapter()); i++) {
+    await new Promise((resolve) => setTimeout(resolve, BACK.ms));
+  }
+}
+
 async function open(): Promise<Device> {
   const gpu = (navigator as Partial<Navigator>).gpu;
   if (!gpu) throw new GpuError("unsupported", `This browser offers no WebGPU to the page. ${WHERE_WEBGPU}`);
-  if (!(await adapterOf(gpu))) {
-    const why = "This browser has WebGPU, but finds no GPU for it.";
-    throw new GpuError("unsupported", `${why} ${WHERE_WEBGPU}`);
+  if (!(await gpu.requestAdapter())) {
+    const gone =
+      "The GPU was lost, and this browser finds none since: reload the page, or restart the browser.";
+    const why = `This browser has WebGPU, but finds no GPU for it. ${WHERE_WEBGPU}`;
+    throw new GpuError("unsupported", everLost ? gone : why);
   }
-  found = true;
   return Device.open(gpu);
-}
-
-/** Whether there is an adapter. Where there was one before, it may be on its way back: its process starts again. */
-async function adapterOf(gpu: GPU): Promise<boolean> {
-  for (let wait = 0; ; wait += PAUSE) {
-    if (await gpu.requestAdapter()) return true;
-    if (!found || wait >= PATIENCE) return false;
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
-  }
 }
