@@ -98,6 +98,30 @@ else {
     await shows(page, "#status", /^Done/);
     assert.is(await page.textContent("#alerts"), "");
   });
+
+  test("it goes on in a tab that is not shown, which gets no animation frames", async () => {
+    const page = await context.newPage();
+    await page.addInitScript(() => {
+      window.requestAnimationFrame = () => 0;
+    });
+    await page.goto(site.url);
+    const until = (selector: string, text: string) =>
+      page.waitForFunction(
+        ({ selector, text }) => document.querySelector(selector)?.textContent.startsWith(text),
+        { selector, text },
+        { polling: 200, timeout: 120_000 }, // by itself it would wait for frames
+      );
+    await until("html[data-ready=true] #panes", "");
+    await page.evaluate(() => {
+      document.getElementById("example")!.click();
+      document.querySelector<HTMLInputElement>("#models input")!.click(); // the teacher
+    });
+    await until("#panes figcaption", "PHANTOM_001");
+    await page.evaluate(() => document.getElementById("run")!.click());
+    await until("#status", "Done: PHANTOM_001");
+    assert.is(await page.textContent("#alerts"), "");
+    await page.close();
+  });
 }
 
 /** The example, and of its networks the student alone. */

@@ -147,7 +147,6 @@ class SegmentPage {
       if (problems.length) throw new DataError(problems);
     } finally {
       this.#results = results;
-      byId("status").textContent = "";
       if (results.length) this.#view = { ...this.#view, layer: "prediction" };
       await this.#draw();
     }
@@ -162,6 +161,7 @@ class SegmentPage {
       return await work(proxy((progress: Progress) => this.#showProgress(progress)));
     } finally {
       this.#setBusy(false);
+      byId("status").textContent = "";
     }
   }
 
