@@ -2,6 +2,7 @@
 // that web/dist works from any folder of any server; a service worker holds all of it, for use without a network.
 
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 
 const WORKER = "serviceWorker.js";
@@ -47,6 +48,7 @@ export default defineConfig({
       },
     },
   },
+  resolve: { alias: { zarrita: fileURLToPath(new URL("web/noZarr.ts", import.meta.url)) } },
   worker: { format: "es" },
   server: { fs: { allow: [".."] } },
   plugins: [offline()],

@@ -22,7 +22,7 @@ interface Form {
 const INVOCATIONS = 2 ** 18; // enough to fill a large GPU
 const UNROLLED = 32; // below that, software adapters spend their time on the loop
 const LOOP_MS = 30;
-const FEW = 4; // rounds, of which is learnt how many last so long
+const FEW = 1; // rounds, of which is learnt how many last so long
 
 /** The ceilings of a device; `measure` takes them again, for machines whose speed varies. */
 export class CeilingsBench {

@@ -8,15 +8,10 @@ import { openDevice } from "../cli/gpu.ts";
 import type { Device } from "../engine/index.ts";
 import { CeilingsBench } from "./ceilings.ts";
 import { jsonFile } from "./jsonFile.ts";
-import type { KernelCase } from "./kernels/case.ts";
-import { convolutionCases } from "./kernels/convolutions.ts";
-import { lossCases } from "./kernels/losses.ts";
+import { type KernelSize, kernelCases, noCase } from "./kernels/cases.ts";
 import { type Measurement, measureCase } from "./kernels/measure.ts";
-import { volumeCases } from "./kernels/volumes.ts";
 import { machineText, thisMachine } from "./machine.ts";
 import { type Clock, Stopwatch } from "./stopwatch.ts";
-
-type Size = { filters: number; patch: readonly number[] };
 
 interface Flags {
   filter?: string;
@@ -33,11 +28,12 @@ const QUICK = { ...SMALL, samples: 3 } as const;
 const TOLERANCE = 1e-4;
 
 async function main({ filter = "", quick, json, clock }: Flags): Promise<void> {
-  const sizes = (quick ? [QUICK] : [FULL, SMALL]).map((size) => ({ ...size, cases: casesOf(size, filter) }));
-  if (sizes.every(({ cases }) => cases.length === 0)) {
-    const ops = [...new Set(casesOf(QUICK, "").map(({ op }) => op))];
-    throw new UsageError(`--filter: no case has "${filter}" in its name; the ops are ${ops.join(", ")}`);
-  }
+  const sizes = (quick ? [QUICK] : [FULL, SMALL]).map((size) => ({
+    ...size,
+    cases: kernelCases(size, filter),
+  }));
+  if (sizes.every(({ cases }) => cases.length === 0))
+    throw new UsageError(`--filter: ${noCase(QUICK, filter)}`);
   const write = jsonFile(json);
   const device = await openDevice();
   const stopwatch = new Stopwatch(device, clock);
@@ -64,16 +60,10 @@ async function main({ filter = "", quick, json, clock }: Flags): Promise<void> {
   process.exitCode = wrong.length ? 1 : 0;
 }
 
-/** Cases whose op and detail contain a text. */
-function casesOf({ filters, patch }: Size, text: string): KernelCase[] {
-  const all = [convolutionCases, volumeCases, lossCases].flatMap((cases) => cases(filters, patch));
-  return all.filter(({ op, detail }) => `${op} ${detail}`.toLowerCase().includes(text.toLowerCase()));
-}
-
 async function openCeilings(
   device: Device,
   stopwatch: Stopwatch,
-  { filters, patch }: Size,
+  { filters, patch }: KernelSize,
 ): Promise<CeilingsBench> {
   const ceilings = await CeilingsBench.open(device, stopwatch, filters * patch.reduce((a, b) => a * b, 1));
   const { operations, bytes } = await ceilings.measure();

@@ -3,11 +3,11 @@
 import { readdirSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Given, type KernelCase } from "../bench/kernels/case.ts";
+import { type Given, type KernelCase, relativeError } from "../bench/kernels/case.ts";
+import { kernelCases } from "../bench/kernels/cases.ts";
 import { convolutionCases } from "../bench/kernels/convolutions.ts";
 import { SUBJECTS } from "../bench/lab.ts";
 import { checkVersion } from "../bench/lab/measure.ts";
-import { lossCases } from "../bench/kernels/losses.ts";
 import { volumeCases } from "../bench/kernels/volumes.ts";
 import { measureSteps } from "../bench/step/measure.ts";
 import { traceOf } from "../bench/step/trace.ts";
@@ -119,6 +119,12 @@ test("the benchmark of instanceNorm sees a wrong value, and any wrong gradient",
   }
 });
 
+test("weights that a volume of one voxel never meets are right where they are zero, and only there", () => {
+  assert.is(relativeError([0, 0], [0, 0]), 0);
+  assert.ok(!(relativeError([0, 1e-9], [0, 0]) < TOLERANCE));
+  assert.ok(!(relativeError([0, NaN], [0, 0]) < TOLERANCE));
+});
+
 /** Ops of a few numbers, or copies without a kernel, or made of others that are timed, or of other methods' small matrices. */
 const UNTIMED = [
   "barlowTwins",
@@ -133,8 +139,7 @@ const UNTIMED = [
 ];
 
 test("every op is timed by npm run bench, but for those that are too small to matter", () => {
-  const cases = [convolutionCases, volumeCases, lossCases].flatMap((make) => make(2, PATCH));
-  const timed = new Set(cases.map(({ op }) => op));
+  const timed = new Set(kernelCases({ filters: 2, patch: PATCH }).map(({ op }) => op));
   const ops = readdirSync(new URL("../engine/ops", import.meta.url))
     .filter((file) => file.endsWith(".ts"))
     .map((file) => file.slice(0, -".ts".length));

@@ -6,7 +6,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 import { build } from "vite";
 
 /** The system's Chromium, or the one that PROTOKD_CHROMIUM names; undefined where there is none. */
@@ -109,6 +109,28 @@ export async function open(context: BrowserContext, url: string): Promise<Opened
   await page.goto(url);
   await page.waitForSelector("html[data-ready=true]", { timeout: 60_000 });
   return { page, errors, requests };
+}
+
+/** Waits until an element's text matches; fails at once where it is not an alert that is awaited, and one is shown. */
+export async function shows(page: Page, selector: string, text: RegExp): Promise<void> {
+  const met = await page.waitForFunction(
+    ({ selector, source, flags }) => {
+      if (new RegExp(source, flags).test(document.querySelector(selector)!.textContent)) return "met";
+      const alert = selector === "#alerts" ? null : document.querySelector(".alert");
+      return alert?.textContent;
+    },
+    { selector, source: text.source, flags: text.flags },
+    { timeout: 180_000 },
+  );
+  const answer = (await met.jsonValue())!;
+  if (answer !== "met")
+    throw new Error(`expected ${selector} to show ${String(text)}, got the alert: ${answer}`);
+}
+
+/** What a button hands to the downloads. */
+export async function saved(page: Page, button: Locator): Promise<Uint8Array> {
+  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+  return readFile(await download.path());
 }
 
 function stopped(server: Server): Promise<void> {

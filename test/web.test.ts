@@ -2,24 +2,18 @@
 // says plainly what is wrong with what it is given.
 
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Browser, BrowserContext } from "playwright-core";
-import { INPUT } from "../data/input.ts";
-import { openDataset } from "../data/datasets.ts";
 import { toClasses } from "../data/labels.ts";
 import { readNifti } from "../data/nifti.ts";
-import { phantomFiles, phantomSource } from "../data/phantomFiles.ts";
-import { loadCase, uncrop } from "../data/preprocess.ts";
-import { decodeModel } from "../model/card.ts";
+import { phantomFiles } from "../data/phantomFiles.ts";
+import { uncrop } from "../data/preprocess.ts";
 import { forward } from "../model/network.ts";
-import { Params } from "../model/params.ts";
-import { predict } from "../model/predict.ts";
-import { chromiumPath, launch, open, type Opened, serve, type Site } from "./browser.ts";
+import { imageOf, predict } from "../model/predict.ts";
+import { chromiumPath, launch, open, type Opened, saved, serve, type Site } from "./browser.ts";
+import { openExample, STUDENT } from "./example.ts";
 import { device } from "./gradcheck.ts";
-
-const STUDENT = join(import.meta.dirname, "../web/example/student_t1ce.safetensors");
 
 const test = suite("web");
 let site: Site;
@@ -92,11 +86,8 @@ else {
     assert.is(dice.length, 3);
     for (const value of dice) assert.ok(Number(value) > 0.5, `Dice ${dice}`);
 
-    const [download] = await Promise.all([
-      page.waitForEvent("download"),
-      page.getByRole("button", { name: /^Download/ }).click(),
-    ]);
-    const volume = await readNifti(await readFile(await download.path()), "download");
+    const file = await saved(page, page.getByRole("button", { name: /^Download/ }));
+    const volume = await readNifti(file, "download");
     const found = toClasses(volume.data, "brats", "download");
     const expected = await predictExample();
     assert.is(found.length, expected.length);
@@ -117,11 +108,16 @@ else {
 
   test("without WebGPU the page says which browsers have it, and still shows images", async () => {
     const without = await launch({ webgpu: false });
-    const { page } = await open(await without.newContext(), site.url);
-    assert.match((await page.textContent("#alerts")) ?? "", /no WebGPU.*Chrome or Edge.*Firefox.*Safari/s);
+    const { page, errors } = await open(await without.newContext(), site.url);
+    const text = (await page.textContent("#alerts")) ?? "";
+    assert.match(
+      text,
+      /no WebGPU.*Chrome or Edge.*Firefox.*Safari.*chrome:\/\/flags\/#enable-unsafe-webgpu/s,
+    );
     await page.click("#example");
     await page.waitForSelector("#panes canvas");
     assert.ok(await page.isDisabled("#run"));
+    assert.equal(errors, []);
     await without.close();
   });
 }
@@ -134,18 +130,9 @@ async function give(name: string, content: Uint8Array | string): Promise<void> {
 
 /** Node's classes of the example, by its student. */
 async function predictExample(): Promise<Uint8Array> {
-  const source = phantomSource({ seed: 2, cases: 1, size: [64, 64, 64] });
-  const dataset = await openDataset(source);
-  const model = await decodeModel(await readFile(STUDENT), STUDENT, INPUT);
-  const { modalities, patch, window: weighting, ...preparation } = model.card!;
-  const prepared = await loadCase(source, dataset, dataset.cases[0]!, modalities, {
-    ...{ background: preparation.background, crop: preparation.crop, padding: preparation.padding },
-    labels: false,
-  });
-  const network = { params: new Params(device, model), config: model.network };
-  const image = { data: prepared.images, channels: modalities.length, size: prepared.size };
-  const classes = await predict(device, image, {
-    ...{ window: patch, weighting, classes: 4 },
+  const { prepared, network, card } = await openExample();
+  const classes = await predict(device, imageOf(prepared), {
+    ...{ window: card.patch, weighting: card.window, classes: 4 },
     network: (x) => forward(network, x, "eval").logits,
   });
   network.params.free();

@@ -1,60 +1,65 @@
 // The bench of bench/kernels.ts in a worker of the page: the same cases, checks and clock.
 
-import { expose } from "comlink";
 import { CeilingsBench } from "../bench/ceilings.ts";
-import { convolutionCases } from "../bench/kernels/convolutions.ts";
-import { lossCases } from "../bench/kernels/losses.ts";
+import { type KernelSize, kernelCases, noCase } from "../bench/kernels/cases.ts";
 import { type Measurement, measureCase } from "../bench/kernels/measure.ts";
-import { volumeCases } from "../bench/kernels/volumes.ts";
 import { Stopwatch } from "../bench/stopwatch.ts";
+import { DataError } from "../data/errors.ts";
 import { device, gpuInfo } from "./gpu.ts";
-import { type Gpu, READY } from "./protocol.ts";
+import { offer } from "./offer.ts";
+import type { Gpu } from "./protocol.ts";
 
-/** A network's filters and patch, whose shapes are timed. */
-export interface BenchSize {
-  filters: number;
-  patch: readonly number[];
+/** A network's shapes, and how often each is timed. */
+export interface BenchSize extends KernelSize {
   samples: number;
 }
+
+/** What the page is told while it runs. */
+export type BenchNews = { type: "doing"; what: string } | { type: "row"; row: Measurement };
 
 let stopped = false;
 
 const bench = {
   gpu: (): Promise<Gpu> => gpuInfo(),
 
+  /** Ends what is running after the row that is being measured. */
   stop(): void {
     stopped = true;
   },
 
-  /** Measures all cases whose name holds `filter`; tells each row when it is there, and returns the clock's name. */
+  /**
+   * Measures all cases whose name holds `filter`, each row told when it is there; returns the clock's name, and whether
+   * it came to its end. Throws a DataError where there is no such case.
+   */
   async run(
-    { filters, patch, samples }: BenchSize,
+    { samples, ...size }: BenchSize,
     filter: string,
-    tell: (row: Measurement, done: number, all: number) => void,
-  ): Promise<string> {
+    tell: (news: BenchNews) => void | Promise<void>,
+  ): Promise<{ clock: string; stopped: boolean }> {
     stopped = false;
-    const cases = [convolutionCases, volumeCases, lossCases]
-      .flatMap((list) => list(filters, patch))
-      .filter(({ op, detail }) => `${op} ${detail}`.toLowerCase().includes(filter.toLowerCase()));
+    const cases = kernelCases(size, filter);
+    if (!cases.length) throw new DataError(noCase(size, filter));
     const on = await device();
     const stopwatch = new Stopwatch(on);
-    const ceilings = await CeilingsBench.open(on, stopwatch, filters * patch.reduce((a, b) => a * b, 1));
+    const { clock } = stopwatch;
+    await tell({ type: "doing", what: "What this GPU does at most" });
+    const elements = size.filters * size.patch.reduce((a, b) => a * b, 1);
+    const ceilings = await CeilingsBench.open(on, stopwatch, elements);
     try {
-      await ceilings.measure();
       for (const [i, subject] of cases.entries()) {
+        await tell({ type: "doing", what: `${subject.op} ${subject.detail}, ${i + 1} of ${cases.length}` });
         for await (const row of measureCase({ device: on, stopwatch, ceilings, samples }, subject)) {
-          tell(row, i + 1, cases.length);
-          if (stopped) return stopwatch.clock;
+          await tell({ type: "row", row });
+          if (stopped) return { clock, stopped };
         }
       }
     } finally {
       ceilings.free();
     }
-    return stopwatch.clock;
+    return { clock, stopped };
   },
 };
 
 export type Bench = typeof bench;
 
-expose(bench);
-postMessage(READY);
+offer(bench);

@@ -1,9 +1,11 @@
 // The table of files: which case each belongs to and what it holds, to be corrected by hand.
 
 import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
+import { DataError } from "../data/errors.ts";
 import { baseName, MODALITIES, type Modality } from "../data/source.ts";
 import { choice, element } from "./dom.ts";
-import type { Recognised, Role, Row } from "./protocol.ts";
+import { MODALITY_TITLES } from "./modelList.ts";
+import type { ModelInfo, Recognised, Role, Row } from "./protocol.ts";
 
 const ROLES: readonly (readonly [Role, string])[] = [
   ["t1", "T1"],
@@ -80,4 +82,30 @@ export function casesIn(rows: readonly Row[]): string[] {
 /** The modalities of a case, in channel order. */
 export function modalitiesOf(rows: readonly Row[], id: string): Modality[] {
   return MODALITIES.filter((modality) => rows.some((row) => row.case === id && row.role === modality));
+}
+
+/** Throws one DataError for all cases that lack what a chosen network needs. */
+export function refuseMissing(
+  rows: readonly Row[],
+  chosen: readonly ModelInfo[],
+  models: readonly ModelInfo[],
+): void {
+  const titles = (list: readonly Modality[]) => list.map((m) => MODALITY_TITLES[m]).join(", ");
+  const problems = casesIn(rows).flatMap((id) => {
+    const present = modalitiesOf(rows, id);
+    return chosen.flatMap(({ name, modalities }) => {
+      const missing = modalities.filter((modality) => !present.includes(modality));
+      if (!missing.length) return [];
+      const fitting = models.find(
+        (other) => other.modalities.length && other.modalities.every((m) => present.includes(m)),
+      );
+      const remedy = fitting
+        ? `choose ${fitting.name}`
+        : "open a student's checkpoint that sees what is there";
+      return [
+        `case ${id}: has ${titles(present) || "no image"}, but ${name} needs ${titles(missing)} too: ${remedy}`,
+      ];
+    });
+  });
+  if (problems.length) throw new DataError(problems);
 }

@@ -1,38 +1,81 @@
 // Files from a file input, a folder, or a drop, each by its path in what was chosen.
 
+import { DataError } from "../data/errors.ts";
+import { byId } from "./dom.ts";
 import type { NamedFile } from "./protocol.ts";
+
+/** Calls `take` with how to get what is dropped anywhere on the page, and marks `place` while files are over it. */
+export function onDrop(place: HTMLElement, take: (files: () => Promise<NamedFile[]>) => void): void {
+  const over = (on: boolean) => (event: Event) => {
+    event.preventDefault();
+    place.classList.toggle("over", on);
+  };
+  place.addEventListener("dragover", over(true));
+  place.addEventListener("dragleave", over(false));
+  // Anywhere on the page: what misses the place would be opened in place of the page.
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    over(false)(event);
+    const { dataTransfer } = event;
+    if (dataTransfer) take(() => droppedFiles(dataTransfer));
+  });
+}
+
+/** Calls `take` with what the user chooses in the file input of this id. */
+export function onChoice(id: string, take: (files: NamedFile[]) => void): void {
+  const input = byId<HTMLInputElement>(id);
+  input.addEventListener("change", () => {
+    const files = inputFiles(input);
+    input.value = ""; // the same files can be chosen again
+    if (files.length) take(files);
+  });
+}
 
 /** What an <input type=file> holds. */
 export function inputFiles(input: HTMLInputElement): NamedFile[] {
   return Array.from(input.files ?? [], (file) => ({ path: file.webkitRelativePath || file.name, file }));
 }
 
-/** What was dropped, folders with all that is in them. */
-export async function droppedFiles(data: DataTransfer): Promise<NamedFile[]> {
-  // Entries must be taken before the first await: the list is emptied then.
-  const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+/** What was dropped, folders with all that is in them. Throws a DataError where one of it cannot be read. */
+async function droppedFiles(data: DataTransfer): Promise<NamedFile[]> {
+  // All must be taken before the first await: the list is emptied then.
+  const dropped = Array.from(data.items, (item) => ({
+    entry: item.webkitGetAsEntry(),
+    file: item.getAsFile(), // what another program hands out has no entry
+  }));
   const found: NamedFile[] = [];
-  for (const entry of entries) await collect(entry, found);
+  for (const { entry, file } of dropped) {
+    if (entry) await collect(entry, found);
+    else if (file) found.push({ path: file.name, file });
+  }
   return found;
 }
 
 async function collect(entry: FileSystemEntry, found: NamedFile[]): Promise<void> {
   const path = entry.fullPath.replace(/^\//, "");
   if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) =>
-      (entry as FileSystemFileEntry).file(resolve, reject),
-    );
-    found.push({ path, file });
+    found.push({ path, file: await answer(path, (...to) => (entry as FileSystemFileEntry).file(...to)) });
     return;
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
-      reader.readEntries(resolve, reject),
-    );
+    const some = await answer<FileSystemEntry[]>(path, (...to) => reader.readEntries(...to));
     if (!some.length) return; // they come a hundred at a time
     for (const one of some) await collect(one, found);
   }
+}
+
+/** What a call of the file system's answers. */
+function answer<T>(
+  path: string,
+  ask: (resolve: (answer: T) => void, reject: (error: unknown) => void) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) =>
+    ask(resolve, (error) => {
+      const why = error instanceof Error ? error.message : String(error);
+      reject(new DataError(`${path}: could not be read (${why}): choose it with the button instead`));
+    }),
+  );
 }
 
 /** The folder that all paths share, taken off them: data sets are recognised by paths within the folder. */

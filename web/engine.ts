@@ -23,3 +23,8 @@ export async function connect<Api>(worker: Worker): Promise<Remote<Api>> {
   });
   return wrap<Api>(worker);
 }
+
+/** Why there is no GPU, as an error to show. */
+export function unsupported(why: string): Error {
+  return Object.assign(new Error(why), { name: "GpuError unsupported" });
+}

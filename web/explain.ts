@@ -7,6 +7,11 @@ export class CancelledError extends Error {
   override readonly name = "CancelledError";
 }
 
+/** Images cannot be drawn. */
+export class ViewerError extends Error {
+  override readonly name = "ViewerError";
+}
+
 /** Where WebGPU is to be had. */
 export const WHERE_WEBGPU =
   "Use Chrome or Edge 113 or newer, Firefox 141 or newer (Windows; 145 on Macs), or Safari 26. On Linux, Chrome needs " +
@@ -37,6 +42,13 @@ export function explain(error: unknown): Explained {
         title: "The browser's storage is full",
         detail: message,
         remedy: "Download the checkpoint, then free space on the disk, or clear this page's stored data.",
+      };
+    case "ViewerError":
+      return {
+        title: "The images cannot be shown",
+        detail: message,
+        remedy:
+          "All else works, and results can be downloaded. To see them, reload the page or restart the browser.",
       };
     case "GpuError":
       return ofGpu(kind, message);

@@ -2,8 +2,7 @@
 
 import { attempt, showError } from "./alerts.ts";
 import { byId } from "./dom.ts";
-import { startEngine } from "./engine.ts";
-import { WHERE_WEBGPU } from "./explain.ts";
+import { startEngine, unsupported } from "./engine.ts";
 import { startSegment } from "./segmentPage.ts";
 import { startTrain } from "./trainPage.ts";
 import { bytesText } from "../engine/errors.ts";
@@ -45,10 +44,7 @@ async function start(): Promise<void> {
   const engine = await startEngine();
   const gpu = await engine.gpu();
   byId("gpu").textContent = gpu.found ? `${gpu.name}; tensors to ${bytesText(gpu.largestBytes)}` : "No GPU";
-  if (!gpu.found) {
-    const message = gpu.why.replace(WHERE_WEBGPU, "").trim();
-    showError(Object.assign(new Error(message), { name: "GpuError unsupported" }));
-  }
+  if (!gpu.found) showError(unsupported(gpu.why));
   const segment = await startSegment(engine, { usable: gpu.found });
   await startTrain(engine, { usable: gpu.found, trained: () => segment.refreshModels() });
   document.documentElement.dataset["ready"] = "true";

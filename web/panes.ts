@@ -77,11 +77,15 @@ export function showControls(choices: Choices, change: (chosen: Chosen) => void)
   place.hidden = false;
 }
 
-/** Shows one pane for each title. Panes stay as they are where their number does. */
+/**
+ * Shows one pane for each title. Panes stay as they are where their number does. `again` is called when the browser has
+ * taken their graphics away, and can draw again.
+ */
 export async function showPanes(
   panes: readonly { title: string; volume: File3d; overlay: Overlay }[],
+  again: () => void,
 ): Promise<void> {
-  if (viewers.length !== panes.length) await makePanes(panes.length);
+  if (viewers.length !== panes.length) await makePanes(panes.length, again);
   const captions = byId("panes").querySelectorAll("figcaption");
   for (const [i, { title, volume, overlay }] of panes.entries()) {
     captions[i]!.textContent = title;
@@ -89,7 +93,15 @@ export async function showPanes(
   }
 }
 
-async function makePanes(number: number): Promise<void> {
+/** Takes the panes away, with their controls. */
+export function clearPanes(): void {
+  for (const viewer of viewers.splice(0)) viewer.close();
+  byId("panes").replaceChildren(element("p", { class: "empty" }, "Nothing that can be shown."));
+  byId("view-controls").hidden = true;
+  byId("location").textContent = "";
+}
+
+async function makePanes(number: number, again: () => void): Promise<void> {
   for (const viewer of viewers.splice(0)) viewer.close();
   const place = byId("panes");
   const canvases = Array.from({ length: number }, () =>
@@ -104,7 +116,15 @@ async function makePanes(number: number): Promise<void> {
   place.replaceChildren(...figures);
   place.classList.toggle("two", number > 1);
   for (const canvas of canvases) {
-    const viewer = await Viewer.on(canvas, showPlace);
+    const viewer = await Viewer.on(canvas, {
+      moved: showPlace,
+      lost: () =>
+        (byId("location").textContent = "The images went with the GPU: they come back when it does."),
+      restored: () => {
+        clearPanes();
+        again();
+      },
+    });
     viewer.setView(view);
     viewer.setOpacity(opacity);
     viewers.push(viewer);

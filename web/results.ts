@@ -9,12 +9,15 @@ import { CLASS_COLOURS } from "./viewer.ts";
 
 const REGION_TITLES = { WT: "Whole tumour", TC: "Tumour core", ET: "Enhancing tumour" } as const;
 
-/** Shows the results of one case in `place`; `save` hands out the label map of a network. */
-export function showResults(
-  place: HTMLElement,
-  results: readonly Result[],
-  save: (result: Result) => void,
-): void {
+export interface Saving {
+  /** Hands out the label map of a network. */
+  labels: (result: Result) => void;
+  /** Hands out the map of similarity that is looked at; null where none is. */
+  map: { name: string; save: (result: Result) => void } | null;
+}
+
+/** Shows the results of one case in `place`. */
+export function showResults(place: HTMLElement, results: readonly Result[], { labels, map }: Saving): void {
   const models = results.map(({ model }) => model.replace(/\.safetensors$/, ""));
   const columns = (cell: (result: Result, region: (typeof REGION_NAMES)[number]) => string) =>
     REGION_NAMES.map((region) => [REGION_TITLES[region], ...results.map((result) => cell(result, region))]);
@@ -34,9 +37,11 @@ export function showResults(
       `${models[i]}: ${seconds.toFixed(1)} s, ${bytesText(peakBytes)} on the GPU`,
   );
   parts.push(element("p", { class: "hint" }, took.join("; ")));
-  const buttons = results.map((result, i) =>
-    element("button", { click: () => save(result) }, `Download ${models[i]}'s labels`),
-  );
+  const buttons = results.flatMap((result, i) => {
+    const button = (what: string, save: (result: Result) => void) =>
+      element("button", { click: () => save(result) }, `Download ${models[i]}'s ${what}`);
+    return [button("labels", labels), ...(map ? [button(map.name, map.save)] : [])];
+  });
   parts.push(element("div", { class: "row" }, ...buttons), legend());
   place.replaceChildren(...parts);
 }
@@ -49,4 +54,10 @@ export function legend(): HTMLElement {
     return element("li", {}, swatch, name);
   });
   return element("ul", { class: "legend", "aria-label": "Colours" }, ...items);
+}
+
+/** Of a file to take away. */
+export function fileName(...parts: string[]): string {
+  const names = parts.map((part) => part.replace(/\.safetensors$/, "").replace(/[^\w.-]+/g, "_"));
+  return `${names.join("_")}.nii.gz`;
 }

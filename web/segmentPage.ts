@@ -2,17 +2,18 @@
 
 import { proxy, type Remote } from "comlink";
 import { DataError } from "../data/errors.ts";
-import type { Modality } from "../data/source.ts";
-import { attempt } from "./alerts.ts";
-import { casesIn, modalitiesOf, showCases } from "./caseTable.ts";
-import { droppedFiles, inputFiles, within } from "./chosenFiles.ts";
+import { CLASS_NAMES } from "../data/labels.ts";
+import { attempt, showError } from "./alerts.ts";
+import { casesIn, modalitiesOf, refuseMissing, showCases } from "./caseTable.ts";
+import { onChoice, onDrop, within } from "./chosenFiles.ts";
 import { byId, download } from "./dom.ts";
 import studentUrl from "./example/student_t1ce.safetensors?url";
 import teacherUrl from "./example/teacher.safetensors?url";
-import { MODALITY_TITLES, showModels } from "./modelList.ts";
-import { type Layer, showControls, showPanes } from "./panes.ts";
+import { CancelledError } from "./explain.ts";
+import { showModels } from "./modelList.ts";
+import { type Chosen, clearPanes, showControls, showPanes } from "./panes.ts";
 import type { File3d, ModelInfo, NamedFile, Progress, Recognised, Result } from "./protocol.ts";
-import { showResults } from "./results.ts";
+import { fileName, showResults } from "./results.ts";
 import type { Overlay } from "./viewer.ts";
 import type { Engine } from "./worker.ts";
 
@@ -36,10 +37,10 @@ class SegmentPage {
   #models: ModelInfo[] = [];
   readonly #chosen: string[] = [];
   #results: Result[] = [];
-  #case = "";
-  #modality: Modality = "flair";
-  #layer: Layer = "prediction";
+  #view: Chosen = { case: "", modality: "flair", layer: "prediction" };
   #busy = false;
+  #cancelled = false;
+  #drawn: Promise<void> = Promise.resolve(); // what is drawn last is awaited before the next
   readonly #maps = new Map<string, File3d[]>(); // of similarity, by case and network
 
   constructor(engine: Remote<Engine>, usable: boolean) {
@@ -76,39 +77,25 @@ class SegmentPage {
   }
 
   #listen(): void {
-    const drop = byId("drop");
-    const over = (on: boolean) => (event: Event) => {
-      event.preventDefault();
-      drop.classList.toggle("over", on);
-    };
-    drop.addEventListener("dragover", over(true));
-    drop.addEventListener("dragleave", over(false));
-    // Anywhere on the page: what misses the box would be opened in place of the page.
-    addEventListener("dragover", (event) => event.preventDefault());
-    addEventListener("drop", (event) => {
-      over(false)(event);
-      const { dataTransfer } = event as DragEvent;
-      if (dataTransfer) void attempt(async () => this.#open(await droppedFiles(dataTransfer)));
-    });
-    for (const id of ["files", "folder"]) {
-      const input = byId<HTMLInputElement>(id);
-      input.addEventListener("change", () => {
-        const files = inputFiles(input);
-        input.value = ""; // the same files can be chosen again
-        if (files.length) void attempt(() => this.#open(files));
+    onDrop(byId("drop"), (files) => {
+      void attempt(async () => {
+        if (byId("segment").hidden)
+          throw new DataError(
+            "what is dropped is segmented: choose Segment first, or the folder to train on by its button",
+          );
+        await this.#open(await files());
       });
-    }
+    });
+    for (const id of ["files", "folder"]) onChoice(id, (files) => void attempt(() => this.#open(files)));
+    onChoice("checkpoint", ([chosen]) => void attempt(() => this.addModel(chosen!.file)));
     byId("example").addEventListener("click", () => {
       void attempt(async () => this.#show(await this.#engine.openExample()));
     });
-    const checkpoint = byId<HTMLInputElement>("checkpoint");
-    checkpoint.addEventListener("change", () => {
-      const [file] = checkpoint.files ?? [];
-      checkpoint.value = "";
-      if (file) void attempt(() => this.addModel(file));
-    });
     byId("run").addEventListener("click", () => void attempt(() => this.#run()));
-    byId("cancel").addEventListener("click", () => void this.#engine.cancel());
+    byId("cancel").addEventListener("click", () => {
+      this.#cancelled = true;
+      void this.#engine.cancel();
+    });
   }
 
   /** Takes up what was chosen or dropped: checkpoints among it, or images. */
@@ -125,7 +112,7 @@ class SegmentPage {
   async #show(recognised: Recognised): Promise<void> {
     this.#cases = recognised;
     this.#forgetResults();
-    this.#case = "";
+    this.#view = { ...this.#view, case: "" };
     showCases(byId("cases"), recognised, () => {
       this.#forgetResults();
       this.#update();
@@ -138,105 +125,126 @@ class SegmentPage {
   async #run(): Promise<void> {
     const ids = casesIn(this.#cases.rows);
     const chosen = this.#models.filter(({ id }) => this.#chosen.includes(id));
-    this.#refuseMissing(ids, chosen);
+    refuseMissing(this.#cases.rows, chosen, this.#models);
     this.#forgetResults();
-    this.#setBusy(true);
+    const results: Result[] = [];
+    const problems: string[] = []; // of cases: others are segmented all the same
     try {
-      const report = proxy((progress: Progress) => this.#showProgress(progress));
-      for (const id of ids) {
-        for (const { id: model } of chosen) {
-          this.#results.push(await this.#engine.segment(this.#study(), id, model, report));
+      await this.#busily(async (report) => {
+        for (const id of ids) {
+          for (const { id: model } of chosen) {
+            if (this.#cancelled) throw new CancelledError("What was finished before is kept.");
+            try {
+              results.push(await this.#engine.segment(this.#study(), id, model, report));
+            } catch (error) {
+              if (!(error instanceof Error) || error.name !== "DataError") throw error;
+              problems.push(error.message);
+              break;
+            }
+          }
         }
-      }
-    } catch (error) {
-      byId("status").textContent = "";
-      throw error;
+      });
+      if (problems.length) throw new DataError(problems);
     } finally {
-      this.#setBusy(false);
+      this.#results = results;
+      if (results.length) this.#view = { ...this.#view, layer: "prediction" };
+      await this.#draw();
     }
-    this.#layer = "prediction";
-    this.#update();
-    await this.#draw();
     byId("status").textContent = `Done: ${ids.length === 1 ? ids[0]! : `${ids.length} cases`}.`;
   }
 
-  /** One error for all cases that lack what a chosen network needs. */
-  #refuseMissing(ids: readonly string[], chosen: readonly ModelInfo[]): void {
-    const titles = (list: readonly Modality[]) => list.map((m) => MODALITY_TITLES[m]).join(", ");
-    const problems = ids.flatMap((id) => {
-      const present = modalitiesOf(this.#cases.rows, id);
-      return chosen.flatMap(({ name, modalities }) => {
-        const missing = modalities.filter((modality) => !present.includes(modality));
-        if (!missing.length) return [];
-        const fitting = this.#models.find(
-          (other) => other.modalities.length && other.modalities.every((m) => present.includes(m)),
-        );
-        const remedy = fitting
-          ? `choose ${fitting.name}`
-          : "open a student's checkpoint that sees what is there";
-        return [
-          `case ${id}: has ${titles(present) || "no image"}, but ${name} needs ${titles(missing)} too: ${remedy}`,
-        ];
-      });
-    });
-    if (problems.length) throw new DataError(problems);
+  /** Does what takes long and can be cancelled; what it works on is not to be changed meanwhile. */
+  async #busily<T>(work: (report: (progress: Progress) => void) => Promise<T>): Promise<T> {
+    this.#cancelled = false;
+    this.#setBusy(true);
+    try {
+      return await work(proxy((progress: Progress) => this.#showProgress(progress)));
+    } finally {
+      this.#setBusy(false);
+      byId("status").textContent = "";
+    }
   }
 
-  async #draw(): Promise<void> {
+  /** Draws, after what is being drawn already; where it cannot, nothing is left that would belong to something else. */
+  #draw(): Promise<void> {
+    const drawn = this.#drawn.then(() => this.#drawNow());
+    this.#drawn = drawn.catch(() => clearPanes());
+    return drawn;
+  }
+
+  async #drawNow(): Promise<void> {
     const { rows } = this.#cases;
     const ids = casesIn(rows);
-    if (!ids.length) return;
-    if (!ids.includes(this.#case)) this.#case = ids[0]!;
-    const id = this.#case;
-    const modalities = modalitiesOf(rows, id);
-    if (!modalities.length) return;
-    if (!modalities.includes(this.#modality)) this.#modality = modalities.at(-1)!;
+    const id = ids.includes(this.#view.case) ? this.#view.case : ids[0];
+    const modalities = id === undefined ? [] : modalitiesOf(rows, id);
+    if (id === undefined || !modalities.length) return clearPanes();
+    let { modality, layer } = this.#view;
+    if (!modalities.includes(modality)) modality = modalities.at(-1)!;
     const reference = rows.some((row) => row.case === id && row.role === "label");
     const results = this.#results.filter((result) => result.case === id);
-    if (!results.length && this.#layer !== "none") this.#layer = reference ? "reference" : "none";
-    const volume = await this.#engine.volume(this.#study(), id, this.#modality);
+    if (!results.length && layer !== "none") layer = reference ? "reference" : "none";
+    const view = (this.#view = { case: id, modality, layer });
+    const volume = await this.#engine.volume(this.#study(), id, modality);
     const panes = [];
-    for (const { model } of results) {
-      panes.push({ title: model, volume, overlay: await this.#overlay(id, model) });
-    }
-    if (!panes.length) panes.push({ title: id, volume, overlay: await this.#overlay(id, "") });
-    const choices = { ...{ cases: ids, case: id, modalities, reference }, predicted: results.length > 0 };
-    showControls({ ...choices, modality: this.#modality, layer: this.#layer }, (chosen) => {
-      [this.#case, this.#modality, this.#layer] = [chosen.case, chosen.modality, chosen.layer];
-      void attempt(() => this.#draw());
-    });
-    await showPanes(panes);
-    byId("results").hidden = !results.length;
-    if (results.length)
-      showResults(byId("result-tables"), results, (result) => void attempt(() => this.#save(result)));
+    for (const { model } of results)
+      panes.push({ title: model, volume, overlay: await this.#overlay(view, model) });
+    if (!panes.length) panes.push({ title: id, volume, overlay: await this.#overlay(view, "") });
+    this.#showNumbers(results);
+    const choices = { ...view, cases: ids, modalities, reference, predicted: results.length > 0 };
+    showControls(choices, (chosen) => void attempt(() => this.#look(chosen, view)));
+    await showPanes(panes, () => void this.#draw().catch(showError));
   }
 
-  async #overlay(id: string, model: string): Promise<Overlay> {
-    if (this.#layer === "none") return null;
+  /** Numbers and files do not need a viewer that works. */
+  #showNumbers(results: readonly Result[]): void {
+    const view = this.#view;
+    byId("results").hidden = !results.length;
+    if (!results.length) return;
+    const map = /\d/.test(view.layer)
+      ? {
+          name: `similarity: ${CLASS_NAMES[Number(view.layer)]!}`,
+          save: ({ model }: Result) => void attempt(() => this.#saveMap(view, model)),
+        }
+      : null;
+    const labels = (result: Result) => void attempt(() => this.#save(result));
+    showResults(byId("result-tables"), results, { labels, map });
+  }
+
+  /** Shows what the user chose; where that fails, what was there before. */
+  async #look(chosen: Chosen, before: Chosen): Promise<void> {
+    this.#view = chosen;
+    try {
+      await this.#draw();
+    } catch (error) {
+      this.#view = before;
+      await this.#draw();
+      throw error;
+    }
+  }
+
+  async #overlay({ case: id, layer }: Chosen, model: string): Promise<Overlay> {
+    if (layer === "none") return null;
     const study = this.#study();
-    if (this.#layer === "reference")
-      return { kind: "classes", file: await this.#engine.reference(study, id) };
-    if (this.#layer === "prediction") {
+    if (layer === "reference") return { kind: "classes", file: await this.#engine.reference(study, id) };
+    if (layer === "prediction") {
       return { kind: "classes", file: await this.#engine.prediction(study, id, model, "classes") };
     }
     const key = JSON.stringify([id, model]);
-    const report = proxy((progress: Progress) => this.#showProgress(progress));
-    let maps = this.#maps.get(key);
-    if (!maps) {
-      this.#setBusy(true);
-      try {
-        maps = await this.#engine.similarity(id, model, report);
-        this.#maps.set(key, maps);
-      } finally {
-        this.#setBusy(false);
-      }
-    }
-    return { kind: "cosines", file: maps[Number(this.#layer)]! };
+    const maps =
+      this.#maps.get(key) ?? (await this.#busily((report) => this.#engine.similarity(id, model, report)));
+    this.#maps.set(key, maps);
+    return { kind: "cosines", file: maps[Number(layer)]! };
+  }
+
+  async #saveMap(view: Chosen, model: string): Promise<void> {
+    const overlay = await this.#overlay(view, model);
+    const name = CLASS_NAMES[Number(view.layer)]!;
+    if (overlay) download(overlay.file, fileName(view.case, model, `similarity_${name}`));
   }
 
   async #save({ case: id, model }: Result): Promise<void> {
     const bytes = await this.#engine.prediction(this.#study(), id, model, "labels");
-    download(bytes, `${id}_${model.replace(/\.safetensors$/, "").replace(/\s+/g, "_")}.nii.gz`);
+    download(bytes, fileName(id, model));
   }
 
   #study() {
@@ -272,10 +280,12 @@ class SegmentPage {
     this.#busy = busy;
     byId<HTMLButtonElement>("cancel").disabled = !busy;
     byId("progress").hidden = !busy;
+    for (const id of ["images", "networks"]) byId<HTMLFieldSetElement>(id).disabled = busy;
     this.#update();
   }
 
   #showProgress({ what, done, all }: Progress): void {
+    if (!this.#busy) return; // it was on its way when the end came
     const bar = byId<HTMLProgressElement>("progress");
     bar.value = done / Math.max(1, all);
     byId("status").textContent = `${what}, ${done} of ${all}`;

@@ -50,6 +50,7 @@ export class Segmentation {
 
   /** Predicts one case with one network; the prediction is kept until forget(). */
   async segment(study: Study, id: string, model: string, report: Report): Promise<Result> {
+    this.#cancelled = false;
     const started = performance.now();
     const use = this.#models.use(model);
     const files = caseOf(study, id);
@@ -90,6 +91,7 @@ export class Segmentation {
 
   /** For each class its map of cosines to the class's prototype, in the source's grid; 0 outside the head. */
   async similarity(id: string, model: string, report: Report): Promise<File3d[]> {
+    this.#cancelled = false;
     const { prepared, classes } = this.#prediction(id, model);
     const use = this.#models.use(model);
     const { size, source } = prepared;
@@ -128,9 +130,8 @@ export class Segmentation {
     report: Report,
     work: (device: Device, progress: (doing: string, done: number, all: number) => void) => Promise<T>,
   ): Promise<T> {
-    this.#cancelled = false;
     const progress = (doing: string, done: number, all: number) => {
-      if (this.#cancelled) throw new CancelledError("Nothing was changed.");
+      if (this.#cancelled) throw new CancelledError("What was finished before is kept.");
       report({ what: `${what}: ${doing}`, done, all });
     };
     const lost = () =>

@@ -2,6 +2,7 @@
 
 import { DEFAULT_OPTIONS, NVImage, Niivue, SHOW_RENDER, SLICE_TYPE } from "@niivue/niivue";
 import { CLASS_NAMES } from "../data/labels.ts";
+import { ViewerError } from "./explain.ts";
 import type { File3d } from "./protocol.ts";
 
 /** What is laid over the volume. */
@@ -32,22 +33,36 @@ export interface Place {
   values: readonly number[];
 }
 
+export interface Listening {
+  /** The crosshair was moved. */
+  moved: (place: Place) => void;
+  /** The pane's graphics context has gone, with the GPU; and it has come back, empty. */
+  lost: () => void;
+  restored: () => void;
+}
+
 export class Viewer {
   readonly #niivue: Niivue;
   readonly #canvas: HTMLCanvasElement;
   #opacity = 0.6;
+  #closed = false;
 
-  private constructor(niivue: Niivue, canvas: HTMLCanvasElement) {
+  private constructor(niivue: Niivue, canvas: HTMLCanvasElement, { lost, restored }: Listening) {
     this.#niivue = niivue;
     this.#canvas = canvas;
+    canvas.addEventListener("webglcontextlost", (event) => {
+      event.preventDefault(); // asks for it to be given back
+      if (!this.#closed) lost();
+    });
+    canvas.addEventListener("webglcontextrestored", () => {
+      if (!this.#closed) restored();
+    });
   }
 
-  /** Throws where the browser has no WebGL 2. */
-  static async on(canvas: HTMLCanvasElement, moved: (place: Place) => void): Promise<Viewer> {
+  /** Throws a ViewerError where the browser has no WebGL 2. */
+  static async on(canvas: HTMLCanvasElement, listening: Listening): Promise<Viewer> {
     if (!document.createElement("canvas").getContext("webgl2")) {
-      throw new Error(
-        "the viewer needs WebGL 2, which this browser does not give; results can be downloaded",
-      );
+      throw new ViewerError("They need WebGL 2, which this browser does not give to the page now.");
     }
     const niivue = new Niivue({
       ...DEFAULT_OPTIONS,
@@ -70,9 +85,9 @@ export class Viewer {
         vox: Float32Array;
         values: { value: number }[];
       };
-      moved({ mm: [...mm].slice(0, 3), voxel: [...vox], values: values.map(({ value }) => value) });
+      listening.moved({ mm: [...mm].slice(0, 3), voxel: [...vox], values: values.map(({ value }) => value) });
     };
-    return new Viewer(niivue, canvas);
+    return new Viewer(niivue, canvas, listening);
   }
 
   /** Replaces what is shown. */
@@ -113,6 +128,7 @@ export class Viewer {
 
   /** Lets go of the pane's graphics context, of which a page may have few. */
   close(): void {
+    this.#closed = true;
     this.#niivue.broadcastTo([]);
     this.#canvas.getContext("webgl2")?.getExtension("WEBGL_lose_context")?.loseContext();
   }

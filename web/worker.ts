@@ -4,7 +4,7 @@
 // Firefox looks only now and then whether the GPU is done, so what is read is read together: one read for each window
 // of a prediction, and one for several training steps (model/ledger.ts).
 
-import { expose, transfer } from "comlink";
+import { transfer } from "comlink";
 import { openDataset, type Modality, type Source } from "../data/datasets.ts";
 import { DataError } from "../data/errors.ts";
 import type { LabelConvention } from "../data/labels.ts";
@@ -15,8 +15,8 @@ import { type FileSettings, settingsIn } from "./fileSettings.ts";
 import { gpuInfo } from "./gpu.ts";
 import { forgetRun, keptFile, keptRun } from "./keptRun.ts";
 import { Models } from "./models.ts";
+import { offer } from "./offer.ts";
 import type { File3d, Gpu, ModelInfo, NamedFile, Progress, Recognised, Result, Row } from "./protocol.ts";
-import { READY } from "./protocol.ts";
 import { referenceFile, Segmentation, type Study, volumeFile } from "./segmentation.ts";
 import { Training } from "./training.ts";
 import type { KeptRun, TrainData, TrainNews } from "./trainProtocol.ts";
@@ -162,22 +162,4 @@ function sent(file: File3d): File3d {
   return transfer(copy, [copy.buffer]);
 }
 
-/** An Error crosses to the page with its name, but not with its kind: the name takes it along. */
-function withKinds<T extends Record<string, (...args: never[]) => unknown>>(api: T): T {
-  const wrapped = Object.entries(api).map(([name, call]) => {
-    const guarded = async (...args: never[]) => {
-      try {
-        return await call(...args);
-      } catch (error) {
-        if (error instanceof Error && "kind" in error)
-          Object.defineProperty(error, "name", { value: `${error.name} ${String(error.kind)}` });
-        throw error;
-      }
-    };
-    return [name, guarded] as const;
-  });
-  return Object.fromEntries(wrapped) as unknown as T;
-}
-
-expose(withKinds(engine));
-postMessage(READY); // what is sent before is lost: modules wait for their shaders at the top level
+offer(engine);

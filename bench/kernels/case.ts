@@ -109,7 +109,7 @@ const CUTS: Readonly<Record<Part, (values: Values) => Values>> = {
   },
 };
 
-/** ||got - want|| / ||want||. */
+/** ||got - want|| / ||want||; 0 where they are the same, all zeros too. */
 export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
   if (got.length !== want.length) return Infinity;
   let difference = 0;
@@ -118,7 +118,7 @@ export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): 
     difference += (got[i]! - want[i]!) ** 2;
     norm += want[i]! ** 2;
   }
-  return Math.sqrt(difference / norm);
+  return difference === 0 ? 0 : Math.sqrt(difference / norm);
 }
 
 function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
