@@ -4,8 +4,9 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Split } from "../data/splits.ts";
+import { checkPatch } from "../model/patch.ts";
 import { describeVnet } from "../model/published.ts";
-import { checkPatch, type VnetConfig } from "../model/vnet.ts";
+import type { VnetConfig } from "../model/vnet.ts";
 import { UsageError } from "./command.ts";
 import { networkConfig, type TrainConfig } from "./config.ts";
 import { channelsOf, readModel, type StoredModel } from "./models.ts";

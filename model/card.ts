@@ -5,10 +5,11 @@
 import * as v from "valibot";
 import { type Checkpoint, CheckpointError, decodeSafetensors } from "./checkpoint.ts";
 import type { Values } from "./params.ts";
+import { checkPatch } from "./patch.ts";
 import { storedNetwork } from "./published.ts";
 import type { Vec3 } from "./regions.ts";
 import { checkSeal } from "./seal.ts";
-import { checkPatch, type VnetConfig } from "./vnet.ts";
+import type { VnetConfig } from "./vnet.ts";
 import type { Tiling } from "./windows.ts";
 
 /** What a card says of the network itself. */

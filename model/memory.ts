@@ -5,9 +5,10 @@ import { type Device, GpuError, type Precision } from "../engine/index.ts";
 import { METHODS } from "./methods/index.ts";
 import type { Network } from "./network.ts";
 import { Params, type Values } from "./params.ts";
+import { checkPatch } from "./patch.ts";
 import type { Vec3 } from "./regions.ts";
 import { Trainer, type TrainOptions } from "./trainer.ts";
-import { checkPatch, type VnetConfig } from "./vnet.ts";
+import type { VnetConfig } from "./vnet.ts";
 import { vnetShapes } from "./vnetLayers.ts";
 
 /** What a training's memory depends on. */

@@ -2,10 +2,10 @@
 // initializers. Any ONNX runtime takes it. Fields of the format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
 import type { Values } from "./params.ts";
+import { checkPatch } from "./patch.ts";
 import type { StoredNetwork } from "./published.ts";
 import { bytes, type Field, integer, joined, message, single, text } from "./protobuf.ts";
 import type { Vec3 } from "./regions.ts";
-import { checkPatch } from "./vnet.ts";
 import { type Layer, layerTensors, vnetLayers, vnetShapes } from "./vnetLayers.ts";
 
 export interface OnnxOptions {

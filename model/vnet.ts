@@ -5,6 +5,7 @@ import { batchNormEvalRelu, batchNormRelu, cast, conv3d, convTranspose3d } from 
 import { instanceNormRelu, recompute, scope, type Tensor } from "../engine/index.ts";
 import type { Output } from "./losses.ts";
 import type { Params } from "./params.ts";
+import { checkPatch } from "./patch.ts";
 import { type Aside, asides, type Layer, type LayerTensors, layerTensors, vnetLayers } from "./vnetLayers.ts";
 
 export interface VnetConfig {
@@ -119,16 +120,6 @@ function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, skip: 
   return (mode === "train" ? batchNormRelu : batchNormEvalRelu)(x, weight, bias, running, { skip });
 }
 type Norm = NonNullable<LayerTensors<Tensor>["norm"]>;
-
-/** Throws unless the network can halve such a patch [D,H,W] levels-1 times, and leave more than one voxel. */
-export function checkPatch(patch: readonly number[], levels: number): void {
-  const step = 2 ** (levels - 1);
-  if (patch.length === 3 && patch.every((s) => s > 0 && s % step === 0) && patch.some((s) => s > step))
-    return;
-  throw new Error(
-    `patch: ${levels} levels need three multiples of ${step}, not all ${step} themselves, got ${patch.join(",")}`,
-  );
-}
 
 /** Throws unless a network of so many levels has any below full resolution that deep supervision can be given. */
 export function checkDeepSupervision({ levels, deepSupervision = false }: Partial<VnetConfig>): void {

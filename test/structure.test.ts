@@ -116,6 +116,18 @@ test("no module imports itself over others", () => {
   assert.equal(cycles, []);
 });
 
+test("a page itself loads no engine: reading the shaders would keep it from answering", () => {
+  const reached = (path: string, seen = new Set<string>()): Set<string> => {
+    if (seen.has(path)) return seen;
+    seen.add(path);
+    for (const { to } of imports.filter((i) => i.from === path && i.kind !== "type")) reached(to, seen);
+    return seen;
+  };
+  for (const page of ["web/main.ts", "web/benchPage.ts"])
+    assert.not(reached(page).has("engine/shader.ts"), page);
+  assert.ok(reached("web/worker.ts").has("engine/shader.ts"));
+});
+
 test("shaders/types.ts is what shaders/generate.ts makes of the .wgsl files", async () => {
   assert.ok((await generate()) === read("shaders/types.ts"), "npm run shaders brings it up to date");
 });

@@ -1,9 +1,8 @@
 // The form with what is trained and how.
 
 import { MODALITIES, type Modality } from "../data/source.ts";
-import { METHODS } from "../model/methods/index.ts";
+import { checkPatch } from "../model/patch.ts";
 import type { Vec3 } from "../model/regions.ts";
-import { checkPatch } from "../model/vnet.ts";
 import { byId, element } from "./dom.ts";
 import type { FileSettings } from "./fileSettings.ts";
 import { MODALITY_TITLES } from "./modelList.ts";
@@ -34,8 +33,14 @@ const PHANTOM_SEED = 1;
 
 export type Form = { settings: TrainSettings; data: PhantomData | "files" };
 
+/** What the form lets choose from. The names come from the worker: the page itself loads no engine. */
+export interface Choices {
+  models: readonly ModelInfo[];
+  methods: readonly string[];
+}
+
 /** Shows the fields; `changed` is called when the data are. */
-export function showForm(models: readonly ModelInfo[], changed: () => void): void {
+export function showForm({ models, methods }: Choices, changed: () => void): void {
   const select = (id: string, label: string, options: readonly (readonly [string, string])[]) =>
     element(
       "label",
@@ -72,7 +77,7 @@ export function showForm(models: readonly ModelInfo[], changed: () => void): voi
     select(
       "method",
       "It learns with",
-      Object.keys(METHODS).map((name) => [name, METHOD_TITLES[name] ?? name] as const),
+      methods.map((name) => [name, METHOD_TITLES[name] ?? name] as const),
     ),
     select("teacher", "Its teacher, if alone", []),
     element("label", {}, PATCH.label, patch),

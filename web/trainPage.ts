@@ -41,7 +41,8 @@ class TrainPage {
   }
 
   async start(): Promise<void> {
-    showForm(await this.#engine.models(), () => this.#showFiles());
+    const [models, methods] = await Promise.all([this.#engine.models(), this.#engine.methods()]);
+    showForm({ models, methods }, () => this.#showFiles());
     byId("settings").addEventListener("submit", (event) => {
       event.preventDefault();
       void attempt(() => this.#begin(null));

@@ -9,6 +9,7 @@ import { openDataset, type Modality, type Source } from "../data/datasets.ts";
 import { DataError } from "../data/errors.ts";
 import type { LabelConvention } from "../data/labels.ts";
 import { phantomSource } from "../data/phantomFiles.ts";
+import { METHODS } from "../model/methods/index.ts";
 import { decodeTraining } from "../model/trainingState.ts";
 import { datasetOf, fileSource, recognise } from "./cases.ts";
 import { type FileSettings, settingsIn } from "./fileSettings.ts";
@@ -65,6 +66,8 @@ const engine = {
   },
 
   models: (): ModelInfo[] => models.list(),
+
+  methods: (): string[] => Object.keys(METHODS),
 
   modelSees: (id: string, modality: Modality): ModelInfo => models.sees(id, modality),
 
