@@ -83,13 +83,15 @@ export async function probabilities(
     const answer = scope(() => softmax(network(x)));
     const read = answer.read();
     const add = async (): Promise<void> => {
-      const values = mirrored(await read, window, tile.mirror);
-      [x, answer].forEach(free);
+      const values = mirrored(await read.finally(() => [x, answer].forEach(free)), window, tile.mirror);
       addWindow(sums, size, values, { window, corner: tile.corner, weights });
       progress?.(i + 1, tiles.length);
     };
     read.catch(() => undefined); // is thrown by add(), after what the window before may throw
-    await before;
+    await before.catch((error: unknown) => {
+      [x, answer].forEach(free);
+      throw error;
+    });
     before = add();
     before.catch(() => undefined); // is awaited after the next window is on its way
   }

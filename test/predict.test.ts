@@ -7,6 +7,7 @@ import { type Image, NonFiniteError, predict, probabilities, type WindowOptions 
 import { MIRRORS, mirrored } from "../model/windows.ts";
 import type { Vec3 } from "../model/regions.ts";
 import { device } from "./gradcheck.ts";
+import { failure } from "./quietly.ts";
 
 const CLASSES = 4;
 
@@ -211,6 +212,17 @@ test("progress is told after each window, and no bytes stay behind", async () =>
   const before = device.bytes;
   await run(image([6, 4, 4]), [4, 4, 4], voxelwise, { progress: (done, all) => told.push(`${done}/${all}`) });
   assert.equal(told, ["1/2", "2/2"]);
+  assert.is(device.bytes, before);
+});
+
+test("a prediction that is given up on the way leaves no bytes behind either", async () => {
+  const before = device.bytes;
+  const cancelled = run(image([12, 4, 4]), [4, 4, 4], voxelwise, {
+    progress: (done) => {
+      if (done === 1) throw new Error("cancelled");
+    },
+  });
+  assert.match(String(await failure(() => cancelled)), /cancelled/);
   assert.is(device.bytes, before);
 });
 
