@@ -85,7 +85,7 @@ test("the GPU memory in a stage's record is that stage's", async () => {
   await trainWith({ ...alone, out: join(folder, "large"), batch: 4 });
   await trainWith({ ...alone, out: join(folder, "small") });
   const [large, small] = ["large", "small"].map(
-    (run) => records(join(folder, run), "student_t1")[0]!.gpuBytes - held,
+    (run) => records(join(folder, run), "student_t1")[0]!.gpuBytes! - held,
   );
   assert.ok(small! < large! / 2, `${small} bytes after ${large}`);
 });
