@@ -5,11 +5,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError } from "../model/checkpoint.ts";
 import type { Params } from "../model/params.ts";
-import { decodeTraining, encodeTraining, SETTINGS_NOTE } from "../model/trainingState.ts";
-import { type FoundState, stateNotes } from "./checkpoints.ts";
+import { decodeTraining, SETTINGS_NOTE } from "../model/trainingState.ts";
+import { type FoundState, saveState, stateNotes } from "./checkpoints.ts";
 import { UsageError } from "./command.ts";
 import { checkSettings, type FileSettings } from "./configFile.ts";
-import { writeAtomically } from "./files.ts";
 import { type ModelCard, saveModel } from "./models.ts";
 import type { TrainConfig } from "./settings.ts";
 import { FILES } from "./stageFolder.ts";
@@ -41,7 +40,7 @@ export async function keepCarried(
   { params, card, config }: { params: Params; card: ModelCard; config: TrainConfig },
 ): Promise<void> {
   await saveModel(join(folder, FILES.best), params, card);
-  await writeAtomically(join(folder, FILES.latest), await encodeTraining(state, stateNotes(card, config)));
+  await saveState(folder, state, stateNotes(card, config));
 }
 
 async function decode(path: string) {
