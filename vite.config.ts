@@ -48,7 +48,7 @@ export default defineConfig({
       },
     },
   },
-  resolve: { alias: { zarrita: fileURLToPath(new URL("web/noZarr.ts", import.meta.url)) } },
+  resolve: { alias: { zarrita: fileURLToPath(new URL("web/segment/noZarr.ts", import.meta.url)) } },
   worker: { format: "es" },
   server: { fs: { allow: [".."] } },
   plugins: [offline()],

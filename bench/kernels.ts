@@ -3,8 +3,9 @@
 // what the adapter can do, which is measured again beside every row. Exits 1 if a result is wrong.
 
 import { Command, Option } from "commander";
-import { isMain, runCommand, UsageError } from "../cli/command.ts";
-import { openDevice } from "../cli/gpu.ts";
+import { isMain, runCommand } from "../cli/terminal/command.ts";
+import { UsageError } from "../trainer/errors.ts";
+import { openDevice } from "../cli/device/gpu.ts";
 import type { Device } from "../engine/index.ts";
 import { CeilingsBench } from "./ceilings.ts";
 import { jsonFile } from "./jsonFile.ts";

@@ -2,9 +2,9 @@
 // float64 and timed in one run: what each idea gained. Exits 1 if a result is wrong.
 
 import { Argument, Command, InvalidArgumentError } from "commander";
-import { isMain, runCommand } from "../cli/command.ts";
-import { parsePatch } from "../cli/settingKinds.ts";
-import { openDevice } from "../cli/gpu.ts";
+import { isMain, runCommand } from "../cli/terminal/command.ts";
+import { parsePatch } from "../trainer/settings/kinds.ts";
+import { openDevice } from "../cli/device/gpu.ts";
 import { CeilingsBench } from "./ceilings.ts";
 import { jsonFile } from "./jsonFile.ts";
 import { conv3d } from "./lab/conv3d.ts";

@@ -3,14 +3,15 @@
 
 import { cpus } from "node:os";
 import { Command } from "commander";
-import { isMain, runCommand, UsageError } from "../cli/command.ts";
-import { openLoader } from "../cli/loader.ts";
-import { parsePatch } from "../cli/settingKinds.ts";
-import type { Augmentation } from "../data/augment.ts";
-import type { Vec3 } from "../data/geometry.ts";
-import type { Case } from "../data/preprocess.ts";
-import { MODALITIES } from "../data/source.ts";
-import { Random } from "../engine/random.ts";
+import { isMain, runCommand } from "../cli/terminal/command.ts";
+import { UsageError } from "../trainer/errors.ts";
+import { openLoader } from "../cli/files/loader.ts";
+import { parsePatch } from "../trainer/settings/kinds.ts";
+import type { Augmentation } from "../data/sampling/augment.ts";
+import type { Vec3 } from "../data/nifti/geometry.ts";
+import type { Case } from "../data/preparation/preprocess.ts";
+import { MODALITIES } from "../data/datasets/source.ts";
+import { Random } from "../engine/autograd/random.ts";
 
 interface Flags {
   patch: string;

@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { dawnToggles, defaultToggles, describe, type Toggles } from "../cli/gpu.ts";
+import { dawnToggles, defaultToggles, describe, type Toggles } from "../cli/device/gpu.ts";
 
 export interface Machine {
   adapter: string;

@@ -3,8 +3,9 @@
 // beside them. First: npm ci --prefix bench/peers
 
 import { Command } from "commander";
-import { isMain, runCommand, UsageError } from "../cli/command.ts";
-import { openDevice } from "../cli/gpu.ts";
+import { isMain, runCommand } from "../cli/terminal/command.ts";
+import { UsageError } from "../trainer/errors.ts";
+import { openDevice } from "../cli/device/gpu.ts";
 import { CeilingsBench } from "./ceilings.ts";
 import { jsonFile } from "./jsonFile.ts";
 import { machineText, thisMachine } from "./machine.ts";

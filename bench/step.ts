@@ -2,14 +2,15 @@
 // patches: seconds, memory, calls, compile time, JavaScript's share, and the GPU's time by phase and by kernel.
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import { isMain, runCommand, UsageError } from "../cli/command.ts";
-import { fittingPatch } from "../cli/config.ts";
-import { parsePatch } from "../cli/settingKinds.ts";
-import { openDevice } from "../cli/gpu.ts";
+import { isMain, runCommand } from "../cli/terminal/command.ts";
+import { UsageError } from "../trainer/errors.ts";
+import { fittingPatch } from "../trainer/settings/config.ts";
+import { parsePatch } from "../trainer/settings/kinds.ts";
+import { openDevice } from "../cli/device/gpu.ts";
 import { bytesText, type Precision, type ProfileRow, profileRows } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";
-import { checkPrecision } from "../model/network.ts";
-import { VNET, type VnetConfig } from "../model/vnet.ts";
+import { checkPrecision } from "../model/networks/network.ts";
+import { VNET, type VnetConfig } from "../model/networks/vnet.ts";
 import { jsonFile } from "./jsonFile.ts";
 import { machineText, thisMachine } from "./machine.ts";
 import { measureSteps, type StepMeasurement } from "./step/measure.ts";

@@ -2,8 +2,8 @@
 // each would take longer than the kernels that are timed; its length is prime, so that no stride repeats it.
 
 import { Random } from "../engine/index.ts";
-import type { Values } from "../model/params.ts";
-import type { Array64 } from "../test/gradcheck.ts";
+import type { Values } from "../model/networks/params.ts";
+import type { Array64 } from "../test/support/gradcheck.ts";
 
 const POOL = 1_048_573;
 let pool: Float32Array | null = null;

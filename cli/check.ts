@@ -4,15 +4,15 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { Command, Option } from "commander";
-import { allFindings, checkDataset, type CheckReport } from "../data/check.ts";
-import { type Modality, MODALITIES } from "../data/datasets.ts";
-import { CONVENTION_NAMES, type LabelConvention } from "../data/labels.ts";
-import { caseLines, headLines, summaryLines } from "./checkReport.ts";
-import { examples, isMain, runCommand } from "./command.ts";
-import { DEFAULTS, PHANTOM, SMALL } from "./config.ts";
-import { exists } from "./files.ts";
-import { folderSource } from "./folderSource.ts";
-import { parsePatch } from "./settingKinds.ts";
+import { allFindings, checkDataset, type CheckReport } from "../data/datasets/check.ts";
+import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
+import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
+import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
+import { examples, isMain, runCommand } from "./terminal/command.ts";
+import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
+import { exists } from "./files/files.ts";
+import { folderSource } from "./files/folderSource.ts";
+import { parsePatch } from "../trainer/settings/kinds.ts";
 
 /** What to check, and what is expected of it. */
 export interface CheckFlags {

@@ -4,10 +4,10 @@
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { Command } from "commander";
 import { add, bytesText, defaultTuning, lanesOf, scope, tensor, type Tuning } from "../engine/index.ts";
-import { examples, isMain, runCommand } from "./command.ts";
-import type { Toggles } from "./gpu.ts";
-import { isSoftware, readTuning, tuningText } from "./tuning.ts";
-import { chosenDriver } from "./vulkan.ts";
+import { examples, isMain, runCommand } from "./terminal/command.ts";
+import type { Toggles } from "./device/gpu.ts";
+import { isSoftware, readTuning, tuningText } from "./device/tuning.ts";
+import { chosenDriver } from "./device/vulkan.ts";
 
 /** What the engine profits from, with the least that WebGPU guarantees. */
 const limitDefaults = {
@@ -58,7 +58,7 @@ export interface Report {
 
 /** Looks at the adapter and the machine, and runs one kernel. */
 export async function examine(): Promise<Report> {
-  const { dawnToggles, defaultToggles, describe, gpu, noAdapter } = await import("./gpu.ts");
+  const { dawnToggles, defaultToggles, describe, gpu, noAdapter } = await import("./device/gpu.ts");
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   const fault = adapter ? await selfCheck() : null;
   const report = adapter && describeAdapter(adapter);
@@ -108,7 +108,7 @@ function describeAdapter({ info, limits, features }: GPUAdapter): AdapterReport 
 async function selfCheck(): Promise<string | null> {
   const size = 100_003;
   try {
-    const { openDevice } = await import("./gpu.ts");
+    const { openDevice } = await import("./device/gpu.ts");
     const device = await openDevice();
     const a = Float32Array.from({ length: size }, (_, i) => i);
     const b = Float32Array.from({ length: size }, (_, i) => 7 * (i % 1013) - 3000);

@@ -4,19 +4,19 @@
 import { readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { Command, Option } from "commander";
-import { type Box, takeBox, voxelCount } from "../data/crop.ts";
+import { type Box, takeBox, voxelCount } from "../data/preparation/crop.ts";
 import { collectProblems, DataError } from "../data/errors.ts";
-import { cornerDisplacement, formatAffine, formatSize } from "../data/geometry.ts";
-import { type LabelConvention, toClasses } from "../data/labels.ts";
-import { readNifti, type Volume } from "../data/nifti.ts";
-import { CONVENTION_NAMES, type ConventionName } from "../model/conventions.ts";
-import { type CaseMetrics, caseMetrics } from "../model/metrics.ts";
-import { summarise, type Summary } from "../model/summary.ts";
-import { examples, isMain, runCommand } from "./command.ts";
-import { emit, result, withVoices } from "./console.ts";
-import { writeAtomically } from "./files.ts";
-import { findPredictions, findReferences, type LabelPair, pairLabels } from "./labelFiles.ts";
-import { formatSummary } from "./table.ts";
+import { cornerDisplacement, formatAffine, formatSize } from "../data/nifti/geometry.ts";
+import { type LabelConvention, toClasses } from "../data/datasets/labels.ts";
+import { readNifti, type Volume } from "../data/nifti/nifti.ts";
+import { CONVENTION_NAMES, type ConventionName } from "../model/scoring/conventions.ts";
+import { type CaseMetrics, caseMetrics } from "../model/scoring/metrics.ts";
+import { summarise, type Summary } from "../model/scoring/summary.ts";
+import { examples, isMain, runCommand } from "./terminal/command.ts";
+import { emit, result, withVoices } from "./terminal/console.ts";
+import { writeAtomically } from "./files/files.ts";
+import { findPredictions, findReferences, type LabelPair, pairLabels } from "./prediction/labelFiles.ts";
+import { formatSummary } from "./terminal/table.ts";
 
 const tolerance = 0.01; // mm that a corner of the volume may be off: affines lose digits as qforms
 

@@ -3,19 +3,20 @@
 
 import { extname } from "node:path";
 import { Command, Option } from "commander";
-import { type Modality, MODALITIES } from "../data/datasets.ts";
-import { CLASS_NAMES } from "../data/labels.ts";
-import { cardMetadata } from "../model/card.ts";
-import { withoutHeadsAside } from "../model/deepSupervision.ts";
-import { vnetToOnnx } from "../model/onnx.ts";
-import { describeVnet } from "../model/published.ts";
-import { encodeSealed } from "../model/seal.ts";
-import { examples, isMain, runCommand, UsageError } from "./command.ts";
-import { fittingPatch } from "./config.ts";
-import { emit, result, say, withVoices } from "./console.ts";
-import { exists, writeAtomically } from "./files.ts";
-import { channelsOf, readModel, type StoredModel } from "./models.ts";
-import { parsePatch } from "./settingKinds.ts";
+import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
+import { CLASS_NAMES } from "../data/datasets/labels.ts";
+import { cardMetadata } from "../model/files/card.ts";
+import { withoutHeadsAside } from "../model/losses/deepSupervision.ts";
+import { vnetToOnnx } from "../model/files/onnx.ts";
+import { describeVnet } from "../model/files/published.ts";
+import { encodeSealed } from "../model/files/seal.ts";
+import { examples, isMain, runCommand } from "./terminal/command.ts";
+import { UsageError } from "../trainer/errors.ts";
+import { fittingPatch } from "../trainer/settings/config.ts";
+import { emit, result, say, withVoices } from "./terminal/console.ts";
+import { exists, writeAtomically } from "./files/files.ts";
+import { channelsOf, readModel, type StoredModel } from "./files/models.ts";
+import { parsePatch } from "../trainer/settings/kinds.ts";
 
 export interface ExportOptions {
   /** A checkpoint of this project, or a published one. */

@@ -2,9 +2,9 @@
 // layout, to try everything without anybody's scans.
 
 import { Command, InvalidArgumentError } from "commander";
-import type { Vec3 } from "../data/geometry.ts";
-import { examples, isMain, runCommand } from "./command.ts";
-import { makePhantom, type PhantomOptions } from "./phantomFolder.ts";
+import type { Vec3 } from "../data/nifti/geometry.ts";
+import { examples, isMain, runCommand } from "./terminal/command.ts";
+import { makePhantom, type PhantomOptions } from "./files/phantomFolder.ts";
 
 if (isMain(import.meta.url)) {
   const program = new Command("phantom")

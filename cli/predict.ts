@@ -2,29 +2,48 @@
 // by the best model of the run that its modalities allow. Every case is read before the first is predicted: one error
 // names all that is wrong with them.
 
-import { type Dataset, MODALITIES, type Modality, openDataset, type Source } from "../data/datasets.ts";
+import {
+  type Dataset,
+  MODALITIES,
+  type Modality,
+  openDataset,
+  type Source,
+} from "../data/datasets/datasets.ts";
 import { collectProblems, DataError } from "../data/errors.ts";
-import type { LabelConvention } from "../data/labels.ts";
-import type { Case, Preparation } from "../data/preprocess.ts";
+import type { LabelConvention } from "../data/datasets/labels.ts";
+import type { Case, Preparation } from "../data/preparation/preprocess.ts";
 import { bytesText, compile, type Device } from "../engine/index.ts";
-import { type Network, touch } from "../model/network.ts";
-import { isNothing, NO_POSTPROCESSING, postprocess, postprocessingText } from "../model/postprocess.ts";
-import { likeliest } from "../model/predict.ts";
-import { TILING, type Tiling } from "../model/windows.ts";
-import { type Candidate, readCandidates } from "./candidates.ts";
-import { isMain, runCommand, UsageError } from "./command.ts";
-import { emit, result, say, withVoices } from "./console.ts";
-import { removeTemporaries } from "./files.ts";
-import { folderSource } from "./folderSource.ts";
-import { type ModelUse, upload } from "./models.ts";
-import { predictProgram } from "./predictFlags.ts";
-import { type BadCase, caseLoader, checkCases, type Load, planCases, planText } from "./predictionPlan.ts";
-import { type PlannedCase, preparationOf } from "./predictionPlan.ts";
-import { carriedOn, lookAt, planned, PredictionRecord } from "./predictionRecord.ts";
-import { caseProbabilities, Mean, writeProbabilities, writeWhole } from "./predictions.ts";
-import { compiling, FAST, type PredictionProgress, predictionProgress } from "./progress.ts";
-import { useOf } from "./publishedUse.ts";
-import { openTuned } from "./tuning.ts";
+import { type Network, touch } from "../model/networks/network.ts";
+import {
+  isNothing,
+  NO_POSTPROCESSING,
+  postprocess,
+  postprocessingText,
+} from "../model/inference/postprocess.ts";
+import { likeliest } from "../model/inference/predict.ts";
+import { TILING, type Tiling } from "../model/inference/windows.ts";
+import { type Candidate, readCandidates } from "./prediction/candidates.ts";
+import { isMain, runCommand } from "./terminal/command.ts";
+import { UsageError } from "../trainer/errors.ts";
+import { emit, result, say, withVoices } from "./terminal/console.ts";
+import { removeTemporaries } from "./files/files.ts";
+import { folderSource } from "./files/folderSource.ts";
+import { type ModelUse, upload } from "./files/models.ts";
+import { predictProgram } from "./terminal/predictFlags.ts";
+import {
+  type BadCase,
+  caseLoader,
+  checkCases,
+  type Load,
+  planCases,
+  planText,
+} from "./prediction/predictionPlan.ts";
+import { type PlannedCase, preparationOf } from "./prediction/predictionPlan.ts";
+import { carriedOn, lookAt, planned, PredictionRecord } from "./prediction/predictionRecord.ts";
+import { caseProbabilities, Mean, writeProbabilities, writeWhole } from "./prediction/predictions.ts";
+import { compiling, FAST, type PredictionProgress, predictionProgress } from "./terminal/progress.ts";
+import { useOf } from "./prediction/publishedUse.ts";
+import { openTuned } from "./device/tuning.ts";
 
 /** What to predict, with what, and where to. */
 export interface PredictOptions {

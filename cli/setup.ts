@@ -7,15 +7,15 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { examples, runCommand } from "./command.ts";
-import { chosenDriver, type Installation, installation, remedy, thisSystem } from "./vulkan.ts";
+import { examples, runCommand } from "./terminal/command.ts";
+import { chosenDriver, type Installation, installation, remedy, thisSystem } from "./device/vulkan.ts";
 
 const lockSeconds = 300; // another apt may be at work: unattended upgrades after boot
 const commandSeconds = 900;
 
 /** Names the adapter and returns the exit code 0, or null where there is none. */
 async function adapter(): Promise<number | null> {
-  const { describe, gpu } = await import("./gpu.ts");
+  const { describe, gpu } = await import("./device/gpu.ts");
   const found = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!found) return null;
   console.log(`GPU adapter: ${describe(found.info)}`);
@@ -29,7 +29,7 @@ async function install(allowed: boolean): Promise<number> {
   );
   const steps = allowed && chosenDriver() === undefined ? installation(system) : null;
   if (!steps) {
-    const { noAdapter } = await import("./gpu.ts");
+    const { noAdapter } = await import("./device/gpu.ts");
     console.error(noAdapter());
     return 4;
   }

@@ -5,15 +5,16 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import type { Device } from "../engine/index.ts";
-import { examples, FAST_HELP, isMain, RETUNE_HELP, runCommand } from "./command.ts";
-import type { TrainConfig } from "./config.ts";
-import { emit, result, say, withVoices } from "./console.ts";
-import { duration } from "./progress.ts";
-import { scoreTable, writeReport } from "./runReport.ts";
-import { FILES } from "./stageFolder.ts";
-import { train } from "./training.ts";
-import { resolveConfig, type TrainFlags } from "./trainFlags.ts";
-import { openTuned } from "./tuning.ts";
+import { examples, isMain, RETUNE_HELP, runCommand } from "./terminal/command.ts";
+import { FAST_HELP } from "../trainer/settings/settings.ts";
+import type { TrainConfig } from "../trainer/settings/config.ts";
+import { emit, result, say, withVoices } from "./terminal/console.ts";
+import { duration } from "./terminal/progress.ts";
+import { scoreTable, writeReport } from "./report/runReport.ts";
+import { FILES } from "./files/stageFolder.ts";
+import { train } from "./stages/training.ts";
+import { resolveConfig, type TrainFlags } from "./terminal/trainFlags.ts";
+import { openTuned } from "./device/tuning.ts";
 
 const STAGES: readonly TrainFlags[] = [
   { stage: "teacher" },

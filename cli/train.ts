@@ -3,15 +3,15 @@
 
 import { join } from "node:path";
 import type { Device } from "../engine/index.ts";
-import { isMain, runCommand } from "./command.ts";
-import { stageName, type TrainConfig } from "./config.ts";
-import { emit, result } from "./console.ts";
-import { resolveExperiment, runExperiment } from "./experiment.ts";
-import { scoreTable } from "./runReport.ts";
-import { FILES } from "./stageFolder.ts";
-import { type CommandFlags, ofOneStage, resolveConfig, trainCommand } from "./trainFlags.ts";
-import { type Existing, teacherStage, train } from "./training.ts";
-import { openTuned } from "./tuning.ts";
+import { isMain, runCommand } from "./terminal/command.ts";
+import { stageName, type TrainConfig } from "../trainer/settings/config.ts";
+import { emit, result } from "./terminal/console.ts";
+import { resolveExperiment, runExperiment } from "./stages/experiment.ts";
+import { scoreTable } from "./report/runReport.ts";
+import { FILES } from "./files/stageFolder.ts";
+import { type CommandFlags, ofOneStage, resolveConfig, trainCommand } from "./terminal/trainFlags.ts";
+import { type Existing, teacherStage, train } from "./stages/training.ts";
+import { openTuned } from "./device/tuning.ts";
 
 async function main(flags: CommandFlags): Promise<void> {
   const { retune = false, overwrite = false, resume = false, resumeFrom: from } = flags;

@@ -12,7 +12,7 @@ const page = "docs/reference/commands.md";
 
 /** The help of each command, by its name; commands are all that cli/ makes with commander. */
 export async function helpOfCommands(): Promise<Map<string, string>> {
-  const names = readdirSync(join(root, "cli"))
+  const names = readdirSync(join(root, "cli"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
     .flatMap((file) => {
       const text = readFileSync(join(root, "cli", file), "utf8");

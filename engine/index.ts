@@ -1,16 +1,24 @@
 // What the rest of the project may import from the engine.
 
-export { Device, type DeviceOptions } from "./device.ts";
-export { bytesText, GpuError, type GpuErrorKind } from "./errors.ts";
-export { GradientGuard } from "./gradientGuard.ts";
-export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim.ts";
-export { compile, plan, type Plan } from "./plan.ts";
-export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./profile.ts";
-export { Random } from "./random.ts";
-export { grad, recompute, record, recordAll, vjp } from "./tape.ts";
-export { BYTES, free, keep, pack, type Precision, scope, tensor, Tensor } from "./tensor.ts";
-export { tune } from "./tune.ts";
-export { candidates, defaultTuning, isTuning, KERNELS, type Lanes, lanesOf, type Tuning } from "./tuning.ts";
+export { Device, type DeviceOptions } from "./gpu/device.ts";
+export { bytesText, GpuError, type GpuErrorKind } from "./gpu/errors.ts";
+export { GradientGuard } from "./optim/gradientGuard.ts";
+export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim/optimizers.ts";
+export { compile, plan, type Plan } from "./gpu/plan.ts";
+export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./gpu/profile.ts";
+export { Random } from "./autograd/random.ts";
+export { grad, recompute, record, recordAll, vjp } from "./autograd/tape.ts";
+export { BYTES, free, keep, pack, type Precision, scope, tensor, Tensor } from "./autograd/tensor.ts";
+export { tune } from "./convolution/tune.ts";
+export {
+  candidates,
+  defaultTuning,
+  isTuning,
+  KERNELS,
+  type Lanes,
+  lanesOf,
+  type Tuning,
+} from "./convolution/tuning.ts";
 export { add } from "./ops/add.ts";
 export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Running } from "./ops/batchNorm.ts";
 export { cast } from "./ops/cast.ts";

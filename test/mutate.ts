@@ -11,8 +11,9 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { Command } from "commander";
-import { isMain, runCommand, UsageError } from "../cli/command.ts";
-import { Random } from "../engine/random.ts";
+import { isMain, runCommand } from "../cli/terminal/command.ts";
+import { UsageError } from "../trainer/errors.ts";
+import { Random } from "../engine/autograd/random.ts";
 import type { Mutation } from "./mutate/mutation.ts";
 import { onLanes, type Outcome } from "./mutate/pool.ts";
 import { mutateScript } from "./mutate/script.ts";
@@ -74,7 +75,13 @@ function choose(names: readonly string[], sample: number): Mutation[] {
       .filter((name) => name.endsWith(ending))
       .sort()
       .map((name) => `${folder}/${name}`);
-  const modules = ["convolution", "labels", "optim", "product", "tape"].map((name) => `engine/${name}.ts`);
+  const modules = [
+    "autograd/tape",
+    "convolution/convolution",
+    "ops/common/labels",
+    "ops/common/product",
+    "optim/optimizers",
+  ].map((name) => `engine/${name}.ts`);
   const files = [...list("shaders", ".wgsl"), ...list("engine/ops", ".ts"), ...modules];
   const known = new Set([...files.map(nameOf), ...files]);
   for (const name of names) {

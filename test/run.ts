@@ -1,11 +1,11 @@
-// Runs every test/*.test.js, or those whose names contain one of the arguments, in this one process, which
+// Runs every test/**/*.test.js, or those whose paths contain one of the arguments, in this one process, which
 // shares one device:
 //   node test/run.js [name ...]
 // Its last line is `N passed, N failed`. A file that cannot be loaded, holds no test, or ends the process
 // is a failure.
 
 import { readdir } from "node:fs/promises";
-import { Device } from "../engine/device.ts";
+import { Device } from "../engine/gpu/device.ts";
 
 /** What uvu's runner of one suite resolves to: true or the errors' text, and counts. */
 type Outcome = [errors: true | string, passed: number, skipped: number, total: number];
@@ -42,8 +42,8 @@ process.on("uncaughtException", (error) => {
 });
 
 const filters = process.argv.slice(2);
-const known = (await readdir(new URL(".", import.meta.url)))
-  .filter((name) => name.endsWith(".test.ts"))
+const known = (await readdir(new URL(".", import.meta.url), { recursive: true }))
+  .filter((path) => path.endsWith(".test.ts"))
   .sort();
 const files = known.filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)));
 if (files.length === 0) fail(`no test file matches ${filters.join(" ")}: there are ${known.join(", ")}`);

@@ -1,11 +1,11 @@
 // The page: its tabs, its worker, and what it runs on.
 
-import { attempt, showError } from "./alerts.ts";
-import { byId } from "./dom.ts";
-import { startEngine, unsupported } from "./engine.ts";
-import { startSegment } from "./segmentPage.ts";
-import { startTrain } from "./trainPage.ts";
-import { bytesText } from "../engine/errors.ts";
+import { attempt, showError } from "./ui/alerts.ts";
+import { byId } from "./ui/dom.ts";
+import { startEngine, unsupported } from "./worker/engine.ts";
+import { startSegment } from "./segment/segmentPage.ts";
+import { startTrain } from "./train/trainPage.ts";
+import { bytesText } from "../engine/gpu/errors.ts";
 
 function startTabs(): void {
   const tabs = ["segment", "train"].map((name) => byId(`tab-${name}`));

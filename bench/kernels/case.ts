@@ -1,8 +1,8 @@
 // What the bench times: an op on tensors of given shapes, in passes, each with what it must compute and move.
 
 import type { Tensor } from "../../engine/index.ts";
-import type { Values } from "../../model/params.ts";
-import type { Array64 } from "../../test/gradcheck.ts";
+import type { Values } from "../../model/networks/params.ts";
+import type { Array64 } from "../../test/support/gradcheck.ts";
 import { array64, normal, sizeOf } from "../values.ts";
 
 /** One op at one shape. */

@@ -1,11 +1,11 @@
 // Convolutions of millions of voxels against float64, on a sample: a voxel of the output depends on a few voxels
 // of the input alone, so the reference convolves just these; a weight's gradient is one sum over all voxels.
 
-import type { Geometry } from "../../engine/convolution.ts";
+import type { Geometry } from "../../engine/convolution/convolution.ts";
 import { Random } from "../../engine/index.ts";
-import type { Values } from "../../model/params.ts";
-import type { Array64 } from "../../test/gradcheck.ts";
-import * as reference from "../../test/reference/conv3d.ts";
+import type { Values } from "../../model/networks/params.ts";
+import type { Array64 } from "../../test/support/gradcheck.ts";
+import * as reference from "../../test/support/reference/conv3d.ts";
 import { array64, sizeOf } from "../values.ts";
 import { type KernelCase, relativeError } from "./case.ts";
 

@@ -1,10 +1,10 @@
 // The convolutions of the V-Net, each at its own shape, with all their gradients.
 
-import type { Geometry } from "../../engine/convolution.ts";
+import type { Geometry } from "../../engine/convolution/convolution.ts";
 import { channelSum, conv3d, convTranspose3d } from "../../engine/index.ts";
-import { VNET } from "../../model/vnet.ts";
-import { type Layer, vnetLayers } from "../../model/vnetLayers.ts";
-import * as reference from "../../test/reference/norms.ts";
+import { VNET } from "../../model/networks/vnet.ts";
+import { type Layer, vnetLayers } from "../../model/networks/layers.ts";
+import * as reference from "../../test/support/reference/norms.ts";
 import { normal, sizeOf } from "../values.ts";
 import { against, forward, type KernelCase, type Pass } from "./case.ts";
 import { convolutionCheck } from "./convolutionCheck.ts";

@@ -17,11 +17,11 @@ import {
   type Tensor,
   weightedSum,
 } from "../../engine/index.ts";
-import { VNET } from "../../model/vnet.ts";
-import { vnetShapes } from "../../model/vnetLayers.ts";
-import type { Array64 } from "../../test/gradcheck.ts";
-import * as distances from "../../test/reference/distances.ts";
-import * as reference from "../../test/reference/losses.ts";
+import { VNET } from "../../model/networks/vnet.ts";
+import { vnetShapes } from "../../model/networks/layers.ts";
+import type { Array64 } from "../../test/support/gradcheck.ts";
+import * as distances from "../../test/support/reference/distances.ts";
+import * as reference from "../../test/support/reference/losses.ts";
 import { labels, normal, sizeOf } from "../values.ts";
 import { against, forward, type KernelCase, type Pass } from "./case.ts";
 

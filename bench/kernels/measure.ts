@@ -1,7 +1,7 @@
 // One case on the device: each pass is checked, then timed between two looks at the ceilings.
 
 import { type Device, free, GpuError, scope, type Tensor, tensor, vjp } from "../../engine/index.ts";
-import type { Values } from "../../model/params.ts";
+import type { Values } from "../../model/networks/params.ts";
 import type { Ceilings, CeilingsBench } from "../ceilings.ts";
 import { median, type Stopwatch, type Work } from "../stopwatch.ts";
 import { normal } from "../values.ts";

@@ -25,11 +25,11 @@ import {
   upsampleTrilinear,
 } from "../../engine/index.ts";
 import { partialMoments } from "../../engine/ops/instanceNorm.ts";
-import { VNET } from "../../model/vnet.ts";
-import type { Array64 } from "../../test/gradcheck.ts";
-import * as distances from "../../test/reference/distances.ts";
-import * as norms from "../../test/reference/norms.ts";
-import * as resampling from "../../test/reference/resampling.ts";
+import { VNET } from "../../model/networks/vnet.ts";
+import type { Array64 } from "../../test/support/gradcheck.ts";
+import * as distances from "../../test/support/reference/distances.ts";
+import * as norms from "../../test/support/reference/norms.ts";
+import * as resampling from "../../test/support/reference/resampling.ts";
 
 import { normal } from "../values.ts";
 import { against, forward, type KernelCase, type Part } from "./case.ts";

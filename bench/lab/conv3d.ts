@@ -1,6 +1,6 @@
 // The forward pass of 3³ at stride 1, of which a network is made. Its data gradient is the same kernel.
 
-import { gather, type Geometry, split } from "../../engine/convolution.ts";
+import { gather, type Geometry, split } from "../../engine/convolution/convolution.ts";
 import { Tensor, type Tuning } from "../../engine/index.ts";
 import { convolutionCheck } from "../kernels/convolutionCheck.ts";
 import type { Tensors } from "../kernels/case.ts";

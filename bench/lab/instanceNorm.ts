@@ -1,7 +1,7 @@
 // The norm after every convolution: all memory, hardly any arithmetic.
 
 import { instanceNorm as norm, Tensor } from "../../engine/index.ts";
-import * as reference from "../../test/reference/norms.ts";
+import * as reference from "../../test/support/reference/norms.ts";
 import { against } from "../kernels/case.ts";
 import { normal, sizeOf } from "../values.ts";
 import type { Subject } from "./subject.ts";

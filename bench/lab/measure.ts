@@ -1,7 +1,7 @@
 // A version of a kernel on the device: checked against float64, then timed.
 
 import { type Device, free, scope, type Tensor, tensor } from "../../engine/index.ts";
-import type { Vec3 } from "../../engine/shader.ts";
+import type { Vec3 } from "../../engine/gpu/shader.ts";
 import type { CeilingsBench } from "../ceilings.ts";
 import { larger } from "../kernels/measure.ts";
 import { median, type Stopwatch } from "../stopwatch.ts";

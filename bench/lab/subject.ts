@@ -3,8 +3,8 @@
 
 import { readFile } from "node:fs/promises";
 import type { Device, Lanes, Tensor, Tuning } from "../../engine/index.ts";
-import { kernels, type Kernels, type Vec3 } from "../../engine/shader.ts";
-import type { Values } from "../../model/params.ts";
+import { kernels, type Kernels, type Vec3 } from "../../engine/gpu/shader.ts";
+import type { Values } from "../../model/networks/params.ts";
 import type { Tensors } from "../kernels/case.ts";
 
 export interface Subject {

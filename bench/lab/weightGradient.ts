@@ -1,8 +1,8 @@
 // The gradient of a weight of 3³ at stride 1: few sums, each over all voxels.
 
-import { type Geometry, pair, split } from "../../engine/convolution.ts";
+import { type Geometry, pair, split } from "../../engine/convolution/convolution.ts";
 import { free, Tensor, type Tuning } from "../../engine/index.ts";
-import { shader } from "../../engine/shader.ts";
+import { shader } from "../../engine/gpu/shader.ts";
 import type { Tensors } from "../kernels/case.ts";
 import { convolutionCheck } from "../kernels/convolutionCheck.ts";
 import { normal, sizeOf } from "../values.ts";

@@ -1,8 +1,8 @@
 // What the comparison asks of an engine: a few tasks, in PyTorch's layouts on the host, each prepared once
 // and then run again and again.
 
-import type { Values } from "../../model/params.ts";
-import type { VnetConfig } from "../../model/vnet.ts";
+import type { Values } from "../../model/networks/params.ts";
+import type { VnetConfig } from "../../model/networks/vnet.ts";
 
 /** A convolution 3³ that keeps its size, x [N,C,D,H,W], weight [O,C,3,3,3], or the gradient that dy [N,O,D,H,W] gives. */
 export interface ConvolutionTask {

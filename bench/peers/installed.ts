@@ -1,7 +1,7 @@
 // The other engines are packages of bench/peers/package.json, which nobody else needs installed.
 
 import { createRequire } from "node:module";
-import { gpu } from "../../cli/gpu.ts";
+import { gpu } from "../../cli/device/gpu.ts";
 import { Unsupported } from "./engine.ts";
 
 /** A package of bench/peers, with its version. Throws an Unsupported that says how to install it. */

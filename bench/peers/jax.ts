@@ -1,8 +1,8 @@
 // jax-js: every task is one jitted function, so that it fuses what it can. Its arrays are counted by hand: a
 // function takes what it is given, and `.ref` keeps it for another use.
 
-import type { Values } from "../../model/params.ts";
-import { type Layer, vnetLayers, vnetShapes } from "../../model/vnetLayers.ts";
+import type { Values } from "../../model/networks/params.ts";
+import { type Layer, vnetLayers, vnetShapes } from "../../model/networks/layers.ts";
 import type { ConvolutionTask, Engine, NormTask, Prepared, Results, StepTask } from "./engine.ts";
 import { installed } from "./installed.ts";
 import { oneHot } from "./permute.ts";

@@ -11,8 +11,8 @@ import {
   instanceNorm,
 } from "../../engine/index.ts";
 import { scope, type Tensor, tensor, vjp } from "../../engine/index.ts";
-import { Params, type Values } from "../../model/params.ts";
-import { vnet } from "../../model/vnet.ts";
+import { Params, type Values } from "../../model/networks/params.ts";
+import { vnet } from "../../model/networks/vnet.ts";
 import type { ConvolutionTask, Engine, NormTask, Prepared, StepTask } from "./engine.ts";
 
 /** The engine on one of its devices. */

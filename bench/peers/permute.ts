@@ -1,6 +1,6 @@
 // Layouts: PyTorch's and ours are [N,C,D,H,W] and [O,C,K,K,K], TensorFlow's have the channels last.
 
-import type { Values } from "../../model/params.ts";
+import type { Values } from "../../model/networks/params.ts";
 import { sizeOf } from "../values.ts";
 
 /** Values with their axes in another order: axis i of the result is axis `axes[i]` of what is given. */

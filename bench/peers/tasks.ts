@@ -1,8 +1,8 @@
 // What is compared: convolutions of the network's kind, its norm, and a step of a whole small network.
 
-import type { Values } from "../../model/params.ts";
-import { vnetShapes } from "../../model/vnetLayers.ts";
-import { VNET, type VnetConfig } from "../../model/vnet.ts";
+import type { Values } from "../../model/networks/params.ts";
+import { vnetShapes } from "../../model/networks/layers.ts";
+import { VNET, type VnetConfig } from "../../model/networks/vnet.ts";
 import { labels, normal, sizeOf } from "../values.ts";
 import type { ConvolutionTask, NormTask, StepTask, Task } from "./engine.ts";
 

@@ -2,8 +2,8 @@
 // of conv3dTranspose, which they can define by the kernels of conv3d's, and its WebGPU kernels do not broadcast
 // tensors of five axes, so that norms and biases see volumes as [N,voxels,C].
 
-import type { Values } from "../../model/params.ts";
-import { type Layer, vnetLayers, vnetShapes } from "../../model/vnetLayers.ts";
+import type { Values } from "../../model/networks/params.ts";
+import { type Layer, vnetLayers, vnetShapes } from "../../model/networks/layers.ts";
 import type { ConvolutionTask, Engine, NormTask, Prepared, StepTask } from "./engine.ts";
 import { installed } from "./installed.ts";
 import { channelsFirst, channelsLast, filterFirst, filterLast, oneHot } from "./permute.ts";

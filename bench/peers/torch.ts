@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { vnetLayers } from "../../model/vnetLayers.ts";
+import { vnetLayers } from "../../model/networks/layers.ts";
 import { type Task, Unsupported } from "./engine.ts";
 
 /** Milliseconds of each task, and PyTorch's version. Throws an Unsupported where there is no PyTorch. */

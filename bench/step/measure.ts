@@ -4,9 +4,9 @@
 
 import { type Device, type Precision, Profile, type ProfiledDispatch, Random } from "../../engine/index.ts";
 import type { Method } from "../../model/methods/index.ts";
-import { Params } from "../../model/params.ts";
-import { Trainer } from "../../model/trainer.ts";
-import { VNET, type VnetConfig } from "../../model/vnet.ts";
+import { Params } from "../../model/networks/params.ts";
+import { Trainer } from "../../trainer/loop/trainer.ts";
+import { VNET, type VnetConfig } from "../../model/networks/vnet.ts";
 import { median } from "../stopwatch.ts";
 
 export interface StepOptions {

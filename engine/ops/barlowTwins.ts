@@ -1,7 +1,7 @@
-import { product } from "../product.ts";
-import { shader, spread } from "../shader.ts";
-import { record } from "../tape.ts";
-import { free, scope, Tensor } from "../tensor.ts";
+import { product } from "./common/product.ts";
+import { shader, spread } from "../gpu/shader.ts";
+import { record } from "../autograd/tape.ts";
+import { free, scope, Tensor } from "../autograd/tensor.ts";
 import { fill } from "./fill.ts";
 import { normalise, statisticsOf } from "./instanceNorm.ts";
 

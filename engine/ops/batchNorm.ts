@@ -1,8 +1,8 @@
 // Batch norm is instance norm whose samples share their statistics; see instanceNorm.ts.
 
-import { shader } from "../shader.ts";
-import { isRepetition } from "../tape.ts";
-import { scope, Tensor } from "../tensor.ts";
+import { shader } from "../gpu/shader.ts";
+import { isRepetition } from "../autograd/tape.ts";
+import { scope, Tensor } from "../autograd/tensor.ts";
 import { checkNorm, type Normalisation, normalise, statisticsOf } from "./instanceNorm.ts";
 
 const kernel = await shader("batchNorm");

@@ -1,6 +1,6 @@
-import { CHUNK } from "../labels.ts";
-import { shader } from "../shader.ts";
-import { free, Tensor } from "../tensor.ts";
+import { CHUNK } from "./common/labels.ts";
+import { shader } from "../gpu/shader.ts";
+import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("classCounts");
 

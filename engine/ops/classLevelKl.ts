@@ -1,6 +1,6 @@
-import { shader } from "../shader.ts";
-import { record } from "../tape.ts";
-import { free, scope, Tensor } from "../tensor.ts";
+import { shader } from "../gpu/shader.ts";
+import { record } from "../autograd/tape.ts";
+import { free, scope, Tensor } from "../autograd/tensor.ts";
 import { classMeans } from "./classMeans.ts";
 
 const kernel = await shader("classLevelKl");

@@ -1,7 +1,7 @@
-import { type Geometry, gather, pair, scatter, split } from "../convolution.ts";
-import type { Vec3 } from "../shader.ts";
-import { type Input, record } from "../tape.ts";
-import type { Tensor } from "../tensor.ts";
+import { type Geometry, gather, pair, scatter, split } from "../convolution/convolution.ts";
+import type { Vec3 } from "../gpu/shader.ts";
+import { type Input, record } from "../autograd/tape.ts";
+import type { Tensor } from "../autograd/tensor.ts";
 import { channelSum } from "./channelSum.ts";
 import { checkKernel } from "./conv3d.ts";
 

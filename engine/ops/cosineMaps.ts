@@ -1,7 +1,7 @@
-import { extent } from "../labels.ts";
-import { shader } from "../shader.ts";
-import { record } from "../tape.ts";
-import { free, Tensor } from "../tensor.ts";
+import { extent } from "./common/labels.ts";
+import { shader } from "../gpu/shader.ts";
+import { record } from "../autograd/tape.ts";
+import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("cosineMaps");
 

@@ -1,9 +1,9 @@
 // Instance norm, alone and with the ReLU and the skip that follow it in a network, and the normalisation by given
 // or computed statistics that batch norm shares with it.
 
-import { shader } from "../shader.ts";
-import { type Input, record } from "../tape.ts";
-import { scope, Tensor } from "../tensor.ts";
+import { shader } from "../gpu/shader.ts";
+import { type Input, record } from "../autograd/tape.ts";
+import { scope, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("instanceNorm");
 

@@ -1,7 +1,7 @@
-import { product } from "../product.ts";
-import { shader } from "../shader.ts";
-import { type Input, record } from "../tape.ts";
-import { free, Tensor } from "../tensor.ts";
+import { product } from "./common/product.ts";
+import { shader } from "../gpu/shader.ts";
+import { type Input, record } from "../autograd/tape.ts";
+import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("linear");
 

@@ -1,7 +1,7 @@
-import { extent } from "../labels.ts";
-import { shader } from "../shader.ts";
-import { recordAll } from "../tape.ts";
-import { free, scope, Tensor } from "../tensor.ts";
+import { extent } from "./common/labels.ts";
+import { shader } from "../gpu/shader.ts";
+import { recordAll } from "../autograd/tape.ts";
+import { free, scope, Tensor } from "../autograd/tensor.ts";
 import { classCounts, classWeights } from "./classCounts.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { diceLoss } from "./diceLoss.ts";

@@ -1,5 +1,5 @@
-import { record } from "../tape.ts";
-import { BYTES, Tensor } from "../tensor.ts";
+import { record } from "../autograd/tape.ts";
+import { BYTES, Tensor } from "../autograd/tensor.ts";
 import { cast } from "./cast.ts";
 import { samples } from "./samples.ts";
 

@@ -1,4 +1,4 @@
-import { type Tensor } from "../tensor.ts";
+import { type Tensor } from "../autograd/tensor.ts";
 import { channelStatistics } from "./channelStatistics.ts";
 import { meanSquaredError } from "./meanSquaredError.ts";
 import { weightedSum } from "./weightedSum.ts";

@@ -1,6 +1,6 @@
-import { shader } from "../shader.ts";
-import { record } from "../tape.ts";
-import { Tensor } from "../tensor.ts";
+import { shader } from "../gpu/shader.ts";
+import { record } from "../autograd/tape.ts";
+import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("tanh");
 

@@ -1,4 +1,4 @@
-import { protokdTerms } from "../losses.ts";
+import { protokdTerms } from "../losses/losses.ts";
 import type { Method } from "./method.ts";
 
 /** Pixel-wise distillation alone (Hinton et al., arXiv 1503.02531): ProtoKD without its prototypes, the paper's "KD". */

@@ -1,7 +1,7 @@
 // What a distillation method is to the trainer: the terms of the student's loss.
 
 import type { Tensor } from "../../engine/index.ts";
-import type { BatchOutput, Terms, Weights } from "../losses.ts";
+import type { BatchOutput, Terms, Weights } from "../losses/losses.ts";
 
 export interface Method {
   name: string;

@@ -1,4 +1,4 @@
-import { segmentationTerms } from "../losses.ts";
+import { segmentationTerms } from "../losses/losses.ts";
 import type { Method } from "./method.ts";
 
 /** Plain supervision: teachers, and students alone. */

@@ -1,4 +1,4 @@
-import { protokdTerms } from "../losses.ts";
+import { protokdTerms } from "../losses/losses.ts";
 import type { Method } from "./method.ts";
 
 /** Wang et al., ICASSP 2023 (arXiv 2303.09830): pixel-wise and prototype distillation. */

@@ -3,7 +3,7 @@
 
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
-import { isMain, runCommand } from "../../cli/command.ts";
+import { isMain, runCommand } from "../../cli/terminal/command.ts";
 import { FIXTURES, type LossName, type NetworkCase, type OpCase, openGolden, SHARED } from "./folder.ts";
 import { holds, measureNetwork, type NetworkMeasures } from "./network.ts";
 import { type Measure, measureOperation } from "./operations.ts";

@@ -4,8 +4,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { decodeSafetensors, type StoredTensor } from "../../model/checkpoint.ts";
-import type { Array64 } from "../gradcheck.ts";
+import { decodeSafetensors, type StoredTensor } from "../../model/files/safetensors.ts";
+import type { Array64 } from "../support/gradcheck.ts";
 
 /** Those that come with the project. */
 export const FIXTURES = fileURLToPath(new URL("../fixtures/golden", import.meta.url));

@@ -5,7 +5,7 @@
 // cosine's gradient grows as 1/‖f‖: either moves the gradient of all parameters by 1e-3, and Adam's division by
 // √v carries that into the next steps' losses. Which draws meet such a voxel is luck, in PyTorch's float32 as in
 // ours. So beside the comparison with PyTorch there is one that luck has no part in, with a float64 network of
-// our own (test/reference/vnet.ts):
+// our own (test/support/reference/vnet.ts):
 //
 //   1. float64 gives PyTorch's gradient, and its losses at each of three steps: so it is right;
 //   2. each single operation of ours, at our own values, agrees with float64;
@@ -15,8 +15,8 @@
 // Where 1 to 4 hold, and units that rounding switched have been found, a larger distance of gradient or losses
 // from PyTorch is that of two roundings: it is reported, with the number of those units.
 
-import { relativeError } from "../gradcheck.ts";
-import type { Float64Vnet } from "../reference/vnet.ts";
+import { relativeError } from "../support/gradcheck.ts";
+import type { Float64Vnet } from "../support/reference/vnet.ts";
 import type { NetworkCase } from "./folder.ts";
 import type { Measure } from "./operations.ts";
 import { Adam64, float64, Float64Training, GpuTraining, lossesOf, type Step, weightsOf } from "./training.ts";

@@ -2,8 +2,8 @@
 
 import * as engine from "../../engine/index.ts";
 import { Adam, adamW, keep, type Optimizer, Sgd, type Tensor, tensor, vjp } from "../../engine/index.ts";
-import { pixelKd, prototypeLoss } from "../../model/losses.ts";
-import { type Array64, device, relativeError, TOLERANCE } from "../gradcheck.ts";
+import { pixelKd, prototypeLoss } from "../../model/losses/losses.ts";
+import { type Array64, device, relativeError, TOLERANCE } from "../support/gradcheck.ts";
 import type { OpCase } from "./folder.ts";
 
 /** One comparison: a relative error ||got - want|| / ||want||, and the largest one that is allowed. */

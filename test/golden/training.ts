@@ -3,13 +3,13 @@
 
 import * as engine from "../../engine/index.ts";
 import { Adam, grad, keep, scope, type Tensor, tensor } from "../../engine/index.ts";
-import { type Output, protokdTerms, total, type Terms } from "../../model/losses.ts";
-import { Params, type Values } from "../../model/params.ts";
-import { vnet, type VnetConfig } from "../../model/vnet.ts";
-import { type Layer, layerTensors } from "../../model/vnetLayers.ts";
-import { device } from "../gradcheck.ts";
-import { type Extent, type Output64, protokdGradient } from "../reference/protokdGradient.ts";
-import { Float64Vnet, node, type Operations, walk } from "../reference/vnet.ts";
+import { type Output, protokdTerms, total, type Terms } from "../../model/losses/losses.ts";
+import { Params, type Values } from "../../model/networks/params.ts";
+import { vnet, type VnetConfig } from "../../model/networks/vnet.ts";
+import { type Layer, layerTensors } from "../../model/networks/layers.ts";
+import { device } from "../support/gradcheck.ts";
+import { type Extent, type Output64, protokdGradient } from "../support/reference/protokdGradient.ts";
+import { Float64Vnet, node, type Operations, walk } from "../support/reference/vnet.ts";
 import { LOSSES, type Losses, type NetworkCase } from "./folder.ts";
 
 /** A batch [N,M,D,H,W] with its labels [N,D,H,W], and the student's modality of it [N,1,D,H,W]. */
@@ -152,7 +152,7 @@ function gpuOperations(params: Params, norm: VnetConfig["norm"], made: Tensor[])
     convolve(x, layer) {
       const { weight, bias } = tensors(layer);
       if (layer.kind === "up") return note(engine.convTranspose3d(x, weight, bias!));
-      const moments = layer.kind === "same"; // as model/vnet.ts has it: statistics round the same
+      const moments = layer.kind === "same"; // as model/networks/vnet.ts has it: statistics round the same
       return note(engine.conv3d(x, weight, bias, layer.kind === "down" ? { stride: 2 } : { moments }));
     },
     normalise(x, layer) {

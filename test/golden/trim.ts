@@ -3,7 +3,7 @@
 
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../../model/checkpoint.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../../model/files/safetensors.ts";
 
 const EVERY = 7;
 const [source, target] = process.argv.slice(2);

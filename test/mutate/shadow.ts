@@ -23,7 +23,17 @@ export const root = fileURLToPath(new URL("../..", import.meta.url));
 export function makeShadow(mutants: readonly Mutant[]): { folder: string; parent: string } {
   const parent = mkdtempSync(join(tmpdir(), "protokd-mutate-"));
   const folder = join(parent, "project");
-  for (const name of ["engine", "shaders", "model", "data", "cli", "bench", "test", "package.json"]) {
+  for (const name of [
+    "engine",
+    "shaders",
+    "model",
+    "data",
+    "trainer",
+    "cli",
+    "bench",
+    "test",
+    "package.json",
+  ]) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
@@ -38,7 +48,7 @@ export function makeShadow(mutants: readonly Mutant[]): { folder: string; parent
   }
   for (const file of testFiles()) {
     const path = join(folder, "test", file);
-    writeFileSync(path, readFileSync(path, "utf8").replace('from "uvu"', 'from "./mutate/collect.js"'));
+    writeFileSync(path, readFileSync(path, "utf8").replace('from "uvu"', 'from "../mutate/collect.js"'));
   }
   return { folder, parent };
 }
@@ -49,8 +59,9 @@ export function makeShadow(mutants: readonly Mutant[]): { folder: string; parent
  * that turn bounds checks off are left out: a mutant that reads beyond its buffers may bring the driver down.
  */
 export function testFiles(): string[] {
-  const allowed = /^\.\.\/(engine\/.*|cli\/gpu\.ts|model\/(checkpoint|losses)\.ts)$|^\.\/|^uvu|^node:fs$/;
-  return readdirSync(join(root, "test"))
+  const allowed =
+    /^\.\.\/(\.\.\/(engine\/.*|cli\/device\/gpu\.ts|model\/(files\/safetensors|losses\/losses)\.ts)|support\/.*|golden\/.*)$|^\.\/|^uvu|^node:fs$/;
+  return readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".test.ts"))
     .filter((name) => {
       const text = readFileSync(join(root, "test", name), "utf8");

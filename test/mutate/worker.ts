@@ -7,8 +7,8 @@
 import "./switch.ts"; // first, before what it switches
 import { readFileSync } from "node:fs";
 import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
-import { device as shared } from "../gradcheck.ts";
-import { Device } from "../../engine/device.ts";
+import { device as shared } from "../support/gradcheck.ts";
+import { Device } from "../../engine/gpu/device.ts";
 import { type Listed, listed } from "./collect.ts";
 import type { Mutation } from "./mutation.ts";
 import { state } from "./switch.ts";

@@ -1,0 +1,61 @@
+// What a training will take of the GPU's memory, said before it begins; and if that is too much, what else fits.
+
+import { totalmem } from "node:os";
+import { bytesText, type Device, GpuError } from "../../engine/index.ts";
+import { type Demand, estimate, type Footprint, type Remedy, remedies } from "../../trainer/memory.ts";
+import type { Network } from "../../model/networks/network.ts";
+import { networkConfig, type TrainConfig } from "../../trainer/settings/config.ts";
+import { say } from "../terminal/console.ts";
+
+const GIB = 2 ** 30;
+
+/**
+ * Prints the memory that training will take. Throws a GpuError that names what fits instead where that is more than the
+ * adapter can bind, or than there is: --gpu-memory, or of an adapter that is a CPU the machine's own.
+ */
+export function reportMemory(
+  device: Device,
+  config: TrainConfig,
+  { teacher, modalities }: { teacher: Network | null; modalities: number },
+): Footprint {
+  const { method, batch, patch, precision, lowMemory: lean, optimizer, gpuMemory } = config;
+  const demand: Demand = {
+    ...{ config: networkConfig(config), teacher: teacher && teacher.config },
+    ...{ method, batch, patch, precision, lean, optimizer, modalities },
+  };
+  const onCpu = device.adapter.info.isFallbackAdapter;
+  const memory = gpuMemory !== null ? gpuMemory * GIB : onCpu ? totalmem() : Infinity;
+  const instead = () => {
+    const found = remedies(device, demand, memory).map(asFlags);
+    return found.length ? `what fits: ${found.join("; or ")}` : "choose fewer --filters or a smaller --patch";
+  };
+  let footprint: Footprint;
+  try {
+    footprint = estimate(device, demand);
+  } catch (error) {
+    if (!(error instanceof GpuError) || error.kind !== "out-of-memory") throw error;
+    throw new GpuError("out-of-memory", `${error.message}; ${instead()}`);
+  }
+  const { peakBytes, pooledBytes } = footprint;
+  if (pooledBytes > memory) {
+    const there = gpuMemory !== null ? "--gpu-memory allows" : "this machine has";
+    throw new GpuError(
+      "out-of-memory",
+      `training would take ${bytesText(pooledBytes)} of GPU memory, ${there} ${bytesText(memory)}: ${instead()}`,
+    );
+  }
+  const known = memory < Infinity ? ` of ${bytesText(memory)}` : "";
+  say(`  GPU memory: ${bytesText(pooledBytes)}${known}, ${bytesText(peakBytes)} of it in use at once`);
+  return footprint;
+}
+
+/** As a user says it. */
+function asFlags({ batch, precision, lean, patch }: Remedy): string {
+  const flags = [
+    batch && `--batch ${batch}`,
+    precision && `--precision ${precision}`,
+    lean && "--low-memory",
+    patch && `--patch ${patch.join(",")}`,
+  ];
+  return flags.filter(Boolean).join(" ");
+}

@@ -1,0 +1,106 @@
+// From a folder to the cases of a run: the data set, the split, the modalities to load. All that can be
+// wrong with them is said before anything is trained.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type CaseFiles,
+  type Dataset,
+  type Modality,
+  MODALITIES,
+  openDataset,
+  type Source,
+} from "../../data/datasets/datasets.ts";
+import { DataError } from "../../data/errors.ts";
+import {
+  crossValidation,
+  type Fold,
+  parseSplits,
+  type Split,
+  SPLIT_SEED,
+} from "../../data/datasets/splits.ts";
+import { SPLIT_FILE, splitCases, splitOfFold } from "../../data/datasets/splits.ts";
+import type { TrainConfig } from "../../trainer/settings/config.ts";
+import { folderSource } from "./folderSource.ts";
+
+export type { Split } from "../../data/datasets/splits.ts";
+
+export interface RunData {
+  source: Source;
+  dataset: Dataset;
+  split: Split;
+  /** All folds of a cross-validation, of which `split` is one. */
+  folds: readonly Fold[] | null;
+  /** Those that the stage needs, and others that every case of the run has. */
+  modalities: Modality[];
+}
+
+/** Opens the data of a run; throws DataError with all that is wrong with the split. Reads no volume. */
+export async function openRunData({
+  data,
+  labels,
+  split: given,
+  fold,
+  modality,
+}: TrainConfig): Promise<RunData> {
+  const source = await folderSource(data);
+  const dataset = await openDataset(source, { convention: labels ?? undefined });
+  const there = await source.list();
+  const found = [SPLIT_FILE, ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
+    there.includes(f),
+  );
+  const file = given ?? (found.length ? join(data, found.at(-1)!) : null);
+  const { split, folds } = await chooseSplit(file, fold, ids(dataset));
+  const used = casesOf(dataset, idsOf(split));
+  const needed: readonly Modality[] = modality ? [modality] : MODALITIES;
+  const modalities = MODALITIES.filter((m) => needed.includes(m) || used.every(({ images }) => images[m]));
+  return { source, dataset, split, folds, modalities };
+}
+
+/** Every case of a split once: those to train on first, then those to validate on, then the rest. */
+export function idsOf({ train, val, test }: Split): string[] {
+  return [...new Set([...train, ...val, ...test])];
+}
+
+/** The cases of the given ids, in their order. */
+export function casesOf(dataset: Dataset, wanted: readonly string[]): CaseFiles[] {
+  const byId = new Map(dataset.cases.map((c) => [c.id, c]));
+  return wanted.map((id) => byId.get(id) ?? missing(id, dataset));
+}
+
+function ids(dataset: Dataset): string[] {
+  return dataset.cases.map(({ id }) => id);
+}
+
+/** The split that a file, or nothing, and --fold ask for, among cases of these ids. */
+async function chooseSplit(
+  file: string | null,
+  fold: TrainConfig["fold"],
+  known: readonly string[],
+): Promise<Pick<RunData, "split" | "folds">> {
+  const splits = file ? parseSplits(await readText(file), file, known) : null;
+  if (fold === null) {
+    if (!Array.isArray(splits))
+      return { split: splits ?? splitCases(known, { seed: SPLIT_SEED }), folds: null };
+    throw new DataError(
+      `${file}: holds ${splits.length} folds: say which with --fold 0 to ${splits.length - 1}, or all`,
+    );
+  }
+  if (Array.isArray(splits)) return { split: splitOfFold(splits, fold), folds: splits };
+  const folds = crossValidation(splits ? [...splits.train, ...splits.val] : known);
+  return { split: splitOfFold(folds, fold, splits?.test), folds };
+}
+
+async function readText(path: string): Promise<string> {
+  return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    throw new DataError(
+      `${path}: expected a file with {"train": [...], "val": [...], "test": [...]}, or nnU-Net's list of folds, ` +
+        "got none",
+    );
+  });
+}
+
+function missing(id: string, dataset: Dataset): never {
+  throw new DataError(`case ${id}: is not in the data set of ${dataset.cases.length} cases`);
+}

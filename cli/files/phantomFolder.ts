@@ -1,0 +1,149 @@
+// A phantom data set as a folder in BraTS layout, with its parameters in phantom.json. It is made beside its
+// place and renamed into it: whoever finds phantom.json finds a whole set, and the same request twice costs
+// nothing. Only a folder that holds a phantom and nothing else is ever replaced.
+
+import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import type { Vec3 } from "../../data/nifti/geometry.ts";
+import { PHANTOM_VERSION } from "../../data/phantom/phantom.ts";
+import { phantomFiles, phantomName } from "../../data/phantom/files.ts";
+import { UsageError } from "../../trainer/errors.ts";
+
+/** What to make, and where. */
+export interface PhantomOptions {
+  /** The folder; made with its parents. */
+  out: string;
+  cases: number;
+  /** D, H, W in voxels, or one number for a cube. The box is 160 mm a side at every size. */
+  size: number | Vec3;
+  seed: number;
+  /** Replace a phantom of other parameters instead of refusing. */
+  overwrite?: boolean;
+  /** Called with lines for the user. */
+  report?: (line: string) => void;
+}
+
+/** phantom.json. */
+type Parameters = { generator: "protokd phantom"; version: number; seed: number; cases: number; size: Vec3 };
+
+const parametersFile = "phantom.json";
+const quiet = 5000; // ms between two lines on progress
+
+/**
+ * Makes `<out>/PHANTOM_001/PHANTOM_001_{t1,t2,t1ce,flair,seg}.nii.gz` and so on, labels in BraTS's
+ * convention. A set of the same parameters is left as it is. Throws a UsageError where `out` holds anything
+ * else.
+ */
+export async function makePhantom(options: PhantomOptions): Promise<void> {
+  const { out, cases, seed, overwrite = false, report = () => {} } = options;
+  if (!Number.isInteger(cases) || cases < 1 || cases > 9999) {
+    throw new UsageError(`phantom: cases must be an integer from 1 to 9999, got ${cases}`);
+  }
+  const size: Vec3 =
+    typeof options.size === "number" ? [options.size, options.size, options.size] : options.size;
+  const wanted: Parameters = { generator: "protokd phantom", version: PHANTOM_VERSION, seed, cases, size };
+  const found = await lookAt(out);
+  if (found !== undefined && describe(found) === describe(wanted)) {
+    report(`${out} already holds ${describe(wanted)}: left as it is`);
+    return;
+  }
+  if (found !== undefined && !overwrite) {
+    const remedy = "choose another folder, or replace it with --overwrite";
+    throw new UsageError(`${out}: expected ${describe(wanted)}, got ${describe(found)}; ${remedy}`);
+  }
+  if (found !== undefined) await refuseForeign(out);
+
+  const target = resolve(out);
+  const making = join(dirname(target), `.${basename(target)}.making-${process.pid}`);
+  const started = performance.now();
+  report(`making ${describe(wanted)} in ${out}`);
+  try {
+    await rm(making, { recursive: true, force: true });
+    await writeCases(making, wanted, report);
+    await writeFile(join(making, parametersFile), `${JSON.stringify(wanted, null, 2)}\n`);
+    if (found !== undefined) await rm(target, { recursive: true });
+    else await removeEmpty(target);
+    await rename(making, target);
+  } finally {
+    await rm(making, { recursive: true, force: true });
+  }
+  report(`made in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+}
+
+async function writeCases(folder: string, { cases, seed, size }: Parameters, report: (line: string) => void) {
+  let said = performance.now();
+  for (let index = 0; index < cases; index++) {
+    if (performance.now() - said > quiet) {
+      report(`${index} of ${cases} cases`);
+      said = performance.now();
+    }
+    await mkdir(join(folder, phantomName(index)), { recursive: true });
+    const files = await phantomFiles({ seed, index, size });
+    await Promise.all([...files].map(([path, bytes]) => writeFile(join(folder, path), bytes)));
+  }
+}
+
+/** The parameters of the phantom in a folder; undefined if there is none, or an empty one. */
+async function lookAt(out: string): Promise<Parameters | undefined> {
+  let names: string[];
+  try {
+    names = await readdir(out);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    throw new UsageError(
+      `${out}: expected a folder for the phantom, got ${code === "ENOTDIR" ? "a file" : code}`,
+    );
+  }
+  if (names.length === 0) return undefined;
+  if (!names.includes(parametersFile)) {
+    throw new UsageError(`${out}: expected a phantom or nothing, got a folder without ${parametersFile}`);
+  }
+  const found = readParameters(await readFile(join(out, parametersFile), "utf8"), join(out, parametersFile));
+  for (let index = 0; index < found.cases; index++) {
+    if (names.includes(phantomName(index))) continue;
+    throw new UsageError(
+      `${out}: expected ${found.cases} cases, got none called ${phantomName(index)}; delete the folder`,
+    );
+  }
+  return found;
+}
+
+/** What is not ours is never deleted. */
+async function refuseForeign(out: string): Promise<void> {
+  const foreign = (await readdir(out)).find(
+    (name) => name !== parametersFile && !/^PHANTOM_\d{3,4}$/.test(name),
+  );
+  if (foreign === undefined) return;
+  throw new UsageError(
+    `${out}: expected nothing but a phantom to overwrite, got ${foreign} too; move it away`,
+  );
+}
+
+function readParameters(text: string, path: string): Parameters {
+  try {
+    const { generator, version, seed, cases, size } = JSON.parse(text) as Parameters;
+    const numbers = [version, seed, cases, ...size];
+    if (generator === "protokd phantom" && size.length === 3 && numbers.every(Number.isInteger)) {
+      return { generator, version, seed, cases, size };
+    }
+  } catch {
+    // said below: whatever is wrong with it, the remedy is the same
+  }
+  throw new UsageError(
+    `${path}: expected the parameters of a phantom, got something else; delete the folder`,
+  );
+}
+
+function describe({ version, seed, cases, size }: Parameters): string {
+  const plural = cases === 1 ? "case" : "cases";
+  return `a phantom of ${cases} ${plural}, size ${size}, seed ${seed}, version ${version}`;
+}
+
+async function removeEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}

@@ -1,0 +1,169 @@
+// The models that predict.js chooses from, by what --model names: a checkpoint, a stage's folder, or a whole run, whose
+// stages are told apart by name. Of a run, each case gets the best model that its modalities allow.
+
+import { createHash } from "node:crypto";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import { CheckpointError } from "../../model/files/safetensors.ts";
+import type { Postprocessing } from "../../model/inference/postprocess.ts";
+import type { EpochRecord } from "../../trainer/loop/records.ts";
+import { UsageError } from "../../trainer/errors.ts";
+import { exists } from "../files/files.ts";
+import { type ModelUse, readModel, type StoredModel } from "../files/models.ts";
+import { readPostprocessing } from "./postprocessing.ts";
+import { FILES } from "../files/stageFolder.ts";
+
+/** One checkpoint, and how to use it. */
+export interface Member {
+  model: StoredModel;
+  use: ModelUse;
+  /** Mean Dice over the validation cases when it was saved; null where that is not recorded. */
+  dice: number | null;
+  /** What was chosen for it; null where nothing was. */
+  postprocessing: Postprocessing | null;
+  /** The first digits of its file's SHA-256. */
+  checksum: string;
+}
+
+/** A model to choose: one checkpoint, or several whose probabilities are averaged. */
+export interface Candidate {
+  name: string;
+  /** All that its members see, in channel order. */
+  modalities: Modality[];
+  members: Member[];
+  /** The mean of its members'; null where one does not say. */
+  dice: number | null;
+  /** Its members', if they have the same; null where they differ, or have none. */
+  postprocessing: Postprocessing | null;
+}
+
+/** A candidate, and why it was taken. */
+export interface Chosen {
+  candidate: Candidate;
+  why: string;
+}
+
+/**
+ * The candidates in what --model names. Checkpoints and stages' folders together are one, the mean of all; of runs,
+ * stages of the same name are (a run over several seeds or folds has them in seed_N and fold_N). `useOf` says how to use
+ * a checkpoint. Throws a CheckpointError where there is none, or one is damaged; a UsageError for runs beside checkpoints.
+ */
+export async function readCandidates(
+  paths: readonly string[],
+  useOf: (model: StoredModel) => ModelUse,
+): Promise<Candidate[]> {
+  const found = await Promise.all(paths.map(checkpointsOf));
+  const runs = found.filter(({ run }) => run).length;
+  if (runs > 0 && runs < found.length) {
+    throw new UsageError(
+      "--model: expected runs' folders, or checkpoints, got both: name the stages' folders",
+    );
+  }
+  const files = found.flatMap(({ checkpoints }) => checkpoints);
+  const names = runs ? [...new Set(files.map(stageOf))] : [[...new Set(files.map(nameOf))].join(" + ")];
+  const candidates: Candidate[] = [];
+  for (const name of names) {
+    const members: Member[] = [];
+    for (const file of files)
+      if (!runs || stageOf(file) === name) members.push(await readMember(file, useOf));
+    const dice = members.map((member) => member.dice);
+    const rules = new Set(members.map(({ postprocessing }) => JSON.stringify(postprocessing)));
+    candidates.push({
+      name,
+      modalities: MODALITIES.filter((m) => members.some(({ use }) => use.modalities.includes(m))),
+      members,
+      dice: dice.every((d) => d !== null) ? dice.reduce((sum, d) => sum + d, 0) / dice.length : null,
+      postprocessing: rules.size === 1 ? members[0]!.postprocessing : null,
+    });
+  }
+  return candidates;
+}
+
+/**
+ * The best candidate for a case of which these modalities are there: the one that sees most, and of those that see as
+ * many, the one with the highest Dice on the validation cases. Null where each needs more.
+ */
+export function choose(candidates: readonly Candidate[], available: readonly Modality[]): Chosen | null {
+  const allowed = candidates
+    .filter(({ modalities }) => modalities.every((m) => available.includes(m)))
+    .sort(
+      (a, b) =>
+        b.modalities.length - a.modalities.length ||
+        (b.dice ?? -1) - (a.dice ?? -1) ||
+        (a.name < b.name ? -1 : 1),
+    );
+  const [candidate, ...others] = allowed;
+  if (!candidate) return null;
+  const rivals = others.filter(({ modalities }) => modalities.length === candidate.modalities.length);
+  const sees = candidate.modalities.join(", ");
+  if (candidates.length === 1) return { candidate, why: "the only one given" };
+  if (!rivals.length)
+    return { candidate, why: others.length ? `it sees ${sees}` : "the only one that these allow" };
+  const score = ({ dice }: Candidate) => (dice === null ? "unknown" : dice.toFixed(3));
+  const beaten = rivals.map((rival) => `${rival.name} ${score(rival)}`).join(", ");
+  return { candidate, why: `Dice in validation ${score(candidate)}; ${beaten}` };
+}
+
+/** The checkpoints that a path stands for, and whether it is a run. */
+async function checkpointsOf(path: string): Promise<{ run: boolean; checkpoints: string[] }> {
+  const found = await stat(path).catch(() => null);
+  if (!found?.isDirectory()) return { run: false, checkpoints: [path] }; // whether it is one, readModel says
+  const own = join(path, FILES.best);
+  if (await exists(own)) return { run: false, checkpoints: [own] };
+  const checkpoints = await stagesOf(path);
+  if (checkpoints.length) return { run: true, checkpoints };
+  throw new CheckpointError(
+    `${path}: expected a checkpoint, or the folder of a run or of a stage in it, got a folder without any ` +
+      `${FILES.best}: train one with --out ${path}`,
+  );
+}
+
+/** The best checkpoints of a run's stages: in its folders, and in those of its seeds and folds. */
+async function stagesOf(run: string): Promise<string[]> {
+  const folders = (await readdir(run, { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
+    .map(({ name }) => name)
+    .sort();
+  const lists = folders.map(async (name) => {
+    const best = join(run, name, FILES.best);
+    if (await exists(best)) return [best];
+    return /^(seed|fold)_\w+$/.test(name) ? stagesOf(join(run, name)) : [];
+  });
+  return (await Promise.all(lists)).flat();
+}
+
+async function readMember(path: string, useOf: (model: StoredModel) => ModelUse): Promise<Member> {
+  const model = await readModel(path);
+  const bytes = await readFile(path);
+  return {
+    model,
+    use: useOf(model),
+    dice: model.card && (await validationDice(path, model.card.epoch)),
+    postprocessing: await readPostprocessing(path),
+    checksum: createHash("sha256").update(bytes).digest("hex").slice(0, 16),
+  };
+}
+
+/** The mean Dice that the stage's metrics.jsonl has for the checkpoint's epoch. */
+async function validationDice(checkpoint: string, epoch: number): Promise<number | null> {
+  const text = await readFile(join(dirname(checkpoint), FILES.metrics), "utf8").catch(() => "");
+  for (const line of text.split("\n")) {
+    try {
+      const record = JSON.parse(line) as EpochRecord;
+      if (record.epoch === epoch) return record.validation?.mean ?? null;
+    } catch {
+      continue; // an empty line, or one that is being written
+    }
+  }
+  return null;
+}
+
+/** The stage's name: that of its folder. */
+function stageOf(checkpoint: string): string {
+  return basename(dirname(checkpoint));
+}
+
+function nameOf(checkpoint: string): string {
+  return basename(checkpoint) === FILES.best ? stageOf(checkpoint) : basename(checkpoint);
+}

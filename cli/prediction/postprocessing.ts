@@ -1,0 +1,73 @@
+// The post-processing of a stage: chosen on its validation cases when training ends, kept beside its checkpoint as
+// postprocessing.json with the scores of all that was tried, and read by whoever predicts with it.
+
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+import type { Case } from "../../data/preparation/preprocess.ts";
+import type { Device } from "../../engine/index.ts";
+import { CheckpointError } from "../../model/files/safetensors.ts";
+import type { Network } from "../../model/networks/network.ts";
+import {
+  choosePostprocessing,
+  NO_POSTPROCESSING,
+  type Postprocessing,
+} from "../../model/inference/postprocess.ts";
+import { postprocessingText } from "../../model/inference/postprocess.ts";
+import { networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
+import { say } from "../terminal/console.ts";
+import { writeAtomically } from "../files/files.ts";
+import { predictCase, withChannels } from "./predictions.ts";
+import { FILES } from "../files/stageFolder.ts";
+
+const volume = v.pipe(v.number(), v.finite(), v.minValue(0));
+const CleaningSchema = v.object({ largest: v.boolean(), piece: volume, total: volume });
+const Schema = v.object({ rule: v.object({ WT: CleaningSchema, TC: CleaningSchema, ET: CleaningSchema }) });
+
+/**
+ * Chooses the post-processing of a stage's best network on the validation cases, which have labels, and writes it to
+ * the stage's folder. Where there is no case, or none is wanted, nothing is chosen and no file is written.
+ */
+export async function tunePostprocessing(
+  device: Device,
+  network: Network,
+  validation: readonly Case[],
+  { folder, config }: { folder: string; config: TrainConfig },
+): Promise<Postprocessing> {
+  if (config.postprocessing === "none" || !validation.length) return NO_POSTPROCESSING;
+  const seen = networkModalities(config);
+  const validated = [];
+  for (const prepared of validation) {
+    const { label, size, source } = prepared;
+    const prediction = await predictCase(device, network, withChannels(prepared, seen), config);
+    validated.push({ prediction, reference: label!, size, spacing: source.spacing });
+  }
+  const choice = choosePostprocessing(validated);
+  const text = postprocessingText(choice.rule);
+  const detail = { text, ...choice, chosenOn: validation.map(({ id }) => id) };
+  await writeAtomically(join(folder, FILES.postprocessing), `${JSON.stringify(detail, null, 2)}\n`);
+  const scores = `Dice ${choice.with.mean.toFixed(3)} with it, ${choice.without.mean.toFixed(3)} without`;
+  say(`  post-processing, by the validation cases: ${text} (${scores})`);
+  return choice.rule;
+}
+
+/** The post-processing that was chosen for a checkpoint's stage; null where none was. Throws a CheckpointError. */
+export async function readPostprocessing(checkpoint: string): Promise<Postprocessing | null> {
+  const path = join(dirname(checkpoint), FILES.postprocessing);
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return null;
+    throw new CheckpointError(`${path}: ${message}: mend it, or leave it with --no-postprocessing`);
+  }
+  try {
+    return v.parse(Schema, JSON.parse(text)).rule;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CheckpointError(
+      `${path}: expected the rule that train.js writes, got another (${why}): leave it with --no-postprocessing`,
+    );
+  }
+}

@@ -1,0 +1,133 @@
+// What is going to be predicted, found out before anything is: the model of each case, by the modalities that are
+// there, and everything that is wrong with the cases, which are all read.
+
+import type { CaseFiles, Dataset, Modality, Source } from "../../data/datasets/datasets.ts";
+import { MODALITIES } from "../../data/datasets/datasets.ts";
+import { collectProblems } from "../../data/errors.ts";
+import { type Case, loadCase } from "../../data/preparation/preprocess.ts";
+import { type Candidate, choose, type Chosen } from "./candidates.ts";
+import type { ModelUse } from "../files/models.ts";
+
+const KEPT = 2 ** 30; // bytes of cases that stay loaded between their check and their prediction
+
+/** A case and its model. */
+export interface PlannedCase extends Chosen {
+  id: string;
+  /** The modalities that are there, and not ruled out. */
+  available: Modality[];
+}
+
+/** A case that cannot be predicted, and all that is wrong with it. */
+export interface BadCase {
+  id: string;
+  problems: string[];
+}
+
+/** Loads a case by id as a model wants it. */
+export type Load = (id: string, use: ModelUse) => Promise<Case>;
+
+/** Of each case the model, among `candidates`; `allowed` are the modalities that may be used. Reads no file. */
+export function planCases(
+  { cases }: Dataset,
+  candidates: readonly Candidate[],
+  allowed: readonly Modality[],
+): { plan: PlannedCase[]; bad: BadCase[] } {
+  const plan: PlannedCase[] = [];
+  const bad: BadCase[] = [];
+  for (const files of cases) {
+    const { id, images } = files;
+    const available = MODALITIES.filter((m) => images[m] && allowed.includes(m));
+    const chosen = choose(candidates, available);
+    if (chosen) plan.push({ id, available, ...chosen });
+    else bad.push({ id, problems: [`case ${id}: ${lacking(files, candidates, allowed)}`] });
+  }
+  return { plan, bad };
+}
+
+/** Why a case has no model. */
+function lacking(
+  { images }: CaseFiles,
+  candidates: readonly Candidate[],
+  allowed: readonly Modality[],
+): string {
+  const there = MODALITIES.filter((m) => images[m]);
+  const ruledOut = there.filter((m) => !allowed.includes(m));
+  const got =
+    (there.join(", ") || "nothing") +
+    (ruledOut.length ? `, without ${ruledOut.join(", ")} by --available` : "");
+  const [only, ...more] = candidates;
+  if (only && !more.length) {
+    const missing = only.modalities.filter((m) => !there.includes(m) || ruledOut.includes(m));
+    const several = only.modalities.length > 1;
+    const remedy = several ? "; a run's folder as --model takes a student of what is there" : "";
+    return `expected ${missing.join(", ")} for ${only.name}, got only ${got}${remedy}`;
+  }
+  const needs = candidates.map(({ name, modalities }) => `${name} (${modalities.join(", ")})`).join(", ");
+  return `expected what one of these needs: ${needs}, got only ${got}: train a student of what is there`;
+}
+
+/** The planned cases that can be read, and those that cannot. */
+export async function checkCases(
+  plan: readonly PlannedCase[],
+  load: Load,
+): Promise<{ good: PlannedCase[]; bad: BadCase[] }> {
+  const good: PlannedCase[] = [];
+  const bad: BadCase[] = [];
+  for (const one of plan) {
+    const problems: string[] = [];
+    const { members, modalities } = one.candidate;
+    for (const use of distinct(members.map((member) => member.use)))
+      await collectProblems(problems, () => load(one.id, use));
+    // Members that see different modalities are averaged voxel by voxel: these must share a grid.
+    const alone = members.some(({ use }) => use.modalities.length === modalities.length);
+    if (!alone && !problems.length)
+      await collectProblems(problems, () => load(one.id, { ...members[0]!.use, modalities }));
+    if (problems.length) bad.push({ id: one.id, problems });
+    else good.push(one);
+  }
+  return { good, bad };
+}
+
+/** Ways of preparing a case that differ. */
+export function distinct(uses: readonly ModelUse[]): ModelUse[] {
+  return [...new Map(uses.map((use) => [preparationOf(use), use])).values()];
+}
+
+/** What of a model's use decides how its input is made. */
+export function preparationOf({ modalities, background, crop, padding }: ModelUse): string {
+  return [modalities, background, crop, padding].join(" ");
+}
+
+/** Loads cases of a data set. The first ones stay loaded, so that few cases are read once. */
+export function caseLoader(source: Source, dataset: Dataset): Load {
+  const files = new Map(dataset.cases.map((found) => [found.id, found]));
+  const kept = new Map<string, Case>();
+  let bytes = 0;
+  return async (id, use) => {
+    const key = `${id} ${preparationOf(use)}`;
+    const known = kept.get(key);
+    kept.delete(key); // it is asked for twice
+    if (known) return known;
+    const { background, crop, padding, modalities } = use;
+    const options = { labels: false, background, crop, padding };
+    const loaded = await loadCase(source, dataset, files.get(id)!, modalities, options);
+    bytes += loaded.images.byteLength;
+    if (bytes <= KEPT) kept.set(key, loaded);
+    return loaded;
+  };
+}
+
+/** The plan in words, a line for each model and reason; long lists of cases are cut. */
+export function planText(plan: readonly PlannedCase[]): string[] {
+  const groups = new Map<string, string[]>();
+  for (const { id, candidate, why, available } of plan) {
+    const key = `${candidate.name} (${candidate.modalities.join(", ")}), with ${available.join(", ")}: ${why}`;
+    groups.set(key, [...(groups.get(key) ?? []), id]);
+  }
+  return [...groups].map(([key, ids]) => `${ids.length === 1 ? ids[0]! : listed(ids)}: ${key}`);
+}
+
+function listed(ids: readonly string[]): string {
+  const more = ids.length > 20 ? ` and ${ids.length - 20} more, see predictions.json` : "";
+  return `${ids.length} cases (${ids.slice(0, 20).join(", ")}${more})`;
+}

@@ -1,0 +1,206 @@
+// predictions.json in the folder of predictions: which model each case gets and why, how long it took. It is written
+// before the first case is predicted and after each, so that --continue can tell whether what is there is what it
+// would write. It names no path and holds nothing of the images.
+
+import { readdir, readFile, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import * as v from "valibot";
+import { type Dataset, MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
+import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labels.ts";
+import { postprocessingText } from "../../model/inference/postprocess.ts";
+import type { Candidate } from "./candidates.ts";
+import { UsageError } from "../../trainer/errors.ts";
+import { writeAtomically } from "../files/files.ts";
+import { labelFile, probabilitiesFile } from "./labelFiles.ts";
+
+/** The record's file. */
+export const RECORD = "predictions.json";
+
+/** What all cases of a command have in common. */
+export interface Settings {
+  labels: LabelConvention;
+  step: number;
+  mirror: boolean;
+}
+
+/** What is said of one case. */
+export interface CaseRecord extends Settings {
+  case: string;
+  /** Those that were there, and not ruled out. */
+  modalities: readonly Modality[];
+  model: string;
+  why: string;
+  checkpoints: {
+    stage: string;
+    epoch: number | null;
+    validationDice: number | null;
+    window: string;
+    checksum: string;
+  }[];
+  postprocessing: string;
+  /** Null until it is predicted. */
+  seconds: number | null;
+  windows: number | null;
+}
+
+interface Record {
+  cases: CaseRecord[];
+  /** Cases that could not be predicted. */
+  skipped: string[];
+}
+
+const amount = v.nullable(v.number());
+const text = v.string();
+const RecordSchema = v.object({
+  cases: v.array(
+    v.object({
+      ...{ case: text, modalities: v.array(v.picklist(MODALITIES)), model: text, why: text },
+      ...{ labels: v.picklist(CONVENTION_NAMES), step: v.number(), mirror: v.boolean() },
+      checkpoints: v.array(
+        v.object({ stage: text, epoch: amount, validationDice: amount, window: text, checksum: text }),
+      ),
+      ...{ postprocessing: text, seconds: amount, windows: amount },
+    }),
+  ),
+  skipped: v.array(text),
+});
+
+/** A case's record before it is predicted. */
+export function planned(
+  id: string,
+  modalities: readonly Modality[],
+  { candidate, why }: { candidate: Candidate; why: string },
+  settings: Settings,
+): CaseRecord {
+  const checkpoints = candidate.members.map(({ model: { card }, use, dice, checksum }) => ({
+    ...{ stage: use.stage, epoch: card?.epoch ?? null, validationDice: dice, window: use.window, checksum },
+  }));
+  const { name, postprocessing } = candidate;
+  return {
+    ...{ case: id, modalities, model: name, why, checkpoints, ...settings },
+    postprocessing: postprocessing ? postprocessingText(postprocessing) : "none",
+    ...{ seconds: null, windows: null },
+  };
+}
+
+/** The record of a folder, as it grows. What it says of other cases, of another input, stays in it. */
+export class PredictionRecord {
+  readonly #output: string;
+  readonly #record: Record;
+
+  constructor(output: string, { record }: Found, cases: readonly CaseRecord[], skipped: readonly string[]) {
+    this.#output = output;
+    const now = new Set([...cases.map((one) => one.case), ...skipped]);
+    this.#record = {
+      cases: [...(record?.cases.filter((one) => !now.has(one.case)) ?? []), ...cases],
+      skipped: [...(record?.skipped.filter((id) => !now.has(id)) ?? []), ...skipped],
+    };
+  }
+
+  /** Says that a case is there, and writes the file. */
+  async done(id: string, seconds: number, windows: number): Promise<void> {
+    const one = this.#record.cases.find((record) => record.case === id)!;
+    one.seconds = Number(seconds.toFixed(3));
+    one.windows = windows;
+    await this.write();
+  }
+
+  async write(): Promise<void> {
+    await writeAtomically(join(this.#output, RECORD), `${JSON.stringify(this.#record, null, 2)}\n`);
+  }
+}
+
+/** What --continue finds. */
+export interface Found {
+  /** Cases whose files are all there: each was written whole, the label last. */
+  there: Set<string>;
+  /** What the folder's record says; null where it has none that can be read. */
+  record: Record | null;
+}
+
+/**
+ * What of a data set's predictions a folder holds. Throws a UsageError where a prediction would replace a file of the
+ * input, or, unless that is wanted, another prediction.
+ */
+export async function lookAt(
+  { cases }: Dataset,
+  options: { input: string; output: string; probabilities: boolean; overwrite: boolean; goOn: boolean },
+): Promise<Found> {
+  const { input, output, probabilities, overwrite, goOn } = options;
+  const held = new Set(
+    await readdir(output).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return [];
+      throw new UsageError(`--output ${output}: expected a folder, or none yet, got ${error.code}`);
+    }),
+  );
+  const names = (id: string) => (probabilities ? [labelFile(id), probabilitiesFile(id)] : [labelFile(id)]);
+  const present = cases.flatMap(({ id }) => names(id)).filter((name) => held.has(name));
+  const inputs = cases.flatMap(({ images, label }) => [
+    ...Object.values(images).map(({ path }) => path),
+    ...(label === undefined ? [] : [label]),
+  ]);
+  const real = (path: string) => realpath(path).catch(() => path);
+  const sources = present.length
+    ? new Set(await Promise.all(inputs.map((path) => real(join(input, path)))))
+    : new Set<string>();
+  for (const name of present) {
+    if (!sources.has(await real(join(output, name)))) continue;
+    throw new UsageError(`--output ${output}: ${name} in it belongs to the input: choose another folder`);
+  }
+  if (present.length && !overwrite && !goOn) {
+    throw new UsageError(
+      `--output ${output}: holds ${present.join(", ")} already: replace with --overwrite, go on with --continue, ` +
+        "or choose another folder",
+    );
+  }
+  const complete = cases.map(({ id }) => id).filter((id) => names(id).every((name) => held.has(name)));
+  const content = await readFile(join(output, RECORD), "utf8").catch(() => "");
+  return { there: new Set(goOn ? complete : []), record: parsed(content) };
+}
+
+/**
+ * The records of the cases that are there already, by name. Throws a UsageError where one was predicted otherwise
+ * than it would be now.
+ */
+export function carriedOn(
+  { there, record }: Found,
+  wanted: readonly CaseRecord[],
+  output: string,
+): Map<string, CaseRecord> {
+  const refuse: (what: string) => never = (what) => {
+    const remedy = "replace with --overwrite, or choose another folder";
+    throw new UsageError(`--continue: ${what}: ${remedy} (--output ${output})`);
+  };
+  const before = new Map(record?.cases.map((one) => [one.case, one]));
+  const kept = new Map<string, CaseRecord>();
+  for (const now of wanted) {
+    if (!there.has(now.case)) continue;
+    const then = before.get(now.case);
+    if (!then) return refuse(`${RECORD} does not say how ${labelFile(now.case)} was made`);
+    const differing = differences(then, now);
+    if (differing.length) refuse(`${labelFile(now.case)} was made otherwise: ${differing.join(", ")}`);
+    kept.set(now.case, then);
+  }
+  return kept;
+}
+
+/** In what two ways of predicting a case differ: `model: teacher, now student_t1`. */
+function differences(then: CaseRecord, now: CaseRecord): string[] {
+  const settings = (["labels", "step", "mirror", "model", "postprocessing"] as const).flatMap((key) =>
+    then[key] === now[key] ? [] : [`${key} ${String(then[key])}, now ${String(now[key])}`],
+  );
+  if (settings.length || JSON.stringify(then.checkpoints) === JSON.stringify(now.checkpoints))
+    return settings;
+  const windows = ({ checkpoints }: CaseRecord) => checkpoints.map(({ window }) => window).join(", ");
+  return windows(then) === windows(now)
+    ? ["another checkpoint"]
+    : [`window ${windows(then)}, now ${windows(now)}`];
+}
+
+function parsed(content: string): Record | null {
+  try {
+    return v.parse(RecordSchema, JSON.parse(content));
+  } catch {
+    return null;
+  }
+}

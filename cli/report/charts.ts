@@ -1,0 +1,139 @@
+// Training curves as SVG text, drawn by Observable Plot on a document of linkedom's: no browser, no network.
+// Colours are CSS variables of the page (--series-1...), so that one drawing serves light and dark.
+
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
+import type { EpochRecord } from "../../trainer/loop/records.ts";
+import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
+
+/** A chart and the names of its lines, in the order of the colours. */
+export interface Chart {
+  title: string;
+  svg: string;
+  series: string[];
+}
+
+/** One value of one line at one epoch. */
+interface Point {
+  epoch: number;
+  value: number;
+  series: string;
+}
+
+/** Losses by term over epochs, on a logarithmic axis where all are positive; null without a finite one. */
+export function lossChart(records: readonly EpochRecord[]): Chart | null {
+  const terms = [...new Set(records.flatMap(({ losses }) => Object.keys(losses)))];
+  const points = terms.flatMap((series) =>
+    records.map(({ epoch, losses }) => ({ epoch, value: losses[series] ?? NaN, series })),
+  );
+  const seen = points.filter(({ value }) => Number.isFinite(value) && value !== 0);
+  const values = seen.map(({ value }) => value);
+  const logarithmic = Math.min(...values) > 0 && Math.max(...values) > 10 * Math.min(...values);
+  return draw("Loss", logarithmic ? seen : points, {
+    y: logarithmic ? { type: "log", ticks: 4 } : { zero: true },
+  });
+}
+
+/** Validation Dice of each region over the epochs that were validated; null if none was. */
+export function validationChart(records: readonly EpochRecord[]): Chart | null {
+  const points = REGION_NAMES.flatMap((series) =>
+    records.flatMap(({ epoch, validation }) =>
+      validation ? [{ epoch, value: validation[series], series }] : [],
+    ),
+  );
+  return draw("Validation Dice", points, { y: { domain: [0, 1] } });
+}
+
+/** The same with their mean and its moving average, as nnU-Net shows it. */
+export function progressDiceChart(records: readonly EpochRecord[]): Chart | null {
+  const points = [...REGION_NAMES, "mean", "moving average"].flatMap((series) =>
+    records.flatMap(({ epoch, validation, average }) => {
+      const value = series === "moving average" ? average : validation?.[series as Region | "mean"];
+      return value === undefined ? [] : [{ epoch, value, series }];
+    }),
+  );
+  return draw("Validation Dice", points, { y: { domain: [0, 1] } });
+}
+
+/** Seconds of each epoch, validation included. */
+export function secondsChart(records: readonly EpochRecord[]): Chart | null {
+  const points = records.map(({ epoch, seconds }) => ({ epoch, value: seconds, series: "seconds" }));
+  return draw("Seconds an epoch", points, { y: { zero: true } });
+}
+
+/** Learning rate over epochs. */
+export function rateChart(records: readonly EpochRecord[]): Chart | null {
+  const points = records.map(({ epoch, rate }) => ({ epoch, value: rate, series: "rate" }));
+  return draw("Learning rate", points, { y: { zero: true } });
+}
+
+/** Mean validation Dice of several stages over epochs, a line each. */
+export function stagesChart(
+  stages: readonly { title: string; metrics: readonly EpochRecord[] }[],
+): Chart | null {
+  const points = stages.flatMap(({ title, metrics }) =>
+    metrics.flatMap(({ epoch, validation }) =>
+      validation ? [{ epoch, value: validation.mean, series: title }] : [],
+    ),
+  );
+  return draw("Mean validation Dice by stage", points, { y: { domain: [0, 1] }, width: 720, height: 260 });
+}
+
+function draw(
+  title: string,
+  points: readonly Point[],
+  { y, width = 360, height = 220 }: { y: Plot.ScaleOptions; width?: number; height?: number },
+): Chart | null {
+  const finite = points.filter(({ value }) => Number.isFinite(value));
+  if (finite.length === 0) return null;
+  const series = [...new Set(finite.map((point) => point.series))];
+  const { document } = parseHTML("<!doctype html><html><body></body></html>");
+  const style = { x: "epoch", y: "value", z: "series", stroke: "series" } as const;
+  const svg = Plot.plot({
+    document,
+    width,
+    height,
+    marginLeft: 48,
+    marginRight: 12,
+    marginTop: 12,
+    marginBottom: 32,
+    style: { background: "none", color: "inherit", fontFamily: "inherit", fontSize: "11px" },
+    x: {
+      label: "epoch",
+      labelArrow: "none",
+      labelAnchor: "right",
+      tickFormat: "d",
+      ticks: epochTicks(finite),
+    },
+    y: { label: null, ticks: 4, tickFormat: short, ...y },
+    color: { type: "ordinal", domain: series, range: series.map((_, i) => `var(--series-${(i % 7) + 1})`) },
+    marks: [
+      Plot.gridY({ ticks: 4, strokeOpacity: 0.12 }),
+      Plot.line(finite, { ...style, strokeWidth: 1.75, strokeLinejoin: "round" }),
+      ...(isSparse(finite, series) ? [Plot.dot(finite, { ...style, fill: "series", r: 2 })] : []),
+    ],
+  });
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${title} over epochs`);
+  return { title, svg: svg.outerHTML, series };
+}
+
+/** 0.001 as it is, 0.0001 as 1e-4. */
+function short(value: number): string {
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(Number(value.toPrecision(3)));
+}
+
+/** Whole epochs only, at most six of them. */
+function epochTicks(points: readonly Point[]): number[] {
+  const epochs = points.map(({ epoch }) => epoch);
+  const [first, last] = [Math.min(...epochs), Math.max(...epochs)];
+  const steps = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+  const apart = steps.find((size) => (last - first) / size <= 5) ?? last;
+  const ticks = Array.from({ length: 7 }, (_, i) => (Math.floor(first / apart) + i) * apart);
+  return ticks.filter((epoch) => epoch >= first && epoch <= last);
+}
+
+/** A few points, or a single one, would not show as a line. */
+function isSparse(points: readonly Point[], series: readonly string[]): boolean {
+  return points.length <= 20 * series.length;
+}

@@ -1,0 +1,172 @@
+// The report of a whole experiment: teacher and students of several modalities, methods and seeds in one table,
+// with what their differences are worth, curves, slices, time and memory. Made from the stages' files alone.
+
+import { join, relative } from "node:path";
+import { MODALITIES } from "../../data/datasets/datasets.ts";
+import { experiment, type Experiment, type ExperimentRow } from "../../trainer/experiments/experiment.ts";
+import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
+import { comparisonsHtml, experimentCsv, experimentHtml, formatExperiment } from "./experimentTable.ts";
+import { methodName, modalityName } from "./experimentTable.ts";
+import { writeAtomically } from "../files/files.ts";
+import { stagesChart } from "./charts.ts";
+import { settings } from "./report.ts";
+import { type Cost, costOf, costs, stageCurves, type ReportStage } from "./reportCurves.ts";
+import { count, escape, figuresOf, renderPage } from "./reportPage.ts";
+import { pictures, type ReportSlice } from "./reportSlices.ts";
+import { readSlices, type Row } from "./runSlices.ts";
+import { readStage, sharedSettings } from "./stageResults.ts";
+import { conventionWords } from "../terminal/table.ts";
+import { CONVENTIONS } from "../../model/scoring/conventions.ts";
+
+/** The files of an experiment, in the folder that holds its stages or the folders of its seeds. */
+export const EXPERIMENT = { report: "report.html", json: "experiment.json", csv: "experiment.csv" } as const;
+
+const CASES = 2; // of which slices are shown
+const FORMAT = "protokd experiment 1";
+const METHOD_ORDER = ["teacher", "none", "kd", "protokd"];
+
+/** A stage of the experiment with all that was read of it. */
+interface Run extends ReportStage {
+  config: TrainConfig;
+  method: string;
+}
+
+/**
+ * Writes the report, the numbers (experiment.json) and the table (experiment.csv) of finished stages into `folder`;
+ * returns the table as text. Stages of one modality and method that differ in their seed (or fold) share a row.
+ */
+export async function writeExperiment(
+  folder: string,
+  configs: readonly TrainConfig[],
+  notes: readonly string[] = [],
+): Promise<string> {
+  const runs: Run[] = [];
+  for (const config of [...configs].sort(byOrder)) runs.push(await readRun(folder, config));
+  const scored = runs.flatMap(({ config, method, summary }) =>
+    summary ? [{ method, modality: config.modality, seed: config.seed, summary }] : [],
+  );
+  const result = scored.length ? experiment(scored) : null;
+  const shared = sharedSettings(configs);
+  const title = "ProtoKD: all stages";
+  const sections = [
+    scores(result, notes),
+    pictures(await slices(runs)),
+    training(runs),
+    costs(runs),
+    settings(shared),
+  ];
+  await writeAtomically(join(folder, EXPERIMENT.report), renderPage(title, subtitle(runs), sections));
+  const detail = { format: FORMAT, ...result, notes: [...(result?.notes ?? []), ...notes], settings: shared };
+  const stages = runs.map((run) => ({
+    ...identity(run),
+    folder: run.folder,
+    ...costOf(run),
+    mean: run.summary?.mean,
+  }));
+  await writeAtomically(join(folder, EXPERIMENT.json), `${JSON.stringify({ ...detail, stages }, null, 2)}\n`);
+  if (!result) return "no test cases: no scores";
+  const rowCosts = result.rows.map((row) => meanCost(runs.filter((run) => isOf(run, row))));
+  await writeAtomically(join(folder, EXPERIMENT.csv), experimentCsv(result, rowCosts));
+  return formatExperiment({ ...result, notes: detail.notes });
+}
+
+async function readRun(folder: string, config: TrainConfig): Promise<Run> {
+  const stage = await readStage(config);
+  const method = config.stage === "teacher" ? "teacher" : config.method;
+  return { ...stage, config, method, folder: relative(folder, join(config.out, stageName(config))) };
+}
+
+/** The teacher, then modality by modality the students, as the paper lists them; seeds in their order. */
+function byOrder(a: TrainConfig, b: TrainConfig): number {
+  const place = ({ stage, modality, method, seed }: TrainConfig): [number, number, number] => [
+    modality === null ? -1 : MODALITIES.indexOf(modality),
+    METHOD_ORDER.indexOf(stage === "teacher" ? "teacher" : method),
+    seed,
+  ];
+  const [one, other] = [place(a), place(b)];
+  return one.map((value, i) => value - other[i]!).find((difference) => difference !== 0) ?? 0;
+}
+
+function isOf({ config, method }: Run, row: Pick<ExperimentRow, "method" | "modality">): boolean {
+  return method === row.method && config.modality === row.modality;
+}
+
+function identity({ config, method }: Run) {
+  return { method, modality: config.modality, seed: config.seed };
+}
+
+function subtitle(runs: readonly Run[]): string {
+  const seeds = new Set(runs.map(({ config }) => config.seed)).size;
+  const modalities = new Set(runs.flatMap(({ config }) => config.modality ?? [])).size;
+  const { patch, filters } = runs[0]!.config;
+  const size = `patch ${patch.join("x")}, ${filters} filters`;
+  return `${count(runs.length, "stage")}: a teacher and students of ${count(modalities, "modality", "modalities")}, ${count(seeds, "seed")}; ${size}`;
+}
+
+function scores(result: Experiment | null, notes: readonly string[]): string {
+  const paragraph = (text: string) => `<p>${escape(text)}</p>`;
+  if (!result)
+    return `<section><h2>Scores</h2>${["No test cases: no scores.", ...notes].map(paragraph).join("")}</section>`;
+  const { rows, comparisons, convention } = result;
+  const cases = Math.max(...rows.map((row) => row.cases));
+  const compared = comparisons.length
+    ? `<h3>Does ProtoKD differ from its baselines?</h3>${comparisonsHtml(comparisons)}`
+    : "";
+  return `<section><h2>Scores on ${count(cases, "test case")}</h2>
+${experimentHtml(rows)}
+<p>Dice is 1 where prediction and label are the same and 0 where they do not meet. HD95 is how far their surfaces
+are apart, in mm: less is better.</p>
+${compared}${[...notes, ...result.notes].map(paragraph).join("")}
+<p class="quiet">${escape(`Empty regions are scored by the convention "${convention}": ${conventionWords(CONVENTIONS[convention])}.`)}</p></section>`;
+}
+
+/** Of each modality the validation curves of its methods together, and every stage's own curves to unfold. */
+function training(runs: readonly Run[]): string {
+  const seed = runs[0]!.config.seed;
+  const together = modalitiesOf(runs).map((modality) => {
+    const lines = runs.filter(({ config }) => config.modality === modality && config.seed === seed);
+    const chart = stagesChart(lines.map((run) => ({ title: methodName(run.method), metrics: run.metrics })));
+    return chart && { ...chart, title: `Mean validation Dice, ${modalityName(modality)}` };
+  });
+  const each = runs.map((run) => {
+    const name = `${run.title}, seed ${run.config.seed}`;
+    return `<details><summary>${escape(name)}</summary>${stageCurves(run)}</details>`;
+  });
+  return `<section><h2>Training</h2><p class="quiet">Of seed ${seed}; every stage below.</p>
+${figuresOf(together)}${each.join("\n")}</section>`;
+}
+
+/** A row for each modality: its methods' predictions where they differ most from the label, of the first seed. */
+async function slices(runs: readonly Run[]): Promise<ReportSlice[]> {
+  const seed = runs[0]!.config.seed;
+  const rows = modalitiesOf(runs).map((modality): Row => ({
+    about: `${modality ?? "the teacher"}: where predictions differ most from the label`,
+    modality,
+    stages: runs
+      .filter(({ config }) => config.modality === modality && config.seed === seed)
+      .map(({ config, method }) => ({
+        config,
+        title: modality === null ? "teacher" : `${modality}, ${methodName(method)}`,
+      })),
+  }));
+  return readSlices(runs[0]!.config, rows, CASES);
+}
+
+function modalitiesOf(runs: readonly Run[]): TrainConfig["modality"][] {
+  return [...new Set(runs.map(({ config }) => config.modality))];
+}
+
+/** What a row's stages took on average; of memory the most. */
+function meanCost(runs: readonly Run[]): Cost | null {
+  const all = runs.map(costOf);
+  if (all.length === 0) return null;
+  const mean = (of: (cost: Cost) => number) => all.reduce((sum, cost) => sum + of(cost), 0) / all.length;
+  const known = (key: "perStep" | "gpuBytes") => all.flatMap((cost) => cost[key] ?? []);
+  const [rates, bytes] = [known("perStep"), known("gpuBytes")];
+  return {
+    ...all[0]!,
+    seconds: mean(({ seconds }) => seconds),
+    perStep: rates.length ? rates.reduce((a, b) => a + b, 0) / rates.length : null,
+    gpuBytes: bytes.length ? Math.max(...bytes) : null,
+  };
+}

@@ -1,0 +1,177 @@
+// The table of an experiment as text, as CSV and as parts of a page: a row for each modality and method, mean and
+// deviation over seeds of Dice and HD95; and the comparisons of methods.
+
+import {
+  COLUMNS,
+  type Comparison,
+  type Experiment,
+  type ExperimentRow,
+  type Measure,
+  MEASURES,
+} from "../../trainer/experiments/experiment.ts";
+import type { Spread } from "../../model/scoring/statistics.ts";
+import { csv } from "./csv.ts";
+import { cellClass } from "./report.ts";
+import { type Cost } from "./reportCurves.ts";
+import { escape } from "./reportPage.ts";
+import { formatScore } from "../terminal/table.ts";
+
+const DIGITS: Readonly<Record<Measure, number>> = { Dice: 3, HD95: 1 };
+const UNITS: Readonly<Record<Measure, string>> = { Dice: "Dice", HD95: "HD95 (mm)" };
+const METHODS: Readonly<Record<string, string>> = { none: "alone", kd: "KD only", protokd: "ProtoKD" };
+
+/** A method in a word or two. */
+export function methodName(method: string): string {
+  return METHODS[method] ?? method;
+}
+
+/** What a row's networks see. */
+export function modalityName(modality: string | null): string {
+  return modality ?? "all four";
+}
+
+/** The table and the comparisons for a terminal. */
+export function formatExperiment({ rows, comparisons, notes }: Experiment): string {
+  const head = ["modality", "method"];
+  const scores = rows.map(({ scores: of }) =>
+    MEASURES.flatMap((measure) => COLUMNS.map((column) => spreadText(of[measure][column], measure))),
+  );
+  const heads = MEASURES.flatMap((measure) =>
+    COLUMNS.map((column, i) => (i === 0 ? `${UNITS[measure]} ${column}` : column)),
+  );
+  const lines = grid(
+    [...head, ...heads],
+    rows.map(({ modality, method }, i) => [modalityName(modality), methodName(method), ...scores[i]!]),
+    head.length,
+  );
+  if (comparisons.length) {
+    const cells = comparisons.map((comparison) => {
+      const { modality, cases, p, holm } = comparison;
+      const { difference, interval } = comparisonText(comparison);
+      const measure = `${UNITS[comparison.measure]}, mean`;
+      return [
+        modality,
+        pairText(comparison),
+        measure,
+        difference,
+        interval,
+        `${cases}`,
+        pText(p),
+        pText(holm),
+      ];
+    });
+    const titles = ["modality", "difference", "of", "mean", "95 % interval", "cases", "p", "p (Holm)"];
+    lines.push("", ...grid(titles, cells, 3));
+  }
+  return [...lines, "", ...notes.map((note) => `* ${note}`)].join("\n");
+}
+
+/** A row for each modality and method, for spreadsheets: empty where there is no number. */
+export function experimentCsv({ rows }: Experiment, costs: readonly (Cost | null)[]): string {
+  const scored = MEASURES.flatMap((measure) =>
+    COLUMNS.flatMap((column) => [`${measure}_${column}`, `${measure}_${column}_sd`]),
+  );
+  const head = [
+    ...["modality", "method", "seeds", "cases", ...scored],
+    ...MEASURES.flatMap((measure) => [`${measure}_mean_low`, `${measure}_mean_high`]),
+    ...["parameters", "epochs", "steps", "seconds_per_step", "seconds", "gpu_bytes"],
+  ];
+  const lines = rows.map(({ modality, method, seeds, cases, scores, interval }, i) => {
+    const cost = costs[i];
+    return [
+      ...[modalityName(modality), method, seeds.join(" "), cases],
+      ...MEASURES.flatMap((measure) =>
+        COLUMNS.flatMap((column) => [scores[measure][column].mean, scores[measure][column].deviation]),
+      ),
+      ...MEASURES.flatMap((measure) => [interval[measure].low, interval[measure].high]),
+      ...[cost?.parameters, cost?.epochs, cost?.steps, cost?.perStep, cost?.seconds, cost?.gpuBytes],
+    ];
+  });
+  return csv([head, ...lines]);
+}
+
+/** The table of scores as HTML. */
+export function experimentHtml(rows: readonly ExperimentRow[]): string {
+  const heads = MEASURES.map(() =>
+    COLUMNS.map((column, i) => `<th class="${cellClass(i)}" scope="col">${column}</th>`),
+  );
+  const body = rows.map(({ modality, method, scores }, i) => {
+    const first = rows[i - 1]?.modality === modality ? "" : modalityName(modality);
+    const cells = MEASURES.map((measure) =>
+      COLUMNS.map((column, c) => {
+        const { mean, deviation } = scores[measure][column];
+        const spread = Number.isNaN(deviation)
+          ? ""
+          : ` <span class="quiet">±${formatScore(deviation, DIGITS[measure])}</span>`;
+        return `<td class="${cellClass(c)}">${formatScore(mean, DIGITS[measure])}${spread}</td>`;
+      }).join(""),
+    );
+    return `<tr><th scope="row">${escape(first)}</th><td class="text">${escape(methodName(method))}</td>${cells.join("")}</tr>`;
+  });
+  return `<div class="scroll"><table class="dense">
+<thead>
+<tr><th></th><th></th>${MEASURES.map((measure) => `<th colspan="4" scope="colgroup">${UNITS[measure]}</th>`).join("")}</tr>
+<tr><th scope="col">modality</th><th class="text" scope="col">method</th>${heads.flat().join("")}</tr>
+</thead>
+<tbody>${body.join("\n")}</tbody></table></div>`;
+}
+
+/** The comparisons as HTML. */
+export function comparisonsHtml(comparisons: readonly Comparison[]): string {
+  const heads = ["modality", "difference", "of", "mean", "95 % interval", "cases", "p", "p (Holm)"];
+  const body = comparisons.map((comparison) => {
+    const { difference, interval } = comparisonText(comparison);
+    const words = [pairText(comparison), `${UNITS[comparison.measure]}, mean of regions`];
+    const numbers = [difference, interval, comparison.cases, pText(comparison.p), pText(comparison.holm)];
+    const cells = [
+      ...words.map((cell) => `<td class="text">${escape(cell)}</td>`),
+      ...numbers.map((cell) => `<td>${cell}</td>`),
+    ];
+    return `<tr><th scope="row">${escape(comparison.modality)}</th>${cells.join("")}</tr>`;
+  });
+  const titles = heads.map((title, i) => `<th scope="col"${i < 3 ? ' class="text"' : ""}>${title}</th>`);
+  return `<div class="scroll"><table>
+<thead><tr>${titles.join("")}</tr></thead>
+<tbody>${body.join("\n")}</tbody></table></div>`;
+}
+
+/** "ProtoKD less alone". */
+function pairText({ method, against }: Comparison): string {
+  return `${methodName(method)} - ${methodName(against)}`;
+}
+
+function comparisonText({ difference, interval, measure }: Comparison): {
+  difference: string;
+  interval: string;
+} {
+  const signed = (value: number): string => {
+    const text = formatScore(Math.abs(value), DIGITS[measure]);
+    return Number(text) === 0 ? text : `${value > 0 ? "+" : "-"}${text}`;
+  };
+  const { low, high } = interval;
+  return {
+    difference: signed(difference),
+    interval: Number.isNaN(low) ? "-" : `${signed(low)} to ${signed(high)}`,
+  };
+}
+
+function spreadText({ mean, deviation }: Spread, measure: Measure): string {
+  const text = formatScore(mean, DIGITS[measure]);
+  return Number.isNaN(deviation) ? text : `${text} ±${formatScore(deviation, DIGITS[measure])}`;
+}
+
+function pText(p: number): string {
+  return p < 1e-3 ? p.toExponential(0) : p.toFixed(3);
+}
+
+/** Columns as wide as their widest cell; the first `left` of them flush left. */
+function grid(head: readonly string[], rows: readonly (readonly string[])[], left: number): string[] {
+  const lines = [head, ...rows];
+  const wide = head.map((_, c) => Math.max(...lines.map((row) => row[c]!.length)));
+  return lines.map((row) =>
+    row
+      .map((cell, c) => (c < left ? cell.padEnd(wide[c]!) : cell.padStart(wide[c]!)))
+      .join("  ")
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,178 @@
+// model_card.md of a stage: what the network is, what it learnt from, how well it does and what it is not for, in
+// words and tables for whoever is handed the folder. Made from the stage's files alone.
+
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { CONVENTIONS } from "../../model/scoring/conventions.ts";
+import { REGION_NAMES } from "../../model/scoring/regions.ts";
+import type { Interval } from "../../model/scoring/statistics.ts";
+import type { Summary } from "../../model/scoring/summary.ts";
+import { networkModalities, stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
+import { writeAtomically } from "../files/files.ts";
+import { costOf, type ReportStage } from "./reportCurves.ts";
+import { count, duration } from "./reportPage.ts";
+import { FILES } from "../files/stageFolder.ts";
+import { readStage, sharedSettings } from "./stageResults.ts";
+import { conventionWords, formatScore, meanScore } from "../terminal/table.ts";
+import { bytesText } from "../../engine/gpu/errors.ts";
+
+const FEW = 20; // test cases, below which the scores come with a warning
+
+/** What a stage's split.json says. */
+interface StoredSplit {
+  train: string[];
+  val: string[];
+  test: string[];
+  layout: string;
+  labels: string;
+}
+
+/** Writes the card of a finished stage into its folder. */
+export async function writeModelCard(config: TrainConfig): Promise<void> {
+  const folder = join(config.out, stageName(config));
+  const split = JSON.parse(await readFile(join(folder, FILES.split), "utf8")) as StoredSplit;
+  await writeAtomically(join(folder, FILES.card), modelCard(config, await readStage(config), split));
+}
+
+/** The card as Markdown. */
+export function modelCard(config: TrainConfig, stage: ReportStage, split: StoredSplit): string {
+  const name = stageName(config);
+  const { summary } = stage;
+  return [
+    `# ${name}`,
+    about(config),
+    "**Not a medical device.** For research: nothing here has been validated for diagnosis, treatment or any other clinical use.",
+    "## Network",
+    network(config, stage),
+    "## Data",
+    data(config, split),
+    "## Training",
+    training(config, stage),
+    "## Scores",
+    summary ? scores(summary, split) : "There were no test cases: nothing is known of how well it does.",
+    "## Limits",
+    limits(config, split),
+    "## How to use it",
+    use(config, split),
+    "## Licence",
+    "The program is under the MIT licence. Weights hold something of the data they were learnt from: the terms of those data say who may have them, and what for.",
+    "## All settings",
+    table(
+      ["setting", "value"],
+      Object.entries(sharedSettings([config])).map(([key, value]) => [key, text(value)]),
+    ),
+  ]
+    .map((part) => `${part}\n`)
+    .join("\n");
+}
+
+function about(config: TrainConfig): string {
+  const seen = networkModalities(config).join(", ");
+  const how =
+    config.stage === "teacher" || config.method === "none"
+      ? "from labels alone"
+      : `from labels and from a teacher that sees all four contrasts (method: ${config.method})`;
+  return `Segments brain tumours in MRI: ${stageTitle(config)}. It sees ${seen} and tells enhancing tumour, necrotic or non-enhancing core and oedema from the rest. It learnt ${how}.`;
+}
+
+function network(config: TrainConfig, { parameters }: ReportStage): string {
+  const size = parameters === undefined ? "" : `, ${parameters.toLocaleString("en")} trained parameters`;
+  return `A 3-D V-Net with ${config.filters} channels at full resolution, ${config.levels} resolutions and ${config.norm} norm${size}. It takes windows of ${config.patch.join(" x ")} voxels.`;
+}
+
+function data(config: TrainConfig, { train, val, test, layout, labels }: StoredSplit): string {
+  return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}). ${table(
+    ["use", "cases"],
+    [
+      ["training", `${train.length}`],
+      ["validation", `${val.length}`],
+      ["test", `${test.length}`],
+    ],
+    "\n\n",
+  )}
+
+Which these are is in \`${FILES.split}\`. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.`;
+}
+
+function training(config: TrainConfig, stage: ReportStage): string {
+  const { epochs, steps, seconds, gpuBytes } = costOf(stage);
+  const validated = stage.metrics.flatMap(({ epoch, validation }) =>
+    validation ? [{ epoch, ...validation }] : [],
+  );
+  const best = validated.reduce<(typeof validated)[number] | null>(
+    (a, b) => (a && a.mean > b.mean ? a : b),
+    null,
+  );
+  const memory = gpuBytes === null ? "" : `, at most ${bytesText(gpuBytes)} on the GPU`;
+  const chosen = best
+    ? ` The best mean Dice on the validation cases was ${best.mean.toFixed(3)}, in epoch ${best.epoch}.`
+    : "";
+  return `${count(epochs, "epoch")} (${count(steps, "step")} of ${config.batch} patches) in ${duration(seconds)}${memory}; ${config.optimizer}, learning rate ${config.lr} (${config.schedule}), seed ${config.seed}.${chosen}`;
+}
+
+function scores(
+  { mean, convention, intervals, metric_per_case: cases }: Summary,
+  { val, test }: StoredSplit,
+): string {
+  const row = (key: "Dice" | "HD95", label: string, digits: number): string[] => {
+    const values = REGION_NAMES.map((region) => mean[region][key] as number | null);
+    const cells = [...values, meanScore(values)].map((value, i) => {
+      const { low, high } = intervals[key][[...REGION_NAMES, "mean" as const][i]!] as Nullable<Interval>;
+      const range =
+        low === null || Number.isNaN(low)
+          ? ""
+          : ` (${formatScore(low, digits)} to ${formatScore(high, digits)})`;
+      return formatScore(value, digits) + range;
+    });
+    return [label, ...cells];
+  };
+  const rows = [row("Dice", "Dice", 3), row("HD95", "HD95, mm", 1)];
+  const few =
+    cases.length < FEW
+      ? `\n\n${count(cases.length, "test case")}: too few to tell it from another network.`
+      : "";
+  const shared = test.some((id) => val.includes(id));
+  const whose = shared
+    ? "which are also the ones that its best epoch was chosen on: they flatter it"
+    : "none of which it was trained or chosen on";
+  return `On ${count(cases.length, "test case")}, ${whose}; in brackets 95 % bootstrap intervals over cases.
+
+${table(["", ...REGION_NAMES, "mean"], rows)}
+
+WT whole tumour, TC tumour core, ET enhancing tumour. Regions that are empty in a map are scored by the convention "${convention}": ${conventionWords(CONVENTIONS[convention])}. More in \`${FILES.summary}\`.${few}`;
+}
+type Nullable<T> = { [Key in keyof T]: T[Key] | null };
+
+function limits(config: TrainConfig, { train }: StoredSplit): string {
+  const alone = config.modality
+    ? `It sees ${config.modality} alone: what only other contrasts show, it cannot see. `
+    : "";
+  return `${alone}It has learnt from ${count(train.length, "case")} of one data set; on other scanners, protocols, ages, tumours or after treatment it may fail without a sign. Scans are expected as in that data set: skull removed, contrasts in register. Look at every result.`;
+}
+
+function use(config: TrainConfig, split: StoredSplit): string {
+  const seen = networkModalities(config).join(", ");
+  return `\`\`\`sh
+node cli/predict.js --model ${FILES.best} --input DIR --output predictions
+\`\`\`
+
+In PyTorch, by the names and layouts of the published ProtoKD code's \`VNet\`:
+
+\`\`\`python
+from safetensors.torch import load_file
+state = load_file("${FILES.best}")
+\`\`\`
+
+Channels: ${seen}, in this order. Classes: 0 background, 1 ET, 2 NCR, 3 ED; labels are written as \`${split.labels}\` has them.`;
+}
+
+/** A Markdown table, after `before`. */
+function table(head: readonly string[], rows: readonly (readonly string[])[], before = ""): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return `${before}${[line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n")}`;
+}
+
+function text(value: unknown): string {
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,96 @@
+// report.html: what a run gave, on one page that needs nothing but itself.
+
+import { REGION_NAMES } from "../../model/scoring/regions.ts";
+import type { RegionScores } from "../../model/scoring/summary.ts";
+import { costs, curves, type ReportStage } from "./reportCurves.ts";
+import { count, escape, renderPage } from "./reportPage.ts";
+import { pictures, type ReportSlice } from "./reportSlices.ts";
+import { conventionNote, formatScore, meanScore } from "../terminal/table.ts";
+
+/** All that a report shows. */
+export interface Report {
+  title: string;
+  subtitle?: string;
+  stages: readonly ReportStage[];
+  slices: readonly ReportSlice[];
+  configuration: Record<string, unknown>;
+  /** Sentences shown under the table. */
+  notes?: readonly string[];
+}
+
+/** The page as text; sections without content are left out. */
+export function renderReport({ title, subtitle, stages, slices, configuration, notes = [] }: Report): string {
+  const parts = [
+    scores(stages, notes),
+    pictures(slices),
+    curves(stages),
+    costs(stages),
+    settings(configuration),
+  ];
+  return renderPage(title, subtitle, parts);
+}
+
+function scores(stages: readonly ReportStage[], notes: readonly string[]): string {
+  const scored = stages.flatMap((stage) => (stage.summary ? [{ ...stage, summary: stage.summary }] : []));
+  const said = notes.map((note) => `<p>${escape(note)}</p>`).join("");
+  if (scored.length === 0) return said;
+  const conventions = new Map<string, string[]>(); // most often all stages have one note in common
+  for (const { title, summary } of scored) {
+    const note = conventionNote(summary);
+    if (note !== null) conventions.set(note, [...(conventions.get(note) ?? []), title]);
+  }
+  const conventionsSaid = [...conventions].map(
+    ([note, titles]) => `<p class="quiet">${escape(`${titles.join(", ")}: ${note}.`)}</p>`,
+  );
+  const cases = scored[0]!.summary.metric_per_case.map((row) => row.case);
+  const perCase = cases.flatMap((id) =>
+    scored.flatMap(({ title, summary }) => {
+      const row = summary.metric_per_case.find((other) => other.case === id);
+      return row ? [{ name: `${id}, ${title}`, scores: row.metrics }] : [];
+    }),
+  );
+  return `<section><h2>Scores on ${count(cases.length, "test case")}</h2>
+${scoreTable(
+  "stage",
+  scored.map(({ title, summary }) => ({ name: title, scores: summary.mean })),
+)}
+<p>Dice is twice the overlap of prediction and label divided by the sum of their volumes: 1 is perfect, 0 is
+no overlap. HD95 is how far apart their surfaces are, in mm: 95 % of surface voxels lie no farther than this
+from the other surface, so less is better.</p>
+<p class="quiet">WT whole tumour, TC tumour core (enhancing and necrotic), ET enhancing tumour; means over the
+cases.</p>
+${said}${conventionsSaid.join("\n")}
+<details><summary>Each case</summary>${scoreTable("case and stage", perCase)}</details></section>`;
+}
+
+function scoreTable(heading: string, rows: readonly { name: string; scores: RegionScores }[]): string {
+  const columns = [...REGION_NAMES, "mean"];
+  const heads = columns.map((name, i) => `<th class="${cellClass(i)}" scope="col">${name}</th>`).join("");
+  const body = rows.map(({ name, scores: of }) => {
+    const cells = (key: "Dice" | "HD95", digits: number): string => {
+      const values = REGION_NAMES.map((region) => of[region][key]);
+      const all = [...values, meanScore(values)].map((value) => formatScore(value, digits));
+      return all.map((value, i) => `<td class="${cellClass(i)}">${value}</td>`).join("");
+    };
+    return `<tr><th scope="row">${escape(name)}</th>${cells("Dice", 3)}${cells("HD95", 1)}</tr>`;
+  });
+  return `<div class="scroll"><table>
+<thead>
+<tr><th></th><th colspan="4" scope="colgroup">Dice</th><th colspan="4" scope="colgroup">HD95 (mm)</th></tr>
+<tr><th scope="col">${heading}</th>${heads}${heads}</tr>
+</thead>
+<tbody>${body.join("\n")}</tbody></table></div>`;
+}
+
+/** The section of all settings. */
+export function settings(configuration: Record<string, unknown>): string {
+  if (Object.keys(configuration).length === 0) return "";
+  const text = escape(JSON.stringify(configuration, null, 2));
+  return `<section><h2>Configuration</h2>
+<details><summary>All settings of this run</summary><pre>${text}</pre></details></section>`;
+}
+
+/** The class of a cell by its place in a group of four columns. */
+export function cellClass(column: number): string {
+  return ["group", "", "", "mean"][column]!;
+}

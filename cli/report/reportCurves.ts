@@ -1,0 +1,109 @@
+// The report's curves, a stage after the other, and what the stages took in time and memory.
+
+import { bytesText } from "../../engine/gpu/errors.ts";
+import type { EpochRecord } from "../../trainer/loop/records.ts";
+import { quantile } from "../../model/scoring/statistics.ts";
+import type { Summary } from "../../model/scoring/summary.ts";
+import { lossChart, rateChart, stagesChart, validationChart } from "./charts.ts";
+import { count, duration, escape, figuresOf } from "./reportPage.ts";
+
+/** One stage of a run: a teacher, a student. */
+export interface ReportStage {
+  title: string;
+  folder: string;
+  /** The lines of its metrics.jsonl. */
+  metrics: readonly EpochRecord[];
+  /** Its scores on the test cases. */
+  summary?: Summary;
+  /** How many numbers were trained. */
+  parameters?: number;
+}
+
+/** The section of curves. */
+export function curves(stages: readonly ReportStage[]): string {
+  const run = stages.filter(({ metrics }) => metrics.length > 0);
+  if (run.length === 0) return "";
+  const together = run.length > 1 ? [stagesChart(run)] : [];
+  const parts = run.map((stage) => `<h3>${escape(stage.title)}</h3>${stageCurves(stage)}`);
+  return `<section><h2>Training</h2>${figuresOf(together)}${parts.join("\n")}</section>`;
+}
+
+/** One stage's curves, and a line of what it took. */
+export function stageCurves(stage: ReportStage): string {
+  const { metrics } = stage;
+  const charts = [lossChart(metrics), validationChart(metrics), rateChart(metrics)];
+  return `<p class="quiet">${escape(facts(stage))}</p>${figuresOf(charts)}`;
+}
+
+/** One line on how long a stage took and where it was best. */
+function facts({ metrics, folder }: ReportStage): string {
+  const seconds = metrics.reduce((sum, record) => sum + record.seconds, 0);
+  const validated = metrics.flatMap(({ epoch, validation }) =>
+    validation ? [{ epoch, mean: validation.mean }] : [],
+  );
+  const best = validated.sort((a, b) => b.mean - a.mean)[0];
+  return [
+    `${count(metrics.length, "epoch")}, ${count(metrics.at(-1)?.step ?? 0, "step")}, ${duration(seconds)}`,
+    ...(best ? [`best mean validation Dice ${best.mean.toFixed(3)} in epoch ${best.epoch}`] : []),
+    `folder ${folder}`,
+  ].join("; ");
+}
+
+/** The section of what each stage took: a stage's second per step is the median over epochs, best those without validation. */
+export function costs(stages: readonly ReportStage[]): string {
+  const run = stages.filter(({ metrics }) => metrics.length > 0);
+  if (run.length === 0) return "";
+  const heads = ["parameters", "epochs", "steps", "s per step", "in all", "GPU memory"];
+  const rows = run.map((stage) => {
+    const { parameters, epochs, steps, perStep, seconds, gpuBytes } = costOf(stage);
+    const cells = [
+      parameters?.toLocaleString("en"),
+      epochs,
+      steps,
+      perStep === null ? undefined : Number(perStep.toPrecision(3)),
+      duration(seconds),
+      gpuBytes === null ? undefined : bytesText(gpuBytes),
+    ].map((cell) => `<td>${cell ?? "-"}</td>`);
+    return `<tr><th scope="row">${escape(stage.title)}</th>${cells.join("")}</tr>`;
+  });
+  return `<section><h2>Time and memory</h2>
+<div class="scroll"><table>
+<thead><tr><th scope="col">stage</th>${heads.map((name) => `<th scope="col">${name}</th>`).join("")}</tr></thead>
+<tbody>${rows.join("\n")}</tbody></table></div>
+<p class="quiet">Seconds per step are the median over epochs, without validation where epochs were not validated;
+the time in all is of the epochs, with it. GPU memory is the most that tensors took at once.</p></section>`;
+}
+
+/** What a stage took; null where its records do not say. */
+export interface Cost {
+  parameters: number | null;
+  epochs: number;
+  steps: number;
+  perStep: number | null;
+  seconds: number;
+  gpuBytes: number | null;
+}
+
+/** What a stage took, from its records. */
+export function costOf({
+  metrics,
+  parameters = null,
+}: Pick<ReportStage, "metrics"> & { parameters?: number | null }): Cost {
+  const epochs = metrics.map((record, i) => ({
+    ...record,
+    steps: record.step - (metrics[i - 1]?.step ?? 0),
+  }));
+  const plain = epochs.filter(({ validation, steps }) => !validation && steps > 0);
+  const rates = (plain.length ? plain : epochs.filter(({ steps }) => steps > 0))
+    .map(({ seconds, steps }) => seconds / steps)
+    .sort((a, b) => a - b);
+  const memory = metrics.flatMap(({ gpuBytes }) => gpuBytes ?? []);
+  return {
+    parameters,
+    epochs: metrics.length,
+    steps: metrics.at(-1)?.step ?? 0,
+    perStep: rates.length ? quantile(rates, 0.5) : null,
+    seconds: metrics.reduce((sum, { seconds }) => sum + seconds, 0),
+    gpuBytes: memory.length ? Math.max(...memory) : null,
+  };
+}

@@ -1,0 +1,68 @@
+// The report's slices: rows of pictures of one case, and what their colours mean.
+
+import type { Vec3 } from "../../model/scoring/regions.ts";
+import { escape, legend } from "./reportPage.ts";
+import {
+  CLASS_COLOURS,
+  type Colours,
+  DIFFERENCE_COLOURS,
+  headWindow,
+  pngDataUri,
+  renderSlice,
+} from "./slices.ts";
+
+/** One case seen side by side: the scan, its label, the predictions, where they differ. */
+export interface ReportSlice {
+  case: string;
+  /** What this row of pictures shows, where a case has several. */
+  about?: string;
+  images: ReportImage[];
+  plane: "axial";
+  /** Position along D. */
+  index: number;
+}
+
+/** `grey` [D,H,W] of any intensities, and over it network classes or the differences of two maps of them. */
+export interface ReportImage {
+  title: string;
+  size: Vec3;
+  grey: Float32Array;
+  labels?: Uint8Array;
+  differences?: Uint8Array;
+}
+
+/** The section of slices. */
+export function pictures(slices: readonly ReportSlice[]): string {
+  if (slices.length === 0) return "";
+  const shown = slices.flatMap(({ images }) => images);
+  const rows = slices.map(({ case: name, about, images, index, plane }, i) => {
+    const first = images[0];
+    const window = first && headWindow(first, index);
+    const figures = images.map((image) => {
+      const source = window && pngDataUri(drawn(image, index, window));
+      const words = escape(`${image.title}, ${name}`);
+      const caption = `<figcaption>${escape(image.title)}</figcaption>`;
+      return `<figure><img src="${source}" alt="${words}">${caption}</figure>`;
+    });
+    const place = `${plane} slice ${index + 1} of ${first?.size[0]}${about === undefined ? "" : `: ${about}`}`;
+    const heading = slices[i - 1]?.case === name ? "" : `<h3>${escape(name)}</h3>`;
+    return `${heading}<p class="quiet">${escape(place)}</p>
+<div class="scroll"><div class="slices">${figures.join("")}</div></div>`;
+  });
+  const differing = shown.some(({ differences }) => differences);
+  const legends = [CLASS_COLOURS, ...(differing ? [DIFFERENCE_COLOURS] : [])].map(colourLegend).join("");
+  return `<section><h2>Slices</h2>${legends}${rows.join("\n")}</section>`;
+}
+
+function drawn(
+  { size, grey, labels, differences }: ReportImage,
+  index: number,
+  window: Parameters<typeof renderSlice>[2],
+): Uint8Array {
+  if (differences) return renderSlice({ size, grey, labels: differences }, index, window, DIFFERENCE_COLOURS);
+  return renderSlice({ size, grey, ...(labels && { labels }) }, index, window);
+}
+
+function colourLegend(colours: Colours): string {
+  return legend(colours.map(({ name, rgb }) => ({ name, colour: `rgb(${rgb.join(",")})` })));
+}

@@ -1,0 +1,49 @@
+// The report of a run: its stages' tables and curves, and the slices of a few test cases with the label and
+// every stage's prediction. It is made from the files of the stages alone, so it can be made again.
+
+import { stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
+import { writeAtomically } from "../files/files.ts";
+import { renderReport } from "./report.ts";
+import { readSlices, type Row } from "./runSlices.ts";
+import { readStage, sharedSettings } from "./stageResults.ts";
+import { formatScores, type ScoreRow } from "../terminal/table.ts";
+
+const CASES = 3; // of which slices are shown
+
+/** Writes a report of the given stages of one run to `path`; its settings are the last stage's. */
+export async function writeReport(
+  path: string,
+  title: string,
+  configs: readonly TrainConfig[],
+  notes: string[] = [],
+) {
+  const stages = await Promise.all(configs.map(readStage));
+  const last = configs.at(-1)!;
+  const page = renderReport({
+    title,
+    subtitle: `${stages.length} ${stages.length === 1 ? "stage" : "stages"}, patch ${last.patch.join("x")}, ${last.filters} filters`,
+    stages,
+    slices: await readSlices(configs[0]!, rowsOf(configs), CASES),
+    configuration: sharedSettings([last]),
+    notes,
+  });
+  await writeAtomically(path, page);
+}
+
+/** The stages' mean scores on the test cases, as text. */
+export async function scoreTable(configs: readonly TrainConfig[]): Promise<string> {
+  const stages = await Promise.all(configs.map(readStage));
+  const rows = stages.flatMap(({ title, summary }): ScoreRow[] =>
+    summary ? [{ name: title, scores: summary.mean }] : [],
+  );
+  return rows.length ? formatScores(rows, "on the test cases") : "no test cases: no scores";
+}
+
+/** Differences are shown stage by stage, on what the stage sees. */
+function rowsOf(configs: readonly TrainConfig[]): Row[] {
+  return configs.map((config) => ({
+    about: `where the ${stageTitle(config)} differs most from the label`,
+    modality: config.modality,
+    stages: [{ config, title: stageTitle(config) }],
+  }));
+}

@@ -1,0 +1,137 @@
+// The pictures of a report, read from the files of a run: scans, labels and predictions of a few test cases.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { CaseFiles, Modality } from "../../data/datasets/datasets.ts";
+import { toClasses } from "../../data/datasets/labels.ts";
+import { readNifti } from "../../data/nifti/nifti.ts";
+import { chooseSlice } from "../../data/preparation/slices.ts";
+import type { Vec3 } from "../../model/scoring/regions.ts";
+import { casesOf, openRunData, type RunData } from "../files/cases.ts";
+import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
+import type { ReportImage, ReportSlice } from "./reportSlices.ts";
+import { differences, worstSlice } from "./slices.ts";
+import { FILES } from "../files/stageFolder.ts";
+
+/** A stage whose predictions are shown, and what they are called in captions. */
+export interface Shown {
+  config: TrainConfig;
+  title: string;
+}
+
+/** What is shown in one row: the scan of `modality`, or the data's most telling one, and these predictions. */
+export interface Row {
+  about: string;
+  modality: Modality | null;
+  stages: readonly Shown[];
+}
+
+/** One case with what pictures are made of; classes [D,H,W] are the network's. */
+interface OpenCase {
+  id: string;
+  size: Vec3;
+  label: Uint8Array;
+  scan: (modality: Modality) => Promise<Float32Array>;
+  prediction: (config: TrainConfig) => Promise<Uint8Array | null>;
+}
+
+/**
+ * For each of the first `cases` test cases of the run a row of its largest axial tumour area (scan, label and
+ * every prediction of `rows`), and for each row the slice where its predictions differ most from the label.
+ */
+export async function readSlices(
+  config: TrainConfig,
+  rows: readonly Row[],
+  cases: number,
+): Promise<ReportSlice[]> {
+  const data = await openRunData(config);
+  const shown: ReportSlice[] = [];
+  for (const files of casesOf(data.dataset, data.split.test.slice(0, cases))) {
+    const open = await openCase(files, data);
+    shown.push(await largest(open, rows, data.modalities));
+    for (const row of rows) {
+      const differing = await mostDifferent(open, row, data.modalities);
+      if (differing) shown.push(differing);
+    }
+  }
+  return shown;
+}
+
+async function openCase(files: CaseFiles, { source, dataset }: RunData): Promise<OpenCase> {
+  const { convention } = dataset;
+  const { data, size } = await readNifti(await source.read(files.label!), files.label!);
+  return {
+    ...{ id: files.id, size, label: toClasses(data, convention, files.label!) },
+    async scan(modality) {
+      const { path, channel } = files.images[modality]!;
+      const image = await readNifti(await source.read(path), path);
+      const voxels = size[0] * size[1] * size[2];
+      return image.data.subarray(channel * voxels, (channel + 1) * voxels);
+    },
+    async prediction(config) {
+      const path = join(config.out, stageName(config), FILES.predictions, `${files.id}.nii.gz`);
+      const bytes = await readFile(path).catch(() => null);
+      return bytes && toClasses((await readNifti(bytes, path)).data, convention, path);
+    },
+  };
+}
+
+/** Scans without and with the label, then every stage's prediction once. */
+async function largest(
+  { id, size, label, scan, prediction }: OpenCase,
+  rows: readonly Row[],
+  modalities: readonly Modality[],
+): Promise<ReportSlice> {
+  const base = backdrop(modalities);
+  const grey = await scan(base);
+  const images: ReportImage[] = [{ title: names[base], size, grey }];
+  for (const modality of new Set(rows.flatMap((row) => row.modality ?? []))) {
+    if (modality !== base)
+      images.push({ title: `${names[modality]} (what the student sees)`, size, grey: await scan(modality) });
+  }
+  images.push({ title: "label", size, grey, labels: label });
+  const known = new Set<string>();
+  for (const { config, title } of rows.flatMap(({ stages }) => stages)) {
+    const labels = await prediction(config);
+    if (labels && !known.has(title)) images.push({ title, size, grey, labels });
+    known.add(title);
+  }
+  return {
+    case: id,
+    about: "the largest area of tumour",
+    images,
+    plane: "axial",
+    index: chooseSlice(label, size),
+  };
+}
+
+/** What the student sees with the label, and beside each prediction where it differs; null where none does. */
+async function mostDifferent(
+  { id, size, label, scan, prediction }: OpenCase,
+  { about, modality, stages }: Row,
+  modalities: readonly Modality[],
+): Promise<ReportSlice | null> {
+  const seen = modality ?? backdrop(modalities);
+  const grey = await scan(seen);
+  const images: ReportImage[] = [{ title: `label on ${names[seen]}`, size, grey, labels: label }];
+  const maps: Uint8Array[] = [];
+  for (const { config, title } of stages) {
+    const labels = await prediction(config);
+    if (!labels) continue;
+    const map = differences(label, labels);
+    maps.push(map);
+    images.push(
+      { title, size, grey, labels },
+      { title: `${title}: differences`, size, grey, differences: map },
+    );
+  }
+  const index = worstSlice(maps, size);
+  return index === null ? null : { case: id, about, images, plane: "axial", index };
+}
+
+/** The contrast on which a tumour is seen best whole; else what there is. */
+function backdrop(modalities: readonly Modality[]): Modality {
+  return modalities.includes("flair") ? "flair" : modalities[0]!;
+}
+
+const names: Readonly<Record<Modality, string>> = { t1: "T1", t2: "T2", t1ce: "T1ce", flair: "FLAIR" };

@@ -1,0 +1,113 @@
+// Axial slices as PNG: the scan in grey, and over it a label's classes in colours that stay apart for the
+// colour-blind and in print (yellow, vermilion and sky blue of Okabe and Ito's palette).
+
+import { encode } from "fast-png";
+import { greysOf } from "../../data/preparation/slices.ts";
+import type { Vec3 } from "../../model/scoring/regions.ts";
+
+/** A scan [D,H,W] of any intensities, and, where there is one, a map of network classes over it. */
+export interface SliceImage {
+  size: Vec3;
+  grey: Float32Array;
+  labels?: Uint8Array;
+}
+
+/** What part of a slice is drawn: rows and columns, ends excluded. */
+export interface Window {
+  top: number;
+  bottom: number;
+  left: number;
+  right: number;
+}
+
+/** What the values of a map are called, and their colours (RGB, 0 to 255). */
+export type Colours = readonly { value: number; name: string; rgb: Vec3 }[];
+
+/** The network's foreground classes as a legend lists them. */
+export const CLASS_COLOURS: Colours = [
+  { value: 1, name: "enhancing tumour (ET)", rgb: [240, 228, 66] },
+  { value: 2, name: "necrotic or non-enhancing core (NCR)", rgb: [213, 94, 0] },
+  { value: 3, name: "oedema (ED)", rgb: [86, 180, 233] },
+];
+
+/** How a prediction differs from its label: the values of `differences`. */
+export const DIFFERENCE_COLOURS: Colours = [
+  { value: 1, name: "difference: tumour missed", rgb: [204, 121, 167] },
+  { value: 2, name: "tumour where there is none", rgb: [230, 159, 0] },
+  { value: 3, name: "tumour of another class", rgb: [0, 158, 115] },
+];
+
+const opacity = 0.6;
+
+/** How a prediction differs from its label, voxel by voxel: 0 where it does not, else as DIFFERENCE_COLOURS says. */
+export function differences(label: Uint8Array, prediction: Uint8Array): Uint8Array {
+  return label.map((value, i) => {
+    const found = prediction[i]!;
+    if (value === found) return 0;
+    return found === 0 ? 1 : value === 0 ? 2 : 3;
+  });
+}
+
+/** The axial slice where maps of differences [D,H,W] have the largest area together; null where there is none. */
+export function worstSlice(maps: readonly Uint8Array[], [D, H, W]: Vec3): number | null {
+  const area = (d: number) =>
+    maps.reduce((sum, map) => sum + map.subarray(d * H * W, (d + 1) * H * W).filter(Boolean).length, 0);
+  const areas = Array.from({ length: D }, (_, d) => area(d));
+  const largest = Math.max(...areas);
+  return largest > 0 ? areas.indexOf(largest) : null;
+}
+
+/** The box around what differs from the slice's corner, the air, with a margin; all of it if it is air. */
+export function headWindow({ size: [, H, W], grey }: SliceImage, index: number): Window {
+  const air = grey[index * H * W]!;
+  const box = { top: H, bottom: 0, left: W, right: 0 };
+  for (let h = 0; h < H; h++) {
+    for (let w = 0; w < W; w++) {
+      if (grey[(index * H + h) * W + w] === air) continue;
+      box.top = Math.min(box.top, h);
+      box.bottom = Math.max(box.bottom, h + 1);
+      box.left = Math.min(box.left, w);
+      box.right = Math.max(box.right, w + 1);
+    }
+  }
+  if (box.bottom === 0) return { top: 0, bottom: H, left: 0, right: W };
+  const margin = Math.ceil(0.03 * Math.max(H, W));
+  return {
+    top: Math.max(0, box.top - margin),
+    bottom: Math.min(H, box.bottom + margin),
+    left: Math.max(0, box.left - margin),
+    right: Math.min(W, box.right + margin),
+  };
+}
+
+/**
+ * Slice `index` as an RGB PNG, a pixel per voxel and rows as stored (for scans in LPS, as BraTS: front up,
+ * the patient's left on the right), its greys as greysOf() has them.
+ */
+export function renderSlice(
+  { size: [, H, W], grey, labels }: SliceImage,
+  index: number,
+  window: Window,
+  colours = CLASS_COLOURS,
+): Uint8Array {
+  const greys = greysOf(grey.subarray(index * H * W, (index + 1) * H * W));
+  const [width, height] = [window.right - window.left, window.bottom - window.top];
+  const data = new Uint8Array(3 * width * height);
+  for (let row = 0, pixel = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, pixel += 3) {
+      const at = (row + window.top) * W + column + window.left;
+      const shade = greys[at]!;
+      const label = labels?.[index * H * W + at] ?? 0;
+      const colour = colours.find((known) => known.value === label)?.rgb;
+      for (let k = 0; k < 3; k++) {
+        data[pixel + k] = Math.round(colour ? opacity * colour[k]! + (1 - opacity) * shade : shade);
+      }
+    }
+  }
+  return encode({ width, height, data, channels: 3, depth: 8 });
+}
+
+/** The bytes of a PNG as the `src` of an image. */
+export function pngDataUri(png: Uint8Array): string {
+  return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
+}

@@ -1,0 +1,148 @@
+// What can be looked at while a stage trains, and after: TensorBoard's events, metrics.csv and progress.png and .svg,
+// all beside metrics.jsonl, of which they are made (but for the losses of single steps).
+
+import { join } from "node:path";
+import type { EpochRecord } from "../../trainer/loop/records.ts";
+import type { TrainEvent } from "../../trainer/loop/trainer.ts";
+import { csv } from "./csv.ts";
+import { writeAtomically } from "../files/files.ts";
+import { progressSvg } from "./progressChart.ts";
+import { rasterise } from "./rasterise.ts";
+import { FILES } from "../files/stageFolder.ts";
+import { readRecords } from "./stageResults.ts";
+import { EventFile, type Scalar } from "./tensorboard.ts";
+
+const STEPS = 10; // between the steps whose losses TensorBoard is told
+const FLUSH = 10_000; // ms that what it is told may wait
+const SHARE = 10; // pictures take at most this part of the time: short epochs are drawn several at a time
+const SCALE = 1.5; // pixels of progress.png a unit of progress.svg
+
+/** The tags of ProtoKD's published code; a term or region it has not got is called as we do. */
+const LOSS_TAGS: Readonly<Record<string, string>> = {
+  ...{ total: "loss/loss", crossEntropy: "loss/ce_loss", dice: "loss/dice_loss" },
+  ...{ kd: "loss/kd_loss", prototype: "loss/proto_loss" },
+};
+const DICE_TAGS: Readonly<Record<string, string>> = {
+  ...{ WT: "val/dice_wt", TC: "val/dice_co", ET: "val/dice_ec", mean: "val/dice_mean" },
+};
+
+export interface StageLogOptions {
+  /** What the pictures are titled. */
+  title: string;
+  /** Patches a step, for the rate. */
+  batch: number;
+}
+
+/** Follows one training into its folder. */
+export class StageLog {
+  readonly #folder: string;
+  readonly #options: StageLogOptions;
+  readonly #events: EventFile;
+  readonly #records: EpochRecord[];
+  #flushed = performance.now();
+  #drawn = -Infinity;
+  #cost = 0; // ms that the last pictures took
+  #stale = false;
+
+  private constructor(
+    folder: string,
+    options: StageLogOptions,
+    { events, records }: { events: EventFile; records: EpochRecord[] },
+  ) {
+    this.#folder = folder;
+    this.#options = options;
+    this.#events = events;
+    this.#records = records;
+  }
+
+  /** Goes on after `step` steps and the epochs in the folder's metrics.jsonl, which are none of a new training. */
+  static async begin(folder: string, step: number, options: StageLogOptions): Promise<StageLog> {
+    const events = await EventFile.begin(join(folder, FILES.tensorboard), step + 1);
+    return new StageLog(folder, options, { events, records: await readRecords(folder) });
+  }
+
+  /** Takes down one event of the training. */
+  async note(event: TrainEvent): Promise<void> {
+    if (event.type === "step" && (event.step % STEPS === 0 || event.step === 1)) {
+      this.#events.scalars(event.step, [
+        ...lossScalars(event.losses),
+        { tag: "train/learning_rate", value: event.rate },
+      ]);
+      if (performance.now() - this.#flushed > FLUSH) await this.#flush();
+    } else if (event.type === "epoch") {
+      const before = this.#records.at(-1)?.step ?? 0;
+      this.#records.push(event.record);
+      const samples = (event.record.step - before) * this.#options.batch;
+      this.#events.scalars(event.record.step, epochScalars(event.record, samples));
+      await this.#flush();
+      await writeAtomically(join(this.#folder, FILES.csv), metricsCsv(this.#records));
+      this.#stale = true;
+      if (performance.now() - this.#drawn >= SHARE * this.#cost) await this.#draw();
+    }
+  }
+
+  /** Writes what is still to be written: at the end, whatever ended it. */
+  async close(): Promise<void> {
+    await this.#flush();
+    if (this.#stale) await this.#draw();
+  }
+
+  async #flush(): Promise<void> {
+    await this.#events.flush();
+    this.#flushed = performance.now();
+  }
+
+  async #draw(): Promise<void> {
+    const started = performance.now();
+    const svg = progressSvg(this.#options.title, this.#records)!; // there is an epoch
+    await writeAtomically(join(this.#folder, FILES.progressSvg), svg);
+    await writeAtomically(join(this.#folder, FILES.progress), await rasterise(svg, SCALE));
+    this.#stale = false;
+    this.#drawn = performance.now();
+    this.#cost = this.#drawn - started;
+  }
+}
+
+/** Losses of a step or an epoch by tag, with the sum that the published code calls the segmentation's. */
+export function lossScalars(losses: Readonly<Record<string, number>>): Scalar[] {
+  const { crossEntropy, dice } = losses;
+  const sum = crossEntropy === undefined || dice === undefined ? [] : [crossEntropy + dice];
+  return [
+    ...Object.entries(losses).map(([name, value]) => ({ tag: LOSS_TAGS[name] ?? `loss/${name}`, value })),
+    ...sum.map((value) => ({ tag: "loss/seg_loss", value })),
+  ];
+}
+
+/** What an epoch of so many samples adds: means of its losses, validation, time, memory. */
+function epochScalars(record: EpochRecord, samples: number): Scalar[] {
+  const { epoch, seconds, losses, validation, average, waited, skipped, gpuBytes } = record;
+  const known: Record<string, number | undefined> = {
+    "val/dice_mean_moving_average": average,
+    "train/epoch": epoch,
+    "train/seconds_per_epoch": seconds,
+    "train/samples_per_second": seconds > 0 ? samples / seconds : undefined,
+    "train/seconds_waited_for_data": waited,
+    "train/skipped_steps": skipped,
+    "train/gpu_mib": gpuBytes === undefined ? undefined : gpuBytes / 2 ** 20,
+  };
+  return [
+    ...lossScalars(losses).map(({ tag, value }) => ({ tag: `epoch_${tag}`, value })),
+    ...Object.entries(validation ?? {}).map(([name, value]) => ({ tag: DICE_TAGS[name]!, value })),
+    ...Object.entries(known).flatMap(([tag, value]) => (value === undefined ? [] : [{ tag, value }])),
+  ];
+}
+
+/** Every number of every epoch, a column each (losses.dice, validation.WT, ...); empty where an epoch has none. */
+export function metricsCsv(records: readonly EpochRecord[]): string {
+  const flat = records.map((record) => new Map(flatten("", record)));
+  const columns = [...new Set(flat.flatMap((row) => [...row.keys()]))];
+  return csv([columns, ...flat.map((row) => columns.map((column) => row.get(column)))]);
+}
+
+function flatten(prefix: string, value: object): [string, number | undefined][] {
+  return Object.entries(value).flatMap(([key, inner]: [string, unknown]) =>
+    typeof inner === "object" && inner !== null
+      ? flatten(`${prefix}${key}.`, inner)
+      : [[prefix + key, typeof inner === "number" ? inner : undefined] as [string, number | undefined]],
+  );
+}

@@ -1,0 +1,63 @@
+// What a finished stage left in its folder, read back for reports: records, scores, size, settings.
+
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { EpochRecord } from "../../trainer/loop/records.ts";
+import type { Summary } from "../../model/scoring/summary.ts";
+import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
+import { readModel } from "../files/models.ts";
+import type { ReportStage } from "./reportCurves.ts";
+import { FILES } from "../files/stageFolder.ts";
+
+/** A stage's results; without a summary where it had no test cases. */
+export async function readStage(config: TrainConfig): Promise<ReportStage> {
+  const folder = join(config.out, stageName(config));
+  const summary = await readFile(join(folder, FILES.summary), "utf8").catch(() => null);
+  const parameters = await parametersOf(join(folder, FILES.best));
+  return {
+    title: stageTitle(config),
+    folder: stageName(config),
+    metrics: await readRecords(folder),
+    ...(summary !== null && { summary: JSON.parse(summary) as Summary }),
+    ...(parameters !== null && { parameters }),
+  };
+}
+
+/** The lines of a stage's metrics.jsonl. */
+export async function readRecords(folder: string): Promise<EpochRecord[]> {
+  const lines = (await readFile(join(folder, FILES.metrics), "utf8")).split("\n").filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as EpochRecord);
+}
+
+/** How many numbers of a checkpoint were trained: all but the running statistics; null where it cannot be read. */
+async function parametersOf(path: string): Promise<number | null> {
+  const model = await readModel(path).catch(() => null);
+  if (!model) return null;
+  const trained = Object.entries(model.values).filter(
+    ([name]) => !/\.(running_\w+|num_batches_tracked)$/.test(name),
+  );
+  return trained.reduce((sum, [, { data }]) => sum + data.length, 0);
+}
+
+/** The settings that all stages share, as a reader may see them: of files and folders the last name alone. */
+export function sharedSettings(configs: readonly TrainConfig[]): Record<string, unknown> {
+  const [first, ...others] = configs;
+  const shared = Object.entries(first ?? {}).filter(([key, value]) =>
+    others.every((other) => JSON.stringify(other[key as keyof TrainConfig]) === JSON.stringify(value)),
+  );
+  return Object.fromEntries(
+    shared
+      .filter(([key]) => key !== "out")
+      .map(([key, value]) => [
+        key,
+        PATHS.has(key) && typeof value === "string" ? basename(value) : readable(value),
+      ]),
+  );
+}
+
+const PATHS = new Set(["data", "split", "teacher", "init"]);
+
+/** Sizes on one line: [96, 128, 128] as 96,128,128. */
+function readable(value: unknown): unknown {
+  return Array.isArray(value) ? value.join(",") : value;
+}

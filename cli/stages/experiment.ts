@@ -1,0 +1,107 @@
+// node cli/train.js --stage all: a teacher, and students of several modalities, each trained, scored and kept in its
+// own folder, for one seed or several; then one report of them all. What is finished is not trained again.
+
+import { join } from "node:path";
+import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import type { Device } from "../../engine/index.ts";
+import { METHODS } from "../../model/methods/index.ts";
+import { UsageError } from "../../trainer/errors.ts";
+import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.ts";
+import { emit, result, say } from "../terminal/console.ts";
+import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
+import type { TrainConfig } from "../../trainer/settings/settings.ts";
+import { FILES, finished } from "../files/stageFolder.ts";
+import { type Existing, train } from "./training.ts";
+import { type CommandFlags, resolveConfig } from "../terminal/trainFlags.ts";
+
+/** Students of each of `modalities` by each of `methods`, and their teacher, for each of `seeds`. */
+export interface Experiment {
+  /** What all have in common: a student's settings, of which modality, method and seed are each one's own. */
+  shared: TrainConfig;
+  modalities: readonly Modality[];
+  methods: readonly string[];
+  seeds: readonly number[];
+}
+
+/** What a method is compared with: students alone, and pixel-wise distillation. */
+const BASELINES = ["none", "kd"] as const;
+
+/** The experiment that flags ask for. Throws UsageError. */
+export async function resolveExperiment(flags: CommandFlags): Promise<Experiment> {
+  const { seeds: list, baselines = false, modality = "all", stage: _, ...rest } = flags;
+  if (flags.resumeFrom !== undefined)
+    throw new UsageError("--resume-from: goes with --stage teacher or student, not with all");
+  if (list !== undefined && flags.seed !== undefined)
+    throw new UsageError("--seed, --seeds: one of them, not both");
+  const modalities = modalitiesOf(modality);
+  const shared = await resolveConfig({ ...rest, stage: "student", modality: modalities[0]! });
+  const own = baselines ? BASELINES.filter((name) => name !== shared.method) : [];
+  return {
+    shared,
+    modalities,
+    methods: [...own, shared.method],
+    seeds: list === undefined ? [shared.seed] : seedsOf(list),
+  };
+}
+
+/**
+ * Every stage in the order of training: of each seed the teacher, unless one is given or none is needed, then its
+ * students. One seed's stages are in `shared.out`, those of several in its folders seed_N.
+ */
+export function stagesOf({ shared, modalities, methods, seeds }: Experiment): TrainConfig[] {
+  const taught = methods.some((name) => METHODS[name]!.teacher);
+  return seeds.flatMap((seed) => {
+    const out = seeds.length === 1 ? shared.out : join(shared.out, `seed_${seed}`);
+    const own = teacherOf({ ...shared, out, seed });
+    const teacher = shared.teacher ?? join(out, stageName(own), FILES.best);
+    const students = modalities.flatMap((modality) =>
+      methods.map((method): TrainConfig => {
+        const guide = METHODS[method]!.teacher ? teacher : null;
+        return { ...shared, out, seed, modality, method, teacher: guide };
+      }),
+    );
+    return taught && !shared.teacher ? [own, ...students] : students;
+  });
+}
+
+/** Trains what is not finished yet, and writes the report. Each stage's folder is as if it had been trained alone. */
+export async function runExperiment(
+  open: () => Promise<Device>,
+  experiment: Experiment,
+  existing: Existing,
+): Promise<void> {
+  const stages = stagesOf(experiment);
+  const { out } = experiment.shared;
+  for (const [i, stage] of stages.entries()) {
+    const seed = experiment.seeds.length > 1 ? `, seed ${stage.seed}` : "";
+    const place = `stage ${i + 1} of ${stages.length}: ${stageTitle(stage)}${seed}`;
+    if (existing.finished !== "replace" && (await finished(stage))) {
+      say(`${place}: finished before`);
+      continue;
+    }
+    say(place);
+    await train(open, stage, existing);
+  }
+  result(await writeExperiment(out, stages));
+  const report = join(out, EXPERIMENT.report);
+  result(`report: ${report}`);
+  emit("end", { report });
+}
+
+/** "all", or names with commas between. */
+function modalitiesOf(text: string): Modality[] {
+  if (text === "all") return [...MODALITIES];
+  const names = text.split(",");
+  const unknown = names.find((name) => !(MODALITIES as readonly string[]).includes(name));
+  if (unknown !== undefined)
+    throw new UsageError(`--modality: expected all, or some of ${MODALITIES.join(",")}, got ${text}`);
+  return MODALITIES.filter((name) => names.includes(name));
+}
+
+/** "0,1,2". */
+function seedsOf(text: string): number[] {
+  const seeds = text.split(",").map((part) => (/^\d+$/.test(part) ? Number(part) : NaN));
+  if (!seeds.every(Number.isSafeInteger) || new Set(seeds).size < seeds.length)
+    throw new UsageError(`--seeds: expected different whole numbers like 0,1,2, got ${text}`);
+  return seeds;
+}

@@ -1,0 +1,109 @@
+// What the data check prints: some lines a case as it goes, then a table, all warnings and all problems.
+
+import { allFindings, type CheckReport } from "../../data/datasets/check.ts";
+import type { CaseReport } from "../../data/datasets/checkCase.ts";
+import { formatSpacing, short } from "../../data/datasets/checkVolume.ts";
+import { MODALITIES } from "../../data/datasets/datasets.ts";
+import { formatSize } from "../../data/nifti/geometry.ts";
+import { CLASS_NAMES, LABEL_CONVENTIONS, type LabelConvention } from "../../data/datasets/labels.ts";
+
+const LAYOUTS = { brats: "BraTS folders", nnunet: "nnU-Net raw", msd: "Decathlon (MSD)" } as const;
+
+/** A case: its grid, each image's range, the tumour's parts in voxels and ml. */
+export function caseLines({ id, grid, images, label, problems, warnings }: CaseReport): string[] {
+  const where = grid
+    ? `${formatSize(grid.size)} voxels of ${formatSpacing(grid.spacing)} mm, ${grid.orientation}`
+    : "no readable image";
+  const marks = [count(problems.length, "problem"), count(warnings.length, "warning")].filter(Boolean);
+  const ranges = MODALITIES.flatMap((modality) => {
+    const image = images[modality];
+    if (!image) return [];
+    const { min, max, mean, deviation } = image;
+    return [`${modality} ${short(min)} to ${short(max)} (${short(mean)} ± ${short(deviation)})`];
+  });
+  return [
+    `${id}: ${where}${marks.length ? `  [${marks.join(", ")}]` : ""}`,
+    ...(ranges.length ? [`  ${ranges.join(", ")}`] : []),
+    ...(label ? [`  ${labelLine(label)}`] : []),
+  ];
+}
+
+/** What the data set is, and why it is taken for that. */
+export function headLines({ name, layout, convention, why }: CheckReport): string[] {
+  if (!layout) return [];
+  return [
+    "",
+    `${name}: ${LAYOUTS[layout]}: ${why.layout}`,
+    `labels: ${convention ? `${convention} (${meaning(convention)}): ${why.convention}` : "not known: see below"}`,
+  ];
+}
+
+function meaning(convention: LabelConvention): string {
+  const table = Object.entries(LABEL_CONVENTIONS[convention]);
+  return table.map(([value, c]) => `${value} ${CLASS_NAMES[c]}`).join(", ");
+}
+
+/** The table of what there is, the warnings, the problems, and the verdict. */
+export function summaryLines(report: CheckReport): string[] {
+  const { cases } = report;
+  const problems = allFindings(report, "problems");
+  const warnings = allFindings(report, "warnings");
+  return [
+    ...(cases.length ? ["", ...table(cases)] : []),
+    ...(warnings.length ? ["", `${count(warnings.length, "warning")}:`, ...warnings.map(indent)] : []),
+    ...(problems.length ? ["", `${count(problems.length, "problem")}:`, ...problems.map(indent)] : []),
+    "",
+    verdict(cases, problems.length, warnings.length),
+  ];
+}
+
+function verdict(cases: readonly CaseReport[], problems: number, warnings: number): string {
+  const faulty = cases.filter((one) => one.problems.length).length;
+  const all = count(cases.length, "case") || "no case";
+  const found = `${count(problems, "problem") || "no problem"}, ${count(warnings, "warning") || "no warning"}`;
+  return `${all}${faulty ? `, ${faulty} of them with problems` : ""}: ${found}`;
+}
+
+/** One row for each modality and each class: in how many cases, and how much of it. */
+function table(cases: readonly CaseReport[]): string[] {
+  const rows: [string, string, string][] = [["", "cases", "smallest to largest"]];
+  for (const modality of MODALITIES) {
+    const images = cases
+      .flatMap((one) => one.images[modality] ?? [])
+      .filter(({ max }) => Number.isFinite(max));
+    const [low, high] = [Math.min(...images.map((i) => i.min)), Math.max(...images.map((i) => i.max))];
+    const mean = images.map((i) => i.mean);
+    const range = `${short(low)} to ${short(high)}, mean of a brain ${short(Math.min(...mean))} to ${short(Math.max(...mean))}`;
+    rows.push([modality, String(images.length), images.length ? range : ""]);
+  }
+  const labels = cases.flatMap(({ label }) => (label ? [label] : []));
+  rows.push(["label", String(labels.length), ""]);
+  for (const { name, value } of labels.find(({ classes }) => classes.length)?.classes ?? []) {
+    const volumes = labels.flatMap(({ classes }) => classes.filter((c) => c.value === value && c.voxels));
+    const ml = volumes.map((c) => c.ml).sort((a, b) => a - b);
+    const said = ml.length
+      ? `${short(ml[0]!)} to ${short(ml.at(-1)!)} ml, median ${short(median(ml))} ml`
+      : "";
+    rows.push([`${name} (${value})`, String(volumes.length), said]);
+  }
+  const wide = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, cases, range]) => `${name.padEnd(wide)}  ${cases.padStart(5)}  ${range}`.trimEnd());
+}
+
+function labelLine({ values, classes }: NonNullable<CaseReport["label"]>): string {
+  if (classes.length)
+    return classes.map((c) => `${c.name} (${c.value}) ${c.voxels} voxels, ${short(c.ml)} ml`).join("; ");
+  const listed = values.slice(0, 8).map(([value, voxels]) => `${short(value)}: ${voxels} voxels`);
+  return `label values ${listed.join(", ")}${values.length > 8 ? `, ${values.length - 8} more` : ""}`;
+}
+
+function median(sorted: readonly number[]): number {
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+function count(n: number, what: string): string {
+  return n ? `${n} ${what}${n > 1 ? "s" : ""}` : "";
+}
+
+const indent = (line: string): string => `  ${line}`;

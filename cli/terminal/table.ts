@@ -1,0 +1,98 @@
+// Scores as a table for the terminal: Dice and HD95 of each region and their mean, one row per case or stage.
+
+import { type Convention, CONVENTIONS, type EmptyScores } from "../../model/scoring/conventions.ts";
+import { REGION_NAMES } from "../../model/scoring/regions.ts";
+import type { RegionScores, Scores, Summary } from "../../model/scoring/summary.ts";
+
+/** One row: a case, a mean, a stage. */
+export interface ScoreRow {
+  name: string;
+  scores: RegionScores;
+}
+
+/** All cases of a summary and their mean, with a footnote where the convention for empty regions decided. */
+export function formatSummary(summary: Summary): string {
+  const cases = summary.metric_per_case.map((row) => ({ name: row.case, scores: row.metrics }));
+  const table = formatScores([...cases, { name: "mean", scores: summary.mean }], "case");
+  const note = conventionNote(summary);
+  return note === null ? table : `${table}\n* ${note}`;
+}
+
+/** Rows of Dice (0 to 1) and HD95 (mm); a score that only the convention defines is marked with a star. */
+export function formatScores(rows: readonly ScoreRow[], heading: string): string {
+  const wide = Math.max(heading.length, ...rows.map(({ name }) => name.length));
+  const columns = [...REGION_NAMES, "mean"];
+  const lines = [
+    `${" ".repeat(wide)}    ${"Dice".padEnd(8 * columns.length)}    HD95 (mm)`,
+    `${heading.padEnd(wide)}  ${columns.map(head(8)).join("")}    ${columns.map(head(9)).join("")}`,
+  ];
+  for (const { name, scores } of rows) {
+    const regions = REGION_NAMES.map((region) => scores[region]);
+    const cells = (key: "Dice" | "HD95", digits: number, width: number): string => {
+      const marked = regions.map((row) => formatScore(row[key], digits) + (undecided(row, key) ? "*" : " "));
+      const mean = formatScore(meanScore(regions.map((row) => row[key])), digits);
+      return [...marked, `${mean} `].map((cell) => cell.padStart(width)).join("");
+    };
+    lines.push(`${name.padEnd(wide)}  ${cells("Dice", 3, 8)}    ${cells("HD95", 1, 9)}`);
+  }
+  return lines.map((line) => line.trimEnd()).join("\n");
+}
+
+/** A score's digits, or a dash where the convention leaves it out (NaN, and null once it was JSON). */
+export function formatScore(score: number | null, digits: number): string {
+  return score === null || Number.isNaN(score) ? "-" : score.toFixed(digits);
+}
+
+/** The mean of a row's regions; NaN where one of them is left out. */
+export function meanScore(scores: readonly (number | null)[]): number {
+  return scores.reduce<number>((sum, score) => sum + (score ?? NaN), 0) / scores.length;
+}
+
+/**
+ * One sentence on what the convention decided: a summary's empty regions, or that lesions are scored one by
+ * one. Null where every region is in both maps of every case and the convention thus changes nothing.
+ */
+export function conventionNote({ convention, empty, metric_per_case: cases }: Summary): string | null {
+  const rule: Convention = CONVENTIONS[convention];
+  const parts = REGION_NAMES.flatMap((region) => {
+    const { both, reference, prediction } = empty[region];
+    const kinds = [
+      both > 0 ? `in both maps of ${both}` : "",
+      reference > 0 ? `in the reference only of ${reference}` : "",
+      prediction > 0 ? `in the prediction only of ${prediction}` : "",
+    ].filter((text) => text !== "");
+    return kinds.length > 0 ? [`${region} is empty ${kinds.join(", ")}`] : [];
+  });
+  const said = parts.length === 0 ? "" : `${parts.join("; ")} (of ${cases.length} cases): `;
+  if (rule.lesion_wise)
+    return `${said}scored lesion by lesion by the convention "${convention}": ${conventionWords(rule)}`;
+  return said === "" ? null : `${said}scored by the convention "${convention}": ${conventionWords(rule)}`;
+}
+
+function head(width: number): (text: string) => string {
+  return (text) => `${text} `.padStart(width);
+}
+
+/** Whether a score is the convention's alone. Where one map is empty, a Dice of 0 is the definition's. */
+function undecided({ Dice, n_pred, n_ref }: Scores, key: "Dice" | "HD95"): boolean {
+  if (n_pred > 0 && n_ref > 0) return false;
+  return key === "HD95" || Dice !== 0 || n_pred + n_ref === 0;
+}
+
+/** What a convention puts in place of undefined scores, in words. */
+export function conventionWords({
+  lesion_wise,
+  both_empty,
+  reference_empty,
+  prediction_empty,
+}: Convention): string {
+  const [both, reference, prediction] = [both_empty, reference_empty, prediction_empty].map(put);
+  if (lesion_wise) return `no lesion ${both}, one missed or false ${reference}`;
+  if (reference === prediction) return `both empty ${both}, one empty ${reference}`;
+  return `both empty ${both}, reference empty ${reference}, prediction empty ${prediction}`;
+}
+
+function put({ Dice, HD95 }: EmptyScores): string {
+  const distance = HD95 === null ? "left out" : HD95 === 0 ? "0" : `${Number(HD95.toFixed(2))} mm`;
+  return `Dice ${Dice ?? "left out"} and HD95 ${distance}`;
+}

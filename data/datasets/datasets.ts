@@ -1,0 +1,79 @@
+// Finds the cases of a data set and says what its labels mean. Layouts and conventions are detected where
+// one reading is possible; where two are, the message names the flag that settles it.
+
+import { looksLikeBrats, surveyBratsFolders } from "./bratsFolders.ts";
+import { surveyDatasetJson } from "./datasetJson.ts";
+import { DataError } from "../errors.ts";
+import type { LabelConvention } from "./labels.ts";
+import { type Dataset, MODALITIES, type Modality, type Source, type Survey, visibleFiles } from "./source.ts";
+
+export { MODALITIES } from "./source.ts";
+export type { CaseFiles, Dataset, Modality, Source, Survey } from "./source.ts";
+
+/**
+ * The cases in `source`: BraTS folders, an nnU-Net raw folder or a Decathlon task. `convention` overrides
+ * what names say of the labels. Reads no volume. Throws DataError.
+ */
+export async function openDataset(
+  source: Source,
+  options: { convention?: LabelConvention | undefined } = {},
+): Promise<Dataset> {
+  const { layout, convention, cases, problems } = await surveyDataset(source, options);
+  if (problems.length || !convention) throw new DataError(problems);
+  return { layout, convention, cases };
+}
+
+/**
+ * The same with all that is wrong with its names, and the cases that they give nonetheless. Throws
+ * DataError where no layout is recognised.
+ */
+export async function surveyDataset(
+  source: Source,
+  options: { convention?: LabelConvention | undefined } = {},
+): Promise<Survey> {
+  const paths = await visibleFiles(source);
+  if (paths.includes("dataset.json")) {
+    const json = await source.read("dataset.json");
+    const survey = await surveyDatasetJson(json, paths, { name: source.name, given: options.convention });
+    if (survey.cases.length || survey.problems.length) return survey;
+    throw new DataError(`${source.name}: expected images in imagesTr beside dataset.json, got none`);
+  }
+  if (looksLikeBrats(paths)) return surveyBratsFolders(paths, source.name, options.convention);
+
+  const below = paths.find((path) => path.endsWith("/dataset.json"));
+  if (below) {
+    const folder = below.slice(0, -"/dataset.json".length);
+    throw new DataError(`${source.name}: expected one data set, got a folder of them: give ${folder} in it`);
+  }
+  const numbered = paths.find((path) => /_\d{4}\.nii(\.gz)?$/.test(path));
+  if (numbered) {
+    const meaning = `expected to be told which modality 0000 is, got ${numbered} without a dataset.json`;
+    const remedy = "put that beside a folder imagesTr of them, or name them <case>_t1ce.nii.gz and so on";
+    throw new DataError(`${source.name}: ${meaning}: ${remedy}`);
+  }
+  const got = paths.length ? `${paths.length} files (${paths.slice(0, 3).join(", ")}...)` : "an empty folder";
+  const brats = "<case>/<case>_t1.nii.gz (_t2, _t1ce, _flair, _seg)";
+  const layouts = `${brats}, or dataset.json with imagesTr and labelsTr (nnU-Net, Decathlon)`;
+  throw new DataError(`${source.name}: expected ${layouts}, got ${got}`);
+}
+
+/**
+ * Throws one DataError that lists every case of `dataset` lacking one of `modalities`, or a label if
+ * wanted.
+ */
+export function requireModalities(
+  dataset: Dataset,
+  modalities: readonly Modality[],
+  { labels }: { labels: boolean },
+): void {
+  const problems: string[] = [];
+  for (const { id, images, label } of dataset.cases) {
+    const missing: string[] = modalities.filter((modality) => !images[modality]);
+    if (labels && label === undefined) missing.push("label");
+    if (!missing.length) continue;
+    const present: string[] = MODALITIES.filter((modality) => images[modality]);
+    if (label !== undefined) present.push("label");
+    problems.push(`case ${id}: expected ${missing.join(", ")}, got only ${present.join(", ") || "nothing"}`);
+  }
+  if (problems.length) throw new DataError(problems);
+}

@@ -1,0 +1,103 @@
+// Which files a run was made of, by content: for its record, and so that the same scan under two names is found
+// before it is trained and tested on.
+
+import { sha256 } from "../digest.ts";
+import { DataError } from "../errors.ts";
+import type { Volume } from "../nifti/nifti.ts";
+import { type CaseFiles, MODALITIES } from "./source.ts";
+import type { Split } from "./splits.ts";
+
+/** One file of a data set, as it was read. Shape and spacing are in the file's order: x, y, z. */
+export interface FileRecord {
+  path: string;
+  bytes: number;
+  /** SHA-256 of the file. */
+  sha256: string;
+  /** SHA-256 of its voxels' values, as float32: the same for the same scan, however it is packed. */
+  voxels: string;
+  /** x, y, z, and the number of volumes if there are several. */
+  shape: number[];
+  /** In mm. */
+  spacing: number[];
+  /** Four rows of four: millimetres = affine · (x, y, z, 1). */
+  affine: number[][];
+}
+
+/** The files of a case that were read. */
+export interface CaseRecord {
+  id: string;
+  images: Record<string, FileRecord & { channel: number }>;
+  label?: FileRecord;
+}
+
+/** Describes a file that was read. */
+export async function recordOf(path: string, bytes: Uint8Array, volume: Volume): Promise<FileRecord> {
+  const { data, size, channels, spacing, affine } = volume;
+  return {
+    ...{ path, bytes: bytes.length, sha256: await sha256(bytes), voxels: await sha256(data) },
+    shape: [...size.toReversed(), ...(channels > 1 ? [channels] : [])],
+    spacing: spacing.toReversed(),
+    affine,
+  };
+}
+
+/** Of the files of a case, which is what: by modality and, for a 4-D file, the volume in it. */
+export function caseRecord({ id, images, label }: CaseFiles, files: readonly FileRecord[]): CaseRecord {
+  const read = new Map(files.map((file) => [file.path, file]));
+  const shown: CaseRecord["images"] = {};
+  for (const modality of MODALITIES) {
+    const image = images[modality];
+    const file = image && read.get(image.path);
+    if (file) shown[modality] = { ...file, channel: image.channel };
+  }
+  const labelled = label === undefined ? undefined : read.get(label);
+  return { id, images: shown, ...(labelled && { label: labelled }) };
+}
+
+/**
+ * Throws a DataError that names every scan which is in two sets of the split under two names: images of two cases
+ * whose voxels are the same.
+ */
+export function checkDisjoint(split: Split, records: readonly CaseRecord[]): void {
+  const sets = (id: string) => (["train", "val", "test"] as const).filter((set) => split[set].includes(id));
+  const seen = new Map<string, { id: string; path: string }[]>();
+  const problems: string[] = [];
+  const pairs = new Set<string>();
+  for (const { id, images } of records) {
+    for (const { path, channel, voxels } of Object.values(images)) {
+      const scan = `${voxels} ${channel}`;
+      const others = seen.get(scan) ?? [];
+      seen.set(scan, [...others, { id, path }]);
+      for (const other of others) {
+        const [here, there] = [sets(id), sets(other.id)];
+        const together = here.join() === there.join(); // a fold's validation cases are its test cases
+        if (other.id === id || together || pairs.has(`${other.id} ${id}`)) continue;
+        pairs.add(`${other.id} ${id}`);
+        problems.push(
+          `cases ${other.id} (${there.join(", ")}) and ${id} (${here.join(", ")}) are the same scan: ${other.path} ` +
+            `and ${path} have the same voxels: put both into one set, or leave one out`,
+        );
+      }
+    }
+  }
+  if (problems.length) throw new DataError(problems);
+}
+
+/** What dataset_manifest.json holds of these cases: one a line. */
+export function formatManifest(cases: readonly CaseRecord[]): string {
+  return `{"cases": [\n${cases.map((record) => JSON.stringify(record)).join(",\n")}\n]}\n`;
+}
+
+/** And back. */
+export function parseManifest(text: string): CaseRecord[] {
+  return (JSON.parse(text) as { cases: CaseRecord[] }).cases;
+}
+
+/** The paths of the files that have other bytes now than before; of files that were not there, nothing is said. */
+export function changedFiles(before: readonly CaseRecord[], now: readonly CaseRecord[]): string[] {
+  const files = (cases: readonly CaseRecord[]) =>
+    cases.flatMap(({ images, label }) => [...Object.values(images), ...(label ? [label] : [])]);
+  const known = new Map(files(before).map(({ path, sha256 }) => [path, sha256]));
+  const changed = files(now).filter(({ path, sha256 }) => (known.get(path) ?? sha256) !== sha256);
+  return [...new Set(changed.map(({ path }) => path))];
+}

@@ -1,0 +1,148 @@
+// Which cases train, validate and test: drawn as in the published experiments, or in nnU-Net's five folds, with its
+// own numbers; or given in a file, ours or nnU-Net's.
+
+import * as v from "valibot";
+import { Random } from "../../engine/autograd/random.ts";
+import { DataError } from "../errors.ts";
+import { MersenneTwister } from "./mersenne.ts";
+
+/** Case ids by use. */
+export interface Split {
+  train: string[];
+  val: string[];
+  test: string[];
+}
+
+/** One entry of nnU-Net's splits_final.json; `test` is ours, where a fold has test cases of its own. */
+export interface Fold {
+  train: string[];
+  val: string[];
+  test?: string[] | undefined;
+}
+
+/** The seed of all splits, the same for all stages and seeds so that they share their test cases; nnU-Net's. */
+export const SPLIT_SEED = 12345;
+
+/** The file of a data folder that divides its cases, where there is one. */
+export const SPLIT_FILE = "split.json";
+
+/** How many folds are drawn; nnU-Net's number. */
+export const FOLDS = 5;
+
+/** Shares of the cases that train, validate and test, as in the published experiments. */
+const FRACTIONS = [0.7, 0.1, 0.2] as const;
+
+/**
+ * Divides case ids at random, the same way for the same ids (in any order) and seed. At least one case
+ * trains and one tests; validation may be empty. Throws DataError for fewer than two, or for an id given
+ * twice.
+ */
+export function splitCases(
+  ids: readonly string[],
+  { seed, fractions = FRACTIONS }: { seed: number; fractions?: readonly [number, number, number] },
+): Split {
+  const sorted = sortedIds(ids, "splitCases");
+  if (ids.length < 2) {
+    throw new DataError(`splitCases: expected at least 2 cases, to train and to test, got ${ids.length}`);
+  }
+  const shuffled = new Random(seed).shuffle(sorted);
+  const test = Math.min(ids.length - 1, Math.max(1, Math.round(fractions[2] * ids.length)));
+  const val = Math.min(ids.length - 1 - test, Math.floor(fractions[1] * ids.length + 1e-9));
+  return {
+    train: shuffled.slice(test + val).sort(),
+    val: shuffled.slice(test, test + val).sort(),
+    test: shuffled.slice(0, test).sort(),
+  };
+}
+
+/**
+ * Divides case ids into folds of which each validates once, exactly as nnU-Net does (scikit-learn's
+ * KFold(shuffle=True, random_state=seed) of the sorted ids). Throws DataError for fewer ids than folds, or one
+ * given twice.
+ */
+export function crossValidation(
+  ids: readonly string[],
+  { folds = FOLDS, seed = SPLIT_SEED }: { folds?: number; seed?: number } = {},
+): Fold[] {
+  const sorted = sortedIds(ids, "crossValidation");
+  if (ids.length < folds) {
+    throw new DataError(`crossValidation: expected at least ${folds} cases, one a fold, got ${ids.length}`);
+  }
+  const shuffled = new MersenneTwister(seed).shuffle([...sorted.keys()]);
+  let start = 0;
+  return Array.from({ length: folds }, (_, fold) => {
+    const size = Math.floor(ids.length / folds) + (fold < ids.length % folds ? 1 : 0);
+    const held = new Set(shuffled.slice(start, start + size));
+    start += size;
+    return {
+      train: sorted.filter((_, i) => !held.has(i)),
+      val: sorted.filter((_, i) => held.has(i)),
+    };
+  });
+}
+
+const Ids = v.array(v.string());
+const Some = v.pipe(Ids, v.minLength(1, "expected at least one case"));
+const OneSplit = v.object({ train: Some, val: v.optional(Ids, []), test: v.optional(Ids, []) });
+const Folds = v.pipe(
+  v.array(v.object({ train: Some, val: Some, test: v.optional(Ids) })),
+  v.minLength(1, "expected at least one fold"),
+);
+
+/**
+ * The content of a split file `path`: one split, or nnU-Net's list of folds. Every case must be in `known`, and none
+ * in two sets of a split. Throws one DataError that lists what is wrong.
+ */
+export function parseSplits(text: string, path: string, known: readonly string[]): Split | Fold[] {
+  const form =
+    'expected {"train": [...], "val": [...], "test": [...]} of case ids, or a list of such, one a fold';
+  let splits: Split | Fold[];
+  try {
+    const json: unknown = JSON.parse(text);
+    splits = Array.isArray(json) ? v.parse(Folds, json) : v.parse(OneSplit, json);
+  } catch (error) {
+    const where = error instanceof v.ValiError ? ` at ${v.getDotPath(error.issues[0]) ?? "the top"}` : "";
+    throw new DataError(`${path}: ${form}: ${(error as Error).message}${where}`);
+  }
+  const there = new Set(known);
+  const problems = (Array.isArray(splits) ? splits : [splits]).flatMap(({ train, val, test = [] }, fold) => {
+    const where = Array.isArray(splits) ? `${path}: fold ${fold}: case` : `${path}: case`;
+    const all = [...train, ...val, ...test];
+    return [
+      ...all.filter((id) => !there.has(id)).map((id) => `${where} ${id} is not in the data set`),
+      ...all.filter((id, i) => all.indexOf(id) !== i).map((id) => `${where} ${id} is listed twice`),
+    ];
+  });
+  if (problems.length) throw new DataError([...new Set(problems)]);
+  return splits;
+}
+
+/**
+ * The split of one of `folds`: what it validates on are also its test cases, as in nnU-Net's cross-validation, unless
+ * it names others; so do `test`, cases that are in no fold. "all" trains on every case and validates on none.
+ */
+export function splitOfFold(
+  folds: readonly Fold[],
+  fold: number | "all",
+  test: readonly string[] = [],
+): Split {
+  if (fold === "all") {
+    const every = new Set(folds.flatMap(({ train, val }) => [...train, ...val]));
+    const held = new Set([...test, ...folds.flatMap((entry) => entry.test ?? [])]);
+    return { train: [...every].filter((id) => !held.has(id)).sort(), val: [], test: [...held].sort() };
+  }
+  const chosen = folds[fold];
+  if (!chosen) {
+    const range = folds.length > 1 ? `0 to ${folds.length - 1}` : "0";
+    throw new DataError(`--fold: expected one of the ${folds.length} folds, ${range}, or all, got ${fold}`);
+  }
+  const held = chosen.test ?? (test.length ? [...test] : chosen.val);
+  return { train: chosen.train, val: chosen.val, test: held };
+}
+
+function sortedIds(ids: readonly string[], from: string): string[] {
+  const sorted = [...ids].sort();
+  const twice = sorted.find((id, i) => id === sorted[i + 1]);
+  if (twice !== undefined) throw new DataError(`${from}: expected every case once, got ${twice} twice`);
+  return sorted;
+}

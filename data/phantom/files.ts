@@ -1,0 +1,48 @@
+// Phantom cases as the files of a BraTS folder, on a disk or only in memory.
+
+import { writeNifti, type Vec3 } from "../nifti/nifti.ts";
+import { phantomCase } from "./phantom.ts";
+import type { Source } from "../datasets/source.ts";
+
+/** Of case `index`, counted from 0. */
+export function phantomName(index: number): string {
+  return `PHANTOM_${String(index + 1).padStart(3, "0")}`;
+}
+
+/** The files of one case by path: `PHANTOM_001/PHANTOM_001_t1.nii.gz` and so on, labels in BraTS's convention. */
+export async function phantomFiles(options: {
+  seed: number;
+  index: number;
+  size: Vec3;
+}): Promise<Map<string, Uint8Array>> {
+  const { images, label, affine } = phantomCase(options);
+  const name = phantomName(options.index);
+  const files = Object.entries({ ...images, seg: label }).map(async ([suffix, data]) => {
+    const bytes = await writeNifti({ data, size: options.size, affine });
+    return [`${name}/${name}_${suffix}.nii.gz`, bytes] as const;
+  });
+  return new Map(await Promise.all(files));
+}
+
+/** `cases` phantoms without a disk. Each is made when one of its files is read, and kept. */
+export function phantomSource(options: { seed: number; cases: number; size: Vec3; first?: number }): Source {
+  const { seed, cases, size, first = 0 } = options;
+  const made = new Map<number, Promise<Map<string, Uint8Array>>>();
+  const paths = new Map<string, number>();
+  for (let index = first; index < first + cases; index++) {
+    const name = phantomName(index);
+    for (const suffix of ["t1", "t2", "t1ce", "flair", "seg"])
+      paths.set(`${name}/${name}_${suffix}.nii.gz`, index);
+  }
+  return {
+    name: "phantom",
+    list: () => Promise.resolve([...paths.keys()]),
+    async read(path) {
+      const index = paths.get(path);
+      if (index === undefined) throw new Error(`phantomSource: expected a path that it lists, got ${path}`);
+      const files = made.get(index) ?? phantomFiles({ seed, index, size });
+      made.set(index, files);
+      return (await files).get(path)!;
+    },
+  };
+}

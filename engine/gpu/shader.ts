@@ -1,0 +1,204 @@
+// Kernels, read from shaders/*.wgsl. The file is the only description there is: its entry points,
+// its variables' names, its uniform struct and its overrides are found by reflection, and a call
+// names them. Whether a number is a uniform or a pipeline constant is the shader's business alone.
+//
+// A file that says `alias real = f32;` has a twin for half precision, in which real is f16: it runs where the tensors
+// that it declares as array<real> are f16, which must be all of them.
+//
+// A grid of a number is one invocation for each element, or for each EACH elements where a kernel uses that override.
+//
+// A kernel whose uniforms have a member `first` can be cut: it takes that as the index of its first
+// invocation, and a call whose work exceeds what one submission may hold becomes several dispatches.
+
+import {
+  ResourceType,
+  WgslParser,
+  WgslReflect,
+  type FunctionInfo,
+} from "wgsl_reflect/wgsl_reflect.module.js";
+import type { Layout, Signature } from "./bindings.ts";
+import type { Device, GroupCounts } from "./device.ts";
+import { type Precision, Tensor } from "../autograd/tensor.ts";
+import { type Args, membersOf, put, Words } from "./words.ts";
+import type { Shaders } from "../../shaders/types.ts";
+
+/** Invocations wanted (and the operations they do in all, where that is not about one per element), or workgroups. */
+export type Grid = number | { invocations: number; work: number } | { groups: GroupCounts; work?: number };
+export type Vec3 = readonly [number, number, number];
+type Kernel = (args: Args, grid: Grid) => void;
+/** Of one file, by entry point. */
+export type Kernels = Readonly<Record<string, Kernel>>;
+
+/** The kernels of shaders/<name>.wgsl, by entry point. */
+export async function shader<Name extends keyof Shaders>(name: Name): Promise<Shaders[Name]> {
+  const code = await text(new URL(`../../shaders/${name}.wgsl`, import.meta.url));
+  return kernels(`${name}.wgsl`, code) as unknown as Shaders[Name];
+}
+
+/** The kernels of a shader's text; `file` names it in errors and profiles, and its pipelines, so no two may share one. */
+export function kernels(file: string, code: string): Kernels {
+  const reflection = new WgslReflect(code);
+  const defaults = new Map<string, number | null>();
+  for (const node of WgslParser.Parse(code)) {
+    if (node.astNodeType !== "override") continue;
+    const { name, value } = node as unknown as { name: string; value: object | null };
+    defaults.set(
+      name,
+      value && Number(new RegExp(`override\\s+${name}\\b[^=]*=\\s*([\\d.]+(?:e[-+]?\\d+)?)`).exec(code)?.[1]),
+    );
+  }
+  const known = new Set([
+    ...defaults.keys(),
+    ...reflection.storage.map((v) => v.name),
+    ...reflection.uniforms.flatMap((u) => u.members?.map((m) => m.name) ?? []),
+  ]);
+  const reals = new Set(Array.from(code.matchAll(/ (\w+): array<real>/g), ([, variable]) => variable!));
+  return Object.fromEntries(
+    reflection.entry.compute.map((entry) => [
+      entry.name,
+      kernel({
+        label: `${file}/${entry.name}`,
+        file,
+        code,
+        entry,
+        known,
+        defaults,
+        reals,
+      }),
+    ]),
+  );
+}
+
+async function text(url: URL): Promise<string> {
+  if (url.protocol === "file:") return (await import("node:fs/promises")).readFile(url, "utf8");
+  if (url.protocol === "data:") return decoded(url); // a bundler put it into the module
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url.pathname}: ${response.status} ${response.statusText}`);
+  return response.text();
+}
+
+/** The text of a base64 data URL. No fetch: a page's policy may allow none but its own files. */
+function decoded({ pathname }: URL): string {
+  const bytes = Uint8Array.from(atob(pathname.slice(pathname.indexOf(",") + 1)), (c) => c.charCodeAt(0));
+  return new TextDecoder().decode(bytes);
+}
+
+interface Source {
+  label: string;
+  /** Bindings of array<real>, which take tensors of either precision. */
+  reals: ReadonlySet<string>;
+  file: string;
+  code: string;
+  entry: FunctionInfo;
+  known: ReadonlySet<string>;
+  defaults: ReadonlyMap<string, number | null>; // of the overrides; null where a value must be given
+}
+
+function kernel(source: Source): Kernel {
+  const { label, entry, known, defaults, reals } = source;
+  const needed = [...new Set(entry.overrides.map(({ name }) => name))].filter(
+    (n) => defaults.get(n) === null,
+  );
+  const uniform = entry.resources.find((r) => r.resourceType === ResourceType.Uniform) ?? null;
+  const storage = entry.resources.filter((r) => r.resourceType === ResourceType.Storage);
+  const buffers = storage.map(({ name, binding, access }) => {
+    return { name, binding, writable: access === "read_write", real: reals.has(name) };
+  });
+  const signature: Signature = { buffers, uniform };
+  const members = membersOf(uniform);
+  const first = members.some(({ name }) => name === "first");
+  const workgroupSize = `${[entry.attributes?.find((a) => a.name === "workgroup_size")?.value].flat()[0] ?? 1}`;
+  const each = entry.overrides.some((o) => o.name === "EACH") ? (defaults.get("EACH") ?? 1) : 1;
+
+  return (args, grid) => {
+    for (const name in args) {
+      if (!known.has(name))
+        throw new Error(`${label}: unknown '${name}'; the file declares ${[...known].join(", ")}`);
+    }
+    for (const name of needed) {
+      if (args[name] === undefined) throw new Error(`${label}: override '${name}' has no value`);
+    }
+    let elements = 0;
+    let precision: Precision | null = null; // of the tensors that may have either
+    const bound: GPUBufferBinding[] = [];
+    for (const { name, real } of buffers) {
+      const value = args[name];
+      if (!(value instanceof Tensor)) throw new Error(`${label}: '${name}' must be a tensor, got ${value}`);
+      elements += value.size;
+      if (!real && value.precision !== "f32") throw new Error(`${label}: '${name}' must be f32, got f16`);
+      if (real && value.precision !== (precision ??= value.precision))
+        throw new Error(
+          `${label}: '${name}' is ${value.precision}, others are ${precision}: cast() one of them`,
+        );
+      bound.push(value.binding);
+    }
+    const { device } = args[buffers[0]!.name] as Tensor;
+    const layout = device.bindings.layout(signature);
+    const pipeline = compile(device, source, layout, args, precision ?? "f32");
+    if (!pipeline) return put(label, members, args, scratch, 0, 0); // a missing number is found now
+    const group = device.bindings.group(layout, bound);
+    const width = Number(args[workgroupSize] ?? defaults.get(workgroupSize) ?? workgroupSize);
+    const work = typeof grid === "number" ? 4 * elements : (grid.work ?? 4 * elements);
+
+    const dispatch = (groups: GroupCounts, share: number, from = 0) => {
+      device.reserve(share);
+      const slot = uniform && device.slot();
+      if (slot !== null) put(label, members, args, device.words, slot, from);
+      device.dispatch(label, pipeline, group, slot, groups);
+    };
+    device.dispatches++;
+    if (typeof grid === "object" && "groups" in grid) return dispatch(grid.groups, work);
+    const invocations = Math.ceil((typeof grid === "number" ? grid : grid.invocations) / each);
+    const pieces = first ? Math.min(Math.ceil(work / device.budget), Math.ceil(invocations / width)) : 1;
+    const piece = Math.ceil(invocations / pieces / width) * width;
+    for (let from = 0; from < invocations; from += piece) {
+      const groups = Math.ceil(Math.min(piece, invocations - from) / width);
+      dispatch(spread(groups, device.widest), work / pieces, from);
+    }
+  };
+}
+
+const scratch = new Words(256);
+
+/** The pipeline; null while a plan is made, which notes those that are not there yet. */
+function compile(
+  device: Device,
+  { label, file, code, entry, defaults }: Source,
+  layout: Layout,
+  args: Args,
+  precision: Precision,
+): GPUComputePipeline | null {
+  let values = "";
+  for (const name of defaults.keys()) {
+    if (args[name] !== undefined) values += `${values && ","}"${name}":${Number(args[name])}`;
+  }
+  const key = `${label} {${values}}${precision === "f16" ? " f16" : ""}`;
+  const known = device.pipelines.get(key);
+  if (known || device.plan?.has(key)) return device.plan ? null : known!;
+  const module = device.gpu.createShaderModule({
+    label: file,
+    code: precision === "f16" ? halved(code) : code,
+  });
+  const given = [...defaults.keys()].filter((name) => args[name] !== undefined);
+  const constants = Object.fromEntries(given.map((name) => [name, Number(args[name])]));
+  const compute = { module, entryPoint: entry.name, constants };
+  const descriptor: GPUComputePipelineDescriptor = { label: key, layout: layout.pipeline, compute };
+  if (device.plan) {
+    device.plan.set(key, { descriptor, layout });
+    return null;
+  }
+  const pipeline = device.gpu.createComputePipeline(descriptor);
+  device.pipelines.set(key, pipeline);
+  return pipeline;
+}
+
+/** A shader whose activations are f16. The line stays where it was, so that errors name the right one. */
+function halved(code: string): string {
+  return `enable f16; ${code.replace("alias real = f32;", "alias real = f16;")}`;
+}
+
+/** So many workgroups as a 2-D grid, or a few more: one dimension holds `widest`. Kernels skip what is too many. */
+export function spread(groups: number, widest: number): GroupCounts {
+  const y = Math.ceil(Math.max(1, groups) / widest);
+  return [Math.ceil(Math.max(1, groups) / y), y, 1];
+}

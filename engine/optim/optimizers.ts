@@ -1,0 +1,169 @@
+// Optimizers, each over all parameters in a few dispatches: parameters, gradients and moments lie in a few
+// large buffers, of which the tensors the network uses are views. A learning rate is given at each step.
+
+import type { GradientGuard } from "./gradientGuard.ts";
+import { shader } from "../gpu/shader.ts";
+import { fill } from "../ops/fill.ts";
+import { free, keep, pack, type Tensor } from "../autograd/tensor.ts";
+
+const adam = await shader("adam");
+const sgd = await shader("sgd");
+
+/** What the trainer needs of an optimizer. */
+export interface Optimizer {
+  readonly params: readonly Tensor[];
+  /**
+   * Updates the parameters in place; `grads` in the order of `params`. A `guard` scales and clips them, and a step whose
+   * gradients are not all finite then changes no parameter and no moment, though it counts as one.
+   */
+  step(grads: readonly Tensor[], rate: number, guard?: GradientGuard | null): void;
+  /** What a checkpoint must hold, besides `steps`: for each name, a tensor for each parameter. */
+  readonly moments: Readonly<Record<string, readonly Tensor[]>>;
+  /** Steps done; set it when resuming. */
+  steps: number;
+  /** Lets go of gradients and moments, after the last step. The parameters stay. */
+  free(): void;
+}
+
+/** Parameters whose buffers fit one binding, with their gradients and moments. */
+interface Group {
+  parameter: Tensor;
+  gradient: Tensor;
+  views: readonly Tensor[]; // of the gradient, one for each parameter
+  moments: readonly Tensor[];
+}
+
+/**
+ * Adam with L2 regularisation added to the gradient, as torch.optim.Adam; defaults as in ProtoKD's code.
+ * `shrinkage`, times the rate, is the share of each parameter that a step takes away besides: see adamW().
+ */
+export class Adam implements Optimizer {
+  readonly params: readonly Tensor[];
+  readonly moments: Readonly<Record<"mean" | "square", readonly Tensor[]>>;
+  steps = 0;
+  readonly #groups: readonly Group[];
+  readonly #options: { beta1: number; beta2: number; eps: number; decay: number };
+  readonly #shrinkage: number;
+
+  constructor(
+    params: readonly Tensor[],
+    { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, decay = 1e-5, shrinkage = 0 } = {},
+  ) {
+    this.params = params;
+    this.#options = { beta1, beta2, eps, decay };
+    this.#shrinkage = shrinkage;
+    this.moments = { mean: zeros(params), square: zeros(params) };
+    this.#groups = groups(params, [this.moments.mean, this.moments.square]);
+  }
+
+  step(grads: readonly Tensor[], rate: number, guard: GradientGuard | null = null): void {
+    this.steps++;
+    const { beta1, beta2 } = this.#options;
+    const size = rate / (1 - beta1 ** this.steps);
+    const root = Math.sqrt(1 - beta2 ** this.steps);
+    const config = { ...this.#options, size, root, shrink: rate * this.#shrinkage };
+    collect(this.#groups, grads, guard);
+    for (const { gradient, parameter, moments } of this.#groups) {
+      const [mean, square] = moments as [Tensor, Tensor];
+      adam.step(
+        { ...config, gradient, mean, square, parameter, ...guarding(guard, gradient) },
+        parameter.size,
+      );
+    }
+  }
+
+  free(): void {
+    letGo(this.moments, this.#groups);
+  }
+}
+
+/**
+ * Adam with decoupled weight decay, as torch.optim.AdamW, with its default `decay`: each step first takes rate · decay
+ * of every parameter away, and the gradient stays as it is. Loshchilov & Hutter, ICLR 2019.
+ */
+export function adamW(
+  params: readonly Tensor[],
+  { decay = 1e-2, ...options }: { beta1?: number; beta2?: number; eps?: number; decay?: number } = {},
+): Adam {
+  return new Adam(params, { ...options, decay: 0, shrinkage: decay });
+}
+
+/** Stochastic gradient descent with Nesterov momentum; the defaults are nnU-Net's. */
+export class Sgd implements Optimizer {
+  readonly params: readonly Tensor[];
+  readonly moments: Readonly<Record<"velocity", readonly Tensor[]>>;
+  steps = 0;
+  readonly #groups: readonly Group[];
+  readonly #options: { momentum: number; decay: number };
+
+  constructor(params: readonly Tensor[], { momentum = 0.99, decay = 3e-5 } = {}) {
+    this.params = params;
+    this.#options = { momentum, decay };
+    this.moments = { velocity: zeros(params) };
+    this.#groups = groups(params, [this.moments.velocity]);
+  }
+
+  step(grads: readonly Tensor[], rate: number, guard: GradientGuard | null = null): void {
+    this.steps++;
+    collect(this.#groups, grads, guard);
+    for (const { gradient, parameter, moments } of this.#groups) {
+      const args = { gradient, velocity: moments[0]!, parameter, rate, ...guarding(guard, gradient) };
+      sgd.step({ ...args, ...this.#options }, parameter.size);
+    }
+  }
+
+  free(): void {
+    letGo(this.moments, this.#groups);
+  }
+}
+
+/** "Poly" decay: base · (1 - done)^power, with `done` in 0 … 1 (methods of ProtoKD and nnU-Net: power 0.9). */
+export function polyRate(base: number, done: number, power = 0.9): number {
+  return base * (1 - Math.min(1, done)) ** power;
+}
+
+function zeros(params: readonly Tensor[]): Tensor[] {
+  return params.map((p) => keep(fill(p.device, p.shape, 0)));
+}
+
+/** Packs the parameters, and gradients and moments likewise, into as few buffers as bindings allow. */
+function groups(params: readonly Tensor[], moments: readonly (readonly Tensor[])[]): Group[] {
+  if (!params.length) throw new Error("optimizer: there are no parameters to train");
+  const { largest } = params[0]!.device;
+  const result: Group[] = [];
+  for (let begin = 0, end = 0; begin < params.length; begin = end) {
+    for (let bytes = 0; end < params.length; end++) {
+      bytes += 4 * params[end]!.size + 256;
+      if (bytes > largest && end > begin) break;
+    }
+    const views = zeros(params.slice(begin, end));
+    result.push({
+      parameter: pack(params.slice(begin, end)),
+      moments: moments.map((list) => pack(list.slice(begin, end))),
+      gradient: pack(views),
+      views,
+    });
+  }
+  return result;
+}
+
+function letGo(moments: Optimizer["moments"], groups: readonly Group[]): void {
+  for (const list of [...Object.values(moments), ...groups.map(({ views }) => views)]) list.forEach(free);
+}
+
+/** A guard as kernels take it; without one the gradient stands in, unread. */
+function guarding(guard: GradientGuard | null, gradient: Tensor) {
+  return { guard: guard?.state ?? gradient, guarded: guard !== null };
+}
+
+/** Copies the gradients to where the kernel reads them, and lets the guard see them. */
+function collect(groups: readonly Group[], grads: readonly Tensor[], guard: GradientGuard | null): void {
+  let i = 0;
+  for (const { views } of groups) {
+    for (const { device, buffer, storage, size } of views) {
+      const { buffer: from, storage: source } = grads[i++]!;
+      device.copy(from, source.offset, buffer, storage.offset, 4 * size);
+    }
+  }
+  guard?.check(groups.map(({ gradient }) => gradient));
+}

@@ -1,0 +1,100 @@
+// The tensors of a network as a file holds them: this project's, or a published ProtoKD checkpoint's, which has
+// the same names and no word about the network. What the network is follows from the names and shapes, and all
+// of them are checked before anything is made of them.
+
+import { CheckpointError, type StoredTensor } from "./safetensors.ts";
+import type { Values } from "../networks/params.ts";
+import type { VnetConfig } from "../networks/vnet.ts";
+import { ASIDE, BLOCK_NUMBERS, vnetShapes } from "../networks/layers.ts";
+
+/** A V-Net outside the GPU. */
+export interface StoredNetwork {
+  config: VnetConfig;
+  values: Record<string, Values>;
+}
+
+const LISTED = 10; // names in a message
+
+/**
+ * The V-Net in the file `path`: the one that is `declared` by its metadata, or the one that it looks like. The
+ * prefix "module." of a network trained in parallel, counters of batches and an optimizer's moments are left
+ * out. Throws a CheckpointError that names every tensor that is missing, surplus, misshapen or no number.
+ */
+export function storedNetwork(
+  tensors: Readonly<Record<string, StoredTensor>>,
+  path: string,
+  declared?: VnetConfig,
+): StoredNetwork {
+  const found = weights(tensors);
+  const config = declared ?? infer(found, path);
+  const problems: Record<"missing" | "surplus" | "misshapen" | "unusable", string[]> = {
+    ...{ missing: [], surplus: [], misshapen: [], unusable: [] },
+  };
+  const expected = vnetShapes(config);
+  const values: Record<string, Values> = {};
+  for (const [name, shape] of expected) {
+    const tensor = found.get(name);
+    if (!tensor) problems.missing.push(`${name} [${shape}]`);
+    else if (`${tensor.shape}` !== `${shape}`)
+      problems.misshapen.push(`${name}: expected [${shape}], got [${tensor.shape}]`);
+    else if (!(tensor.data instanceof Float32Array)) problems.unusable.push(`${name} holds integers`);
+    else if (!tensor.data.every(Number.isFinite)) problems.unusable.push(`${name} holds NaN or infinity`);
+    else values[name] = { shape: tensor.shape, data: tensor.data };
+  }
+  for (const [name, { shape }] of found) {
+    if (!expected.has(name)) problems.surplus.push(`${name} [${shape}]`);
+  }
+  const lines = Object.entries(problems).flatMap(([what, names]) =>
+    names.length ? [`\n  ${what}: ${listed(names)}`] : [],
+  );
+  if (!lines.length) return { config, values };
+  throw new CheckpointError(`${path}: expected the tensors of ${describeVnet(config)}:${lines.join("")}`);
+}
+
+/** The network in words. */
+export function describeVnet({ modalities, filters, levels, norm }: VnetConfig): string {
+  const seen = modalities === 1 ? "1 modality" : `${modalities} modalities`;
+  return `a V-Net with ${seen}, ${filters} filters, ${levels} levels and ${norm} norm`;
+}
+
+/** The tensors that belong to the network, by their own names. */
+function weights(tensors: Readonly<Record<string, StoredTensor>>): Map<string, StoredTensor> {
+  const names = Object.keys(tensors);
+  const prefix = names.length && names.every((name) => name.startsWith(PARALLEL)) ? PARALLEL.length : 0;
+  const kept = names.filter(
+    (name) => !name.startsWith("optimizer.") && !name.endsWith(".num_batches_tracked"),
+  );
+  return new Map(kept.map((name) => [name.slice(prefix), tensors[name]!]));
+}
+
+const PARALLEL = "module."; // PyTorch's DataParallel
+
+/** The configuration of the network with these tensors. */
+function infer(tensors: ReadonlyMap<string, StoredTensor>, path: string): VnetConfig {
+  const kernel = (name: string) => {
+    const shape = tensors.get(name)?.shape;
+    return shape?.length === 5 && !shape.includes(0) ? shape : null;
+  };
+  const first = kernel("block_one.conv.0.weight");
+  const head = kernel("out_conv.weight");
+  const names = [...tensors.keys()];
+  const blocks = names.map((name) => BLOCK_NUMBERS.indexOf(/^block_([a-z]+)\./.exec(name)?.[1] ?? ""));
+  const levels = (Math.max(-1, ...blocks) >> 1) + 1; // block_nine is the last of five levels
+  if (!first || !head || levels < 2) {
+    throw new CheckpointError(
+      `${path}: expected the tensors of ProtoKD's V-Net (block_one.conv.0.weight to out_conv.bias), ` +
+        `got ${listed(names) || "none"}`,
+    );
+  }
+  const norm = names.some((name) => name.endsWith(".running_mean")) ? "batch" : "instance";
+  const deepSupervision = names.some((name) => name.startsWith(ASIDE));
+  return {
+    ...{ modalities: first[1]!, classes: head[0]!, filters: head[1]!, levels, norm },
+    ...(deepSupervision && { deepSupervision }),
+  };
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length - LISTED;
+  return names.slice(0, LISTED).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}

@@ -1,0 +1,112 @@
+// The losses of segmentation and of ProtoKD: Wang et al., "Prototype knowledge distillation for medical
+// segmentation with missing modality", ICASSP 2023 (arXiv 2303.09830), as the authors' code computes them.
+//
+// A loss is a record of terms, each a weight and a scalar on the GPU, so that what is minimised (total)
+// and what is logged (the terms) are one description.
+
+import {
+  classCounts,
+  commonClasses,
+  cosineMaps,
+  klDivergence,
+  meanSquaredError,
+} from "../../engine/index.ts";
+import { prototypeDistance, prototypes, samples, segmentationLosses } from "../../engine/index.ts";
+import { Tensor, type Term, weightedSum } from "../../engine/index.ts";
+import type { Aside } from "../networks/layers.ts";
+
+/** Terms of a loss by name. A scope or grad() lets go of their scalars: keep() those to be read after it. */
+export type Terms = Readonly<Record<string, Term>>;
+
+/** Logits [N,C,D/2,H/2,W/2], [N,C,D/4,…], … that training may have beside those at full resolution. */
+type Coarse = Partial<Record<Aside, Tensor>>;
+
+/** What a network returns: features [N,F,D,H,W] of its last block, logits [N,C,D,H,W] made of them. */
+export type Output = { features: Tensor; logits: Tensor } & Coarse;
+
+/** What it makes of a batch: the features of all samples, or of a few at a time where all are too large for a tensor. */
+export type BatchOutput = { features: Tensor | readonly Tensor[]; logits: Tensor } & Coarse;
+
+/** Weights of the distillation terms; a term of weight 0 is left out. */
+export interface Weights {
+  kd: number;
+  prototype: number;
+  /** Divides the logits in the kd term. */
+  temperature: number;
+}
+
+/** The published code's defaults (kd_weight, proto_weight and T; the paper's loss is the same sum). */
+export const PROTOKD: Readonly<Weights> = { kd: 10, prototype: 0.1, temperature: 10 };
+
+/**
+ * Cross-entropy, its classes weighted by their rarity in the batch, and the batch's Dice loss, both of weight 1.
+ * logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
+ */
+export function segmentationTerms(logits: Tensor, label: Tensor): Terms {
+  const { crossEntropy, dice } = segmentationLosses(logits, label);
+  return { crossEntropy: [1, crossEntropy], dice: [1, dice] };
+}
+
+/**
+ * The divergence of the student's softened prediction from the teacher's, as the mean over voxels and classes;
+ * without the factor T² that is usual elsewhere. Logits [N,C,D,H,W]; differentiated by the student's.
+ */
+export function pixelKd(student: Tensor, teacher: Tensor, temperature = PROTOKD.temperature): Tensor {
+  return klDivergence(student, teacher, temperature);
+}
+
+/**
+ * The mean squared difference of two networks' maps of similarity: the cosine of each voxel's features and each
+ * class's prototype, which is the mean of that network's features over the label's voxels, in each sample.
+ * Background is a class like the others; a class counts only where every sample has it, and where none does
+ * the loss is 0. Features [N,F,D,H,W], label [N,D,H,W]; the gradient includes the path through the prototypes.
+ */
+export function prototypeLoss(student: Tensor, teacher: Tensor, label: Tensor, classes: number): Tensor {
+  return prototypeDistance(student, teacher, label, classCounts(label, classes));
+}
+
+/** prototypeLoss of a batch whose features come a few samples at a time: its mean, over classes that all have. */
+function slicedPrototypeLoss(
+  student: readonly Tensor[],
+  teacher: readonly Tensor[],
+  label: Tensor,
+  counts: Tensor,
+): Tensor {
+  const common = commonClasses(counts);
+  const classes = counts.shape[1]!;
+  let end = 0;
+  const parts = student.map((features, i): Term => {
+    const size = features.shape[0]!;
+    const part = samples(label, end, (end += size));
+    const maps = (f: Tensor) => cosineMaps(f, prototypes(f, part, classes));
+    return [size / label.shape[0]!, meanSquaredError(maps(features), maps(teacher[i]!), common)];
+  });
+  return weightedSum(parts);
+}
+
+/** What a student learns from its teacher, beside the segmentation. The teacher's output is a constant. */
+export function protokdTerms(
+  student: BatchOutput,
+  teacher: BatchOutput,
+  label: Tensor,
+  weights = PROTOKD,
+): Terms {
+  const { kd, prototype, temperature } = weights;
+  const taught = kd !== 0 ? { targets: teacher.logits, temperature } : {};
+  const { crossEntropy, dice, divergence, counts } = segmentationLosses(student.logits, label, taught);
+  const maps = (): Tensor => {
+    const [own, given] = [student.features, teacher.features];
+    if (own instanceof Tensor && given instanceof Tensor) return prototypeDistance(own, given, label, counts);
+    return slicedPrototypeLoss([own].flat(), [given].flat(), label, counts);
+  };
+  return {
+    ...{ crossEntropy: [1, crossEntropy], dice: [1, dice] },
+    ...(divergence && { kd: [kd, divergence] as const }),
+    ...(prototype !== 0 && { prototype: [prototype, maps()] as const }),
+  };
+}
+
+/** The scalar to minimise: Σ weight · term. */
+export function total(terms: Terms): Tensor {
+  return weightedSum(Object.values(terms));
+}

@@ -1,0 +1,94 @@
+// Which model of a run a case gets: the most of its modalities, then the best in validation.
+
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { choose, readCandidates } from "../../cli/prediction/candidates.ts";
+import type { ModelUse } from "../../cli/files/models.ts";
+import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
+import { failure } from "../support/quietly.ts";
+import { storeStage } from "../support/storedRun.ts";
+
+const test = suite("candidates");
+const folder = mkdtempSync(join(tmpdir(), "candidates-"));
+const run = join(folder, "run");
+const ofCard = ({ card }: { card: ModelUse | null }) => card!;
+const read = (...paths: string[]) => readCandidates(paths, ofCard);
+
+test.before(async () => {
+  await storeStage(run, { name: "teacher", modalities: [...MODALITIES], dice: 0.5 });
+  await storeStage(run, { name: "student_t1", modalities: ["t1"], dice: 0.4 });
+  await storeStage(run, { name: "student_t1ce", modalities: ["t1ce"], dice: 0.6 });
+  await storeStage(run, { name: "student_t1ce_protokd", modalities: ["t1ce"], dice: 0.7 });
+  await storeStage(run, { name: "student_flair", modalities: ["flair"] });
+  mkdirSync(join(run, "predictions")); // what has no checkpoint is no stage
+});
+test.after(() => rmSync(folder, { recursive: true }));
+
+test("all four: the teacher, whatever its Dice; else the student that was best in validation", async () => {
+  const candidates = await read(run);
+  assert.equal(candidates.map(({ name, dice }) => [name, dice]).sort(), [
+    ["student_flair", null],
+    ["student_t1", 0.4],
+    ["student_t1ce", 0.6],
+    ["student_t1ce_protokd", 0.7],
+    ["teacher", 0.5],
+  ]);
+  const chosen = (...available: Modality[]) => {
+    const found = choose(candidates, available);
+    return found && [found.candidate.name, found.why];
+  };
+  assert.equal(chosen(...MODALITIES), ["teacher", "it sees t1, t2, t1ce, flair"]);
+  const why = "Dice in validation 0.700; student_t1ce 0.600";
+  assert.equal(chosen("t1ce", "t2"), ["student_t1ce_protokd", why]);
+  assert.equal(chosen("t1", "t1ce", "flair"), [
+    "student_t1ce_protokd",
+    `${why}, student_t1 0.400, student_flair unknown`,
+  ]);
+  assert.equal(chosen("t1", "t2"), ["student_t1", "the only one that these allow"]);
+  assert.equal(chosen("flair", "t1"), ["student_t1", "Dice in validation 0.400; student_flair unknown"]);
+  assert.is(chosen("t2"), null);
+  assert.is(chosen(), null);
+});
+
+test("a stage's folder and a checkpoint are one model; several are averaged; runs, by the names of their stages", async () => {
+  const [one] = await read(join(run, "student_t1"));
+  assert.equal([one!.name, one!.dice, one!.members.length], ["student_t1", 0.4, 1]);
+  assert.match(one!.members[0]!.checksum, /^[0-9a-f]{16}$/);
+  const both = await read(join(run, "student_t1"), join(run, "student_t1ce", "checkpoint_best.safetensors"));
+  assert.is(both.length, 1);
+  assert.equal(
+    [both[0]!.name, both[0]!.modalities, both[0]!.dice],
+    ["student_t1 + student_t1ce", ["t1", "t1ce"], 0.5],
+  );
+
+  const seeds = join(folder, "seeds");
+  for (const [i, dice] of [0.2, 0.4].entries()) {
+    await storeStage(join(seeds, `seed_${i}`), { name: "student_t2", modalities: ["t2"], dice, seed: i + 1 });
+  }
+  await storeStage(join(seeds, "fold_0"), { name: "teacher", modalities: [...MODALITIES] });
+  const found = await read(seeds, run);
+  const averaged = found.find(({ name }) => name === "student_t2")!;
+  assert.is(averaged.members.length, 2);
+  assert.ok(Math.abs(averaged.dice! - 0.3) < 1e-12);
+  assert.equal(found.find(({ name }) => name === "teacher")!.members.length, 2);
+});
+
+test("what is no model is refused with what to do", async () => {
+  const message = async (...paths: string[]) =>
+    (await failure(() => read(...paths))).message.replaceAll(folder, "");
+  mkdirSync(join(folder, "empty"));
+  assert.match(
+    await message(join(folder, "empty")),
+    /^\/empty: expected a checkpoint, or the folder of a run .* train one with --out \/empty$/,
+  );
+  assert.match(await message(join(folder, "nothing")), /^\/nothing: expected a checkpoint, got no file$/);
+  assert.match(
+    await message(run, join(run, "teacher")),
+    /^--model: expected runs' folders, or checkpoints, got both/,
+  );
+});
+
+test.run();

@@ -1,0 +1,79 @@
+// What all commands have in common: help with examples and exit codes, and the code for a disk that cannot be written.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { runCommand } from "../../cli/terminal/command.ts";
+
+const test = suite("help");
+const cli = new URL("../../cli/", import.meta.url);
+const commands = readdirSync(cli)
+  .filter(
+    (name) => /\.ts$/.test(name) && / = await runCommand/.test(readFileSync(new URL(name, cli), "utf8")),
+  )
+  .map((name) => name.replace(/\.ts$/, ""))
+  .filter((name) => name !== "command"); // whose comment shows it
+
+test("every command has -h, with exit codes, and examples that start it and whose options it has", () => {
+  assert.ok(["train", "predict", "evaluate", "export", "doctor"].every((name) => commands.includes(name)));
+  for (const name of commands) {
+    const script = fileURLToPath(new URL(`${name}.js`, cli));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [script, "-h"], { encoding: "utf8" });
+    assert.equal([status, stderr], [0, ""], name);
+    assert.match(stdout, /-h, --help/, name);
+    assert.match(stdout, /\nExit codes: 0 done, 2 usage, .* 6 disk,\n +130 stopped/, name);
+    const [options, shown] = stdout.split("\nExamples:\n");
+    const lines = shown?.split("\n\n")[0]!.split("\n") ?? [];
+    assert.ok(lines.length > 0, `${name} has no examples`);
+    for (const line of lines) {
+      assert.ok(line.startsWith(`  node cli/${name}.js`) || line === `  npm ${name}`, `${name}: ${line}`);
+      const flags = line.match(/ --?[a-z][a-z-]*/g) ?? [];
+      for (const flag of flags) assert.ok(options!.includes(flag), `${name}: ${flag} in ${line}`);
+    }
+  }
+});
+
+test("a disk that is full, read-only or closed to us gives exit code 6, and says which file", async () => {
+  const system = (code: string, syscall: string, path?: string) =>
+    Object.assign(new Error(`${code}: no`), { code, syscall, ...(path && { path }) });
+  const full = await outcome(() => Promise.reject(system("ENOSPC", "write", "runs/a.json")));
+  assert.equal(full, [6, "runs/a.json: could not be written (ENOSPC): the disk is full: free some space"]);
+  const fixed = await outcome(() => Promise.reject(system("EROFS", "mkdir", "runs")));
+  assert.equal(fixed, [
+    6,
+    "runs: could not be written (EROFS): the disk is read-only: choose another folder",
+  ]);
+  assert.is((await outcome(() => Promise.reject(system("EACCES", "mkdir", "runs"))))[0], 6);
+  assert.is(
+    (await outcome(() => Promise.reject(system("EACCES", "scandir", "runs"))))[0],
+    1,
+    "that is reading",
+  );
+  assert.is((await outcome(() => Promise.reject(system("EIO", "read"))))[0], 1);
+  if (existsSync("/dev/full")) {
+    const real = await outcome(() => void writeSync(openSync("/dev/full", "w"), "text"));
+    assert.equal(real, [6, "a file: could not be written (ENOSPC): the disk is full: free some space"]);
+  } else console.log("SKIPPED: a disk that is really full: there is no /dev/full");
+  assert.is(
+    (await outcome(() => void mkdirSync(fileURLToPath(import.meta.url))))[0],
+    1,
+    "there is one already",
+  );
+});
+
+test.run();
+
+/** The exit code of a command that does this, and what it says. */
+async function outcome(act: () => Promise<unknown> | void): Promise<[number, string]> {
+  const { error } = console;
+  let said = "";
+  console.error = (line: string) => void (said = line);
+  try {
+    return [await runCommand(new Command("test"), async () => void (await act()), []), said];
+  } finally {
+    console.error = error;
+  }
+}

@@ -1,0 +1,299 @@
+// Trainings that are killed, stopped, or run out of disk, as processes: what is left behind is whole, and going on from
+// it ends in the same tensors as if nothing had happened.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { makePhantom } from "../../cli/files/phantomFolder.ts";
+import { FILES, SOMETIMES } from "../../cli/files/stageFolder.ts";
+import { Random } from "../../engine/autograd/random.ts";
+import { decodeSafetensors } from "../../model/files/safetensors.ts";
+import { decodeTraining } from "../../trainer/loop/state.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "killed-"));
+const test = suite("killed");
+
+/**
+ * Loaded before the command: counts what it does to files, and at the one of the number KILL_AT does what KILL says. A
+ * write is done by half before the process dies.
+ */
+const FAULTS = `import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+const at = Number(process.env.KILL_AT);
+let count = 0;
+const due = (path) => /tmp$|jsonl$|lock|checkpoint|config|split/.test(String(path)) && ++count === at;
+const die = () => process.kill(process.pid, "SIGKILL");
+const fault = (code) => Object.assign(new Error(code + ": injected"), { code });
+for (const name of ["rename", "link", "rm", "open"]) {
+  const original = fs.promises[name];
+  fs.promises[name] = async (path, ...rest) => {
+    if (due(path)) die();
+    const result = await original(path, ...rest);
+    if (name === "open") watch(result, path);
+    return result;
+  };
+}
+function watch(handle, path) {
+  const { writeFile, sync } = handle;
+  handle.writeFile = async (content) => {
+    if (process.env.FULL && String(path).includes(process.env.FULL)) {
+      await writeFile.call(handle, content.slice(0, content.length >> 1));
+      throw fault("ENOSPC");
+    }
+    if (!due(path)) return writeFile.call(handle, content);
+    await writeFile.call(handle, content.slice(0, content.length >> 1));
+    die();
+  };
+  handle.sync = async () => {
+    if (due(path)) die();
+    return sync.call(handle);
+  };
+}
+syncBuiltinESMExports();
+process.on("exit", () => console.log("OPERATIONS " + count));
+`;
+
+test.before(async () => {
+  writeFileSync(join(folder, "faults.js"), FAULTS);
+  await makePhantom({ out: join(folder, "data"), cases: 4, size: 24, seed: 5 });
+  const split = { train: ["PHANTOM_001", "PHANTOM_002"], val: ["PHANTOM_003"], test: ["PHANTOM_004"] };
+  writeFileSync(join(folder, "split.json"), JSON.stringify(split));
+});
+test.after(() => rmSync(folder, { recursive: true }));
+
+interface Outcome {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  output: string;
+}
+
+type Watch = (output: string, kill: (signal: NodeJS.Signals) => void) => void;
+
+/** Trains. */
+function train(run: string, flags: string[], env?: Record<string, string>, watch?: Watch): Promise<Outcome> {
+  const least = ["--patch", "16", "--levels", "2", "--filters", "2", "--batch", "1", "--workers", "0"];
+  const places = ["--data", join(folder, "data"), "--split", join(folder, "split.json")];
+  return command("train", [...places, "--out", join(folder, run, "out"), ...least, ...flags], env, watch);
+}
+
+/** Runs a command; `watch` is told of what it has said so far. */
+async function command(
+  name: string,
+  flags: string[],
+  env: Record<string, string> = {},
+  watch: Watch = () => undefined,
+): Promise<Outcome> {
+  const script = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
+  const child = spawn(
+    process.execPath,
+    ["--import", pathToFileURL(join(folder, "faults.js")).href, script, ...flags],
+    { env: { ...process.env, PROTOKD_TUNING: "off", ...env } },
+  );
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (data: Buffer) => {
+      output += data.toString();
+      watch(output, (signal) => child.kill(signal));
+    });
+  }
+  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  return { code, signal, output };
+}
+
+const text = (run: string, stage: string, file: string) =>
+  readFileSync(join(folder, run, "out", stage, file), "utf8");
+
+/** What of a stage must not depend on what happened to it. */
+function result(run: string, stage: string) {
+  const tensors = (file: string) =>
+    decodeSafetensors(readFileSync(join(folder, run, "out", stage, file)), file).tensors;
+  const lines = text(run, stage, FILES.metrics).trim().split("\n");
+  return {
+    latest: tensors(FILES.latest),
+    best: tensors(FILES.best),
+    epochs: lines.map((line) => ({ ...(JSON.parse(line) as object), seconds: 0, waited: 0, gpuBytes: 0 })),
+    summary: text(run, stage, FILES.summary)
+      .replaceAll(join(folder, run), "RUN")
+      .replace(/"seconds[^\n]*/g, ""),
+    files: readdirSync(join(folder, run, "out", stage)).sort(),
+  };
+}
+
+test("a teacher and its student, killed at any moment and gone on with, end in the same tensors", async () => {
+  const flags = ["--stage", "student", "--epochs", "3", "--norm", "batch", "--validate-every", "2"];
+  flags.push("--save-every", "1");
+  const whole = await train("whole", flags);
+  assert.is(whole.code, 0, whole.output);
+  const operations = Number(/OPERATIONS (\d+)/.exec(whole.output)![1]);
+  assert.ok(operations > 100, `${operations} operations on files`);
+  const random = new Random(Number(process.env["KILL_SEED"] ?? 3));
+  let kills = 0;
+  let outcome: Outcome = await train("killed", flags, {
+    KILL_AT: String(1 + random.integer(operations / 2)),
+  });
+  const said: string[] = [];
+  while (outcome.code !== 0) {
+    said.push(outcome.output);
+    if (outcome.code !== null) {
+      assert.match(outcome.output, /holds no checkpoint to go on from: leave --resume out/, said.join("\n"));
+      outcome = await train("killed", flags);
+      continue;
+    }
+    assert.is(outcome.signal, "SIGKILL", said.join("\n"));
+    const at = ++kills < 3 ? 1 + random.integer(operations / 3) : 0;
+    outcome = await train("killed", [...flags, "--resume"], { KILL_AT: String(at) });
+  }
+  assert.ok(kills >= 2, `${kills} kills`);
+  for (const stage of ["teacher", "student_t1ce_protokd"]) {
+    const [killed, whole] = [result("killed", stage), result("whole", stage)];
+    for (const key of Object.keys(whole) as (keyof typeof whole)[]) {
+      assert.equal(killed[key], whole[key], `${stage}: ${key}: ${said.join("\n")}`);
+    }
+  }
+});
+
+test("a prediction, killed at any moment and gone on with, ends in the same files", async () => {
+  const flags = [
+    "--model",
+    join(folder, "whole", "out"),
+    "--input",
+    join(folder, "data"),
+    "--save-probabilities",
+  ];
+  const predict = (output: string, more: string[] = [], at = 0) =>
+    command("predict", [...flags, "--output", join(folder, output), ...more], { KILL_AT: String(at) });
+  const whole = await predict("predicted");
+  assert.is(whole.code, 0, whole.output);
+  const operations = Number(/OPERATIONS (\d+)/.exec(whole.output)![1]);
+  assert.ok(operations >= 12, `${operations} operations on files`);
+  const random = new Random(Number(process.env["KILL_SEED"] ?? 3));
+  for (const kill of [1, 2, 3]) {
+    const { signal, output } = await predict(
+      "cut",
+      kill > 1 ? ["--continue"] : [],
+      1 + random.integer(operations / 4),
+    );
+    assert.is(signal, "SIGKILL", output);
+  }
+  const last = await predict("cut", ["--continue"]);
+  assert.is(last.code, 0, last.output);
+  const files = (output: string) => readdirSync(join(folder, output)).sort();
+  assert.equal(files("cut"), files("predicted"));
+  assert.is(files("cut").filter((name) => /^PHANTOM_00\d\.nii\.gz$/.test(name)).length, 4);
+  for (const name of files("cut").filter((file) => file.endsWith(".gz"))) {
+    assert.equal(
+      readFileSync(join(folder, "cut", name)),
+      readFileSync(join(folder, "predicted", name)),
+      name,
+    );
+  }
+});
+
+test("a signal while nothing has to be saved ends a command at once, with its code", async () => {
+  const flags = ["--data", join(folder, "data")];
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    const run = await command("check", flags, {}, (_, kill) => kill(signal));
+    assert.is(run.code, code, run.output);
+    assert.match(run.output, new RegExp(`${signal}: ended; what was finished stays`));
+  }
+});
+
+test("Ctrl-C, SIGTERM, a damaged checkpoint and a full disk leave a run that is gone on with", async () => {
+  const flags = ["--stage", "student", "--method", "none", "--epochs", "60", "--save-every", "1"];
+  const checkpoint = join(folder, "stopped", "out", "student_t1ce", FILES.latest);
+  const state = async () => decodeTraining(readFileSync(checkpoint), FILES.latest);
+  const once = (signal: NodeJS.Signals, when: RegExp) => {
+    let sent = false;
+    return (output: string, kill: (signal: NodeJS.Signals) => void) => {
+      if (sent || !when.test(output)) return;
+      sent = true;
+      kill(signal);
+    };
+  };
+
+  const interrupted = await train("stopped", flags, {}, once("SIGINT", /compiling/));
+  assert.is(interrupted.code, 130, interrupted.output);
+  assert.match(interrupted.output, /SIGINT: finishing this step, then saving; once more to stop at once/);
+  assert.match(interrupted.output, /stopped by SIGINT and saved, after \d+ steps?, in epoch \d+; to go on:/);
+  assert.match(interrupted.output, /\n {2}node cli\/train\.js --data .* --save-every 1 --resume\n/);
+  const { epoch, done } = (await state()).position;
+  assert.ok(epoch < 60 && 2 * (epoch - 1) + done > 0, `epoch ${epoch}, ${done} steps`);
+
+  const again = await train("stopped", flags);
+  assert.is(again.code, 2);
+  assert.match(
+    again.output,
+    /holds an unfinished run: go on with it with --resume, replace it with --overwrite/,
+  );
+  const other = await train("stopped", [...flags, "--resume", "--lr", "0.5", "--clip", "12"]);
+  assert.is(other.code, 2);
+  assert.match(other.output, /differs in .*lr \(0.003 → 0.5\)/);
+  assert.match(other.output, /clip \(0 → 12\)/);
+  const none = await train("nothing", [...flags, "--resume"]);
+  assert.is(none.code, 2);
+  assert.match(none.output, /^--resume: .* holds no checkpoint to go on from: leave --resume out to begin$/m);
+  assert.equal(readdirSync(folder).includes("nothing"), false, "nor is a folder left");
+
+  const bytes = readFileSync(checkpoint);
+  bytes[bytes.length - 5]! ^= 4;
+  writeFileSync(checkpoint, bytes);
+  const full = await train("stopped", [...flags, "--resume"], { FULL: FILES.latest });
+  assert.is(full.code, 6, full.output);
+  assert.match(full.output, /checkpoint_latest.*: damaged: .*: going on from checkpoint_previous/);
+  assert.match(
+    full.output,
+    /checkpoint_latest.*: could not be written \(ENOSPC\): the disk is full: .* intact/,
+  );
+  assert.ok(await state());
+  assert.ok(readdirSync(join(checkpoint, "../..")).includes(SOMETIMES.damaged));
+
+  const terminated = await train("stopped", [...flags, "--resume"], {}, once("SIGTERM", /parameters, /));
+  assert.is(terminated.code, 143, terminated.output);
+  const short = await train("stopped", [...flags, "--resume", "--max-time", "0.01s"]);
+  assert.is(short.code, 0, short.output);
+  const { position } = await state();
+  assert.ok(position.epoch < 60, "its time was up");
+  const lines = text("stopped", "student_t1ce", FILES.metrics).trim().split("\n");
+  const epochs = lines.map((line) => (JSON.parse(line) as { epoch: number }).epoch);
+  const told = position.epoch - 1 + (position.best === null ? 1 : 0); // one that ended early has a line too
+  assert.equal(
+    epochs,
+    Array.from({ length: told }, (_, i) => i + 1),
+    "each epoch has one line",
+  );
+  const finished = await train("stopped", [...flags, "--max-time", "0.01s"]);
+  assert.match(finished.output, /already trained with these settings/);
+});
+
+test("weights that explode end with 5: bad steps are written down, and what was saved is finite", async () => {
+  const flags = ["--stage", "student", "--method", "none", "--epochs", "9", "--lr", "1e30"];
+  const { code, output } = await train("exploded", flags);
+  assert.is(code, 5, output);
+  assert.match(output, /the (loss|gradient) is no number, 3 times in a row .*: the last on PHANTOM_00\d/);
+  const lines = text("exploded", "student_t1ce", SOMETIMES.badBatches).trim().split("\n");
+  const bad = lines.map((line) => JSON.parse(line) as { step: number; cases: string[]; losses: object });
+  assert.equal(
+    bad.map(({ step }) => step - bad[0]!.step),
+    [0, 1, 2],
+  );
+  for (const { cases, losses } of bad) {
+    assert.match(cases.join(), /^PHANTOM_00[12]$/);
+    assert.ok(
+      Object.values(losses).some((value) => typeof value === "string"),
+      JSON.stringify(losses),
+    );
+  }
+  const path = join(folder, "exploded", "out", "student_t1ce", FILES.latest);
+  const { network } = await decodeTraining(readFileSync(path), path);
+  assert.ok(Object.values(network).every(({ data }) => data.every(Number.isFinite)));
+});
+
+test.run();

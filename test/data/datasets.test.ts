@@ -1,0 +1,241 @@
+// Finding cases in folders, and what their labels mean.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { MODALITIES, openDataset, requireModalities } from "../../data/datasets/datasets.ts";
+import { CLASS_NAMES, CONVENTION_NAMES, fromClasses, toClasses } from "../../data/datasets/labels.ts";
+import { REGIONS } from "../../model/scoring/regions.ts";
+import { problemsOf, sourceOf } from "../support/fixtures.ts";
+
+const test = suite("datasets");
+
+const folderOf = (...paths: string[]) => sourceOf(Object.fromEntries(paths.map((path) => [path, ""])));
+const bratsCase = (folder: string, id: string, suffixes: string) =>
+  suffixes.split(" ").map((suffix) => `${folder}${id}${suffix}.nii.gz`);
+
+test("BraTS folders: every case with its modalities and label, 1/2/4", async () => {
+  const source = folderOf(
+    ...bratsCase("HGG/B_2/", "B_2", "_t1 _t1ce _t2 _flair _seg"),
+    ...bratsCase("B 1é/", "B 1é", "_t1 _t1ce _t2 _flair _seg"),
+    "HGG/B_2/._B_2_t1.nii.gz",
+    "survival.csv",
+  );
+  const { layout, convention, cases } = await openDataset(source);
+  assert.equal([layout, convention, cases.map(({ id }) => id)], ["brats", "brats", ["B 1é", "B_2"]]);
+  assert.equal(cases[1]!.images.t1ce, { path: "HGG/B_2/B_2_t1ce.nii.gz", channel: 0 });
+  assert.is(cases[1]!.label, "HGG/B_2/B_2_seg.nii.gz");
+});
+
+test("BraTS 2023 folders are told by their names, with '-' or '_', also a single case's", async () => {
+  for (const mark of ["-", "_"]) {
+    const suffixes = `${mark}t1n ${mark}t1c ${mark}t2w ${mark}t2f ${mark}seg`;
+    for (const folder of ["BraTS-GLI-00000-000/", ""]) {
+      const dataset = await openDataset(folderOf(...bratsCase(folder, "BraTS-GLI-00000-000", suffixes)));
+      assert.equal([dataset.layout, dataset.convention, dataset.cases.length], ["brats", "brats2023", 1]);
+      const [{ id, images, label }] = dataset.cases as [(typeof dataset.cases)[number]];
+      assert.is(id, "BraTS-GLI-00000-000");
+      assert.is(images.flair?.path, `${folder}BraTS-GLI-00000-000${mark}t2f.nii.gz`);
+      assert.is(label, `${folder}BraTS-GLI-00000-000${mark}seg.nii.gz`);
+    }
+  }
+});
+
+test("names of both years need the flag, and the flag settles it", async () => {
+  const source = folderOf("a/a_t1.nii.gz", "b/b-t1n.nii.gz");
+  assert.match(
+    (await problemsOf(() => openDataset(source)))[0]!,
+    /got both BraTS's .*: say --labels brats, --labels/,
+  );
+  assert.is((await openDataset(source, { convention: "brats2023" })).convention, "brats2023");
+  assert.match(
+    (await problemsOf(() => openDataset(folderOf("a/a_seg.nii"))))[0]!,
+    /got labels only: say --labels/,
+  );
+});
+
+test("two files of one modality, and ids that differ in case only, are refused by name", async () => {
+  const twice = folderOf("a/a_t1.nii", "a/a_t1.nii.gz", "a/a_t2.nii");
+  assert.equal(await problemsOf(() => openDataset(twice)), [
+    "case a: expected one file of its t1, got a/a_t1.nii and a/a_t1.nii.gz",
+  ]);
+  const alike = folderOf("x/Case_t1.nii", "y/case_t1.nii");
+  assert.match((await problemsOf(() => openDataset(alike)))[0]!, /case names that differ, got Case and case/);
+});
+
+test("an empty folder and a folder of something else say what was expected", async () => {
+  assert.match(
+    (await problemsOf(() => openDataset(folderOf())))[0]!,
+    /^data: expected <case>\/<case>_t1\.nii\.gz .*dataset\.json.*got an empty folder$/,
+  );
+  assert.match((await problemsOf(() => openDataset(folderOf("a.txt"))))[0]!, /got 1 files \(a\.txt\.\.\.\)/);
+  assert.match(
+    (await problemsOf(() => openDataset(folderOf("Dataset001_X/dataset.json"))))[0]!,
+    /got a folder of them: give Dataset001_X/,
+  );
+});
+
+test("a path that leads out of the folder is refused", async () => {
+  for (const path of [
+    "../a_t1.nii",
+    "a/../../a_t1.nii",
+    "/etc/a_t1.nii",
+    "C:/a_t1.nii",
+    "\\\\host\\a_t1.nii",
+  ]) {
+    assert.match(
+      (await problemsOf(() => openDataset(folderOf(path))))[0]!,
+      /expected a path inside the folder, got/,
+    );
+  }
+  const json = { modality: { 0: "T1" }, labels: {}, training: [{ image: "../../../secret.nii.gz" }] };
+  const source = sourceOf({ "dataset.json": JSON.stringify(json), "imagesTr/a.nii.gz": "" });
+  assert.match(
+    (await problemsOf(() => openDataset(source)))[0]!,
+    /inside the folder, got "\.\.\/\.\.\/secret/,
+  );
+});
+
+const NNUNET = {
+  channel_names: { 0: "T1", 1: "T1ce", 2: "T2", 3: "Flair", 4: "ADC" },
+  labels: { background: 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3], "enhancing tumor": 3 },
+  numTraining: 1,
+  file_ending: ".nii.gz",
+};
+const nnunet = (description: object) =>
+  sourceOf({
+    "dataset.json": JSON.stringify(description),
+    ...Object.fromEntries([0, 1, 2, 3, 4].map((c) => [`imagesTr/case_A_000${c}.nii.gz`, ""])),
+    "labelsTr/case_A.nii.gz": "",
+    "imagesTs/case_B_0000.nii.gz": "",
+  });
+
+test("nnU-Net: channels by their names, the convention from nested or exclusive labels", async () => {
+  const { layout, convention, cases } = await openDataset(nnunet(NNUNET));
+  assert.equal([layout, convention, cases.length], ["nnunet", "msd", 1]); // 1 oedema, 2 necrosis, 3 enhancing
+  assert.is(cases[0]!.id, "case_A");
+  assert.equal(cases[0]!.images.t1ce, { path: "imagesTr/case_A_0001.nii.gz", channel: 0 });
+  assert.equal(Object.keys(cases[0]!.images).sort(), [...MODALITIES].sort());
+  assert.is(cases[0]!.label, "labelsTr/case_A.nii.gz");
+
+  const exclusive = { background: 0, "necrotic core (NCR)": 1, edema: 2, "enhancing tumour": 3 };
+  assert.is((await openDataset(nnunet({ ...NNUNET, labels: exclusive }))).convention, "brats2023");
+  const old = { 0: "background", 1: "NCR", 2: "ED", 4: "ET" };
+  const first = {
+    modality: NNUNET.channel_names,
+    labels: old,
+    training: [{ image: "./imagesTr/case_A.nii.gz" }],
+  };
+  const dataset = await openDataset(nnunet(first)); // version 1's dataset.json
+  assert.equal([dataset.layout, dataset.convention], ["nnunet", "brats"]);
+});
+
+test("labels whose names say nothing need the flag", async () => {
+  const source = nnunet({ ...NNUNET, labels: { background: 0, one: 1, two: 2, three: 3 } });
+  assert.match(
+    (await problemsOf(() => openDataset(source)))[0]!,
+    /got \{"background":0.*: say --labels brats,/,
+  );
+  assert.is((await openDataset(source, { convention: "msd" })).convention, "msd");
+});
+
+test("a dataset.json that is broken, or names no modality, is refused", async () => {
+  const problem = async (json: string) =>
+    (
+      await problemsOf(() => openDataset(sourceOf({ "dataset.json": json, "imagesTr/a_0000.nii.gz": "" })))
+    )[0]!;
+  assert.match(await problem('{"labels": NaN}'), /^data\/dataset\.json: expected JSON, got something else/);
+  assert.match(await problem("[".repeat(100000)), /^data\/dataset\.json: expected/);
+  assert.match(await problem("{}"), /expected "channel_names" \(nnU-Net\) or "modality", got neither/);
+  assert.match(await problem('{"channel_names": {"0": "CT"}}'), /expected channels named T1, .*got CT/);
+  assert.match(await problem('{"channel_names": {"0": 7}}'), /channel_names\.0: Invalid type/);
+  assert.match(
+    await problem('{"channel_names": {"0": "T1", "1": "T1w"}}'),
+    /one channel of t1, got T1 and T1w/,
+  );
+});
+
+test("the Decathlon: one file for all modalities; a listed file that is missing is named", async () => {
+  const json = {
+    modality: { 0: "FLAIR", 1: "T1w", 2: "t1gd", 3: "T2w" },
+    labels: { 0: "background", 1: "edema", 2: "non-enhancing tumor", 3: "enhancing tumour" },
+    training: [{ image: "./imagesTr/BRATS_001.nii.gz", label: "./labelsTr/BRATS_001.nii.gz" }],
+  };
+  const files = {
+    "dataset.json": JSON.stringify(json),
+    "imagesTr/BRATS_001.nii.gz": "",
+    "imagesTr/._x.nii.gz": "",
+  };
+  const { layout, convention, cases } = await openDataset(
+    sourceOf({ ...files, "labelsTr/BRATS_001.nii.gz": "" }),
+  );
+  assert.equal([layout, convention, cases[0]!.id], ["msd", "msd", "BRATS_001"]);
+  assert.equal(cases[0]!.images, {
+    flair: { path: "imagesTr/BRATS_001.nii.gz", channel: 0 },
+    t1: { path: "imagesTr/BRATS_001.nii.gz", channel: 1 },
+    t1ce: { path: "imagesTr/BRATS_001.nii.gz", channel: 2 },
+    t2: { path: "imagesTr/BRATS_001.nii.gz", channel: 3 },
+  });
+  assert.match(
+    (await problemsOf(() => openDataset(sourceOf(files))))[0]!,
+    /the file labelsTr\/BRATS_001\.nii\.gz that/,
+  );
+});
+
+test("what all cases lack comes in one error; what is not asked for may be missing", async () => {
+  const source = folderOf(
+    ...bratsCase("a/", "a", "_t1 _t2 _seg"),
+    ...bratsCase("b/", "b", "_t1 _t2 _t1ce _flair"),
+    ...bratsCase("c/", "c", "_t1 _t2 _t1ce _flair _seg"),
+  );
+  const dataset = await openDataset(source);
+  assert.equal(await problemsOf(() => requireModalities(dataset, MODALITIES, { labels: true })), [
+    "case a: expected t1ce, flair, got only t1, t2, label",
+    "case b: expected label, got only t1, t2, t1ce, flair",
+  ]);
+  requireModalities(dataset, ["t1", "t2"], { labels: false });
+});
+
+test("every convention maps to the network's classes and back", () => {
+  const expected = { brats: [0, 2, 3, 1], brats2023: [0, 2, 3, 1], msd: [0, 3, 2, 1] };
+  const values = { brats: [0, 1, 2, 4], brats2023: [0, 1, 2, 3], msd: [0, 1, 2, 3] };
+  for (const convention of CONVENTION_NAMES) {
+    const classes = toClasses(Float32Array.from(values[convention]), convention, "seg");
+    assert.equal([...classes], expected[convention]);
+    assert.equal([...fromClasses(classes, convention)], values[convention]);
+  }
+  assert.equal(
+    REGIONS.TC.map((c) => CLASS_NAMES[c]),
+    ["enhancing tumour", "necrotic core"],
+  );
+});
+
+test("a label outside the convention is refused with what was found and what fits", async () => {
+  const problem = async (values: number[], convention: (typeof CONVENTION_NAMES)[number]) =>
+    (await problemsOf(() => toClasses(Float32Array.from(values), convention, "a_seg.nii.gz")))[0]!;
+  assert.is(
+    await problem([0, 0, 1, 2, 3, 3], "brats"),
+    "a_seg.nii.gz: expected labels 0, 1, 2, 4 (brats), " +
+      "got 0 (2 voxels), 1 (1 voxels), 2 (1 voxels), 3 (2 voxels); " +
+      "these values fit brats2023 and msd: say --labels brats2023 or --labels msd",
+  );
+  assert.match(await problem([0, 1, 4], "msd"), /these values fit brats: say --labels brats$/);
+  assert.match(await problem([0, 3, 4], "brats"), /got .*3 \(1 voxels\), 4 .*no convention has all of these/);
+  assert.match(await problem([0, 0.5], "brats"), /0\.5 \(1 voxels\); no convention/);
+  assert.match(await problem([0, NaN], "brats"), /NaN \(1 voxels\); no convention/);
+  assert.match(
+    await problem(
+      Array.from({ length: 50 }, (_, i) => i),
+      "brats",
+    ),
+    /42 more values/,
+  );
+});
+
+test("float labels are taken within 0.001 of an integer", () => {
+  assert.equal(
+    [...toClasses(Float32Array.of(0.0004, 3.9995, 1.0009, -0.0004), "brats", "seg")],
+    [0, 1, 2, 0],
+  );
+});
+
+test.run();

@@ -1,0 +1,161 @@
+// Reading and writing NIfTI, on small files built here.
+
+import { gzipSync } from "node:zlib";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { DataError } from "../../data/errors.ts";
+import { cornerDisplacement } from "../../data/nifti/geometry.ts";
+import { gunzip, gzipMembers } from "../../data/nifti/gzip.ts";
+import { readNifti, type Vec3, writeLabelLike, writeNifti } from "../../data/nifti/nifti.ts";
+
+const test = suite("nifti");
+
+const OBLIQUE = [
+  [-1.9, 0.3, 0.1, 40],
+  [0.31, 1.95, -0.2, -60],
+  [-0.08, 0.18, 2.97, 12],
+  [0, 0, 0, 1],
+];
+const LPS = [
+  [-1, 0, 0, 0],
+  [0, -1, 0, 239],
+  [0, 0, 1, 0],
+  [0, 0, 0, 1],
+];
+
+/** The uncompressed bytes of a small float32 file. */
+async function plainFile(size: Vec3 = [2, 3, 4]): Promise<Uint8Array> {
+  const data = Float32Array.from({ length: size[0] * size[1] * size[2] }, (_, i) => i);
+  const bytes = await writeNifti({ data, size, affine: LPS });
+  return gunzip(bytes, "plain", () => 0);
+}
+
+async function problemOf(bytes: Uint8Array, name = "bad.nii"): Promise<string> {
+  try {
+    await readNifti(bytes, name);
+  } catch (error) {
+    assert.instance(error, DataError);
+    return (error as DataError).message;
+  }
+  return assert.unreachable(`${name} was read`) as never;
+}
+
+test("a volume that is written is read back: values, shape, affine and spacing", async () => {
+  const size: Vec3 = [2, 3, 4];
+  for (const data of [
+    Uint8Array.from({ length: 24 }, (_, i) => i * 10),
+    Int16Array.from({ length: 24 }, (_, i) => 1000 * i - 12000),
+    Float32Array.from({ length: 24 }, (_, i) => i / 7),
+  ]) {
+    const volume = await readNifti(await writeNifti({ data, size, affine: LPS }), "made.nii.gz");
+    assert.equal([...volume.data], [...data]);
+    assert.equal([volume.size, volume.channels, volume.spacing], [size, 1, [1, 1, 1]]);
+    assert.equal(volume.affine, LPS);
+  }
+});
+
+test("x runs fastest: the array is [D, H, W] of a file of x, y, z", async () => {
+  const volume = await readNifti(await plainFile([2, 3, 4]), "plain.nii");
+  const view = new DataView(volume.header.buffer);
+  assert.equal([view.getInt16(42, true), view.getInt16(44, true), view.getInt16(46, true)], [4, 3, 2]);
+  assert.is(volume.data[(1 * 3 + 2) * 4 + 3], 23);
+});
+
+test("the qform says what the sform says, mirrored axes too, and is left out where axes shear", async () => {
+  const rotated = [
+    [-1.6, -1.2, 0, 5],
+    [1.2, -1.6, 0, 6],
+    [0, 0, 3, 7],
+    [0, 0, 0, 1],
+  ];
+  for (const affine of [LPS, rotated, LPS.map((row, i) => (i === 2 ? [0, 0, -1, 4] : row))]) {
+    const file = await writeNifti({ data: new Uint8Array(24), size: [2, 3, 4], affine });
+    const bytes = await gunzip(file, "qform", () => 0);
+    new DataView(bytes.buffer).setInt16(254, 0, true); // sform_code: unknown
+    const volume = await readNifti(bytes, "qform.nii");
+    assert.ok(cornerDisplacement(volume.affine, affine, [200, 200, 200]) < 1e-3);
+  }
+  const sheared = await readNifti(
+    await writeNifti({ data: new Uint8Array(24), size: [2, 3, 4], affine: OBLIQUE }),
+    "oblique.nii.gz",
+  );
+  assert.is(new DataView(sheared.header.buffer).getInt16(252, true), 0);
+  assert.ok(cornerDisplacement(sheared.affine, OBLIQUE, [100, 100, 100]) < 1e-3);
+});
+
+test("a label map in a source's grid keeps the bytes of the affine, and none of its text", async () => {
+  for (const little of [true, false]) {
+    const source = (await readNifti(await plainFile(), "plain.nii")).header;
+    const view = new DataView(source.buffer);
+    if (!little) swapHeader(view);
+    source.set(new TextEncoder().encode("Jane Doe"), 148); // descrip
+    source.set(new TextEncoder().encode("Jane"), 14); // db_name
+    source.set(new TextEncoder().encode("Jane"), 228); // aux_file
+    source.set(new TextEncoder().encode("Jane"), 328); // intent_name
+    view.setFloat32(112, 0.25, little); // slope
+    view.setFloat32(280 + 12, 1 / 3, little);
+
+    const labels = Uint8Array.from({ length: 24 }, (_, i) => i % 4);
+    const file = await writeLabelLike(source, labels, [2, 3, 4]);
+    const bytes = await gunzip(file, "labels", () => 0);
+    assert.equal(bytes.slice(252, 328), source.slice(252, 328)); // qform, sform
+    assert.equal(bytes.slice(76, 108), source.slice(76, 108)); // pixdim
+    assert.not.match(new TextDecoder("latin1").decode(bytes), "Jane");
+    const volume = await readNifti(file, "labels.nii.gz");
+    assert.equal([...volume.data], [...labels]);
+    assert.is(bytes.length, 352 + 24);
+  }
+});
+
+/** Turns the numbers round that a big-endian reader of these tests' headers needs. */
+function swapHeader(view: DataView): void {
+  const words = (start: number, end: number, bytes: number) => {
+    for (let at = start; at < end; at += bytes) new Uint8Array(view.buffer, at, bytes).reverse();
+  };
+  words(0, 4, 4);
+  words(40, 56, 2);
+  words(70, 76, 2);
+  words(76, 120, 4);
+  words(252, 256, 2);
+  words(256, 328, 4);
+}
+
+test("a gzip file cut anywhere, or with a wrong sum, is refused by name", async () => {
+  const whole = await writeNifti({
+    data: Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i)),
+    size: [16, 16, 16],
+    affine: LPS,
+  });
+  for (let end = 2; end < whole.length; end += 997) {
+    assert.match(
+      await problemOf(whole.subarray(0, end), "cut.nii.gz"),
+      /^cut\.nii\.gz: expected a whole gzip file/,
+    );
+  }
+  const wrong = whole.slice();
+  wrong[wrong.length - 6]! ^= 1;
+  assert.match(await problemOf(wrong, "sum.nii.gz"), /^sum\.nii\.gz: expected a whole gzip file/);
+});
+
+test("a damaged header gives a volume or a DataError, never anything else", async () => {
+  const bytes = await plainFile();
+  for (let at = 0; at < 352; at++) {
+    for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
+      const damaged = bytes.slice();
+      damaged[at] = value;
+      await readNifti(damaged, "damaged.nii").catch((error: unknown) => assert.instance(error, DataError));
+    }
+  }
+});
+
+test("the members of a joined gzip file are told apart, for readers that stop after the first", () => {
+  const parts = ["one", "two and more", "three"].map((text) => new Uint8Array(gzipSync(text)));
+  const joined = Uint8Array.from(parts.flatMap((part) => [...part]));
+  assert.equal(
+    [...gzipMembers(joined)].map((member) => member.length),
+    parts.map((part) => part.length),
+  );
+  assert.is([...gzipMembers(joined.subarray(0, 30))].length, 1);
+});
+
+test.run();

@@ -1,0 +1,110 @@
+// The phantom's folder and its command: whole sets or none, and nobody's files touched.
+
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { makePhantom } from "../../cli/files/phantomFolder.ts";
+import { readNifti } from "../../data/nifti/nifti.ts";
+import { phantomCase } from "../../data/phantom/phantom.ts";
+
+test("the folder holds every case as BraTS names it, with the voxels that phantomCase gives", async () => {
+  await inTemporary(async (folder) => {
+    const out = join(folder, "deep", "set");
+    await makePhantom({ out, cases: 2, size: [16, 18, 20], seed: 3 });
+    assert.equal((await readdir(out)).sort(), ["PHANTOM_001", "PHANTOM_002", "phantom.json"]);
+    assert.equal(await readdir(join(folder, "deep")), ["set"]);
+    const expected = phantomCase({ seed: 3, index: 1, size: [16, 18, 20] });
+    for (const [suffix, data] of Object.entries({ ...expected.images, seg: expected.label })) {
+      const path = join(out, "PHANTOM_002", `PHANTOM_002_${suffix}.nii.gz`);
+      const volume = await readNifti(await readFile(path), path);
+      assert.equal(volume.size, [16, 18, 20]);
+      assert.equal([...volume.data], [...data]);
+      assert.ok(
+        volume.affine.flat().every((value, at) => Math.abs(value - expected.affine.flat()[at]!) < 1e-4),
+      );
+    }
+  });
+});
+
+test("the same phantom is made once; another is refused, unless told to overwrite", async () => {
+  await inTemporary(async (folder) => {
+    const out = join(folder, "set");
+    const lines: string[] = [];
+    const options = { out, cases: 1, size: 16, seed: 3, report: (line: string) => lines.push(line) };
+    await makePhantom(options);
+    const made = (await stat(join(out, "phantom.json"))).mtimeMs;
+    lines.length = 0;
+    await makePhantom(options);
+    assert.match(lines.join("\n"), /left as it is/);
+    assert.is((await stat(join(out, "phantom.json"))).mtimeMs, made);
+
+    const refusal = await failure(() => makePhantom({ ...options, seed: 4 }));
+    assert.is(refusal.name, "UsageError");
+    assert.match(refusal.message, /seed 4.*got.*seed 3.*--overwrite/);
+    await makePhantom({ ...options, seed: 4, overwrite: true });
+    assert.match(await readFile(join(out, "phantom.json"), "utf8"), /"seed": 4/);
+  });
+});
+
+test("a folder with other files is never replaced, one that lacks a case never used", async () => {
+  await inTemporary(async (folder) => {
+    const out = join(folder, "set");
+    await writeFile(join(folder, "scan.nii"), "mine");
+    const options = { cases: 1, size: 16, seed: 3, overwrite: true };
+    assert.match(
+      (await failure(() => makePhantom({ ...options, out: folder }))).message,
+      /without phantom\.json/,
+    );
+    await makePhantom({ ...options, out });
+    await writeFile(join(out, "notes.txt"), "mine");
+    assert.match((await failure(() => makePhantom({ ...options, out, seed: 4 }))).message, /notes\.txt/);
+    await rm(join(out, "PHANTOM_001"), { recursive: true });
+    assert.match((await failure(() => makePhantom({ ...options, out }))).message, /PHANTOM_001/);
+    assert.is(await readFile(join(out, "notes.txt"), "utf8"), "mine");
+  });
+});
+
+test("node cli/phantom.js makes a set, and exits 2 for wrong options before it writes", async () => {
+  await inTemporary(async (folder) => {
+    const out = join(folder, "set");
+    const wrong = run("--out", out, "--size", "64,64");
+    assert.is(wrong.status, 2);
+    assert.match(wrong.stderr, /--size.*'64,64'/);
+    assert.is(run("--cases", "1").status, 2);
+    assert.equal(await readdir(folder), []);
+    assert.is(run("--out", out, "--cases", "1", "--size", "16").status, 0);
+    const other = run("--out", out, "--cases", "2", "--size", "16");
+    assert.is(other.status, 2);
+    assert.match(other.stderr, /2 cases.*got.*1 case/);
+    assert.ok(!other.stderr.includes("    at "), "no stack");
+  });
+});
+
+test.run();
+
+async function inTemporary(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "phantom-"));
+  try {
+    await use(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function failure(act: () => Promise<void>): Promise<Error> {
+  try {
+    await act();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+function run(...options: string[]) {
+  const command = fileURLToPath(new URL("../../cli/phantom.js", import.meta.url));
+  return spawnSync(process.execPath, [command, ...options], { encoding: "utf8" });
+}

@@ -1,0 +1,81 @@
+// Losses between representations: numbers that were computed elsewhere, what they are blind to, what is refused.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { barlowTwins } from "../../engine/ops/barlowTwins.ts";
+import { channelStatistics } from "../../engine/ops/channelStatistics.ts";
+import { classLevelKl } from "../../engine/ops/classLevelKl.ts";
+import { classMeans } from "../../engine/ops/classMeans.ts";
+import { linear } from "../../engine/ops/linear.ts";
+import { statisticsL2 } from "../../engine/ops/statisticsL2.ts";
+import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
+import { close, device, random } from "../support/gradcheck.ts";
+
+/** c · sin(a·i + b), i counting the elements. */
+function wave(shape: readonly number[], a: number, b: number, c: number): Tensor {
+  const length = shape.reduce((product, s) => product * s, 1);
+  return tensor(
+    device,
+    shape,
+    Array.from({ length }, (_, i) => c * Math.sin(a * i + b)),
+  );
+}
+
+const upload = (shape: readonly number[], seed = 1): Tensor =>
+  tensor(device, shape, random(shape, { seed }).data);
+
+test("the class-level divergence of two unpaired batches is that of its formula, computed elsewhere", async () => {
+  const size = [2, 4, 2, 2, 2];
+  const label = (values: number[]) => tensor(device, [2, 2, 2, 2], values);
+  const loss = classLevelKl(
+    { logits: wave(size, 0.7, 0.1, 2), label: label([0, 0, 1, 2, 0, 3, 0, 1, 0, 0, 0, 0, 1, 2, 2, 1]) },
+    { logits: wave(size, 1.3, 0.5, 3), label: label([1, 0, 1, 2, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 2, 1]) },
+  );
+  close([await loss.item()], [0.156862955669], 2e-6, "loss");
+});
+
+test("the Barlow Twins loss of two waves is that of its formula, computed elsewhere", async () => {
+  const loss = barlowTwins(wave([4, 3], 0.7, 0.1, 2), wave([4, 3], 1.3, 0.5, 3));
+  close([await loss.item()], [4.041285379], 2e-6, "loss");
+});
+
+test("a representation is at no distance from itself, nor are its statistics where voxels are exchanged", async () => {
+  const x = upload([2, 3, 3, 4, 5]);
+  assert.is(await statisticsL2(x, x).item(), 0);
+  const label = tensor(device, [2, 3, 4, 5], new Float32Array(120));
+  assert.is(await classLevelKl({ logits: x, label }, { logits: x, label }).item(), 0);
+  const { shape, data } = random([1, 1, 1, 1, 6]);
+  const mirrored = tensor(device, shape, data.slice().reverse());
+  assert.ok((await statisticsL2(tensor(device, shape, data), mirrored).item()) < 1e-12);
+});
+
+test("a product may have more elements than a dispatch has workgroups in one dimension", async () => {
+  const outputs = 65_535 + 700;
+  const weight = Float32Array.from({ length: outputs }, (_, i) => i % 1000);
+  const y = await linear(tensor(device, [1, 1], [2]), tensor(device, [outputs, 1], weight)).read();
+  assert.ok(y.every((value, i) => value === 2 * (i % 1000)));
+});
+
+test("shapes that do not fit are named", () => {
+  const x = upload([2, 3, 2, 2, 2]);
+  assert.throws(() => linear(upload([2, 3]), upload([4, 2])), /linear: expected .* got \[2,3\] and \[4,2\]/);
+  assert.throws(() => linear(x, upload([4, 2])), /linear: expected x \[N,I\]/);
+  assert.throws(() => linear(upload([2, 3]), upload([4, 3]), upload([3])), /a bias \[4\], got \[3\]/);
+  assert.throws(
+    () => barlowTwins(upload([2, 3]), upload([3, 2])),
+    /barlowTwins: expected .*\[2,3\] and \[3,2\]/,
+  );
+  assert.throws(() => barlowTwins(x, x), /barlowTwins: expected two tensors of one shape \[N,D\]/);
+  assert.throws(() => channelStatistics(upload([2, 3])), /channelStatistics: expected \[N,C,D,H,W\]/);
+  assert.throws(() => statisticsL2(x, upload([2, 4, 2, 2, 2])), /statisticsL2: expected the same samples/);
+  assert.throws(() => classMeans(x, upload([2, 2, 2, 3]), 3), /classMeans: expected a label \[2,2,2,2\]/);
+  const label = upload([2, 2, 2, 2]);
+  assert.throws(
+    () => classLevelKl({ logits: x, label }, { logits: upload([2, 4, 2, 2, 2]), label }),
+    /classLevelKl: expected logits of as many classes/,
+  );
+  const same = { logits: x, label };
+  assert.throws(() => classLevelKl(same, same, { temperature: 0 }), /a positive temperature, got 0/);
+});
+
+test.run();

@@ -1,0 +1,54 @@
+// The rows again, on the devices that the other tests do not use: with Dawn's checks and without, with the
+// adapter's limits and features and with the least that WebGPU guarantees, under which other kernels run. All
+// memory is full of NaN when it is handed out, as a buffer of the pool is of old numbers, so that an element that
+// a kernel forgets is found out.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { defaultToggles, openDevice } from "../../cli/device/gpu.ts";
+import type { Device } from "../../engine/gpu/device.ts";
+import { GpuError } from "../../engine/gpu/errors.ts";
+import { free, Tensor } from "../../engine/autograd/tensor.ts";
+import { cases } from "../support/cases.ts";
+import { check } from "../support/gradcheck.ts";
+
+for (const toggles of ["safe", "fast"] as const) {
+  for (const limits of ["adapter", "default"] as const) {
+    if (toggles === defaultToggles && limits === "adapter") continue; // ops.test.ts
+    const device = littered(await openDevice({ toggles, limits }));
+    test(`memory is handed out full of NaN, ${toggles} and with the limits by ${limits}`, async () => {
+      for (let round = 0; round < 2; round++) {
+        const x = new Tensor(device, [5]);
+        assert.ok((await x.read()).every(Number.isNaN));
+        x.write([1, 2, 3, 4, 5]);
+        free(x);
+      }
+    });
+    for (const row of cases) {
+      const title = `${row.op}, ${row.name}: value and gradients, ${toggles} and with the limits by ${limits}`;
+      test(title, () => check(row, device));
+    }
+    // Under lavapipe each kernel of a device holds some 120 mappings of memory, of which a process may have 65,530.
+    test(`the device is let go, ${toggles} and with the limits by ${limits}`, async () => {
+      const x = new Tensor(device, [5]);
+      device.gpu.destroy();
+      const outcome = await x.read().then(
+        () => "read",
+        (error: unknown) => (error instanceof GpuError ? error.kind : error),
+      );
+      assert.is(outcome, "lost");
+    });
+  }
+}
+
+function littered(device: Device): Device {
+  const alloc = device.alloc.bind(device);
+  device.alloc = (bytes) => {
+    const buffer = alloc(bytes);
+    device.write(buffer, 0, new Float32Array(buffer.size / 4).fill(NaN));
+    return buffer;
+  };
+  return device;
+}
+
+test.run();

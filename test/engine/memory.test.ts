@@ -1,0 +1,39 @@
+// What an op makes besides its result it lets go of at once, not when the scope around it ends: in a network that is
+// the difference between the largest op's memory and all of them together.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { scope, tensor } from "../../engine/autograd/tensor.ts";
+import { cases } from "../support/cases.ts";
+import { device } from "../support/gradcheck.ts";
+
+const bytesOf = (size: number) => Math.max(16, Math.ceil((4 * size) / 16) * 16);
+
+/** Bytes beside the result of a row with a first input [N,C,...]: what is small waits for the scope's end. */
+const BESIDE: Record<string, (batch: number, channels: number) => number> = {
+  batchNorm: (_, channels) => 2 * bytesOf(channels), // the running statistics, which the row makes
+  batchNormRelu: (_, channels) => 2 * bytesOf(channels),
+  crossEntropy: () => bytesOf(1),
+  diceLoss: (_, channels) => 32 * Math.ceil(channels / 4),
+  meanSquaredError: () => bytesOf(1),
+  statisticsL2: (batch, channels) => 2 * bytesOf(2 * batch * channels) + 2 * bytesOf(1),
+};
+
+for (const { op, name, inputs, constants, run } of cases) {
+  test(`${op}, ${name}: leaves nothing but its result`, () => {
+    scope(() => {
+      const tensors = Object.fromEntries(
+        Object.entries({ ...inputs, ...constants }).map(([key, { shape, data }]) => [
+          key,
+          tensor(device, shape, data),
+        ]),
+      );
+      const before = device.bytes;
+      const { size } = run(tensors);
+      const [batch = 1, channels = 1] = Object.values(inputs)[0]!.shape;
+      assert.is(device.bytes - before, bytesOf(size) + (BESIDE[op]?.(batch, channels) ?? 0));
+    });
+  });
+}
+
+test.run();

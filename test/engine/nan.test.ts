@@ -1,0 +1,63 @@
+// A network that has diverged must not look healthy: what is no number stays so up to the loss, which the
+// trainer looks at.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  batchNormEvalRelu,
+  classCounts,
+  crossEntropy,
+  diceLoss,
+  instanceNorm,
+  instanceNormRelu,
+  leakyRelu,
+  logSoftmax,
+  prototypeDistance,
+  relu,
+  segmentationLosses,
+  softmax,
+} from "../../engine/index.ts";
+import { type Tensor, tensor } from "../../engine/index.ts";
+import { device } from "../support/gradcheck.ts";
+
+const ones = (size: number) => tensor(device, [size], Array(size).fill(1));
+const ones5 = () => tensor(device, [1, 2, 1, 1, 2], [1, 1, 1, 1]);
+const label = tensor(device, [1, 1, 1, 2], [0, 1]);
+
+const ops: Record<string, (x: Tensor) => Tensor> = {
+  relu,
+  leakyRelu: (x) => leakyRelu(x),
+  softmax,
+  logSoftmax,
+  instanceNorm: (x) => instanceNorm(x, ones(2), ones(2)),
+  instanceNormRelu: (x) => instanceNormRelu(x, ones(2), ones(2)),
+  batchNormEvalRelu: (x) => batchNormEvalRelu(x, ones(2), ones(2), { mean: ones(2), variance: ones(2) }),
+  crossEntropy: (x) => crossEntropy(x, label, ones(2)),
+  diceLoss: (x) => diceLoss(x, label),
+  "segmentationLosses, cross-entropy": (x) => segmentationLosses(x, label).crossEntropy,
+  "segmentationLosses, Dice": (x) => segmentationLosses(x, label).dice,
+  "segmentationLosses, divergence": (x) => segmentationLosses(x, label, { targets: ones5() }).divergence!,
+  "segmentationLosses, divergence from NaN": (targets) =>
+    segmentationLosses(ones5(), label, { targets }).divergence!,
+  prototypeDistance: (x) => prototypeDistance(x, ones5(), label, classCounts(label, 2)),
+  "prototypeDistance, of a teacher": (x) => prototypeDistance(ones5(), x, label, classCounts(label, 1)),
+};
+
+for (const [name, op] of Object.entries(ops)) {
+  test(`${name} of NaN is NaN`, async () => {
+    // Zero divided by zero and infinity less infinity differ in the sign of the NaN they give.
+    for (const bits of [0x7fc00000, 0xffc00000, 0x7f800001]) {
+      const values = Float32Array.of(1, 0, 3, -4);
+      new Uint32Array(values.buffer)[1] = bits;
+      const y = await op(tensor(device, [1, 2, 1, 1, 2], values)).read();
+      assert.ok(y.some(Number.isNaN), `${bits.toString(16)} gives ${y.join()}`);
+    }
+  });
+}
+
+test("relu of either infinity is what it is of large numbers", async () => {
+  const y = await relu(tensor(device, [6], [-Infinity, -3e38, -0, 0, 3e38, Infinity])).read();
+  assert.equal([...y], [0, 0, 0, 0, Math.fround(3e38), Infinity]);
+});
+
+test.run();

@@ -1,0 +1,143 @@
+// The optimizers against their formulas in float64, with options large enough that every term shows.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { openDevice } from "../../cli/device/gpu.ts";
+import { Adam, adamW, type Optimizer, polyRate, Sgd } from "../../engine/optim/optimizers.ts";
+import { free, keep, scope, type Tensor, tensor } from "../../engine/autograd/tensor.ts";
+import { close, device, random, TOLERANCE } from "../support/gradcheck.ts";
+
+const narrow = Object.defineProperty(await openDevice(), "widest", { value: 2 });
+
+interface State {
+  parameter: Float64Array;
+  moments: Float64Array[];
+}
+
+/** One step of an optimizer: what it makes of a state and a gradient, in float64. */
+type Step = (state: State, gradient: Float64Array, rate: number, step: number) => void;
+
+/** The formulas of Kingma & Ba 2015 and, with `shrinkage`, Loshchilov & Hutter 2019. */
+function adamStep({ beta1 = 0.9, beta2 = 0.999, eps = 1e-8, decay = 1e-5, shrinkage = 0 }): Step {
+  return ({ parameter, moments: [mean, square] }, gradient, rate, step) => {
+    for (let i = 0; i < parameter.length; i++) {
+      const g = gradient[i]! + decay * parameter[i]!;
+      mean![i] = beta1 * mean![i]! + (1 - beta1) * g;
+      square![i] = beta2 * square![i]! + (1 - beta2) * g * g;
+      const [m, v] = [mean![i]! / (1 - beta1 ** step), square![i]! / (1 - beta2 ** step)];
+      parameter[i]! -= rate * shrinkage * parameter[i]! + (rate * m) / (Math.sqrt(v) + eps);
+    }
+  };
+}
+
+/** torch.optim.SGD's with Nesterov momentum. */
+function sgdStep({ momentum = 0.99, decay = 3e-5 }): Step {
+  return ({ parameter, moments: [velocity] }, gradient, rate) => {
+    for (let i = 0; i < parameter.length; i++) {
+      const g = gradient[i]! + decay * parameter[i]!;
+      velocity![i] = momentum * velocity![i]! + g;
+      parameter[i]! -= rate * (g + momentum * velocity![i]!);
+    }
+  };
+}
+
+const SHAPES = [[2, 3], [300], [1], [5, 7, 11]];
+
+/** Three steps of an optimizer over these parameters, against its formula: parameters and moments. */
+async function follows(make: (params: Tensor[]) => Optimizer, step: Step, on = device): Promise<void> {
+  const states = SHAPES.map((shape, i): State => {
+    const parameter = random(shape, { seed: i + 1 }).data;
+    return { parameter, moments: [0, 1].map(() => new Float64Array(parameter.length)) };
+  });
+  const params = states.map(({ parameter }, i) => keep(tensor(on, SHAPES[i]!, parameter)));
+  const optimizer = make(params);
+  for (let t = 1; t <= 3; t++) {
+    const gradients = SHAPES.map((shape, i) => random(shape, { seed: 10 * t + i }));
+    const tensors = gradients.map(({ shape, data }) => tensor(on, shape, data));
+    optimizer.step(tensors, 0.1 / t);
+    for (const [i, state] of states.entries()) step(state, gradients[i]!.data, 0.1 / t, t);
+    tensors.forEach(free);
+  }
+  assert.is(optimizer.steps, 3);
+  for (const [i, { parameter, moments }] of states.entries()) {
+    // 1 - 0.999, of which a second moment is made, has five digits in float32.
+    close(await params[i]!.read(), parameter, TOLERANCE, `parameter ${i}`);
+    for (const [k, list] of Object.values(optimizer.moments).entries()) {
+      close(await list[i]!.read(), moments[k]!, 5e-5, `moment ${k} of parameter ${i}`);
+    }
+  }
+}
+
+const LARGE = { beta1: 0.8, beta2: 0.7, eps: 0.3, decay: 0.2 };
+
+const FORMULAS: readonly (readonly [name: string, make: (params: Tensor[]) => Optimizer, step: Step])[] = [
+  ["Adam", (params) => new Adam(params, LARGE), adamStep(LARGE)],
+  ["Adam as it is by default", (params) => new Adam(params), adamStep({})],
+  ["AdamW", (params) => adamW(params, LARGE), adamStep({ ...LARGE, decay: 0, shrinkage: LARGE.decay })],
+  ["AdamW as it is by default", (params) => adamW(params), adamStep({ decay: 0, shrinkage: 1e-2 })],
+  ["SGD", (params) => new Sgd(params, { momentum: 0.6, decay: 0.2 }), sgdStep({ momentum: 0.6, decay: 0.2 })],
+  ["SGD as it is by default", (params) => new Sgd(params), sgdStep({})],
+];
+
+for (const [name, make, step] of FORMULAS) {
+  test(`${name} is its formula, parameters and moments`, () => follows(make, step));
+  test(`${name} is its formula, two workgroups wide`, () => follows(make, step, narrow));
+}
+
+test("parameters that exceed a binding together are stepped in several groups", async () => {
+  // Of 24, 1200, 4 and 1540 bytes, each of which counts 256 more; all four, the first three, the last alone.
+  for (const [bytes, groups] of [
+    [3_792, 1],
+    [3_791, 2],
+    [1_996, 2],
+    [1_995, 3],
+    [1_795, 3],
+  ] as const) {
+    const own = await openDevice();
+    const calls: number[] = [];
+    const make = (params: Tensor[]) => {
+      const { largest } = own;
+      Object.assign(own, { largest: bytes });
+      const optimizer = new Adam(params, LARGE);
+      Object.assign(own, { largest });
+      const step = optimizer.step.bind(optimizer);
+      optimizer.step = (...args) => {
+        const before = own.dispatches;
+        step(...args);
+        calls.push(own.dispatches - before);
+      };
+      return optimizer;
+    };
+    await follows(make, adamStep(LARGE), own);
+    assert.equal(calls, [groups, groups, groups], `bindings of ${bytes} bytes`);
+  }
+});
+
+test("an optimizer without parameters is refused", () => {
+  assert.throws(() => new Adam([]), /there are no parameters to train/);
+});
+
+test("an optimizer gives back all its memory, and the parameters stay", async () => {
+  for (const make of [(p: Tensor[]) => new Adam(p), (p: Tensor[]) => new Sgd(p)]) {
+    const params = [
+      keep(tensor(device, [64], Array(64).fill(2))),
+      keep(tensor(device, [64], Array(64).fill(3))),
+    ];
+    const before = device.bytes;
+    scope(() => make(params).free());
+    assert.is(device.bytes, before);
+    assert.equal([...(await params[1]!.read())], Array(64).fill(3));
+  }
+});
+
+test("the rate falls from its base to nothing, by the power", () => {
+  assert.is(polyRate(2, 0), 2);
+  close(
+    [polyRate(2, 0.75), polyRate(2, 0.75, 2), polyRate(2, 1), polyRate(2, 1.5)],
+    [2 * 0.25 ** 0.9, 0.125, 0, 0],
+    1e-12,
+    "rate",
+  );
+});
+
+test.run();

@@ -1,0 +1,138 @@
+// What ops are not defined for they refuse at once, and say what they expected and what they got.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { add } from "../../engine/ops/add.ts";
+import { batchNormEval, batchNormEvalRelu, batchNormRelu } from "../../engine/ops/batchNorm.ts";
+import { channelSum } from "../../engine/ops/channelSum.ts";
+import { classCounts, classWeights, commonClasses } from "../../engine/ops/classCounts.ts";
+import { concat } from "../../engine/ops/concat.ts";
+import { conv3d } from "../../engine/ops/conv3d.ts";
+import { convTranspose3d } from "../../engine/ops/convTranspose3d.ts";
+import { cosineMaps } from "../../engine/ops/cosineMaps.ts";
+import { instanceNorm, instanceNormRelu } from "../../engine/ops/instanceNorm.ts";
+import { klDivergence } from "../../engine/ops/klDivergence.ts";
+import { leakyRelu } from "../../engine/ops/leakyRelu.ts";
+import { linear } from "../../engine/ops/linear.ts";
+import { logSoftmax } from "../../engine/ops/logSoftmax.ts";
+import { maxPool3d } from "../../engine/ops/maxPool3d.ts";
+import { meanSquaredError } from "../../engine/ops/meanSquaredError.ts";
+import { prototypeDistance } from "../../engine/ops/prototypeDistance.ts";
+import { prototypes } from "../../engine/ops/prototypes.ts";
+import { samples } from "../../engine/ops/samples.ts";
+import { segmentationLosses } from "../../engine/ops/segmentationLosses.ts";
+import { softmax } from "../../engine/ops/softmax.ts";
+import { stack } from "../../engine/ops/stack.ts";
+import { weightedSum } from "../../engine/ops/weightedSum.ts";
+import { grad, vjp } from "../../engine/autograd/tape.ts";
+import { Tensor } from "../../engine/autograd/tensor.ts";
+import { device } from "../support/gradcheck.ts";
+
+const of = (...shape: number[]) => new Tensor(device, shape);
+const volume = of(2, 3, 4, 4, 4);
+const scalar = of();
+
+const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
+  [() => add(of(2, 3), of(3, 2)), /^add: shapes differ, \[2,3\] and \[3,2\]$/],
+  ...[softmax, logSoftmax, channelSum].flatMap((op) =>
+    [of(5), of(0, 3), of(2, 0)].map((x) => [() => op(x), /: expected \[N,C,\.\.\.\], got \[/] as const),
+  ),
+  ...[of(5), of(0, 5)].map(
+    (x) => [() => instanceNorm(x, of(5), of(5)), /expected x \[N,C,\.\.\.\]/] as const,
+  ),
+  [
+    () => batchNormEval(volume, of(3), of(3), { mean: of(3), variance: of(2) }),
+    /^batchNormEval: expected variance \[3\], got \[2\]$/,
+  ],
+  [() => instanceNormRelu(volume, of(3), of(2)), /^instanceNormRelu: expected bias \[3\], got \[2\]$/],
+  ...([batchNormRelu, batchNormEvalRelu] as const).flatMap((op) => {
+    const running = { mean: of(3), variance: of(3) };
+    return [
+      [() => op(volume, of(2), of(3), running), /Relu: expected weight \[3\], got \[2\]$/] as const,
+      [
+        () => op(volume, of(3), of(3), running, { skip: of(2, 3, 4, 4, 5) }),
+        /Relu: expected a skip \[2,3,4,4,4\], got/,
+      ] as const,
+    ];
+  }),
+  [() => classCounts(of(5), 3), /^classCounts: expected a label \[N,D,H,W\], got \[5\]$/],
+  [() => classCounts(of(2, 5), 0), /a positive number of classes, got 0/],
+  [() => classCounts(of(2, 5), 1.5), /a positive number of classes, got 1.5/],
+  [() => classWeights(of(3)), /^classWeights: expected counts \[N,C\], got \[3\]$/],
+  [() => commonClasses(of(2, 3, 1)), /^commonClasses: expected counts \[N,C\], got \[2,3,1\]$/],
+  ...[
+    [-1, 1],
+    [1, 1],
+    [0, 3],
+  ].map(
+    ([from, to]) => [() => samples(volume, from!, to!), /^samples: expected 0 <= from < to <= N/] as const,
+  ),
+  [() => stack([]), /^stack: expected parts \[N,\.\.\.\] of one size, got nothing$/],
+  [() => stack([of(2, 3), of(2, 4)]), /^stack: expected .* got \[2,3\], \[2,4\]$/],
+  [() => concat(of(5), of(5)), /^concat: expected/],
+  [() => concat(of(2, 3, 4), of(2, 3, 5)), /^concat: expected .* got \[2,3,4\] and \[2,3,5\]$/],
+  [() => cosineMaps(volume, of(2, 4, 5)), /^cosineMaps: expected .*\[2,4,5\]/],
+  [() => cosineMaps(volume, of(1, 4, 3)), /^cosineMaps: expected .*\[1,4,3\]/],
+  [() => klDivergence(volume, volume, 0), /^klDivergence: expected a positive temperature, got 0$/],
+  [() => klDivergence(volume, volume, NaN), /a positive temperature, got NaN/],
+  [() => leakyRelu(volume, 0), /^leakyRelu: the slope must be positive, got 0$/],
+  [() => linear(of(2, 3, 1), of(4, 3)), /^linear: expected x \[N,I\] and weight \[O,I\]/],
+  [() => linear(of(2, 3), of(4, 3, 1)), /^linear: expected x \[N,I\] and weight \[O,I\]/],
+  [() => linear(of(3), of(4, 3)), /^linear: expected x \[N,I\]/],
+  [() => maxPool3d(of(2, 3, 4, 4)), /^maxPool3d: expected \[N,C,D,H,W\]/],
+  ...[
+    [1, 2, 2],
+    [2, 1, 2],
+    [2, 2, 1],
+  ].map((size) => [() => maxPool3d(of(1, 1, ...size)), /of at least 2 voxels each way/] as const),
+  [() => meanSquaredError(of(3), of(3), of(1)), /one weight for each channel of \[3\]/],
+  [() => prototypes(of(2, 3), of(2), 3), /^prototypes: expected \[N,C,D,H,W\], got \[2,3\]$/],
+  [() => segmentationLosses(volume, of(2, 4, 4)), /^segmentationLosses: expected a label \[2,4,4,4\]/],
+  [
+    () => segmentationLosses(volume, of(2, 4, 4, 4), { targets: of(2, 3, 4, 4, 5) }),
+    /^segmentationLosses: expected logits of one shape, got \[2,3,4,4,4\] and \[2,3,4,4,5\]$/,
+  ],
+  [
+    () => segmentationLosses(volume, of(2, 4, 4, 4), { targets: volume, temperature: -1 }),
+    /^segmentationLosses: expected a positive temperature, got -1$/,
+  ],
+  [
+    () => prototypeDistance(volume, volume, of(2, 4, 4, 4), of(1, 3)),
+    /^prototypeDistance: expected counts \[2,K\], got \[1,3\]$/,
+  ],
+  [
+    () => prototypeDistance(volume, of(2, 3, 4, 4, 5), of(2, 4, 4, 4), of(2, 3)),
+    /^prototypeDistance: expected a label \[2,4,4,5\]/,
+  ],
+  [() => weightedSum(Array.from({ length: 8 }, () => [1, scalar] as const)), /expected 1 to 7 terms, got 8/],
+  [() => weightedSum([[1, of(1, 2)]]), /^weightedSum: expected scalars, got \[1,2\]$/],
+  [() => weightedSum([[Infinity, scalar]]), /^weightedSum: expected a finite weight, got Infinity$/],
+  [() => conv3d(volume, of(2, 4, 3, 3, 3)), /^conv3d: weight .* takes 4 channels, x .* has 3$/],
+  [() => conv3d(volume, of(2, 3, 3, 3, 2)), /expected a weight \[·,·,K,K,K\]/],
+  [() => conv3d(volume, of(2, 3, 3, 3)), /expected a weight \[·,·,K,K,K\]/],
+  [() => conv3d(volume, of(2, 3, 5, 5, 5)), /K of at most 4, got \[2,3,5,5,5\]/],
+  [() => conv3d(volume, of(2, 3, 2, 2, 2), null, { stride: 3 }), /the stride must be 1 or 2, got 3$/],
+  [
+    () => conv3d(of(1, 1, 2, 4, 4), of(1, 1, 3, 3, 3), null, { padding: 0 }),
+    /^conv3d: x \[1,1,2,4,4\] is smaller than the kernel of edge 3$/,
+  ],
+  [() => convTranspose3d(volume, of(2, 4, 2, 2, 2)), /^convTranspose3d: weight/],
+  [() => convTranspose3d(volume, of(3, 2, 2, 2, 3)), /^convTranspose3d: expected a weight \[·,·,K,K,K\]/],
+  [
+    () => convTranspose3d(volume, of(3, 2, 2, 2, 2), null, { stride: 4 }),
+    /^convTranspose3d: the stride must be/,
+  ],
+  [() => grad([of(2)], () => of(2)), /^grad: the function must return a scalar, got \[2\]$/],
+  [() => vjp([of(2)], () => of(2), of(3)), /^vjp: the function returned \[2\], the cotangent is \[3\]$/],
+  [() => grad([of(2)], () => scalar), /^grad: the function does not depend on parameter 0, \[2\]$/],
+  [
+    () => grad([scalar], () => grad([scalar], () => scalar).loss),
+    /^grad: already recording; higher-order derivatives are not supported$/,
+  ],
+];
+
+for (const [call, message] of REFUSALS) {
+  test(`${call.toString().replace(/^\(\) => /, "")}: ${message.source}`, () => assert.throws(call, message));
+}
+
+test.run();

@@ -1,0 +1,175 @@
+// Which shapes the rows of each op have: no op may go without a batch, without an odd size, without a volume that
+// its kernels sum in several parts. What a row has is found in its inputs' shapes, and which of it an op needs in
+// its source, so that a new op cannot forget one.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { cases } from "../support/cases.ts";
+import type { OpCase } from "../support/gradcheck.ts";
+
+/** The first of a row's tensors that has the most axes: [N,C,D,H,W], or a matrix [N,C]. */
+interface Extent {
+  batch: number;
+  channels: number;
+  /** D, H, W; of a matrix nothing. */
+  size: number[];
+  voxels: number;
+  /** Voxels of what comes out, where those are more. */
+  most: number;
+  classes: number;
+}
+
+interface Property {
+  holds: (extent: Extent, source: string) => boolean;
+  /** Whether an op needs it, from its source and that of the modules it is made of; by default every one does. */
+  needed?: (source: string) => boolean;
+}
+
+const WORKGROUP = 64; // invocations
+const TILE = 8; // voxels along W, or channels, that an invocation of a convolution computes; lanes of a subgroup
+const CHUNK = 4096; // voxels that a workgroup sums where the op's source says nothing else
+const QUAD = 4; // classes that a workgroup sums
+
+const properties: Record<string, Property> = {
+  "more than a workgroup, and no whole number of tiles": {
+    holds: ({ batch, channels, size, voxels }) =>
+      ragged(batch * channels * voxels) && (size.length === 0 || ragged(batch * voxels)),
+  },
+  "more than one sample": { holds: ({ batch }) => batch > 1 },
+  "odd sizes only": {
+    holds: ({ batch, channels, size }) =>
+      (size.length ? size : [batch, channels]).every((length) => length > 1 && length % 2 === 1),
+  },
+  "one voxel": { holds: ({ voxels }) => voxels === 1 },
+  "one channel": { holds: ({ channels }) => channels === 1 },
+  "40 channels": { holds: ({ channels }) => channels === 40 },
+  "more than one chunk, the last not full": {
+    holds: ({ most }, source) => most > chunkOf(source) && most % chunkOf(source) !== 0,
+    needed: (source) => /\bCHUNK\b|\bchunks\b/.test(source),
+  },
+  "more than four classes, no whole number of fours": {
+    holds: ({ classes }) => classes > QUAD && classes % QUAD !== 0,
+    needed: (source) => /\bquads\b/.test(source),
+  },
+  "rows of more than one tile, the last not full": {
+    holds: ({ size }) => size.length > 0 && size.at(-1)! > TILE && size.at(-1)! % TILE !== 0,
+    needed: (source) => /\btileWidth\b/.test(source),
+  },
+  "whole tiles of rows and of channels": {
+    holds: ({ batch, channels, size }) =>
+      batch > 1 && [channels, size.at(-1)].every((length) => length! % TILE === 0),
+    needed: (source) => /\btileWidth\b/.test(source),
+  },
+};
+
+/** Voxels that a workgroup of an op's kernels sums, at most. */
+function chunkOf(source: string): number {
+  return Math.max(CHUNK, ...Array.from(source.matchAll(/\bCHUNK = (\d+)/g), ([, voxels]) => Number(voxels)));
+}
+
+function ragged(elements: number): boolean {
+  return elements > WORKGROUP && elements % TILE !== 0;
+}
+
+/** What an op has no row of, and why. */
+const exemptions: Record<string, Record<string, string>> = {
+  maxPool3d: { "one voxel": "a window has 2³ voxels; fewer are refused" },
+  barlowTwins: {
+    "more than one chunk, the last not full":
+      "its voxels are none: the chunks are of the matrix of correlations, of which a row has 70²",
+  },
+};
+
+test("every op has a row of each kind of shape that its kernels treat in a way of its own", () => {
+  const missing = byOp().flatMap(([op, rows]) =>
+    Object.entries(properties)
+      .filter(([name, { needed }]) => !exemptions[op]?.[name] && (needed?.(sourceOf(op)) ?? true))
+      .filter(([, { holds }]) => !rows.some((row) => holds(extentOf(row), sourceOf(op))))
+      .map(([name]) => `${op}: ${name}`),
+  );
+  assert.equal(missing, []);
+});
+
+test("what needs no row has none", () => {
+  const rows = new Map(byOp());
+  for (const [op, reasons] of Object.entries(exemptions)) {
+    for (const name of Object.keys(reasons)) {
+      const { holds } = properties[name]!;
+      assert.ok(
+        rows.has(op) && !rows.get(op)!.some((row) => holds(extentOf(row), sourceOf(op))),
+        `${op}: ${name}`,
+      );
+    }
+  }
+});
+
+test("what is asked of some ops only is asked of those that are known to need it", () => {
+  const needing = (name: string) =>
+    byOp()
+      .map(([op]) => op)
+      .filter((op) => properties[name]!.needed!(sourceOf(op)));
+  for (const rows of ["rows of more than one tile, the last not full", "whole tiles of rows and of channels"])
+    assert.equal(needing(rows), ["conv3d", "convTranspose3d"]);
+  const chunked = needing("more than one chunk, the last not full");
+  for (const op of ["channelSum", "instanceNorm", "batchNormEval", "statisticsL2", "conv3d"])
+    assert.ok(chunked.includes(op), op);
+  assert.not(chunked.includes("relu"));
+  const fours = needing("more than four classes, no whole number of fours");
+  for (const op of ["diceLoss", "prototypes", "cosineMaps", "classMeans", "classLevelKl"])
+    assert.ok(fours.includes(op), op);
+});
+
+test("no row's name is given twice", () => {
+  const names = cases.map(({ op, name }) => `${op}, ${name}`);
+  assert.equal(
+    names.filter((name, i) => names.indexOf(name) !== i),
+    [],
+  );
+});
+
+/** The rows of each op that takes more than scalars. */
+function byOp(): [op: string, rows: OpCase[]][] {
+  const ops = [...new Set(cases.map(({ op }) => op))];
+  return ops
+    .map((op): [string, OpCase[]] => [op, cases.filter((row) => row.op === op)])
+    .filter(([, rows]) => rows.some(({ inputs }) => Object.values(inputs).some(({ shape }) => shape.length)));
+}
+
+function extentOf({ inputs, constants, reference }: OpCase): Extent {
+  const arrays = { ...inputs, ...constants };
+  const { shape } = Object.values(arrays).reduce((a, b) => (b.shape.length > a.shape.length ? b : a));
+  const [batch = 1, channels = 1, ...size] = shape;
+  const label = arrays["label"] ?? arrays["labelA"];
+  const volume = (lengths: readonly number[]) => lengths.reduce((a, b) => a * b, 1);
+  return {
+    batch,
+    channels,
+    size,
+    voxels: volume(size),
+    most: Math.max(volume(size), volume(reference(arrays).shape.slice(2))),
+    classes: arrays["prototypes"]?.shape[1] ?? (label ? Math.max(...label.data) + 1 : channels),
+  };
+}
+
+const plumbing = ["device.ts", "shader.ts", "tape.ts", "tensor.ts", "types.ts"]; // of all ops alike
+
+/** The text of the module that exports an op, and of those it is made of: other ops, and modules that load shaders. */
+function sourceOf(op: string): string {
+  const folder = join(import.meta.dirname, "../../engine/ops");
+  const file = readdirSync(folder).find(
+    (name) =>
+      name.endsWith(".ts") && readFileSync(join(folder, name), "utf8").includes(`export function ${op}(`),
+  );
+  const texts = new Map<string, string>();
+  const visit = (path: string): void => {
+    if (texts.has(path)) return;
+    texts.set(path, plumbing.includes(basename(path)) ? "" : readFileSync(path, "utf8"));
+    for (const [, name] of texts.get(path)!.matchAll(/ from "(\.[^"]+)"/g)) visit(join(dirname(path), name!));
+  };
+  visit(join(folder, file!));
+  return [...texts.values()].join("\n");
+}
+
+test.run();

@@ -1,0 +1,60 @@
+// Wrong calls of a kernel, which the types made from the .wgsl files refuse: tsc fails here if one of them
+// stops doing so. Callers without types get an error that says the same.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { shader } from "../../engine/gpu/shader.ts";
+import { tensor } from "../../engine/autograd/tensor.ts";
+import { device } from "../support/gradcheck.ts";
+
+const leakyRelu = await shader("leakyRelu");
+const softmax = await shader("softmax");
+const x = tensor(device, [4], [1, 2, 3, 4]);
+const y = tensor(device, [4], [0, 0, 0, 0]);
+
+test("a missing binding is refused", () => {
+  // @ts-expect-error: y is missing
+  const call = () => leakyRelu.forward({ x }, 4);
+  assert.throws(call, /leakyRelu.wgsl\/forward: 'y' must be a tensor, got undefined/);
+});
+
+test("a missing uniform is refused", () => {
+  // @ts-expect-error: voxels is missing
+  const call = () => softmax.forward({ x, y, channels: 4 }, 1);
+  assert.throws(call, /softmax.wgsl\/forward: 'voxels' must be a number/);
+});
+
+test("a misspelt name is refused, and the known ones are listed", () => {
+  // @ts-expect-error: it is slope
+  const call = () => leakyRelu.forward({ x, y, slop: 0.2 }, 4);
+  assert.throws(call, /unknown 'slop'; the file declares WG, EACH, slope, x, y/);
+});
+
+test("a number for a tensor is refused", () => {
+  // @ts-expect-error: x is a tensor
+  assert.throws(() => leakyRelu.forward({ x: 3, y }, 4), /'x' must be a tensor, got 3/);
+});
+
+test("a tensor for a number is refused", () => {
+  // @ts-expect-error: channels is a number
+  assert.throws(() => softmax.forward({ x, y, channels: x, voxels: 1 }, 1), /'channels' must be a number/);
+});
+
+test("a number where the grid should be is all that need be given, but it is needed", () => {
+  // @ts-expect-error: the number of invocations is missing
+  assert.throws(() => leakyRelu.forward({ x, y }));
+});
+
+test("an entry point that the shader does not have is refused", () => {
+  // @ts-expect-error: leakyRelu has forward and backward
+  assert.is(leakyRelu.sideways, undefined);
+});
+
+test("a shader that does not exist is refused", async () => {
+  let message = "";
+  // @ts-expect-error: there is no such shader
+  await shader("leakyRelux").catch((error: Error) => (message = error.message));
+  assert.match(message, /leakyRelux.wgsl/);
+});
+
+test.run();

@@ -1,0 +1,50 @@
+// A run's folder as train.js leaves it, but for the training: checkpoints of tiny networks with weights from a seed,
+// and the line of metrics.jsonl that says how each did in validation.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type ModelCard, saveModel, upload } from "../../cli/files/models.ts";
+import { FILES } from "../../cli/files/stageFolder.ts";
+import type { Modality } from "../../data/datasets/datasets.ts";
+import { PREPARATION } from "../../data/preparation/preprocess.ts";
+import { touch } from "../../model/networks/network.ts";
+import type { VnetConfig } from "../../model/networks/vnet.ts";
+import { device } from "./gradcheck.ts";
+import { weights } from "./published/weights.ts";
+
+/** One stage of it. */
+export interface StoredStage {
+  name: string;
+  modalities: Modality[];
+  /** Mean Dice in validation; none is recorded if left out. */
+  dice?: number;
+  seed?: number;
+  card?: Partial<ModelCard>;
+}
+
+/** Writes a stage into `run` and returns its checkpoint's path. */
+export async function storeStage(run: string, stage: StoredStage): Promise<string> {
+  const { name, modalities, dice, seed = 1, card } = stage;
+  const folder = join(run, name);
+  mkdirSync(folder, { recursive: true });
+  const network: VnetConfig = {
+    ...{ modalities: modalities.length, classes: 4, filters: 2, levels: 2, norm: "instance" },
+  };
+  const { params, config } = upload(device, {
+    path: "",
+    network,
+    card: null,
+    values: weights(network, seed),
+  });
+  touch(device, { params, config }, [8, 8, 8]);
+  const path = join(folder, FILES.best);
+  await saveModel(path, params, {
+    ...{ network, modalities, patch: [8, 8, 8], window: "gaussian", labels: "brats" },
+    ...{ ...PREPARATION, stage: name, epoch: 2, step: 4, seed, ...card },
+  });
+  params.free();
+  const record = (epoch: number, mean?: number) =>
+    JSON.stringify({ epoch, ...(mean !== undefined && { validation: { WT: 0, TC: 0, ET: 0, mean } }) });
+  writeFileSync(join(folder, FILES.metrics), `${record(1, 0.01)}\n${record(2, dice)}\n${record(3, 0.99)}\n`);
+  return path;
+}

@@ -1,0 +1,93 @@
+// What a run was made of: the files that it began with when it goes on, and the cases that its teacher has seen.
+
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { makePhantom } from "../../cli/files/phantomFolder.ts";
+import { FILES } from "../../cli/files/stageFolder.ts";
+import { resolveConfig, type TrainFlags } from "../../cli/terminal/trainFlags.ts";
+import { train } from "../../cli/stages/training.ts";
+import type { EpochRecord } from "../../trainer/loop/records.ts";
+import { device } from "../support/gradcheck.ts";
+import { failure, silenced } from "../support/quietly.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "resume-data-"));
+const [data, out] = [join(folder, "data"), join(folder, "run")];
+const test = suite("resume data");
+test.before(async () => {
+  await silenced(() => makePhantom({ out: data, cases: 4, size: 20, seed: 5 }));
+  writeSplit("a.json", 4);
+  writeSplit("b.json", 3);
+});
+test.after(() => rmSync(folder, { recursive: true }));
+
+/** A split of three to train and validate on, and the case of this number to test. */
+function writeSplit(name: string, tested: number): void {
+  const ids = [1, 2, 3, 4].map((n) => `PHANTOM_00${n}`);
+  const [held] = ids.splice(tested - 1, 1);
+  const [first, second, third] = ids;
+  writeFileSync(join(folder, name), JSON.stringify({ train: [first, second], val: [third], test: [held] }));
+}
+
+const FLAGS = {
+  ...{ filters: 2, levels: 2, batch: 1, epochs: 2, patch: [16, 16, 16], validateEvery: 2, workers: 0 },
+  ...{ stage: "teacher", data, out, split: join(folder, "a.json") },
+} as const satisfies TrainFlags;
+
+const trainWith = (more: TrainFlags, unfinished: "refuse" | "resume" = "refuse") =>
+  silenced(async () =>
+    train(() => Promise.resolve(device), await resolveConfig({ ...FLAGS, ...more }), { unfinished }),
+  );
+
+test("a run whose files changed since it began is not gone on with, and says which; restored, it is", async () => {
+  await trainWith({ maxTime: "0.01s" });
+  const changed = join(data, "PHANTOM_002", "PHANTOM_002_t1ce.nii.gz");
+  copyFileSync(changed, join(folder, "kept.nii.gz"));
+  const bytes = gunzipSync(readFileSync(changed));
+  bytes[bytes.length - 3]! ^= 1; // of a voxel
+  writeFileSync(changed, gzipSync(bytes));
+  const refused = await failure(() => trainWith({}, "resume"));
+  assert.is(refused.name, "UsageError");
+  assert.match(
+    refused.message,
+    /^--resume: .*teacher began with other files: PHANTOM_002\/PHANTOM_002_t1ce\.nii\.gz/,
+  );
+  assert.match(refused.message, /restore them, or start again with --overwrite$/);
+  copyFileSync(join(folder, "kept.nii.gz"), changed);
+  const said = await trainWith({}, "resume");
+  assert.match(said.join("\n"), /going on after \d+ steps?, in epoch \d/);
+});
+
+test("a teacher that learnt from a test case of its student is told of; one of the same split is not", async () => {
+  const teacher = join(out, "teacher", FILES.best);
+  const student = { stage: "student", modality: "t1", teacher, epochs: 1, validateEvery: 1 } as const;
+  const other = await trainWith({ ...student, split: join(folder, "b.json"), out: join(folder, "other") });
+  const told = other.find((line) => line.includes("--teacher"));
+  assert.match(told ?? "", /learnt from a case that the student is tested on \(PHANTOM_003\): .* too good/);
+  const same = await trainWith({ ...student, out: join(folder, "same") });
+  assert.not(
+    same.some((line) => line.includes("--teacher")),
+    same.join("\n"),
+  );
+});
+
+test("the GPU memory in a stage's record is that stage's", async () => {
+  const records = (run: string, stage: string) =>
+    readFileSync(join(run, stage, FILES.metrics), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as EpochRecord);
+  const alone = { stage: "student", modality: "t1", method: "none", epochs: 1, validateEvery: 1 } as const;
+  const held = device.bytes; // by tests that were before
+  await trainWith({ ...alone, out: join(folder, "large"), batch: 4 });
+  await trainWith({ ...alone, out: join(folder, "small") });
+  const [large, small] = ["large", "small"].map(
+    (run) => records(join(folder, run), "student_t1")[0]!.gpuBytes! - held,
+  );
+  assert.ok(small! < large! / 2, `${small} bytes after ${large}`);
+});
+
+test.run();

@@ -1,0 +1,71 @@
+// Losses of several steps, kept on the GPU until they are read together: a read waits for all that was recorded, and
+// leaves the GPU without work until the next step is. On a slow adapter that is nothing, and every step is
+// read; on a fast one it is most of a small step.
+
+import { type Device, free, keep, Tensor } from "../../engine/index.ts";
+
+const MOST_STEPS = 4; // between two reads: so many steps, with their batches, may be queued
+const MOST_SECONDS = 2; // of work between two reads, so that what is shown stays live
+
+/** A step whose losses are known. */
+export interface Entry<Step> {
+  step: Step;
+  losses: Record<string, number>;
+}
+
+/** Where on the GPU a number is: a tensor of one, or a part of a larger one. */
+export interface Scalar {
+  buffer: GPUBuffer;
+  storage: { offset: number };
+}
+
+/** What is noted of each step, and its losses by name. */
+export class Ledger<Step> {
+  readonly #device: Device;
+  readonly #now: () => number;
+  readonly #waiting: { step: Step; names: string[] }[] = [];
+  #values: Tensor | null = null; // [MOST_STEPS, losses]
+  #began = 0; // when the first of those waiting was noted
+  #every = 1; // steps from read to read
+
+  /** `now` in milliseconds from any start; a clock that stands still makes every interval the longest. */
+  constructor(device: Device, now: () => number) {
+    this.#device = device;
+    this.#now = now;
+  }
+
+  /** Whether it is time to read. */
+  get due(): boolean {
+    return this.#waiting.length >= this.#every;
+  }
+
+  /** Copies the scalars of a step, in the order in which they are recorded. */
+  note(step: Step, losses: Readonly<Record<string, Scalar>>): void {
+    const scalars = Object.entries(losses);
+    this.#values ??= keep(new Tensor(this.#device, [MOST_STEPS, scalars.length]));
+    if (!this.#waiting.length) this.#began = this.#now();
+    const row = this.#waiting.length * scalars.length;
+    for (const [i, [, { buffer, storage }]] of scalars.entries()) {
+      this.#device.copy(buffer, storage.offset, this.#values.buffer, 4 * (row + i), 4);
+    }
+    this.#waiting.push({ step, names: scalars.map(([name]) => name) });
+  }
+
+  /** All that was noted since the last time, in order. */
+  async read(): Promise<Entry<Step>[]> {
+    const noted = this.#waiting.splice(0);
+    if (!this.#values || !noted.length) return [];
+    const values = await this.#values.read();
+    const seconds = (this.#now() - this.#began) / 1000 / noted.length;
+    this.#every = Math.max(1, Math.min(MOST_STEPS, Math.floor(MOST_SECONDS / seconds)));
+    return noted.map(({ step, names }, row) => ({
+      step,
+      losses: Object.fromEntries(names.map((name, i) => [name, values[row * names.length + i]!])),
+    }));
+  }
+
+  free(): void {
+    if (this.#values) free(this.#values);
+    this.#values = null;
+  }
+}

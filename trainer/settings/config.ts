@@ -1,0 +1,160 @@
+// What follows from a training run's settings: defaults, the published code's choices, names, and the parts of it that
+// the engine, the network and the data take.
+
+import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import type { Preparation } from "../../data/preparation/preprocess.ts";
+import type { Weights } from "../../model/losses/losses.ts";
+import { checkPatch } from "../../model/networks/patch.ts";
+import type { Limits } from "../loop/position.ts";
+import type { Vec3 } from "../../model/scoring/regions.ts";
+import type { TrainOptions } from "../loop/options.ts";
+import { checkDeepSupervision, VNET, type VnetConfig } from "../../model/networks/vnet.ts";
+import { UsageError } from "../errors.ts";
+import { parseDuration } from "./durations.ts";
+import type { SamplerOptions } from "../../data/sampling/patches.ts";
+import { ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
+
+export type { TrainConfig } from "./settings.ts";
+export type Stage = TrainConfig["stage"];
+
+type Column = "default" | "phantom" | "parity";
+
+/** The settings that have such a value, one that does not depend on the run. */
+type Having<Key extends Column> = {
+  [
+    Name in SettingName as Table[Name] extends Record<Key, infer Value>
+      ? Value extends (...run: never[]) => unknown
+        ? never
+        : Name
+      : never
+  ]: TrainConfig[Name];
+};
+type Table = typeof SETTINGS;
+
+function values<Key extends Column>(said: Key): Readonly<Having<Key>> {
+  const found = ROWS.filter(([, row]) => row[said] !== undefined && typeof row[said] !== "function");
+  return Object.fromEntries(found.map(([name, row]) => [name, row[said]])) as unknown as Having<Key>;
+}
+
+/** What is meant where nothing is said: the published experiment. */
+export const DEFAULTS = values("default");
+
+/** And on the built-in phantom. */
+export const SMALL = values("phantom");
+
+/** The published code's choices where they differ from the defaults, but for those that depend on the run. */
+export const PARITY = values("parity");
+
+/** All that --parity stands for, in such a run. */
+export function parity(run: Pick<TrainConfig, "method" | "epochs">): Partial<TrainConfig> {
+  const found = ROWS.filter(([, row]) => row.parity !== undefined);
+  return Object.fromEntries(
+    found.map(([name, { parity }]) => [name, typeof parity === "function" ? parity(run) : parity]),
+  );
+}
+
+/** The phantom that is made where no data are given. */
+export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as const;
+
+/** The folder of a stage under --out. */
+export function stageName({
+  stage,
+  modality,
+  method,
+}: Pick<TrainConfig, "stage" | "modality" | "method">): string {
+  if (stage === "teacher") return "teacher";
+  return method === "none" ? `student_${modality}` : `student_${modality}_${method}`;
+}
+
+/** A stage in words, for tables and reports. */
+export function stageTitle({
+  stage,
+  modality,
+  method,
+}: Pick<TrainConfig, "stage" | "modality" | "method">): string {
+  if (stage === "teacher") return "teacher (t1, t2, t1ce, flair)";
+  return method === "none"
+    ? `student (${modality}) alone`
+    : `student (${modality}) with ${METHOD_TITLES[method] ?? method}`;
+}
+
+const METHOD_TITLES: Readonly<Record<string, string>> = { kd: "pixel KD", protokd: "ProtoKD" };
+
+export function networkConfig(config: TrainConfig): VnetConfig {
+  const { filters, levels, norm, deepSupervision } = config;
+  const modalities = networkModalities(config).length;
+  return { modalities, classes: VNET.classes, filters, levels, norm, deepSupervision };
+}
+
+/** What the network of this stage sees, in channel order. */
+export function networkModalities({ modality }: Pick<TrainConfig, "modality">): Modality[] {
+  return modality ? [modality] : [...MODALITIES];
+}
+
+/** How this run prepares a network's input. */
+export function preparation({ background, crop, padding }: TrainConfig): Preparation {
+  return { background, crop, padding };
+}
+
+/** How this run draws its batches, and in how many threads. */
+export function loading(config: TrainConfig): SamplerOptions & Pick<TrainConfig, "workers"> {
+  const { patch, batch, seed, offsets, lastBatch, augment, foreground, workers } = config;
+  return { patch, batch, seed, offsets, lastBatch, augment, foreground, workers };
+}
+
+/** What of a run concerns the training loop. */
+export function trainingOptions(config: TrainConfig): Partial<TrainOptions> & Limits {
+  const { optimizer, lr, schedule, weightDecay, momentum, clip } = config;
+  const { validateEvery, validateFrom, bestBy, maxBadSteps } = config;
+  return {
+    ...{ optimizer, rate: lr, schedule, decay: weightDecay, momentum, clip, weights: weights(config) },
+    ...{ validateEvery, validateFrom, bestBy, maxSkipped: maxBadSteps, ...limits(config) },
+  };
+}
+
+/** What ends a run. */
+export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
+  return { epochs, patience, maxSeconds: maxTime === null ? 0 : parseDuration(maxTime) };
+}
+
+export function weights({ kdWeight, prototypeWeight, temperature }: TrainConfig): Weights {
+  return { kd: kdWeight, prototype: prototypeWeight, temperature };
+}
+
+/** The teacher for a student of this configuration. */
+export function teacherOf(config: TrainConfig): TrainConfig {
+  const own = { schedule: DEFAULTS.schedule, teacher: null, init: null }; // a teacher's rate decays, in parity too
+  return { ...config, stage: "teacher", modality: null, method: "none", ...own };
+}
+
+/** A run's settings without places on this machine's disk, which are nobody else's business; of a split file its name stays. */
+export function portable({ split, ...config }: TrainConfig): Partial<TrainConfig> {
+  const { data: _data, out: _out, teacher: _teacher, init: _init, ...rest } = config;
+  return { ...rest, split: split && split.split(/[\\/]/).at(-1)! };
+}
+
+/** The names of the settings in which two configurations differ, of those that make another run. */
+export function differences(a: TrainConfig, b: TrainConfig): string[] {
+  const keys = new Set([...Object.keys(SETTINGS), ...Object.keys(a), ...Object.keys(b)] as SettingName[]);
+  for (const [key, { counts }] of ROWS) if (counts === false) keys.delete(key);
+  return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+}
+
+/** Throws a UsageError unless a network of these levels can be supervised so. */
+export function fittingSupervision(config: Pick<TrainConfig, "levels" | "deepSupervision">): void {
+  try {
+    checkDeepSupervision(config);
+  } catch (error) {
+    throw new UsageError(`--${(error as Error).message.replace(" ", "-")}`);
+  }
+}
+
+/** The patch; throws a UsageError unless a network of so many levels can take it. */
+export function fittingPatch(patch: Vec3, levels: number): Vec3 {
+  try {
+    checkPatch(patch, levels);
+    return patch;
+  } catch (error) {
+    throw new UsageError(`--${(error as Error).message}`);
+  }
+}

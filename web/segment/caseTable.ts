@@ -1,0 +1,111 @@
+// The table of files: which case each belongs to and what it holds, to be corrected by hand.
+
+import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labels.ts";
+import { DataError } from "../../data/errors.ts";
+import { baseName, MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import { choice, element } from "../ui/dom.ts";
+import { MODALITY_TITLES } from "./modelList.ts";
+import type { ModelInfo, Recognised, Role, Row } from "../worker/protocol.ts";
+
+const ROLES: readonly (readonly [Role, string])[] = [
+  ["t1", "T1"],
+  ["t2", "T2"],
+  ["t1ce", "T1ce (contrast)"],
+  ["flair", "FLAIR"],
+  ["label", "label"],
+  ["unused", "not used"],
+];
+const CONVENTION_TITLES: Record<LabelConvention, string> = {
+  brats: "BraTS to 2021: 1 core, 2 oedema, 4 enhancing",
+  brats2023: "BraTS 2023: 1 core, 2 oedema, 3 enhancing",
+  msd: "Decathlon: 1 oedema, 2 core, 3 enhancing",
+};
+const SHOWN = 200; // rows; more are used, but not listed
+
+/** Shows `recognised` in `place`, changes it as the user does, and calls `changed` each time. */
+export function showCases(place: HTMLElement, recognised: Recognised, changed: () => void): void {
+  const { rows, note } = recognised;
+  const cases = casesIn(rows);
+  const line = (row: Row) => {
+    const role = choice(`What ${row.path} holds`, ROLES, row.role, (value) => {
+      row.role = value;
+      changed();
+    });
+    const id = element("input", {
+      value: row.case,
+      "aria-label": `Case of ${row.path}`,
+      change: (event) => {
+        row.case = (event.target as HTMLInputElement).value.trim() || "case";
+        changed();
+      },
+    });
+    const name = baseName(row.path) + (row.channel ? ` [${row.channel}]` : "");
+    return element(
+      "tr",
+      {},
+      element("td", { class: "path", title: row.path }, name),
+      element("td", {}, id),
+      element("td", {}, role),
+    );
+  };
+  const head = ["File", "Case", "Holds"].map((text) => element("th", { scope: "col" }, text));
+  const files = element("table", { class: "files" });
+  files.append(
+    element("thead", {}, element("tr", {}, ...head)),
+    element("tbody", {}, ...rows.slice(0, SHOWN).map(line)),
+  );
+  const plural = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  const summary = `${plural(cases.length, "case")}, ${plural(new Set(rows.map(({ path }) => path)).size, "file")}`;
+  const details = element("details", { open: note !== null });
+  details.append(element("summary", {}, summary), element("div", { class: "scroll" }, files));
+  if (rows.length > SHOWN) details.append(element("p", {}, `and ${rows.length - SHOWN} more`));
+  const convention = element("label", {}, "Meaning of the labels ");
+  const options = CONVENTION_NAMES.map((name) => [name, CONVENTION_TITLES[name]] as const);
+  convention.append(
+    choice("Meaning of the labels", options, recognised.convention, (value) => {
+      recognised.convention = value;
+      changed();
+    }),
+  );
+  place.replaceChildren(
+    ...(note === null ? [] : [element("p", { class: "note" }, note)]),
+    details,
+    convention,
+  );
+}
+
+/** Case names, in order. */
+export function casesIn(rows: readonly Row[]): string[] {
+  return [...new Set(rows.filter(({ role }) => role !== "unused").map((row) => row.case))].sort();
+}
+
+/** The modalities of a case, in channel order. */
+export function modalitiesOf(rows: readonly Row[], id: string): Modality[] {
+  return MODALITIES.filter((modality) => rows.some((row) => row.case === id && row.role === modality));
+}
+
+/** Throws one DataError for all cases that lack what a chosen network needs. */
+export function refuseMissing(
+  rows: readonly Row[],
+  chosen: readonly ModelInfo[],
+  models: readonly ModelInfo[],
+): void {
+  const titles = (list: readonly Modality[]) => list.map((m) => MODALITY_TITLES[m]).join(", ");
+  const problems = casesIn(rows).flatMap((id) => {
+    const present = modalitiesOf(rows, id);
+    return chosen.flatMap(({ name, modalities }) => {
+      const missing = modalities.filter((modality) => !present.includes(modality));
+      if (!missing.length) return [];
+      const fitting = models.find(
+        (other) => other.modalities.length && other.modalities.every((m) => present.includes(m)),
+      );
+      const remedy = fitting
+        ? `choose ${fitting.name}`
+        : "open a student's checkpoint that sees what is there";
+      return [
+        `case ${id}: has ${titles(present) || "no image"}, but ${name} needs ${titles(missing)} too: ${remedy}`,
+      ];
+    });
+  });
+  if (problems.length) throw new DataError(problems);
+}

@@ -1,0 +1,52 @@
+// The list of networks: which are used, and what one sees whose file does not say it.
+
+import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import { choice, element } from "../ui/dom.ts";
+import type { ModelInfo } from "../worker/protocol.ts";
+
+export const MODALITY_TITLES: Readonly<Record<Modality, string>> = {
+  t1: "T1",
+  t2: "T2",
+  t1ce: "T1ce",
+  flair: "FLAIR",
+};
+const MOST = 2; // side by side
+
+export interface ModelListOptions {
+  models: readonly ModelInfo[];
+  /** Ids of those that are used; changed here. */
+  chosen: string[];
+  changed: () => void;
+  /** The user says what a network sees. */
+  sees: (id: string, modality: Modality) => void;
+}
+
+/** Shows the list in `place`. Of more than two that are ticked the first is let go. */
+export function showModels(place: HTMLElement, { models, chosen, changed, sees }: ModelListOptions): void {
+  const boxes = models.map(({ id, name, about, modalities }) => {
+    const box = element("input", {
+      type: "checkbox",
+      checked: chosen.includes(id),
+      change: () => {
+        if (box.checked) chosen.push(id);
+        else chosen.splice(chosen.indexOf(id), 1);
+        while (chosen.length > MOST) chosen.shift();
+        showModels(place, { models, chosen, changed, sees });
+        changed();
+      },
+    });
+    const seen = modalities.map((modality) => MODALITY_TITLES[modality]).join(", ");
+    const label = element("label", { class: "model" }, box, element("span", {}, element("strong", {}, name)));
+    label.lastElementChild!.append(
+      element("small", {}, seen ? `sees ${seen}` : "which modality does it see?"),
+    );
+    label.title = about;
+    if (modalities.length) return label;
+    const options: [Modality | "", string][] = [["", "choose …"]];
+    for (const modality of MODALITIES) options.push([modality, MODALITY_TITLES[modality]]);
+    const select = choice(`What ${name} sees`, options, "", (value) => value !== "" && sees(id, value));
+    return element("div", { class: "row" }, label, select);
+  });
+  const hint = "Two that are ticked are shown side by side.";
+  place.replaceChildren(...boxes, ...(models.length > 1 ? [element("p", { class: "hint" }, hint)] : []));
+}

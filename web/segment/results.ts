@@ -1,0 +1,63 @@
+// What was found, in numbers, and the files to take away.
+
+import { CLASS_NAMES } from "../../data/datasets/labels.ts";
+import { REGION_NAMES } from "../../model/scoring/regions.ts";
+import { bytesText } from "../../engine/gpu/errors.ts";
+import { element, table } from "../ui/dom.ts";
+import type { Result } from "../worker/protocol.ts";
+import { CLASS_COLOURS } from "./viewer.ts";
+
+const REGION_TITLES = { WT: "Whole tumour", TC: "Tumour core", ET: "Enhancing tumour" } as const;
+
+export interface Saving {
+  /** Hands out the label map of a network. */
+  labels: (result: Result) => void;
+  /** Hands out the map of similarity that is looked at; null where none is. */
+  map: { name: string; save: (result: Result) => void } | null;
+}
+
+/** Shows the results of one case in `place`. */
+export function showResults(place: HTMLElement, results: readonly Result[], { labels, map }: Saving): void {
+  const models = results.map(({ model }) => model.replace(/\.safetensors$/, ""));
+  const columns = (cell: (result: Result, region: (typeof REGION_NAMES)[number]) => string) =>
+    REGION_NAMES.map((region) => [REGION_TITLES[region], ...results.map((result) => cell(result, region))]);
+  const parts: Node[] = [
+    table(
+      "Volume in ml",
+      ["", ...models],
+      columns(({ volumes }, region) => volumes[region].toFixed(1)),
+    ),
+  ];
+  if (results.some(({ dice }) => dice)) {
+    const rows = columns(({ dice }, region) => dice?.[region].toFixed(3) ?? "");
+    parts.push(table("Dice, against the label", ["", ...models], rows));
+  }
+  const took = results.map(
+    ({ seconds, peakBytes }, i) =>
+      `${models[i]}: ${seconds.toFixed(1)} s, ${bytesText(peakBytes)} on the GPU`,
+  );
+  parts.push(element("p", { class: "hint" }, took.join("; ")));
+  const buttons = results.flatMap((result, i) => {
+    const button = (what: string, save: (result: Result) => void) =>
+      element("button", { click: () => save(result) }, `Download ${models[i]}'s ${what}`);
+    return [button("labels", labels), ...(map ? [button(map.name, map.save)] : [])];
+  });
+  parts.push(element("div", { class: "row" }, ...buttons), legend());
+  place.replaceChildren(...parts);
+}
+
+/** The colours of the classes. */
+export function legend(): HTMLElement {
+  const items = CLASS_NAMES.slice(1).map((name, i) => {
+    const swatch = element("span", { class: "swatch", "aria-hidden": "true" });
+    swatch.style.backgroundColor = `rgb(${CLASS_COLOURS[i + 1]!.join(" ")})`;
+    return element("li", {}, swatch, name);
+  });
+  return element("ul", { class: "legend", "aria-label": "Colours" }, ...items);
+}
+
+/** Of a file to take away. */
+export function fileName(...parts: string[]): string {
+  const names = parts.map((part) => part.replace(/\.safetensors$/, "").replace(/[^\w.-]+/g, "_"));
+  return `${names.join("_")}.nii.gz`;
+}

@@ -1,0 +1,141 @@
+// The run that the browser keeps, one at a time, in the page's own files: its settings and where its cases are from, and of
+// each stage the state to go on from, the best network and the epochs so far.
+
+import { DataError } from "../../data/errors.ts";
+import { METHODS } from "../../model/methods/index.ts";
+import type { EpochRecord } from "../../trainer/loop/records.ts";
+import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts";
+import { forgetFolder, keptFolder, read, readJson, TwoSlots, write, writeJson } from "../worker/opfs.ts";
+import { stagesOf } from "./stage.ts";
+import type { KeptRun } from "./trainProtocol.ts";
+
+const RUN = "run";
+const FILES = {
+  run: "run.json",
+  teacher: "teacher.safetensors", // a student's, that was not trained in the same run
+  history: "history.json",
+  best: "best.safetensors",
+  state: "state.safetensors",
+};
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type State = TrainingState & { step: number };
+
+/** What is kept of one stage. */
+export class KeptStage {
+  readonly #folder: FileSystemDirectoryHandle;
+  readonly #slots: TwoSlots<State>;
+
+  private constructor(folder: FileSystemDirectoryHandle) {
+    this.#folder = folder;
+    const check = async (bytes: Uint8Array, name: string): Promise<State> => {
+      const state = await decodeTraining(bytes, name);
+      const card = JSON.parse(state.metadata["card"] ?? "{}") as { step?: number };
+      return { ...state, step: card.step ?? 0 };
+    };
+    this.#slots = new TwoSlots(folder, FILES.state, { check, order: ({ step }) => step });
+  }
+
+  static async open(stage: string): Promise<KeptStage> {
+    return new KeptStage(await keptFolder(RUN, stage));
+  }
+
+  /** The newest state that is whole, with its file; null where none is. It is replaced by the next but one that is saved. */
+  state(): Promise<{ value: State; bytes: Bytes } | null> {
+    return this.#slots.newest();
+  }
+
+  saveState(bytes: Bytes): Promise<void> {
+    return this.#slots.write(bytes);
+  }
+
+  /** The best network so far; null before there is one. */
+  best(): Promise<Bytes | null> {
+    return read(this.#folder, FILES.best);
+  }
+
+  saveBest(bytes: Bytes): Promise<void> {
+    return write(this.#folder, FILES.best, bytes);
+  }
+
+  /** The epochs that were over before `epoch`. */
+  async history(epoch: number): Promise<EpochRecord[]> {
+    const all = (await readJson<EpochRecord[]>(this.#folder, FILES.history)) ?? [];
+    return all.filter((record) => record.epoch < epoch);
+  }
+
+  saveHistory(records: readonly EpochRecord[]): Promise<void> {
+    return writeJson(this.#folder, FILES.history, records);
+  }
+}
+
+/**
+ * Forgets what is kept, and keeps this run from its beginning, or from a state of its first stage in a file. `teacher` are the
+ * bytes of the network that teaches a student alone. Throws a CheckpointError for a file that holds no state, a DataError
+ * where nothing is left to train.
+ */
+export async function keepRun(
+  { settings, data }: Pick<KeptRun, "settings" | "data">,
+  from: { bytes: Bytes; name: string } | null,
+  teacher: Bytes | null,
+): Promise<KeptRun> {
+  const state = from && (await decodeTraining(from.bytes, from.name)); // before what is kept goes
+  if (state && state.position.epoch > settings.epochs) {
+    throw new DataError(`${from!.name}: has been trained for all of its ${settings.epochs} epochs`);
+  }
+  await forgetRun();
+  const stages = stagesOf(settings).map((stage) => ({ stage, done: false, step: 0 }));
+  const run: KeptRun = { settings, data, stages };
+  if (from) await (await KeptStage.open(stages[0]!.stage)).saveState(from.bytes);
+  if (teacher) await write(await keptFolder(RUN), FILES.teacher, teacher);
+  await saveRun(run);
+  return run;
+}
+
+/** The run that is kept, with what is done of it; null where none is. */
+export async function keptRun(): Promise<KeptRun | null> {
+  const run = await readJson<KeptRun>(await keptFolder(RUN), FILES.run);
+  for (const entry of run?.stages ?? []) {
+    entry.step = (await (await KeptStage.open(entry.stage)).state())?.value.step ?? 0;
+  }
+  return run;
+}
+
+/** Keeps what of a run has changed: which stages are done. */
+export async function saveRun(run: KeptRun): Promise<void> {
+  await writeJson(await keptFolder(RUN), FILES.run, run);
+}
+
+/** Removes all that is kept, the networks too. */
+export function forgetRun(): Promise<void> {
+  return forgetFolder(RUN);
+}
+
+/** The name of the network that a student of this run learns from; null where none of its stages has a teacher. */
+export function teacherOf({ stages, method, teacher }: KeptRun["settings"]): string | null {
+  if (stages === "teacher" || !METHODS[method]!.teacher) return null;
+  return stages === "both" ? trainedName("teacher") : teacher;
+}
+
+/** The networks of the run that is kept, by their names, as far as they are trained. */
+export async function keptNetworks(): Promise<{ name: string; bytes: Bytes }[]> {
+  const run = await readJson<KeptRun>(await keptFolder(RUN), FILES.run);
+  if (!run) return [];
+  const taught = await read(await keptFolder(RUN), FILES.teacher);
+  const found = [{ name: teacherOf(run.settings) ?? "", bytes: taught }];
+  for (const { stage } of run.stages) {
+    found.push({ name: trainedName(stage), bytes: await (await KeptStage.open(stage)).best() });
+  }
+  return found.flatMap(({ name, bytes }) => (bytes ? [{ name, bytes }] : []));
+}
+
+/** A checkpoint of a stage that is kept; null where there is none yet. */
+export async function keptFile(stage: string, which: "best" | "latest"): Promise<Bytes | null> {
+  const kept = await KeptStage.open(stage);
+  return which === "best" ? kept.best() : ((await kept.state())?.bytes ?? null);
+}
+
+/** The name of a network that was trained here. */
+export function trainedName(stage: string): string {
+  return `${stage} (trained here)`;
+}

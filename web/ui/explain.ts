@@ -1,0 +1,108 @@
+// Errors in words for whoever looks at the page: what happened, and what to do about it.
+
+import type { Explained } from "../worker/protocol.ts";
+
+/** The user pressed Cancel or Stop. */
+export class CancelledError extends Error {
+  override readonly name = "CancelledError";
+}
+
+/** Images cannot be drawn. */
+export class ViewerError extends Error {
+  override readonly name = "ViewerError";
+}
+
+/** Where WebGPU is to be had. */
+export const WHERE_WEBGPU =
+  "Use Chrome or Edge 113 or newer, Firefox 141 or newer (Windows; 145 on Macs), or Safari 26. On Linux, Chrome needs " +
+  "chrome://flags/#enable-unsafe-webgpu and #enable-vulkan. The page must come over https:// or from localhost.";
+
+/** What is shown of an error that was thrown anywhere. */
+export function explain(error: unknown): Explained {
+  const { name, message, kind } = describe(error);
+  switch (name) {
+    case "CancelledError":
+      return { title: "Stopped", detail: message, remedy: "" };
+    case "DataError":
+      return { title: "These files cannot be used as they are", detail: forPage(message), remedy: "" };
+    case "CheckpointError":
+      return {
+        title: "This is no checkpoint that can be used",
+        detail: forPage(message),
+        remedy: "Choose a .safetensors file that the training here or on the command line has written.",
+      };
+    case "DivergedError":
+      return {
+        title: "The training has left the numbers",
+        detail: forPage(message),
+        remedy: "Start again with a lower learning rate; checkpoints from before are kept.",
+      };
+    case "QuotaExceededError":
+      return {
+        title: "The browser's storage is full",
+        detail: message,
+        remedy: "Download the checkpoint, then free space on the disk, or clear this page's stored data.",
+      };
+    case "ViewerError":
+      return {
+        title: "The images cannot be shown",
+        detail: message,
+        remedy:
+          "All else works, and results can be downloaded. To see them, reload the page or restart the browser.",
+      };
+    case "GpuError":
+      return ofGpu(kind, message);
+    default:
+      return {
+        title: "Something went wrong that should not have",
+        detail: `${name}: ${message}`,
+        remedy: "Reload the page; if it happens again, report it with this text.",
+      };
+  }
+}
+
+function ofGpu(kind: string, message: string): Explained {
+  switch (kind) {
+    case "lost":
+      return {
+        title: "The GPU was lost, twice",
+        detail: message,
+        remedy: "Close other programs and tabs that use the GPU, or update its driver; then try again.",
+      };
+    case "out-of-memory":
+      return {
+        title: "The GPU's memory does not suffice",
+        detail: message,
+        remedy:
+          "Use a network with fewer filters, a smaller patch or batch, or close other tabs that use the GPU.",
+      };
+    case "unsupported":
+      return {
+        title: "This browser has no WebGPU that can be used",
+        detail: message.replace(WHERE_WEBGPU, "").trim(),
+        remedy: WHERE_WEBGPU,
+      };
+    default:
+      return {
+        title: "The GPU refused to work",
+        detail: message,
+        remedy: "Reload the page; if it happens again, report it with this text and the name of your GPU.",
+      };
+  }
+}
+
+/** Name and message of whatever was thrown. An error from the worker has its kind in its name, "GpuError lost". */
+function describe(error: unknown): { name: string; message: string; kind: string } {
+  if (!(error instanceof Error || error instanceof DOMException)) {
+    return { name: "Error", message: String(error), kind: "" };
+  }
+  const [name = "Error", kind = ""] = error.name.split(" ");
+  return { name, message: error.message, kind: "kind" in error ? String(error.kind) : kind };
+}
+
+/** Command line options by the page's own controls. */
+function forPage(message: string): string {
+  return message
+    .replace(/say --labels \w+(?:(?:, | or |, or )--labels \w+)*/g, "choose the meaning of the labels above")
+    .replace(/--lr\b/g, "the learning rate");
+}

@@ -1,0 +1,103 @@
+// The networks that the worker knows: those of the example, files of the user's, and what was trained here.
+
+import { type Input, INPUT, PUBLISHED_INPUT } from "../../data/preparation/input.ts";
+import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import type { Device } from "../../engine/index.ts";
+import { cardMetadata, decodeModel, type NetworkCard, type StoredModel } from "../../model/files/card.ts";
+import { CheckpointError } from "../../model/files/safetensors.ts";
+import type { Network } from "../../model/networks/network.ts";
+import { Params } from "../../model/networks/params.ts";
+import { describeVnet } from "../../model/files/published.ts";
+import { encodeSealed } from "../../model/files/seal.ts";
+import type { ModelInfo } from "./protocol.ts";
+
+const PUBLISHED_WINDOW: NetworkCard["patch"] = [96, 128, 128];
+
+/** How a network is used. */
+export type Use = Input & Pick<NetworkCard, "patch" | "window" | "stage">;
+
+interface Known {
+  name: string;
+  stored: StoredModel<Input>;
+  /** Null until the user has said what a network without a card sees. */
+  use: Use | null;
+  network: { on: Device; network: Network } | null;
+}
+
+export class Models {
+  readonly #known = new Map<string, Known>();
+
+  /** Takes up a checkpoint's bytes; one of the same name is replaced. Throws a CheckpointError. */
+  async add(bytes: Uint8Array, name: string): Promise<ModelInfo> {
+    const stored = await decodeModel(bytes, name, INPUT);
+    const { card, network } = stored;
+    let use: Use | null = card;
+    if (!card && network.modalities === MODALITIES.length) use = published(name, [...MODALITIES]);
+    if (!card && network.modalities !== 1 && network.modalities !== MODALITIES.length) {
+      throw new CheckpointError(`${name}: does not say which ${network.modalities} modalities it sees`);
+    }
+    this.#known.get(name)?.network?.network.params.free();
+    this.#known.set(name, { name, stored, use, network: null });
+    return this.#info(name);
+  }
+
+  list(): ModelInfo[] {
+    return [...this.#known.keys()].map((id) => this.#info(id));
+  }
+
+  /** Says what a network of one modality sees whose file does not. */
+  sees(id: string, modality: Modality): ModelInfo {
+    const known = this.#get(id);
+    known.use = published(known.name, [modality]);
+    return this.#info(id);
+  }
+
+  /** Its name, and how it is used. */
+  use(id: string): Use {
+    const { use, name } = this.#get(id);
+    if (use) return use;
+    throw new CheckpointError(`${name}: does not say which modality it sees: choose it beside the name`);
+  }
+
+  /** A checkpoint of the network alone, to keep it. */
+  file(id: string): Promise<Uint8Array<ArrayBuffer>> {
+    const { values, card } = this.#get(id).stored;
+    return encodeSealed(values, card ? cardMetadata(card) : {});
+  }
+
+  /** The network on a device. */
+  on(device: Device, id: string): Network {
+    const known = this.#get(id);
+    if (known.network?.on !== device) {
+      const { values, network: config } = known.stored;
+      known.network = { on: device, network: { params: new Params(device, { values }), config } };
+    }
+    return known.network.network;
+  }
+
+  #get(id: string): Known {
+    const known = this.#known.get(id);
+    if (known) return known;
+    throw new Error(`models: expected one of ${[...this.#known.keys()].join(", ") || "none"}, got ${id}`);
+  }
+
+  #info(id: string): ModelInfo {
+    const { name, stored, use } = this.#get(id);
+    const { card, network } = stored;
+    const trained = card
+      ? `${card.stage}, ${card.epoch} epochs`
+      : "published, which does not say how to use it";
+    return { id, name, about: `${describeVnet(network)}; ${trained}`, modalities: use?.modalities ?? [] };
+  }
+}
+
+function published(stage: string, modalities: Modality[]): Use {
+  return {
+    ...PUBLISHED_INPUT,
+    modalities,
+    patch: PUBLISHED_WINDOW,
+    window: "uniform",
+    labels: "brats",
+    stage,
+  };
+}
