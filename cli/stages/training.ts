@@ -121,7 +121,7 @@ async function trainLocked(
  * beside it. One of another fold has seen the student's test cases.
  */
 async function findTeacher({ out, data, background, split, fold }: TrainConfig): Promise<string | null> {
-  const beside = (await readdir(join(out, "../..")).catch(() => [])).map((name) => join(out, "../..", name));
+  const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));
   let last: { path: string; time: number } | null = null;
   for (const run of new Set([out, ...beside])) {
     const config = await readConfig(join(run, "teacher"));
@@ -139,9 +139,7 @@ async function findTeacher({ out, data, background, split, fold }: TrainConfig):
 
 /** The teacher's own stage, where its folder is at hand, for the report. */
 export async function teacherStage({ teacher, out }: TrainConfig): Promise<TrainConfig[]> {
-  const folder = resolve(teacher!, "../..");
+  const folder = resolve(teacher!, "..");
   const config = basename(folder) === "teacher" ? await readConfig(folder) : null;
-  return config
-    ? [{ ...config, out: folder === resolve(out, "teacher") ? out : resolve(folder, "../..") }]
-    : [];
+  return config ? [{ ...config, out: folder === resolve(out, "teacher") ? out : resolve(folder, "..") }] : [];
 }

@@ -45,7 +45,7 @@ export interface Survey extends Omit<Dataset, "convention"> {
  * origin.
  */
 export function confined(path: string, from: string): string {
-  const outside = /^[/\\]|^[a-z]:|\\/i.test(path) || path.split("/").includes("../..");
+  const outside = /^[/\\]|^[a-z]:|\\/i.test(path) || path.split("/").includes("..");
   if (outside || path === "") {
     throw new DataError(`${from}: expected a path inside the folder, got ${JSON.stringify(path)}`);
   }

@@ -253,7 +253,7 @@ test("Ctrl-C, SIGTERM, a damaged checkpoint and a full disk leave a run that is 
     /checkpoint_latest.*: could not be written \(ENOSPC\): the disk is full: .* intact/,
   );
   assert.ok(await state());
-  assert.ok(readdirSync(join(checkpoint, "../..")).includes(SOMETIMES.damaged));
+  assert.ok(readdirSync(join(checkpoint, "..")).includes(SOMETIMES.damaged));
 
   const terminated = await train("stopped", [...flags, "--resume"], {}, once("SIGTERM", /parameters, /));
   assert.is(terminated.code, 143, terminated.output);

@@ -117,7 +117,7 @@ function fileOf({ version, little, channels = 1 }: Form): Uint8Array {
 }
 
 function write(path: string, content: Uint8Array | string): void {
-  mkdirSync(join(path, "../.."), { recursive: true });
+  mkdirSync(join(path, ".."), { recursive: true });
   writeFileSync(path, content);
 }
 

@@ -221,7 +221,7 @@ test("labels that may mean two things are refused with the flags that fit, and o
 test("dataset.json: paths that lead out, files that are not there, a label nobody has", async () => {
   const training = [
     { image: "./imagesTr/a.nii.gz", label: "./labelsTr/a.nii.gz" },
-    { image: "../../../secret.nii.gz", label: "/etc/passwd" },
+    { image: "../../secret.nii.gz", label: "/etc/passwd" },
     { image: "./imagesTr/gone.nii.gz", label: "./labelsTr/a.nii.gz" },
   ];
   const labels = { 0: "background", 1: "edema", 2: "non-enhancing tumor", 3: "enhancing tumour" };

@@ -87,7 +87,7 @@ test("a path that leads out of the folder is refused", async () => {
       /expected a path inside the folder, got/,
     );
   }
-  const json = { modality: { 0: "T1" }, labels: {}, training: [{ image: "../../../secret.nii.gz" }] };
+  const json = { modality: { 0: "T1" }, labels: {}, training: [{ image: "../../secret.nii.gz" }] };
   const source = sourceOf({ "dataset.json": JSON.stringify(json), "imagesTr/a.nii.gz": "" });
   assert.match(
     (await problemsOf(() => openDataset(source)))[0]!,
