@@ -1,7 +1,7 @@
 // The file of --json or --trace, opened before anything is measured: a path that cannot be written should not cost a run.
 
 import { closeSync, openSync, writeFileSync } from "node:fs";
-import { UsageError } from "../trainer/errors.ts";
+import { UsageError } from "../model/settings/errors.ts";
 
 /** Writes a value to `path` as JSON, or nowhere without one. Throws a UsageError at once if it cannot be written. */
 export function jsonFile(path: string | undefined, flag = "--json"): (value: unknown) => void {

@@ -4,7 +4,7 @@
 
 import { Command, Option } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
-import { UsageError } from "../trainer/errors.ts";
+import { UsageError } from "../model/settings/errors.ts";
 import { openDevice } from "../cli/device/gpu.ts";
 import type { Device } from "../engine/index.ts";
 import { CeilingsBench } from "./ceilings.ts";

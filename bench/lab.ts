@@ -3,7 +3,7 @@
 
 import { Argument, Command, InvalidArgumentError } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
-import { parsePatch } from "../trainer/settings/kinds.ts";
+import { parsePatch } from "../model/settings/kinds.ts";
 import { openDevice } from "../cli/device/gpu.ts";
 import { CeilingsBench } from "./ceilings.ts";
 import { jsonFile } from "./jsonFile.ts";

@@ -4,9 +4,9 @@
 import { cpus } from "node:os";
 import { Command } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
-import { UsageError } from "../trainer/errors.ts";
+import { UsageError } from "../model/settings/errors.ts";
 import { openLoader } from "../cli/files/loader.ts";
-import { parsePatch } from "../trainer/settings/kinds.ts";
+import { parsePatch } from "../model/settings/kinds.ts";
 import type { Augmentation } from "../data/sampling/augment.ts";
 import type { Vec3 } from "../data/nifti/geometry.ts";
 import type { Case } from "../data/preparation/preprocess.ts";

@@ -4,7 +4,7 @@
 
 import { Command } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
-import { UsageError } from "../trainer/errors.ts";
+import { UsageError } from "../model/settings/errors.ts";
 import { openDevice } from "../cli/device/gpu.ts";
 import { CeilingsBench } from "./ceilings.ts";
 import { jsonFile } from "./jsonFile.ts";

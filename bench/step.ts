@@ -3,9 +3,9 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
-import { UsageError } from "../trainer/errors.ts";
+import { UsageError } from "../model/settings/errors.ts";
 import { fittingPatch } from "../trainer/settings/config.ts";
-import { parsePatch } from "../trainer/settings/kinds.ts";
+import { parsePatch } from "../model/settings/kinds.ts";
 import { openDevice } from "../cli/device/gpu.ts";
 import { bytesText, type Precision, type ProfileRow, profileRows } from "../engine/index.ts";
 import { METHODS } from "../model/methods/index.ts";

@@ -12,7 +12,7 @@ import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
 import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
-import { parsePatch } from "../trainer/settings/kinds.ts";
+import { parsePatch } from "../model/settings/kinds.ts";
 
 /** What to check, and what is expected of it. */
 export interface CheckFlags {

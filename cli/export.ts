@@ -6,17 +6,17 @@ import { Command, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CLASS_NAMES } from "../data/datasets/labels.ts";
 import { cardMetadata } from "../model/files/card.ts";
-import { withoutHeadsAside } from "../model/losses/deepSupervision.ts";
+import { deployedNetwork } from "../model/networks/auxiliary.ts";
 import { vnetToOnnx } from "../model/files/onnx.ts";
 import { describeVnet } from "../model/files/published.ts";
 import { encodeSealed } from "../model/files/seal.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
-import { UsageError } from "../trainer/errors.ts";
+import { UsageError } from "../model/settings/errors.ts";
 import { fittingPatch } from "../trainer/settings/config.ts";
 import { emit, result, say, withVoices } from "./terminal/console.ts";
 import { exists, writeAtomically } from "./files/files.ts";
 import { channelsOf, readModel, type StoredModel } from "./files/models.ts";
-import { parsePatch } from "../trainer/settings/kinds.ts";
+import { parsePatch } from "../model/settings/kinds.ts";
 
 export interface ExportOptions {
   /** A checkpoint of this project, or a published one. */
@@ -50,7 +50,7 @@ export async function exportModel(options: ExportOptions): Promise<void> {
     );
   const model = await readModel(options.model);
   const modalities = channelsOf(model, options.modality);
-  const { config: network, values } = withoutHeadsAside({ config: model.network, values: model.values });
+  const { config: network, values } = deployedNetwork({ config: model.network, values: model.values });
   const size = patch === undefined ? null : fittingPatch(parsePatch(patch), network.levels);
   const metadata = describe(model, modalities);
   const bytes =

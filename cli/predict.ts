@@ -13,7 +13,7 @@ import { collectProblems, DataError } from "../data/errors.ts";
 import type { LabelConvention } from "../data/datasets/labels.ts";
 import type { Case, Preparation } from "../data/preparation/preprocess.ts";
 import { bytesText, compile, type Device } from "../engine/index.ts";
-import { type Network, touch } from "../model/networks/network.ts";
+import { type Network, initialise } from "../model/networks/network.ts";
 import {
   isNothing,
   NO_POSTPROCESSING,
@@ -24,7 +24,7 @@ import { likeliest } from "../model/inference/predict.ts";
 import { TILING, type Tiling } from "../model/inference/windows.ts";
 import { type Candidate, readCandidates } from "./prediction/candidates.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
-import { UsageError } from "../trainer/errors.ts";
+import { UsageError } from "../model/settings/errors.ts";
 import { emit, result, say, withVoices } from "./terminal/console.ts";
 import { removeTemporaries } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
@@ -40,7 +40,8 @@ import {
 } from "./prediction/predictionPlan.ts";
 import { type PlannedCase, preparationOf } from "./prediction/predictionPlan.ts";
 import { carriedOn, lookAt, planned, PredictionRecord } from "./prediction/predictionRecord.ts";
-import { caseProbabilities, Mean, writeProbabilities, writeWhole } from "./prediction/predictions.ts";
+import { caseProbabilities } from "../trainer/stages/prediction.ts";
+import { Mean, writeProbabilities, writeWhole } from "./prediction/predictions.ts";
 import { compiling, FAST, type PredictionProgress, predictionProgress } from "./terminal/progress.ts";
 import { useOf } from "./prediction/publishedUse.ts";
 import { openTuned } from "./device/tuning.ts";
@@ -172,7 +173,7 @@ async function uploadAll(device: Device, { members }: Candidate): Promise<Networ
   for (const { model, use } of members) {
     const network = upload(device, model);
     networks.push(network);
-    const needed = touch(device, network, use.patch);
+    const needed = initialise(device, network, use.patch);
     if (needed.size) compiling(0, needed.size);
     for await (const done of compile(device, needed)) compiling(done, needed.size);
   }

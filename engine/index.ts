@@ -3,11 +3,12 @@
 export { Device, type DeviceOptions } from "./gpu/device.ts";
 export { bytesText, GpuError, type GpuErrorKind } from "./gpu/errors.ts";
 export { GradientGuard } from "./optim/gradientGuard.ts";
+export { MovingAverage } from "./optim/movingAverage.ts";
 export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim/optimizers.ts";
 export { compile, plan, type Plan } from "./gpu/plan.ts";
 export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./gpu/profile.ts";
 export { Random } from "./autograd/random.ts";
-export { grad, recompute, record, recordAll, vjp } from "./autograd/tape.ts";
+export { grad, partials, recompute, record, recordAll, vjp } from "./autograd/tape.ts";
 export { BYTES, free, keep, pack, type Precision, scope, tensor, Tensor } from "./autograd/tensor.ts";
 export { tune } from "./convolution/tune.ts";
 export {

@@ -12,7 +12,7 @@ import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { Command } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
-import { UsageError } from "../trainer/errors.ts";
+import { UsageError } from "../model/settings/errors.ts";
 import { Random } from "../engine/autograd/random.ts";
 import type { Mutation } from "./mutate/mutation.ts";
 import { onLanes, type Outcome } from "./mutate/pool.ts";

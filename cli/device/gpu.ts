@@ -6,7 +6,7 @@
 import { tmpdir } from "node:os";
 import type * as webgpu from "webgpu";
 import { Device, type DeviceOptions } from "../../engine/gpu/device.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { filesAtRest, quietly } from "../terminal/quiet.ts";
 import { chosenDriver, remedy, swiftShaders, thisSystem } from "./vulkan.ts";
 

@@ -1,28 +1,18 @@
-// What a training will take of the GPU's memory, said before it begins; and if that is too much, what else fits.
+// Reports the GPU memory that a training will take, before it begins, and what else fits where that is too much.
 
 import { totalmem } from "node:os";
 import { bytesText, type Device, GpuError } from "../../engine/index.ts";
-import { type Demand, estimate, type Footprint, type Remedy, remedies } from "../../trainer/memory.ts";
-import type { Network } from "../../model/networks/network.ts";
-import { networkConfig, type TrainConfig } from "../../trainer/settings/config.ts";
+import { type Demand, estimate, type Footprint, type Remedy, remedies } from "../../trainer/stages/memory.ts";
 import { say } from "../terminal/console.ts";
 
 const GIB = 2 ** 30;
 
 /**
  * Prints the memory that training will take. Throws a GpuError that names what fits instead where that is more than the
- * adapter can bind, or than there is: --gpu-memory, or of an adapter that is a CPU the machine's own.
+ * adapter can bind, or more than there is: --gpu-memory, or the machine's own for an adapter that is a CPU.
  */
-export function reportMemory(
-  device: Device,
-  config: TrainConfig,
-  { teacher, modalities }: { teacher: Network | null; modalities: number },
-): Footprint {
-  const { method, batch, patch, precision, lowMemory: lean, optimizer, gpuMemory } = config;
-  const demand: Demand = {
-    ...{ config: networkConfig(config), teacher: teacher && teacher.config },
-    ...{ method, batch, patch, precision, lean, optimizer, modalities },
-  };
+export function reportMemory(device: Device, demand: Demand): Footprint {
+  const { gpuMemory } = demand.config;
   const onCpu = device.adapter.info.isFallbackAdapter;
   const memory = gpuMemory !== null ? gpuMemory * GIB : onCpu ? totalmem() : Infinity;
   const instead = () => {
@@ -49,12 +39,12 @@ export function reportMemory(
   return footprint;
 }
 
-/** As a user says it. */
-function asFlags({ batch, precision, lean, patch }: Remedy): string {
+/** A remedy as flags of the command line. */
+function asFlags({ batch, precision, lowMemory, patch }: Remedy): string {
   const flags = [
     batch && `--batch ${batch}`,
     precision && `--precision ${precision}`,
-    lean && "--low-memory",
+    lowMemory && "--low-memory",
     patch && `--patch ${patch.join(",")}`,
   ];
   return flags.filter(Boolean).join(" ");

@@ -1,51 +1,33 @@
-// The checkpoints that a stage goes on from: the latest, and the one before it, which is taken where the latest turns
-// out to be damaged. Neither is ever written to: a new one takes the latest's place when it is whole on the disk.
+// The training states of a stage: the latest, and the one before it, which is resumed where the latest turns out to be
+// damaged. Neither is ever written to: a new one takes the latest's place when it is whole on the disk.
 
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { cardMetadata } from "../../model/files/card.ts";
-import { CheckpointError } from "../../model/files/safetensors.ts";
-import {
-  decodeTraining,
-  encodeTraining,
-  SETTINGS_NOTE,
-  type TrainingState,
-} from "../../trainer/loop/state.ts";
-import { UsageError } from "../../trainer/errors.ts";
-import { portable } from "../../trainer/settings/config.ts";
+import { CheckpointError, OldStateError } from "../../model/errors.ts";
+import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { exists, keepAs, writeAtomically } from "./files.ts";
-import type { ModelCard } from "./models.ts";
-import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import { FILES, held, SOMETIMES } from "./stageFolder.ts";
 
-/** What a training's file says beside its state: of its network, and its settings, for whoever goes on elsewhere. */
-export function stateNotes(card: ModelCard, config: TrainConfig): Record<string, string> {
-  return { ...cardMetadata(card), [SETTINGS_NOTE]: JSON.stringify(portable(config)) };
-}
-
-/** Makes a state the latest of a stage's folder, and the one that was the latest the previous one. */
-export async function saveState(
-  folder: string,
-  state: TrainingState,
-  notes: Record<string, string>,
-): Promise<void> {
+/** Makes a state's bytes the latest of a stage's folder, and the latest so far the previous one. */
+export async function saveState(folder: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   const latest = join(folder, FILES.latest);
-  const bytes = await encodeTraining(state, notes);
   if (await exists(latest)) await keepAs(latest, join(folder, FILES.previous));
   await writeAtomically(latest, bytes);
 }
 
-/** Whether a stage's folder holds a state, be it damaged. */
+/** Tells whether a stage's folder holds a state, even a damaged one. */
 export async function hasState(folder: string): Promise<boolean> {
   return (await exists(join(folder, FILES.latest))) || (await exists(join(folder, FILES.previous)));
 }
 
-/** A state, the file that it is from, and whether that came from elsewhere, for a folder that begins with it. */
-export type FoundState = TrainingState & { path: string; carried: boolean };
+/** A state, its file, and whether it was imported: then its folder begins with it. */
+export type FoundState = TrainingState & { path: string; imported: boolean };
 
 /**
- * The latest state of a stage's folder; where that is damaged, it is put aside, `report` is told, and the one before is
- * the latest. Throws a UsageError where there is none, a CheckpointError where all are damaged.
+ * Reads the latest state of a stage's folder. A damaged one is put aside, `report` is called with a message, and the one
+ * before becomes the latest. Throws a UsageError where there is none, an OldStateError for one of an older version, which
+ * stays untouched, and a CheckpointError where all are damaged.
  */
 export async function readState(folder: string, report: (line: string) => void): Promise<FoundState> {
   const [latest, previous] = [join(folder, FILES.latest), join(folder, FILES.previous)];
@@ -61,21 +43,21 @@ export async function readState(folder: string, report: (line: string) => void):
       if (path === previous) {
         if (problems.length) await rename(latest, join(folder, SOMETIMES.damaged));
         await keepAs(previous, latest);
-        report(`${problems[0] ?? `${latest}: is missing`}: going on from ${FILES.previous} instead`);
+        report(`${problems[0] ?? `${latest}: is missing`}: resuming ${FILES.previous} instead`);
       }
-      return { ...state, path, carried: false };
+      return { ...state, path, imported: false };
     } catch (error) {
-      if (!(error instanceof CheckpointError)) throw error;
+      if (!(error instanceof CheckpointError) || error instanceof OldStateError) throw error;
       problems.push(error.message);
     }
   }
   if (problems.length) {
     throw new CheckpointError(
-      `${problems.join("\n")}\nnothing is left to go on from: start again with --overwrite`,
+      `${problems.join("\n")}\nno state is left to resume: start again with --overwrite`,
     );
   }
   throw new UsageError(
-    `--resume: ${folder} holds no checkpoint to go on from: leave --resume out to begin` +
-      ((await held(folder)).length ? ", with --overwrite to replace what it holds" : ""),
+    `--resume: ${folder} holds no training state to resume: start without --resume` +
+      ((await held(folder)).length ? ", and with --overwrite to replace its files" : ""),
   );
 }

@@ -1,46 +1,42 @@
-// A training that came as a file from elsewhere, from a browser's tab or another machine: --resume-from FILE goes on from
-// it in a folder of its own. The file says with which settings, by the names of settings.ts, but not where data lie.
+// A training state from elsewhere, a browser's tab or another machine: --resume-from FILE resumes it in a folder of its
+// own. The file holds the training's settings, by the names of settings.ts, but not the place of its data.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError } from "../../model/files/safetensors.ts";
-import type { Params } from "../../model/networks/params.ts";
-import { decodeTraining, SETTINGS_NOTE } from "../../trainer/loop/state.ts";
-import { type FoundState, saveState, stateNotes } from "./checkpoints.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { CheckpointError } from "../../model/errors.ts";
+import { decodeTraining, encodeTraining, SETTINGS_NOTE } from "../../trainer/loop/state.ts";
+import { type Stage, stateNotes } from "../../trainer/stages/stage.ts";
+import { type FoundState, saveState } from "./checkpoints.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings } from "../terminal/configFile.ts";
-import { type ModelCard, saveModel } from "./models.ts";
-import type { TrainConfig } from "../../trainer/settings/settings.ts";
+import { saveModel } from "./models.ts";
 import { FILES } from "./stageFolder.ts";
 
-/** The settings that a training's file says it has; none where an older one does not. Throws a CheckpointError, or a UsageError for settings that are none. */
+/** The settings in a training's file. Throws a CheckpointError for another file, a UsageError for unknown settings. */
 export async function settingsIn(path: string): Promise<FileSettings> {
   const { metadata } = await decode(path);
   const note = metadata[SETTINGS_NOTE];
   if (note === undefined) return {};
   const refuse = (why: string): never => {
-    throw new UsageError(`--resume-from ${path}: was trained with what is not known here: ${why}`);
+    throw new UsageError(`--resume-from ${path}: its settings are not known here: ${why}`);
   };
   const found: unknown = JSON.parse(note); // which is sealed: all of it is there
-  if (typeof found !== "object" || found === null) return refuse("its settings are none");
+  if (typeof found !== "object" || found === null) return refuse("expected an object");
   const { settings, problems } = checkSettings(found);
   return problems.length === 0 ? settings : refuse(problems.join("; "));
 }
 
-/** The state in the file, for a new folder: which network was its best, only that it came from knows. */
-export async function readCarried(path: string): Promise<FoundState> {
+/** Reads the state in the file, for a new folder. Its best network stayed where it came from, so none is best yet. */
+export async function readImported(path: string): Promise<FoundState> {
   const state = await decode(path);
-  return { ...state, position: { ...state.position, best: null, idle: 0 }, path, carried: true };
+  return { ...state, position: { ...state.position, best: null, idle: 0 }, path, imported: true };
 }
 
-/** Begins a folder with a state from elsewhere: it can be gone on with, and the network of that state is the best so far. */
-export async function keepCarried(
-  folder: string,
-  state: FoundState,
-  { params, card, config }: { params: Params; card: ModelCard; config: TrainConfig },
-): Promise<void> {
-  await saveModel(join(folder, FILES.best), params, card);
-  await saveState(folder, state, stateNotes(card, config));
+/** Begins a folder with an imported state, which can be resumed there, and its network as the best so far. */
+export async function keepImported(folder: string, state: FoundState, stage: Stage): Promise<void> {
+  const card = stage.card(state.position.epoch - 1, stage.trainer.steps);
+  await saveModel(join(folder, FILES.best), stage.params, card);
+  await saveState(folder, await encodeTraining(state, stateNotes(card, stage.config)));
 }
 
 async function decode(path: string) {

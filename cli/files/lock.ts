@@ -6,7 +6,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { link, mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 
 interface Holder {
   pid: number;

@@ -1,40 +1,28 @@
-// Checkpoints on disk: a network's tensors under the published names, and in the metadata what is needed to
-// use it: its shape, the modalities it sees, how its input was prepared. Published ones lack the latter.
+// Checkpoints on disk: a network's tensors under the published names, and in the metadata a card with its sizes, the
+// modalities that it sees, and how its input was prepared. Published checkpoints have no card.
 
 import { readFile } from "node:fs/promises";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { type Input, INPUT } from "../../data/preparation/input.ts";
 import type { Device } from "../../engine/index.ts";
-import {
-  cardMetadata,
-  decodeModel,
-  type NetworkCard,
-  type StoredModel as Stored,
-} from "../../model/files/card.ts";
-import { CheckpointError } from "../../model/files/safetensors.ts";
-import { withoutAsides } from "../../model/losses/deepSupervision.ts";
-import { checkFinite } from "../../trainer/loop/diverged.ts";
+import { decodeModel, type NetworkCard, type StoredModel as Stored } from "../../model/files/card.ts";
+import { CheckpointError } from "../../model/errors.ts";
+import type { FrozenNetwork } from "../../trainer/loop/members.ts";
+import { encodeModel, type ModelCard } from "../../trainer/stages/stage.ts";
 import { Params } from "../../model/networks/params.ts";
-import { encodeSealed } from "../../model/files/seal.ts";
 import type { Network } from "../../model/networks/network.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { writeAtomically } from "./files.ts";
 
-/** What has to be known of a network to use it. */
+/** The parts of a card that using a network needs. */
 export type ModelUse = Input & Pick<NetworkCard, "patch" | "window" | "stage">;
-
-/** What a checkpoint's metadata says about its network. */
-export type ModelCard = NetworkCard & Input;
 
 /** A network in a file, read and checked; a published one has no card. */
 export type StoredModel = Stored<Input>;
 
-/** Writes a network's checkpoint atomically, without the heads that only its training has. Throws a DivergedError rather than write NaN or infinity. */
+/** Writes a network's checkpoint atomically. Throws a DivergedError rather than write NaN or infinity. */
 export async function saveModel(path: string, params: Params, card: ModelCard): Promise<void> {
-  const tensors = withoutAsides(await params.read());
-  checkFinite(tensors, path);
-  const { deepSupervision: _, ...network } = card.network;
-  await writeAtomically(path, await encodeSealed(tensors, cardMetadata({ ...card, network })));
+  await writeAtomically(path, await encodeModel(params, card, path));
 }
 
 /**
@@ -48,6 +36,11 @@ export async function readModel(path: string): Promise<StoredModel> {
     );
   });
   return decodeModel(bytes, path, INPUT);
+}
+
+/** A stored network as the frozen one of another stage. */
+export function frozenNetwork(model: StoredModel): FrozenNetwork {
+  return { spec: { config: model.network, modalities: channelsOf(model) }, values: model.values };
 }
 
 /** Puts a network on the device. */

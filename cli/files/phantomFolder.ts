@@ -7,7 +7,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Vec3 } from "../../data/nifti/geometry.ts";
 import { PHANTOM_VERSION } from "../../data/phantom/phantom.ts";
 import { phantomFiles, phantomName } from "../../data/phantom/files.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 
 /** What to make, and where. */
 export interface PhantomOptions {

@@ -1,4 +1,4 @@
-// The folder of a stage: which files it has, what says that it is finished, and how it is begun.
+// The folder of a stage: its files, how it is begun and resumed, and how a finished one is recognised.
 
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import {
   parseManifest,
 } from "../../data/datasets/manifest.ts";
 import type { RunData } from "./cases.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { DEFAULTS, differences, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { parseConfig } from "../terminal/configFile.ts";
 import { exists, isTemporary, writeAtomically } from "./files.ts";
@@ -42,7 +42,7 @@ export const SOMETIMES = {
   damaged: "checkpoint_damaged.safetensors",
 } as const;
 
-/** What a stage's folder holds; locks and files in the making are nothing. */
+/** The files in a stage's folder, without locks and temporary files. */
 export async function held(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
@@ -53,7 +53,7 @@ export async function held(folder: string): Promise<string[]> {
   return names.filter((name) => !isLock(name) && !isTemporary(name));
 }
 
-/** Whether `out` holds this very stage, finished: its report comes last. Throws where it holds another. */
+/** Tells whether `out` holds this stage, finished: its report comes last. Throws a UsageError where it holds another. */
 export async function finished(config: TrainConfig): Promise<boolean> {
   const folder = join(config.out, stageName(config));
   const found = await readConfig(folder);
@@ -75,10 +75,7 @@ function changes(keys: readonly string[], before: TrainConfig, now: TrainConfig)
   return keys.map((key) => `${key} (${shown(before, key)} → ${shown(now, key)})`).join(", ");
 }
 
-/**
- * The configuration of a stage's folder; null where it holds none that can be read. What an older one does not
- * say was as by default.
- */
+/** The configuration in a stage's folder, with defaults for what an older one lacks; null where none can be read. */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {
   try {
     return parseConfig(await readFile(join(folder, FILES.config), "utf8"), DEFAULTS);
@@ -88,8 +85,8 @@ export async function readConfig(folder: string): Promise<TrainConfig | null> {
 }
 
 /**
- * Empties a stage's folder and writes down what it will hold: the configuration, the split (with --fold all folds,
- * as nnU-Net does), and the files it is made of. Whatever is cut short, there is a configuration; locks stay.
+ * Empties a stage's folder but for locks, and writes the configuration, the split (with --fold all folds, as nnU-Net does)
+ * and the manifest of the data's files. The configuration is never missing, wherever this is cut short.
  */
 export async function begin(
   folder: string,
@@ -110,10 +107,10 @@ export async function begin(
 }
 
 /**
- * Prepares a folder for going on: it is no longer finished, and its configuration is the one that it goes on with. Throws a
- * UsageError where the cases, or their files, are others than those that it began with.
+ * Prepares a folder for resuming: removes its report, and writes the configuration that it is resumed with. Throws a
+ * UsageError where the cases or their files have changed since it began.
  */
-export async function goOn(
+export async function resume(
   folder: string,
   config: TrainConfig,
   data: RunData,
@@ -125,8 +122,8 @@ export async function goOn(
   for (const [key, value] of Object.entries(now)) {
     if (JSON.stringify(before[key]) === JSON.stringify(value)) continue;
     throw new UsageError(
-      `--resume: ${folder} began with other data: ${FILES.split} says of ${key} ` +
-        `${JSON.stringify(before[key]) ?? "nothing"}, and now it is ${JSON.stringify(value)}: ` +
+      `--resume: ${folder} began with other data: ${key} is ${JSON.stringify(before[key]) ?? "missing"} in ` +
+        `${FILES.split}, and now ${JSON.stringify(value)}: ` +
         "restore them, or start again with --overwrite",
     );
   }

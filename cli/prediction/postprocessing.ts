@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import * as v from "valibot";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import type { Device } from "../../engine/index.ts";
-import { CheckpointError } from "../../model/files/safetensors.ts";
+import { CheckpointError } from "../../model/errors.ts";
 import type { Network } from "../../model/networks/network.ts";
 import {
   choosePostprocessing,
@@ -17,7 +17,7 @@ import { postprocessingText } from "../../model/inference/postprocess.ts";
 import { networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
-import { predictCase, withChannels } from "./predictions.ts";
+import { predictCase, withChannels } from "../../trainer/stages/prediction.ts";
 import { FILES } from "../files/stageFolder.ts";
 
 const volume = v.pipe(v.number(), v.finite(), v.minValue(0));

@@ -9,7 +9,7 @@ import { type Dataset, MODALITIES, type Modality } from "../../data/datasets/dat
 import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labels.ts";
 import { postprocessingText } from "../../model/inference/postprocess.ts";
 import type { Candidate } from "./candidates.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { writeAtomically } from "../files/files.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 

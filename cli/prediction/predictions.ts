@@ -4,62 +4,8 @@ import { join } from "node:path";
 import { fromClasses, type LabelConvention } from "../../data/datasets/labels.ts";
 import { writeLabelLike, writeProbabilitiesLike } from "../../data/nifti/nifti.ts";
 import { type Case, uncrop, uncropProbabilities } from "../../data/preparation/preprocess.ts";
-import type { Device } from "../../engine/index.ts";
-import { imageOf, likeliest, probabilities } from "../../model/inference/predict.ts";
-import type { Vec3 } from "../../model/scoring/regions.ts";
-import { forward, type Network } from "../../model/networks/network.ts";
-import type { Tiling } from "../../model/inference/windows.ts";
 import { writeAtomically } from "../files/files.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
-
-/** The windows of a prediction. */
-export interface Windows {
-  /** Their size. */
-  patch: Vec3;
-  /** How they are laid and weighed. */
-  window: Tiling["weighting"];
-  /** From one to the next, as a share of their size; 0.5 by default. */
-  step?: number;
-  /** Whether to average over all reflections of the volume. */
-  mirror?: boolean;
-}
-
-/** Told after each window. */
-type Told = (done: number, all: number) => void;
-
-/** What a network needs of a case. */
-type Seen = Pick<Case, "images" | "channels" | "size" | "background">;
-
-/** Classes of a prepared case [D,H,W] (cropped), by sliding windows. */
-export async function predictCase(
-  device: Device,
-  network: Network,
-  prepared: Seen,
-  windows: Windows,
-  progress?: Told,
-): Promise<Uint8Array> {
-  const found = await caseProbabilities(device, network, prepared, windows, progress);
-  return likeliest(found, network.config.classes);
-}
-
-/** Probabilities of a prepared case [classes,D,H,W] (cropped), by sliding windows. */
-export function caseProbabilities(
-  device: Device,
-  network: Network,
-  prepared: Seen,
-  { patch, window, step, mirror }: Windows,
-  progress?: Told,
-): Promise<Float32Array> {
-  return probabilities(device, imageOf(prepared), {
-    window: patch,
-    weighting: window,
-    ...(step !== undefined && { step }),
-    ...(mirror !== undefined && { mirror }),
-    classes: network.config.classes,
-    network: (x) => forward(network, x, "eval").logits,
-    ...(progress && { progress }),
-  });
-}
 
 /** The mean of several networks' probabilities, each of its own crop, in the source's whole grid. */
 export class Mean {
@@ -114,20 +60,4 @@ export async function writeProbabilities(
     join(folder, probabilitiesFile(id)),
     await writeProbabilitiesLike(header, found, size),
   );
-}
-
-/** The case as a network of fewer modalities sees it. */
-export function withChannels(prepared: Case, wanted: readonly string[]): Case {
-  const { channels, images, size, background } = prepared;
-  if (channels.join() === wanted.join()) return prepared;
-  const voxels = size[0] * size[1] * size[2];
-  const indices = wanted.map((name) => channels.findIndex((c) => c === name));
-  const picked = new Float32Array(indices.length * voxels);
-  indices.forEach((m, i) => picked.set(images.subarray(m * voxels, (m + 1) * voxels), i * voxels));
-  return {
-    ...prepared,
-    channels: indices.map((m) => channels[m]!),
-    images: picked,
-    ...(background && { background: indices.map((m) => background[m]!) }),
-  };
 }

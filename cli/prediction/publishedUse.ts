@@ -4,11 +4,11 @@ import { basename } from "node:path";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { PREPARATION, type Preparation } from "../../data/preparation/preprocess.ts";
 import { describeVnet } from "../../model/files/published.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { DEFAULTS, fittingPatch, PARITY } from "../../trainer/settings/config.ts";
 import { say } from "../terminal/console.ts";
 import { channelsOf, type ModelUse, type StoredModel } from "../files/models.ts";
-import { parsePatch } from "../../trainer/settings/kinds.ts";
+import { parsePatch } from "../../model/settings/kinds.ts";
 
 /** What a user says of a checkpoint without a card. */
 export interface Published {

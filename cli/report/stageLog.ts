@@ -66,7 +66,7 @@ export class StageLog {
     if (event.type === "step" && (event.step % STEPS === 0 || event.step === 1)) {
       this.#events.scalars(event.step, [
         ...lossScalars(event.losses),
-        { tag: "train/learning_rate", value: event.rate },
+        { tag: "train/learning_rate", value: event.lr },
       ]);
       if (performance.now() - this.#flushed > FLUSH) await this.#flush();
     } else if (event.type === "epoch") {

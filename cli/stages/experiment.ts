@@ -1,11 +1,11 @@
-// node cli/train.js --stage all: a teacher, and students of several modalities, each trained, scored and kept in its
-// own folder, for one seed or several; then one report of them all. What is finished is not trained again.
+// node cli/train.js --stage all: trains a teacher and students of several modalities, each in its own folder, for one
+// seed or several; then writes one report. Finished stages are not trained again.
 
 import { join } from "node:path";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import type { Device } from "../../engine/index.ts";
-import { METHODS } from "../../model/methods/index.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { isTaught, methodOf } from "../../model/methods/index.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.ts";
 import { emit, result, say } from "../terminal/console.ts";
 import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
@@ -16,15 +16,12 @@ import { type CommandFlags, resolveConfig } from "../terminal/trainFlags.ts";
 
 /** Students of each of `modalities` by each of `methods`, and their teacher, for each of `seeds`. */
 export interface Experiment {
-  /** What all have in common: a student's settings, of which modality, method and seed are each one's own. */
+  /** The settings that all students share; each has its own modality, method and seed. */
   shared: TrainConfig;
   modalities: readonly Modality[];
   methods: readonly string[];
   seeds: readonly number[];
 }
-
-/** What a method is compared with: students alone, and pixel-wise distillation. */
-const BASELINES = ["none", "kd"] as const;
 
 /** The experiment that flags ask for. Throws UsageError. */
 export async function resolveExperiment(flags: CommandFlags): Promise<Experiment> {
@@ -32,10 +29,10 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   if (flags.resumeFrom !== undefined)
     throw new UsageError("--resume-from: goes with --stage teacher or student, not with all");
   if (list !== undefined && flags.seed !== undefined)
-    throw new UsageError("--seed, --seeds: one of them, not both");
+    throw new UsageError("--seed, --seeds: use one of them, not both");
   const modalities = modalitiesOf(modality);
   const shared = await resolveConfig({ ...rest, stage: "student", modality: modalities[0]! });
-  const own = baselines ? BASELINES.filter((name) => name !== shared.method) : [];
+  const own = baselines ? (methodOf(shared.method).comparedWith ?? []) : [];
   return {
     shared,
     modalities,
@@ -49,14 +46,14 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
  * students. One seed's stages are in `shared.out`, those of several in its folders seed_N.
  */
 export function stagesOf({ shared, modalities, methods, seeds }: Experiment): TrainConfig[] {
-  const taught = methods.some((name) => METHODS[name]!.teacher);
+  const taught = methods.some((name) => isTaught(name));
   return seeds.flatMap((seed) => {
     const out = seeds.length === 1 ? shared.out : join(shared.out, `seed_${seed}`);
     const own = teacherOf({ ...shared, out, seed });
     const teacher = shared.teacher ?? join(out, stageName(own), FILES.best);
     const students = modalities.flatMap((modality) =>
       methods.map((method): TrainConfig => {
-        const guide = METHODS[method]!.teacher ? teacher : null;
+        const guide = isTaught(method) ? teacher : null;
         return { ...shared, out, seed, modality, method, teacher: guide };
       }),
     );
@@ -64,7 +61,7 @@ export function stagesOf({ shared, modalities, methods, seeds }: Experiment): Tr
   });
 }
 
-/** Trains what is not finished yet, and writes the report. Each stage's folder is as if it had been trained alone. */
+/** Trains the stages that are not finished yet, and writes the report. Each stage's folder is as if it had been trained alone. */
 export async function runExperiment(
   open: () => Promise<Device>,
   experiment: Experiment,

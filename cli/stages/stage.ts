@@ -1,57 +1,65 @@
-// One stage of a run: a teacher or a student, trained, kept, and scored on the test cases, each in its own
-// folder under --out. Everything that can be wrong is found before the first step.
+// Trains one stage of a run and scores it on the test cases, in its own folder under --out. Everything that can be wrong
+// is found before the first step.
 
 import { join } from "node:path";
 import type { Box } from "../../data/preparation/crop.ts";
-import type { Modality } from "../../data/datasets/datasets.ts";
-import { checkDisjoint } from "../../data/datasets/manifest.ts";
+import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
 import type { SamplerState } from "../../data/sampling/patches.ts";
 import { type Case, loadCase } from "../../data/preparation/preprocess.ts";
 import type { Device } from "../../engine/index.ts";
-import { asideSource } from "../../model/losses/deepSupervision.ts";
-import { METHODS } from "../../model/methods/index.ts";
-import { diceByRegion, meanDice } from "../../model/scoring/metrics.ts";
-import { Params } from "../../model/networks/params.ts";
 import { type Postprocessing, postprocess } from "../../model/inference/postprocess.ts";
-import { stepsDone } from "../../trainer/loop/position.ts";
-import type { Region } from "../../model/scoring/regions.ts";
+import { methodOf } from "../../model/methods/index.ts";
+import { parseInterval } from "../../model/settings/durations.ts";
+import type { Network } from "../../model/networks/network.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
-import { checkPrecision, type Network } from "../../model/networks/network.ts";
-import { type Scores, Trainer, type TrainEvent } from "../../trainer/loop/trainer.ts";
-import { restoreTensors } from "../../trainer/loop/state.ts";
-import { keepCarried } from "../files/imported.ts";
-import { casesOf, idsOf, openRunData, type RunData } from "../files/cases.ts";
-import type { FoundState } from "../files/checkpoints.ts";
+import type { TrainEvent } from "../../trainer/loop/options.ts";
 import {
   loading,
-  networkConfig,
   networkModalities,
   preparation,
+  runOf,
   stageName,
   stageTitle,
   type TrainConfig,
-  trainingOptions,
 } from "../../trainer/settings/config.ts";
-import { emit, isLively, say } from "../terminal/console.ts";
-import { evaluateFolders } from "../evaluate.ts";
-import { checkRoom } from "../files/files.ts";
-import { keepTraining, rewind } from "./keptTraining.ts";
-import { loadRecordedCases } from "../files/loadCases.ts";
-import { openLoader } from "../files/loader.ts";
+import { keepTraining } from "../../trainer/stages/keep.ts";
+import { predictCase } from "../../trainer/stages/prediction.ts";
+import { Stage } from "../../trainer/stages/stage.ts";
 import { reportMemory } from "../device/memory.ts";
-import { channelsOf, type ModelCard, readModel, upload } from "../files/models.ts";
-import { predictCase, withChannels, writePrediction } from "../prediction/predictions.ts";
-import { tunePostprocessing } from "../prediction/postprocessing.ts";
-import { FAST, trainingProgress } from "../terminal/progress.ts";
-import { begin, FILES, goOn } from "../files/stageFolder.ts";
-import { StageLog } from "../report/stageLog.ts";
-import { assumption, readInit, readTeacher, trainedOn } from "./stageModels.ts";
 import { applyTuning } from "../device/tuning.ts";
+import { evaluateFolders } from "../evaluate.ts";
+import { casesOf, idsOf, openRunData, type RunData } from "../files/cases.ts";
+import type { FoundState } from "../files/checkpoints.ts";
+import { checkRoom } from "../files/files.ts";
+import { folderStorage, rewind } from "../files/folderStorage.ts";
+import { keepImported } from "../files/imported.ts";
+import { loadRecordedCases } from "../files/loadCases.ts";
+import { type Loader, openLoader } from "../files/loader.ts";
+import { frozenNetwork, readModel, upload } from "../files/models.ts";
+import { begin, FILES, resume } from "../files/stageFolder.ts";
+import { tunePostprocessing } from "../prediction/postprocessing.ts";
+import { writePrediction } from "../prediction/predictions.ts";
+import { StageLog } from "../report/stageLog.ts";
+import { emit, isLively, say } from "../terminal/console.ts";
+import { FAST, trainingProgress } from "../terminal/progress.ts";
+import { listenForStop, resumeCommand, StoppedError } from "../terminal/stopSignals.ts";
+import { readNetworks, type StageNetworks, warnings } from "./stageModels.ts";
+
+/** The cases of a stage, loaded, with the modalities that its networks need. */
+interface LoadedRun {
+  training: Case[];
+  validation: Case[];
+  records: CaseRecord[];
+  modalities: readonly Modality[];
+}
+
+const PREDICTION = 1e6; // bytes of a predicted case, generously
 
 /**
- * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All
- * cases, those for the test too, are read before the device is opened and the folder's content replaced. With a
- * `state` of the folder it goes on from there, to the same bits as if it had never stopped.
+ * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All cases, those
+ * for the test too, are read before the device is opened and the folder's content replaced. With a `state` of the folder
+ * the training is resumed, to the same bits as if it had never stopped.
  */
 export async function trainStage(
   open: () => Promise<Device>,
@@ -61,98 +69,42 @@ export async function trainStage(
   const folder = join(config.out, stageName(config));
   say(`${stageTitle(config)} -> ${folder}`);
   if (config.fast) say(`  ${FAST}`);
-  const method = METHODS[config.method]!;
-  const [guide, first] = [await readTeacher(config), await readInit(config)];
-  const assumed = guide && assumption(guide, config);
-  if (assumed) say(`  ${assumed}`);
+  const networks = await readNetworks(config);
   const data = await openRunData(config);
-  const { split } = data;
-  const modalities = guide ? channelsOf(guide) : data.modalities; // a teacher sees all that is loaded
-  const { training, validation, records } = await loadRun(data, modalities, config);
-  const flattering = guide && (await trainedOn(guide.path, split.test));
-  if (flattering) say(`  ${flattering}`);
-  say(`  ${training.length} cases to train, ${validation.length} to validate, ${split.test.length} to test`);
+  const cases = await loadRun(data, networks, config);
+  for (const line of await warnings(config, networks, data.split)) say(`  ${line}`);
+  const { training, validation, modalities } = cases;
+  say(
+    `  ${training.length} cases to train, ${validation.length} to validate, ${data.split.test.length} to test`,
+  );
   const device = await open();
   device.peakBytes = device.bytes; // of this stage alone
   if (state) await restoreTuning(device, config);
   config = { ...config, tuning: device.tuning };
-  const { precision } = config;
-  checkPrecision(device, precision);
-  const teacher: Network | null = guide && { ...upload(device, guide), precision };
-  const trained = { config: networkConfig(config), precision, lean: config.lowMemory };
-  reportMemory(device, config, { teacher, modalities: modalities.length });
+  const frozen = (name: string) => frozenNetwork(networks.frozen.get(name)!);
+  reportMemory(device, { config, modalities, frozen });
 
-  const source = first && asideSource(first.values, config.deepSupervision, config.seed);
-  const params = new Params(device, source ?? { seed: config.seed });
-  const network: Network = { ...trained, params };
-  const { patch, batch } = config;
-  const loader = await openLoader(training, {
-    ...loading(config),
-    ...(state && { state: state.data as SamplerState }),
-  });
-  const stepsPerEpoch = loader.batchesPerEpoch;
-  const seen = networkModalities(config);
-  const trainer: Trainer = new Trainer({
-    ...{ device, network, method, teacher, patch, stepsPerEpoch },
-    channels: seen.map((m) => modalities.indexOf(m)),
-    next: () => loader.next(),
-    data: () => loader.state(),
-    ...trainingOptions(config),
-    ...(validation.length && {
-      validate: (n: Network) => validate(device, n, validation, config, () => trainer.stopping),
-    }),
-    ...(state && { position: state.position }),
-    now: () => performance.now(),
-  });
-  const { optimizer, guard } = trainer;
-  const progress = trainingProgress({ title: stageName(config), epochs: config.epochs, batch });
-  let log: StageLog | null = null;
+  const loaders = await openLoaders(training, config, modalities, state);
   try {
-    const card = (epoch: number, step: number) => cardOf(config, data, epoch, step);
-    const stored = [...params.tensors.values(), ...Object.values(optimizer.moments).flat()];
-    const bytes = stored.reduce((sum, { size }) => sum + 4 * size, 0);
-    await checkRoom(folder, 4 * bytes + split.test.length * PREDICTION, "checkpoints and predictions");
-    if (state) {
-      const updates = stepsDone(state.position, stepsPerEpoch);
-      restoreTensors({ params, optimizer, guard }, state, { updates, name: state.path });
-      const { epoch } = state.position;
-      if (state.carried) {
-        await begin(folder, config, data, records);
-        await keepCarried(folder, state, { params, card: card(epoch - 1, updates), config });
-      } else {
-        await goOn(folder, config, data, records);
-        await rewind(folder, state.position, updates);
-      }
-      say(`  going on after ${updates} steps, in epoch ${epoch}`);
-    } else await begin(folder, config, data, records);
-    log = await StageLog.begin(folder, optimizer.steps, { title: stageName(config), batch });
-    emit("config", { stage: stageName(config), config });
-    const tell = async (event: TrainEvent) => {
-      progress.show(event);
-      await log!.note(event);
-    };
-    await keepTraining({ folder, trainer, params, config, card, tell });
+    const stage = new Stage(device, {
+      config,
+      modalities,
+      validation,
+      sources: loaders,
+      stepsPerEpoch: Object.values(loaders)[0]!.batchesPerEpoch,
+      labels: data.dataset.convention,
+      frozen,
+      init: networks.init?.values ?? null,
+      state,
+    });
+    await trainInto(folder, stage, { data, records: cases.records, state }).finally(() => stage.free());
   } finally {
-    progress.stop();
-    await loader.close();
-    await log?.close();
-    trainer.free();
-    network.params.free();
-    teacher?.params.free();
+    for (const loader of Object.values(loaders)) await loader.close();
   }
-  const best = upload(device, await readModel(join(folder, FILES.best)));
-  const rule = await tunePostprocessing(device, best, validation, { folder, config });
-  if (split.test.length) {
-    const tested = await scoreTestCases(device, config, data, { folder, network: best, rule });
-    const { foreground_mean, mean, convention } = tested;
-    emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
-  }
-  best.params.free();
+  await scoreStage(device, config, data, { folder, validation });
   device.trim();
   return folder;
 }
-
-const PREDICTION = 1e6; // bytes of a predicted case, generously
 
 /** The kernels that a run began with, for others round differently. */
 async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<void> {
@@ -162,35 +114,125 @@ async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<v
 }
 
 /**
- * The cases to train and to validate on. Those to test on are read too: now is the time to find them broken, or to be
+ * Loads the cases to train and to validate on. Those to test on are read too: now is the time to find them broken, or to be
  * the same scans as others under another name.
  */
-async function loadRun({ dataset, split }: RunData, modalities: readonly Modality[], config: TrainConfig) {
+async function loadRun(
+  { dataset, split, modalities: common }: RunData,
+  { frozen }: StageNetworks,
+  config: TrainConfig,
+): Promise<LoadedRun> {
+  const seen = [...frozen.values()].flatMap((model) => frozenNetwork(model).spec.modalities);
+  const needed = new Set<string>(seen.length ? [...networkModalities(config), ...seen] : common);
+  const modalities = MODALITIES.filter((name) => needed.has(name)); // alone or taught, a student draws the same patches
   const reading = { data: config.data, dataset, modalities, preparation: preparation(config) };
   const wanted = casesOf(dataset, idsOf(split));
   const { cases, records } = await loadRecordedCases(reading, wanted, config.workers);
   checkDisjoint(split, records);
   const trained = split.train.length;
   const validation = cases.slice(trained, trained + split.val.length);
-  return { training: cases.slice(0, trained), validation, records };
+  return { training: cases.slice(0, trained), validation, records, modalities };
 }
 
-/** The mean Dice of the cases; null where it was `stopped` before the last. */
-async function validate(
-  device: Device,
-  network: Network,
-  cases: readonly Case[],
+/** A loader for each stream of the method. */
+async function openLoaders(
+  training: readonly Case[],
   config: TrainConfig,
-  stopped: () => boolean,
-): Promise<Scores | null> {
-  const scores: Record<Region, number>[] = [];
-  for (const prepared of cases) {
-    if (stopped()) return null;
-    const seen = withChannels(prepared, networkModalities(config));
-    const classes = await predictCase(device, network, seen, config);
-    scores.push(diceByRegion(classes, prepared.label!));
+  modalities: readonly string[],
+  state: FoundState | null,
+): Promise<Record<string, Loader>> {
+  const streams = methodOf(config.method).streams?.(runOf(config, modalities)) ?? { paired: {} };
+  const loaders: Record<string, Loader> = {};
+  for (const [i, [name, stream]] of Object.entries(streams).entries()) {
+    const cases = stream.cases ? training.filter((_, index) => stream.cases!(index)) : training;
+    loaders[name] = await openLoader(cases, {
+      ...loading(config),
+      seed: config.seed + STREAM_SEED * i, // each stream draws on its own
+      ...(state && { state: state.data[name] as SamplerState }),
+    });
   }
-  return meanDice(scores);
+  return loaders;
+}
+
+const STREAM_SEED = 1_000_003;
+
+/** Prepares the folder, and trains the stage to its end or until a signal. Throws a StoppedError when all is saved. */
+async function trainInto(
+  folder: string,
+  stage: Stage,
+  { data, records, state }: { data: RunData; records: readonly CaseRecord[]; state: FoundState | null },
+): Promise<void> {
+  const { config, trainer, name: title } = stage;
+  const { epochs, batch } = config;
+  const predictions = data.split.test.length * PREDICTION;
+  await checkRoom(folder, 4 * stage.stateBytes + predictions, "checkpoints and predictions");
+  if (state?.imported !== false) await begin(folder, config, data, records);
+  if (state?.imported) await keepImported(folder, state, stage);
+  if (state && !state.imported) {
+    await resume(folder, config, data, records);
+    await rewind(folder, state.position, trainer.steps);
+  }
+  if (state) say(`  resuming after ${trainer.steps} steps, in epoch ${state.position.epoch}`);
+  const log = await StageLog.begin(folder, trainer.steps, { title, batch });
+  emit("config", { stage: title, config });
+  const progress = trainingProgress({ title, epochs, batch });
+  const stop = listenForStop((signal) => {
+    trainer.stop();
+    say(`${signal}: finishing this step, then saving; press again to stop at once`);
+  });
+  try {
+    const ended = await keepTraining(stage, {
+      storage: folderStorage(folder),
+      cadence: { ...parseInterval(config.saveEvery), epochSeconds: 0 },
+      show: async (event) => {
+        progress.show(event);
+        sayOf(event);
+        await log.note(event);
+      },
+    });
+    if (ended === "request") throw stopped(stop.received ?? "SIGTERM", stage);
+    if (ended) say(`  ${ENDINGS[ended]} after ${trainer.steps} steps`);
+  } finally {
+    stop.close();
+    progress.stop();
+    await log.close();
+  }
+}
+
+/** Prints a skipped step. */
+function sayOf(event: TrainEvent): void {
+  if (event.type !== "skip" || event.why === "overflow") return;
+  say(`  step ${event.step} skipped: ${event.why} not finite (cases ${event.cases.join(", ")})`);
+}
+
+const ENDINGS = {
+  time: "ended: the time of --max-time is up",
+  patience: "ended: no better validation within --patience",
+} as const;
+
+function stopped(signal: "SIGINT" | "SIGTERM", { trainer }: Stage): StoppedError {
+  const { position, steps } = trainer;
+  return new StoppedError(
+    signal,
+    `stopped by ${signal} and saved, after ${steps} steps, in epoch ${position.epoch}; to resume:\n  ${resumeCommand()}`,
+  );
+}
+
+/** Chooses the best network's post-processing by the validation cases, and scores it on the test cases. */
+async function scoreStage(
+  device: Device,
+  config: TrainConfig,
+  data: RunData,
+  { folder, validation }: { folder: string; validation: readonly Case[] },
+): Promise<void> {
+  const best = upload(device, await readModel(join(folder, FILES.best)));
+  const rule = await tunePostprocessing(device, best, validation, { folder, config });
+  if (data.split.test.length) {
+    const tested = await scoreTestCases(device, config, data, { folder, network: best, rule });
+    const { foreground_mean, mean, convention } = tested;
+    emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
+  }
+  best.params.free();
 }
 
 /** Predicts the test cases from the stage's own modalities alone, as a hospital would, and scores the files. */
@@ -217,28 +259,14 @@ async function scoreTestCases(
       boxes.set(files.id, { size: prepared.size, offset: prepared.source.offset });
   }
   if (isLively()) process.stdout.write("\r\x1b[K");
-  const labels = dataset.convention;
-  const output = join(folder, FILES.summary);
-  const { data: references, convention } = config;
   return evaluateFolders({
     predictions,
-    references,
-    labels,
+    references: config.data,
+    labels: dataset.convention,
     partial: true,
-    convention,
+    convention: config.convention,
     boxes,
     seconds,
-    output,
+    output: join(folder, FILES.summary),
   });
-}
-
-function cardOf(config: TrainConfig, { dataset }: RunData, epoch: number, step: number): ModelCard {
-  return {
-    network: networkConfig(config),
-    modalities: networkModalities(config),
-    ...{ patch: config.patch, window: config.window },
-    labels: dataset.convention,
-    ...preparation(config),
-    ...{ stage: stageName(config), epoch, step, seed: config.seed },
-  };
 }

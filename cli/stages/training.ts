@@ -1,32 +1,40 @@
-// A stage as a user asks for it: its teacher found or trained first, its folder looked at and locked, and what is there
-// of it kept, gone on with, or refused.
+// Trains a stage for train.js: finds or trains its teacher first, locks its folder, and keeps, resumes or refuses what
+// the folder holds.
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Device } from "../../engine/index.ts";
-import { METHODS } from "../../model/methods/index.ts";
+import { frozenStages, methodOf } from "../../model/methods/index.ts";
 import { over } from "../../trainer/loop/position.ts";
-import { readCarried } from "../files/imported.ts";
+import { readImported } from "../files/imported.ts";
 import { type FoundState, hasState, readState } from "../files/checkpoints.ts";
-import { UsageError } from "../../trainer/errors.ts";
-import { limits, PHANTOM, stageName, teacherOf, type TrainConfig } from "../../trainer/settings/config.ts";
+import { UsageError } from "../../model/settings/errors.ts";
+import {
+  limits,
+  networkModalities,
+  PHANTOM,
+  runOf,
+  stageName,
+  teacherOf,
+  type TrainConfig,
+} from "../../trainer/settings/config.ts";
 import { say } from "../terminal/console.ts";
 import { exists, removeTemporaries } from "../files/files.ts";
 import { lockFolder } from "../files/lock.ts";
 import { writeModelCard } from "../report/modelCard.ts";
 import { makePhantom } from "../files/phantomFolder.ts";
 import { writeReport } from "../report/runReport.ts";
-import { readInit, readTeacher } from "./stageModels.ts";
+import { readInit, readTeacher, TEACHER } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
 import { FILES, finished, held, readConfig } from "../files/stageFolder.ts";
 
-/** What happens to a stage's folder that is there already. */
+/** How a stage's folder that exists already is treated. */
 export interface Existing {
   /** A finished one of the same settings is kept, or not. */
   finished?: "keep" | "replace";
-  /** With "resume" there must be a state to go on from; "continue" begins where there is none. */
+  /** With "resume" there must be a state; "continue" starts where there is none. */
   unfinished?: "refuse" | "replace" | "resume" | "continue";
-  /** A training's file from elsewhere, with which a new folder begins. */
+  /** A training state from elsewhere, with which a new folder begins. */
   from?: string | undefined;
 }
 
@@ -44,10 +52,8 @@ export async function train(
     await makePhantom({ out: config.data, ...PHANTOM, report: say });
   }
   await readInit(config);
-  if (METHODS[config.method]!.teacher && !config.teacher) {
-    config = { ...config, teacher: await findTeacher(config) };
-  }
-  if (METHODS[config.method]!.teacher && !config.teacher) {
+  if (needsTeacher(config)) config = { ...config, teacher: await findTeacher(config) };
+  if (needsTeacher(config)) {
     say("no teacher has been trained on these data: training one first");
     const teacher = teacherOf(config);
     if (existing.unfinished === "resume") existing = { ...existing, unfinished: "continue" };
@@ -65,6 +71,12 @@ export async function train(
   return config;
 }
 
+/** Whether the method needs the network of the stage "teacher", and no file is given. */
+function needsTeacher(config: TrainConfig): boolean {
+  const run = runOf(config, networkModalities(config));
+  return config.teacher === null && frozenStages(methodOf(config.method), run).includes(TEACHER);
+}
+
 async function trainLocked(
   open: () => Promise<Device>,
   config: TrainConfig,
@@ -74,18 +86,18 @@ async function trainLocked(
   const { finished: done = "keep", unfinished = "refuse" } = existing;
   for (const place of [folder, join(folder, FILES.predictions)]) {
     const stray = await removeTemporaries(place);
-    if (stray.length) say(`${place}: removed ${stray.join(", ")}, which was never finished`);
+    if (stray.length) say(`${place}: removed unfinished ${stray.join(", ")}`);
   }
   const found = await held(folder);
   const recorded = await readConfig(folder);
   if (found.length && !recorded) {
     throw new UsageError(
-      `${folder}: holds ${found[0]}, but no run: nothing here is deleted; choose another --out`,
+      `${folder}: holds ${found[0]}, but no run: choose another --out, for nothing here is deleted`,
     );
   }
   if (existing.from !== undefined && found.length && unfinished !== "replace") {
     throw new UsageError(
-      `--resume-from: ${folder} holds a run already: go on with that with --resume, replace it with --overwrite, ` +
+      `--resume-from: ${folder} holds a run already: resume that with --resume, replace it with --overwrite, ` +
         "or choose another --out",
     );
   }
@@ -93,7 +105,7 @@ async function trainLocked(
   const begun = await hasState(folder);
   let state: FoundState | null = null;
   if (existing.from !== undefined) {
-    state = await readCarried(existing.from);
+    state = await readImported(existing.from);
   } else if (done !== "replace" && (await finished(config))) {
     if (resuming && begun) state = await readState(folder, say);
     if (!state || over(state.position, limits(config))) {
@@ -103,14 +115,14 @@ async function trainLocked(
   } else if (resuming && (begun || (unfinished === "resume" && !recorded))) {
     state = await readState(folder, say);
   } else if (resuming && found.length) {
-    say(`${folder}: began, but no state had been saved: beginning again`);
+    say(`${folder}: no state had been saved: starting again`);
   } else if (unfinished === "refuse" && found.length) {
     throw new UsageError(
-      `${folder}: holds an unfinished run: go on with it with --resume, replace it with --overwrite, ` +
+      `${folder}: holds an unfinished run: resume it with --resume, replace it with --overwrite, ` +
         "or choose another --out",
     );
   }
-  await trainStage(open, state && !state.carried ? { ...config, tuning: recorded!.tuning } : config, state);
+  await trainStage(open, state && !state.imported ? { ...config, tuning: recorded!.tuning } : config, state);
   const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];
   await writeModelCard(config);
   await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);

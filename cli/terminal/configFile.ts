@@ -4,8 +4,8 @@
 import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { duplicateKey } from "../../model/files/jsonKeys.ts";
-import { UsageError } from "../../trainer/errors.ts";
-import { onOff } from "../../trainer/settings/kinds.ts";
+import { UsageError } from "../../model/settings/errors.ts";
+import { onOff } from "../../model/settings/kinds.ts";
 import { type Said, type SettingName, SETTINGS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
 /** What a file may say: any settings, and that the rest is the published code's. */

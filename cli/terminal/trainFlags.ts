@@ -6,9 +6,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism } from "node:os";
 import * as v from "valibot";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
-import { METHODS } from "../../model/methods/index.ts";
+import { DEFAULT_METHOD, isTaught, METHOD_SETTINGS, methodOf, PLAIN } from "../../model/methods/index.ts";
 import { examples, RETUNE_HELP } from "./command.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import {
   DEFAULTS,
   fittingPatch,
@@ -21,8 +21,8 @@ import { withVoices } from "./console.ts";
 import { settingsIn } from "../files/imported.ts";
 import { type FileSettings, ofThisStage, readSettings } from "./configFile.ts";
 import { exists } from "../files/files.ts";
-import { type Kind, parsePatch } from "../../trainer/settings/kinds.ts";
-import type { Setting } from "../../trainer/settings/rows.ts";
+import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
+import type { Setting } from "../../model/settings/rows.ts";
 import { ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
 /** What a user may say; what is left out has a default, which is the published code's with `parity`. */
@@ -55,23 +55,28 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const said: TrainFlags = { ...file, ...given };
   const { stage, data = PHANTOM.folder } = said;
   if (!stage) throw new UsageError("--stage: say what to train: teacher or student");
-  const method = said.method ?? (stage === "student" ? "protokd" : "none");
-  if (stage === "teacher" && (said.modality || method !== "none" || said.teacher)) {
+  const method = said.method ?? (stage === "student" ? DEFAULT_METHOD : PLAIN);
+  if (stage === "teacher" && (said.modality || method !== PLAIN || said.teacher)) {
     throw new UsageError(
       "--stage teacher: sees all modalities and learns from labels: no --modality, --method or --teacher",
     );
   }
   if (said.resume && said.overwrite) throw new UsageError("--resume and --overwrite: say one of them");
-  if (said.teacher && !METHODS[method]!.teacher)
-    throw new UsageError(`--teacher: the method ${method} has none`);
-  const idle = UNUSED[method]?.find((name) => given[name] !== undefined);
+  if (said.teacher && !isTaught(method)) throw new UsageError(`--teacher: the method ${method} has none`);
+  const own = methodOf(method).settings;
+  const idle = Object.keys(METHOD_SETTINGS).find((name) => !(name in own) && given[name] !== undefined);
   if (idle) throw new UsageError(`--${flagOf(idle)}: the method ${method} does not use it`);
   const small = !said.data || (await exists(join(data, "phantom.json")));
   const sizes = { ...DEFAULTS, ...(small && SMALL) };
   const patch = typeof said.patch === "string" ? parsePatch(said.patch) : (said.patch ?? sizes.patch);
   const epochs = said.epochs ?? sizes.epochs;
   const values: Partial<TrainConfig> = {
-    ...{ ...sizes, workers: defaultWorkers(), ...(said.parity && parity({ method, epochs })) },
+    ...{
+      ...sizes,
+      workers: defaultWorkers(),
+      ...methodOf(method).defaults,
+      ...(said.parity && parity({ method, epochs })),
+    },
     ...{ fast: process.env["PROTOKD_TOGGLES"] === "fast", ...(said as FileSettings) },
     ...{ stage, method, patch, data, out: said.out ?? defaultOut(data, said.fold ?? null) },
     modality: stage === "student" ? (said.modality ?? STUDENT) : null,
@@ -120,12 +125,6 @@ export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: Comm
 function defaultOut(data: string, fold: TrainConfig["fold"]): string {
   return join("runs", basename(resolve(data)), ...(fold === null ? [] : [`fold_${fold}`]));
 }
-
-/** Settings of distillation that a method leaves alone; a --config file may hold them all the same. */
-const UNUSED: Readonly<Record<string, readonly (keyof TrainConfig)[]>> = {
-  none: ["kdWeight", "prototypeWeight", "temperature"],
-  kd: ["prototypeWeight"],
-};
 
 /** A setting's flag without the dashes. */
 function flagOf(name: string): string {

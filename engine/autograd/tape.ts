@@ -144,6 +144,19 @@ export function grad(
   return { loss: output, grads };
 }
 
+/**
+ * The gradients of the scalar `f()` with respect to `sources`, in order, times the scalar `seed` if there is one; 0 for a
+ * source that `f()` does not depend on.
+ */
+export function partials(
+  sources: readonly Tensor[],
+  f: () => Tensor,
+  seed: Tensor | null = null,
+): readonly Tensor[] {
+  const start = (loss: Tensor) => (seed ? hold(seed) : take(filled(loss, 1)));
+  return pull(sources, f, start, (x) => filled(x, 0)).grads;
+}
+
 /** `f()` of any shape, and the gradients of ⟨f(), cotangent⟩ with respect to `params`. */
 export function vjp(params: readonly Tensor[], f: () => Tensor, cotangent: Tensor) {
   return pull(params, f, (output) => {

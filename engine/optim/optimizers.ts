@@ -25,12 +25,26 @@ export interface Optimizer {
   free(): void;
 }
 
+/** Multiples of the learning rate, one for each parameter; 1 unless given. */
+interface Rates {
+  rates?: readonly number[];
+}
+
+interface AdamOptions extends Rates {
+  beta1?: number;
+  beta2?: number;
+  eps?: number;
+  decay?: number;
+  shrinkage?: number;
+}
+
 /** Parameters whose buffers fit one binding, with their gradients and moments. */
 interface Group {
   parameter: Tensor;
   gradient: Tensor;
   views: readonly Tensor[]; // of the gradient, one for each parameter
   moments: readonly Tensor[];
+  rate: number; // a multiple of the learning rate
 }
 
 /**
@@ -47,13 +61,13 @@ export class Adam implements Optimizer {
 
   constructor(
     params: readonly Tensor[],
-    { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, decay = 1e-5, shrinkage = 0 } = {},
+    { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, decay = 1e-5, shrinkage = 0, rates }: AdamOptions = {},
   ) {
     this.params = params;
     this.#options = { beta1, beta2, eps, decay };
     this.#shrinkage = shrinkage;
     this.moments = { mean: zeros(params), square: zeros(params) };
-    this.#groups = groups(params, [this.moments.mean, this.moments.square]);
+    this.#groups = groups(params, [this.moments.mean, this.moments.square], rates);
   }
 
   step(grads: readonly Tensor[], rate: number, guard: GradientGuard | null = null): void {
@@ -61,10 +75,15 @@ export class Adam implements Optimizer {
     const { beta1, beta2 } = this.#options;
     const size = rate / (1 - beta1 ** this.steps);
     const root = Math.sqrt(1 - beta2 ** this.steps);
-    const config = { ...this.#options, size, root, shrink: rate * this.#shrinkage };
     collect(this.#groups, grads, guard);
-    for (const { gradient, parameter, moments } of this.#groups) {
+    for (const { gradient, parameter, moments, rate: multiple } of this.#groups) {
       const [mean, square] = moments as [Tensor, Tensor];
+      const config = {
+        ...this.#options,
+        size: multiple * size,
+        root,
+        shrink: multiple * rate * this.#shrinkage,
+      };
       adam.step(
         { ...config, gradient, mean, square, parameter, ...guarding(guard, gradient) },
         parameter.size,
@@ -96,18 +115,22 @@ export class Sgd implements Optimizer {
   readonly #groups: readonly Group[];
   readonly #options: { momentum: number; decay: number };
 
-  constructor(params: readonly Tensor[], { momentum = 0.99, decay = 3e-5 } = {}) {
+  constructor(
+    params: readonly Tensor[],
+    { momentum = 0.99, decay = 3e-5, rates }: { momentum?: number; decay?: number } & Rates = {},
+  ) {
     this.params = params;
     this.#options = { momentum, decay };
     this.moments = { velocity: zeros(params) };
-    this.#groups = groups(params, [this.moments.velocity]);
+    this.#groups = groups(params, [this.moments.velocity], rates);
   }
 
   step(grads: readonly Tensor[], rate: number, guard: GradientGuard | null = null): void {
     this.steps++;
     collect(this.#groups, grads, guard);
-    for (const { gradient, parameter, moments } of this.#groups) {
-      const args = { gradient, velocity: moments[0]!, parameter, rate, ...guarding(guard, gradient) };
+    for (const { gradient, parameter, moments, rate: multiple } of this.#groups) {
+      const velocity = moments[0]!;
+      const args = { gradient, velocity, parameter, rate: multiple * rate, ...guarding(guard, gradient) };
       sgd.step({ ...args, ...this.#options }, parameter.size);
     }
   }
@@ -127,14 +150,18 @@ function zeros(params: readonly Tensor[]): Tensor[] {
 }
 
 /** Packs the parameters, and gradients and moments likewise, into as few buffers as bindings allow. */
-function groups(params: readonly Tensor[], moments: readonly (readonly Tensor[])[]): Group[] {
+function groups(
+  params: readonly Tensor[],
+  moments: readonly (readonly Tensor[])[],
+  rates: readonly number[] = params.map(() => 1),
+): Group[] {
   if (!params.length) throw new Error("optimizer: there are no parameters to train");
   const { largest } = params[0]!.device;
   const result: Group[] = [];
   for (let begin = 0, end = 0; begin < params.length; begin = end) {
     for (let bytes = 0; end < params.length; end++) {
       bytes += 4 * params[end]!.size + 256;
-      if (bytes > largest && end > begin) break;
+      if (end > begin && (bytes > largest || rates[end] !== rates[begin])) break;
     }
     const views = zeros(params.slice(begin, end));
     result.push({
@@ -142,6 +169,7 @@ function groups(params: readonly Tensor[], moments: readonly (readonly Tensor[])
       moments: moments.map((list) => pack(list.slice(begin, end))),
       gradient: pack(views),
       views,
+      rate: rates[begin]!,
     });
   }
   return result;

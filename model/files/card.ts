@@ -3,7 +3,8 @@
 // brings a schema for it. Published checkpoints lack all of this.
 
 import * as v from "valibot";
-import { type Checkpoint, CheckpointError, decodeSafetensors } from "./safetensors.ts";
+import { type Checkpoint, decodeSafetensors } from "./safetensors.ts";
+import { CheckpointError } from "../errors.ts";
 import type { Values } from "../networks/params.ts";
 import { checkPatch } from "../networks/patch.ts";
 import { storedNetwork } from "./published.ts";

@@ -61,7 +61,7 @@ function* nodes(config: StoredNetwork["config"], features: boolean): Generator<F
   for (const layer of vnetLayers(config)) {
     const { kind, block, index } = layer;
     const { weight, bias, norm } = layerTensors(NAMES, layer, config.norm);
-    if (kind === "aside") continue; // deep supervision's, of training alone
+    if (kind === "auxiliary") continue; // training alone has these heads
     if (kind === "down") skips.push(x);
     if (kind === "head" && features) yield node("Identity", [x], "features");
     const convolved = kind === "head" ? "logits" : `${block}.${index}`;
@@ -80,11 +80,11 @@ function* nodes(config: StoredNetwork["config"], features: boolean): Generator<F
   }
 }
 
-type Kind = Exclude<Layer["kind"], "aside">;
+type Kind = Exclude<Layer["kind"], "auxiliary">;
 
 /** Tensors by name. */
 const name = (tensor: string) => tensor;
-const NAMES = { uniform: name, constant: name, statistic: name };
+const NAMES = { weight: name, constant: name, statistic: name };
 
 const OPS: Readonly<Record<Kind, string>> = {
   ...{ same: "Conv", down: "Conv", up: "ConvTranspose", head: "Conv" },

@@ -2,10 +2,11 @@
 // the same names and no word about the network. What the network is follows from the names and shapes, and all
 // of them are checked before anything is made of them.
 
-import { CheckpointError, type StoredTensor } from "./safetensors.ts";
+import { type StoredTensor } from "./safetensors.ts";
+import { CheckpointError } from "../errors.ts";
 import type { Values } from "../networks/params.ts";
 import type { VnetConfig } from "../networks/vnet.ts";
-import { ASIDE, BLOCK_NUMBERS, vnetShapes } from "../networks/layers.ts";
+import { AUXILIARY, BLOCK_NUMBERS, vnetShapes } from "../networks/layers.ts";
 
 /** A V-Net outside the GPU. */
 export interface StoredNetwork {
@@ -87,7 +88,7 @@ function infer(tensors: ReadonlyMap<string, StoredTensor>, path: string): VnetCo
     );
   }
   const norm = names.some((name) => name.endsWith(".running_mean")) ? "batch" : "instance";
-  const deepSupervision = names.some((name) => name.startsWith(ASIDE));
+  const deepSupervision = names.some((name) => name.startsWith(AUXILIARY));
   return {
     ...{ modalities: first[1]!, classes: head[0]!, filters: head[1]!, levels, norm },
     ...(deepSupervision && { deepSupervision }),

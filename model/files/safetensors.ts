@@ -3,6 +3,7 @@
 // file from anywhere can be checked completely before anything in it is believed or allocated.
 // Format: https://github.com/huggingface/safetensors
 
+import { CheckpointError } from "../errors.ts";
 import { duplicateKey } from "./jsonKeys.ts";
 
 /** A tensor outside the GPU, row-major. */
@@ -15,11 +16,6 @@ export interface StoredTensor {
 export interface Checkpoint {
   readonly tensors: Record<string, StoredTensor>;
   readonly metadata: Record<string, string>;
-}
-
-/** A file that is no checkpoint, or a damaged one; the message names it. */
-export class CheckpointError extends Error {
-  override readonly name = "CheckpointError";
 }
 
 const maxHeaderBytes = 100_000_000; // as in the reference implementation

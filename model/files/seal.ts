@@ -2,7 +2,8 @@
 // the checksum itself taken as zeros. So a bit that flips anywhere in the file, or an end that is missing, is found
 // before anything in it is believed, and the file remains one that any reader of safetensors opens.
 
-import { CheckpointError, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { CheckpointError } from "../errors.ts";
 
 const BEGINNING = new TextEncoder().encode('{"__metadata__":{"sha256":"'); // after eight bytes with a length
 const PLACE = 8 + BEGINNING.length; // of the checksum

@@ -1,8 +1,8 @@
 // The losses of segmentation and of ProtoKD: Wang et al., "Prototype knowledge distillation for medical
 // segmentation with missing modality", ICASSP 2023 (arXiv 2303.09830), as the authors' code computes them.
 //
-// A loss is a record of terms, each a weight and a scalar on the GPU, so that what is minimised (total)
-// and what is logged (the terms) are one description.
+// A loss is a record of terms, each a weight and a scalar on the GPU, so that the sum to minimise (total)
+// and the logged values (the terms) are one description.
 
 import {
   classCounts,
@@ -12,31 +12,27 @@ import {
   meanSquaredError,
 } from "../../engine/index.ts";
 import { prototypeDistance, prototypes, samples, segmentationLosses } from "../../engine/index.ts";
-import { Tensor, type Term, weightedSum } from "../../engine/index.ts";
-import type { Aside } from "../networks/layers.ts";
+import { type Tensor, type Term, weightedSum } from "../../engine/index.ts";
+import type { BatchOutput } from "../networks/parts.ts";
 
-/** Terms of a loss by name. A scope or grad() lets go of their scalars: keep() those to be read after it. */
+/**
+ * Terms of a loss by name; a term of weight 0 is not part of it. A scope or grad() frees their scalars: keep() those to
+ * be read after it.
+ */
 export type Terms = Readonly<Record<string, Term>>;
 
-/** Logits [N,C,D/2,H/2,W/2], [N,C,D/4,…], … that training may have beside those at full resolution. */
-type Coarse = Partial<Record<Aside, Tensor>>;
+/** The tap that ProtoKD compares: the features of the decoder's last block. */
+export const FEATURES = "D_1";
 
-/** What a network returns: features [N,F,D,H,W] of its last block, logits [N,C,D,H,W] made of them. */
-export type Output = { features: Tensor; logits: Tensor } & Coarse;
-
-/** What it makes of a batch: the features of all samples, or of a few at a time where all are too large for a tensor. */
-export type BatchOutput = { features: Tensor | readonly Tensor[]; logits: Tensor } & Coarse;
-
-/** Weights of the distillation terms; a term of weight 0 is left out. */
-export interface Weights {
-  kd: number;
-  prototype: number;
-  /** Divides the logits in the kd term. */
+/** The weights of ProtoKD's terms, and the temperature that divides the logits in the kd term. */
+export interface ProtokdWeights {
+  kdWeight: number;
+  prototypeWeight: number;
   temperature: number;
 }
 
 /** The published code's defaults (kd_weight, proto_weight and T; the paper's loss is the same sum). */
-export const PROTOKD: Readonly<Weights> = { kd: 10, prototype: 0.1, temperature: 10 };
+export const PROTOKD: Readonly<ProtokdWeights> = { kdWeight: 10, prototypeWeight: 0.1, temperature: 10 };
 
 /**
  * Cross-entropy, its classes weighted by their rarity in the batch, and the batch's Dice loss, both of weight 1.
@@ -84,29 +80,34 @@ function slicedPrototypeLoss(
   return weightedSum(parts);
 }
 
-/** What a student learns from its teacher, beside the segmentation. The teacher's output is a constant. */
+/**
+ * A student's terms beside its teacher: the segmentation's, the divergence of the softened predictions (kd), and the
+ * distance of the maps of similarity (prototype). The teacher's output is a constant. Features are read from the tap
+ * FEATURES of both, which need not be there when the prototype's weight is 0.
+ */
 export function protokdTerms(
   student: BatchOutput,
-  teacher: BatchOutput,
+  teacher: BatchOutput | null,
   label: Tensor,
-  weights = PROTOKD,
+  { kdWeight, prototypeWeight, temperature }: ProtokdWeights = PROTOKD,
 ): Terms {
-  const { kd, prototype, temperature } = weights;
-  const taught = kd !== 0 ? { targets: teacher.logits, temperature } : {};
+  const taught = kdWeight !== 0 ? { targets: teacher!.logits, temperature } : {};
   const { crossEntropy, dice, divergence, counts } = segmentationLosses(student.logits, label, taught);
   const maps = (): Tensor => {
-    const [own, given] = [student.features, teacher.features];
-    if (own instanceof Tensor && given instanceof Tensor) return prototypeDistance(own, given, label, counts);
-    return slicedPrototypeLoss([own].flat(), [given].flat(), label, counts);
+    const [own, given] = [student.taps[FEATURES]!, teacher!.taps[FEATURES]!];
+    return own.length === 1 && given.length === 1
+      ? prototypeDistance(own[0]!, given[0]!, label, counts)
+      : slicedPrototypeLoss(own, given, label, counts);
   };
   return {
-    ...{ crossEntropy: [1, crossEntropy], dice: [1, dice] },
-    ...(divergence && { kd: [kd, divergence] as const }),
-    ...(prototype !== 0 && { prototype: [prototype, maps()] as const }),
+    crossEntropy: [1, crossEntropy],
+    dice: [1, dice],
+    ...(divergence && { kd: [kdWeight, divergence] as const }),
+    ...(prototypeWeight !== 0 && { prototype: [prototypeWeight, maps()] as const }),
   };
 }
 
-/** The scalar to minimise: Σ weight · term. */
+/** The scalar to minimise: Σ weight · term, over the terms whose weight is not 0. */
 export function total(terms: Terms): Tensor {
-  return weightedSum(Object.values(terms));
+  return weightedSum(Object.values(terms).filter(([weight]) => weight !== 0));
 }

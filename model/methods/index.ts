@@ -1,9 +1,73 @@
+// All methods. A new one is a file and a row here: flags, help, the page's form and the reports follow.
+
+import { VNET } from "../networks/layers.ts";
+import type { SettingRows } from "../settings/rows.ts";
 import { kd } from "./kd.ts";
-import type { Method } from "./method.ts";
+import type { Method, Run } from "./method.ts";
 import { none } from "./none.ts";
 import { protokd } from "./protokd.ts";
 
-export type { Method } from "./method.ts";
+export type * from "./method.ts";
+export { DICE } from "./method.ts";
 
-/** Every method, by the name the command line knows it by. */
-export const METHODS: Readonly<Record<string, Method>> = { none, kd, protokd };
+/** Every method, by its name; the order is that of tables and of the page's form. */
+export const METHODS = { none, kd, protokd };
+
+export type MethodName = keyof typeof METHODS;
+
+/** The method of a student whose settings name none. */
+export const DEFAULT_METHOD: MethodName = "protokd";
+
+/** The method of a teacher. */
+export const PLAIN: MethodName = "none";
+
+/** The method of a name, which must be one of METHODS. */
+export function methodOf(name: string): Method {
+  const found = (METHODS as Readonly<Record<string, Method>>)[name];
+  if (found) return found;
+  throw new Error(`method: expected one of ${Object.keys(METHODS).join(", ")}, got ${name}`);
+}
+
+/** The title of a method for tables and reports; a name that is not known here, of a newer version's run, stands for itself. */
+export function titleOf(name: string): string {
+  return (METHODS as Readonly<Record<string, Method>>)[name]?.title ?? name;
+}
+
+/** The settings of a method with their defaults. */
+export function defaultSettings({ settings }: Method): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).map(([name, row]) => [name, row.default]));
+}
+
+/** The stages whose networks a method needs frozen, by their names. */
+export function frozenStages(method: Method, run: Run): string[] {
+  return Object.values(method.networks(run)).flatMap((role) => ("frozen" in role ? [role.frozen] : []));
+}
+
+/** Whether a method learns from a network that was trained before. */
+export function isTaught(name: string): boolean {
+  const method = methodOf(name);
+  const network = { config: { ...VNET, modalities: 1 }, modalities: ["t1"] };
+  const optimizer = {
+    optimizer: "adam",
+    lr: 0,
+    schedule: "constant",
+    weightDecay: 0,
+    momentum: 0,
+    clip: 0,
+  } as const;
+  const run: Run = { settings: defaultSettings(method), network, modalities: ["t1"], optimizer };
+  return frozenStages(method, run).length > 0;
+}
+
+type Rows<Name extends MethodName> = (typeof METHODS)[Name]["settings"];
+type Intersection<Union> = (Union extends unknown ? (part: Union) => void : never) extends (
+  all: infer All,
+) => void
+  ? All
+  : never;
+
+/** The settings of all methods; one that several methods have is one row. */
+export const METHOD_SETTINGS = Object.assign(
+  {},
+  ...Object.values(METHODS).map((m) => m.settings),
+) as Intersection<Rows<MethodName>> & SettingRows;

@@ -1,12 +1,22 @@
 import { protokdTerms } from "../losses/losses.ts";
-import type { Method } from "./method.ts";
+import { method } from "./method.ts";
+import { deeplySupervised } from "./segmentation.ts";
+import { kdWeight, temperature } from "./settings.ts";
 
-/** Pixel-wise distillation alone (Hinton et al., arXiv 1503.02531): ProtoKD without its prototypes, the paper's "KD". */
-export const kd: Method = {
+/** Pixel-wise distillation: the student's softened prediction is drawn to the teacher's. ProtoKD's paper compares with it. */
+export const kd = method({
   name: "kd",
-  teacher: true,
-  terms(student, teacher, label, weights) {
-    if (!teacher) throw new Error("kd: the method needs a teacher's output");
-    return protokdTerms(student, teacher, label, { ...weights, prototype: 0 });
+  title: "pixel KD",
+  source: "Hinton et al., 2015 (arXiv 1503.02531), in the units of ProtoKD's published code",
+  settings: { kdWeight, temperature },
+  networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
+  deployed: "student",
+  step({ networks: { student, teacher }, batch: { paired }, settings, update }) {
+    const guide = settings.kdWeight === 0 ? null : teacher.run(paired);
+    update("main", () => {
+      const own = student.run(paired);
+      const terms = protokdTerms(own, guide, paired.label, { ...settings, prototypeWeight: 0 });
+      return deeplySupervised(terms, own, paired);
+    });
   },
-};
+});

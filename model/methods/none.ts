@@ -1,9 +1,18 @@
-import { segmentationTerms } from "../losses/losses.ts";
-import type { Method } from "./method.ts";
+import { method } from "./method.ts";
+import { deeplySupervised, segmentation } from "./segmentation.ts";
 
-/** Plain supervision: teachers, and students alone. */
-export const none: Method = {
+/** Plain supervision: a teacher, or a student alone. */
+export const none = method({
   name: "none",
-  teacher: false,
-  terms: (student, _teacher, label) => segmentationTerms(student.logits, label),
-};
+  title: "alone",
+  source: "cross-entropy and Dice, as in the published code of Wang et al., ICASSP 2023 (arXiv 2303.09830)",
+  settings: {},
+  networks: ({ network }) => ({ student: { spec: network, group: "main" } }),
+  deployed: "student",
+  step({ networks: { student }, batch: { paired }, update }) {
+    update("main", () => {
+      const own = student.run(paired);
+      return deeplySupervised(segmentation(own, paired), own, paired);
+    });
+  },
+});

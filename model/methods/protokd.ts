@@ -1,12 +1,24 @@
-import { protokdTerms } from "../losses/losses.ts";
-import type { Method } from "./method.ts";
+import { FEATURES, protokdTerms } from "../losses/losses.ts";
+import { method } from "./method.ts";
+import { deeplySupervised } from "./segmentation.ts";
+import { kdWeight, prototypeWeight, temperature } from "./settings.ts";
 
-/** Wang et al., ICASSP 2023 (arXiv 2303.09830): pixel-wise and prototype distillation. */
-export const protokd: Method = {
+/** Pixel-wise and prototype distillation: predictions and maps of similarity are drawn to the teacher's. */
+export const protokd = method({
   name: "protokd",
-  teacher: true,
-  terms(student, teacher, label, weights) {
-    if (!teacher) throw new Error("protokd: the method needs a teacher's output");
-    return protokdTerms(student, teacher, label, weights);
+  title: "ProtoKD",
+  source: "Wang et al., ICASSP 2023 (arXiv 2303.09830)",
+  settings: { kdWeight, prototypeWeight, temperature },
+  comparedWith: ["none", "kd"],
+  networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
+  deployed: "student",
+  step({ networks: { student, teacher }, batch: { paired }, settings, update }) {
+    const { kdWeight, prototypeWeight } = settings;
+    const taps = prototypeWeight === 0 ? [] : [FEATURES];
+    const guide = kdWeight === 0 && prototypeWeight === 0 ? null : teacher.run(paired, { taps });
+    update("main", () => {
+      const own = student.run(paired, { taps });
+      return deeplySupervised(protokdTerms(own, guide, paired.label, settings), own, paired);
+    });
   },
-};
+});

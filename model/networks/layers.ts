@@ -1,12 +1,30 @@
 // The V-Net's layers as a list, under the names of the published checkpoints. The forward pass walks it and
-// asks for each layer's tensors; so does whoever wants to know, without a device, what a file must hold.
+// asks for each layer's tensors; so do checks of files, without a device.
 
-import type { VnetConfig } from "./vnet.ts";
+/** The sizes of a V-Net. */
+export interface VnetConfig {
+  /** Channels of the input. */
+  modalities: number;
+  classes: number;
+  /** Channels at full resolution; they double at each level. */
+  filters: number;
+  /** Resolutions: each level halves the volume. */
+  levels: number;
+  norm: "instance" | "batch";
+  /** Whether training segments the decoder's lower resolutions too: see losses/deepSupervision.ts. */
+  deepSupervision?: boolean;
+}
 
-/** A convolution; all but the heads have a norm and a ReLU after it. An "aside" is a head whose input goes on as it is. */
+/** The published network's sizes, but for the norm (theirs is batch). */
+export const VNET: Omit<VnetConfig, "modalities"> = { classes: 4, filters: 16, levels: 5, norm: "instance" };
+
+/**
+ * A convolution; all but the heads have a norm and a ReLU after it. An "auxiliary" head segments a lower resolution,
+ * and the next layer takes the same input as it does.
+ */
 export interface Layer {
-  kind: "same" | "down" | "up" | "head" | "aside";
-  /** The block that it is in, and its index there, as checkpoints name it. */
+  kind: "same" | "down" | "up" | "head" | "auxiliary";
+  /** Its block and its index there, as checkpoints name them. */
   block: string;
   index: number;
   inputs: number;
@@ -20,9 +38,9 @@ export interface LayerTensors<T> {
   norm: { weight: T; bias: T; running: { mean: T; variance: T } | null } | null;
 }
 
-/** Where tensors come from by name and shape: Params, or anything else that answers. */
+/** Gives tensors by name and shape: Params, or anything else with these methods. */
 type Source<T> = Record<
-  "uniform" | "constant" | "statistic",
+  "weight" | "constant" | "statistic",
   (name: string, shape: readonly number[], start: number) => T
 >;
 
@@ -31,16 +49,18 @@ export const BLOCK_NUMBERS: readonly string[] = [
   ...["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"],
 ];
 
-/** Resolutions below the full one that may be segmented too, in training: see deepSupervision.ts. */
-export const ASIDES = ["half", "quarter", "eighth"] as const;
-export type Aside = (typeof ASIDES)[number];
+/** Resolutions below the full one for which training can have auxiliary heads, the finest first. */
+export const RESOLUTIONS = ["half", "quarter", "eighth"] as const;
 
-/** How the names of their tensors begin. */
-export const ASIDE = "deep_supervision.";
+/** The prefix of the auxiliary heads' tensors. */
+export const AUXILIARY = "deep_supervision.";
 
-/** Which of them a network has: all of its decoder's but the lowest. */
-export function asides({ levels, deepSupervision = false }: VnetConfig): readonly Aside[] {
-  return deepSupervision ? ASIDES.slice(0, Math.max(0, levels - 3)) : [];
+/** The resolutions that a network has auxiliary heads for: all of its decoder's but the lowest. */
+export function auxiliaryHeads({
+  levels,
+  deepSupervision = false,
+}: VnetConfig): readonly (typeof RESOLUTIONS)[number][] {
+  return deepSupervision ? RESOLUTIONS.slice(0, Math.max(0, levels - 3)) : [];
 }
 
 /** The layers in the order of the forward pass. */
@@ -73,34 +93,44 @@ export function* vnetLayers(config: VnetConfig): Generator<Layer> {
     const [inputs, outputs] = [width(level + 1), width(level)];
     yield { kind: "up", block: name(number - 1, "_up"), index: 0, inputs, outputs };
     yield* stage(number, level, outputs);
-    const aside = level > 0 && asides(config)[level - 1];
-    if (aside) {
-      yield { kind: "aside", block: `${ASIDE}${aside}`, index: 0, inputs: outputs, outputs: classes };
+    const resolution = level > 0 && auxiliaryHeads(config)[level - 1];
+    if (resolution) {
+      yield {
+        kind: "auxiliary",
+        block: `${AUXILIARY}${resolution}`,
+        index: 0,
+        inputs: outputs,
+        outputs: classes,
+      };
     }
   }
   yield { kind: "head", block: "out_conv", index: 0, inputs: filters, outputs: classes };
 }
 
 /** Edges of the kernels. */
-const EDGE: Readonly<Record<Layer["kind"], number>> = { same: 3, down: 2, up: 2, head: 1, aside: 1 };
+const EDGE: Readonly<Record<Layer["kind"], number>> = { same: 3, down: 2, up: 2, head: 1, auxiliary: 1 };
 
-/** Asks `source` for the tensors of a layer, weights and biases starting as PyTorch's do. */
+/**
+ * The tensors of a layer, made by `source`; weights and biases start as PyTorch's do. With a `domain`, the norm's are
+ * those of its own bank, "bank.<domain>.<name>", while all domains share the kernels.
+ */
 export function layerTensors<T>(
   source: Source<T>,
   { kind, block, index, inputs, outputs }: Layer,
   norm: VnetConfig["norm"],
+  domain?: string,
 ): LayerTensors<T> {
-  const headed = kind === "head" || kind === "aside";
+  const headed = kind === "head" || kind === "auxiliary";
   const name = headed ? block : `${block}.${index}`;
   const shape = [
     ...(kind === "up" ? [inputs, outputs] : [outputs, inputs]),
     ...Array<number>(3).fill(EDGE[kind]),
   ];
   const fan = shape[1]! * EDGE[kind] ** 3; // PyTorch takes a transposed convolution's to be its outputs
-  const weight = source.uniform(`${name}.weight`, shape, fan);
-  const bias = kind === "same" ? null : source.uniform(`${name}.bias`, [outputs], fan);
+  const weight = source.weight(`${name}.weight`, shape, fan);
+  const bias = kind === "same" ? null : source.weight(`${name}.bias`, [outputs], fan);
   if (headed) return { weight, bias, norm: null };
-  const after = `${block}.${index + 1}`;
+  const after = `${domain === undefined ? "" : `bank.${domain}.`}${block}.${index + 1}`;
   return {
     weight,
     bias,
@@ -118,11 +148,11 @@ export function layerTensors<T>(
   };
 }
 
-/** Names and shapes of all the network's tensors, in the order in which a forward pass asks for them. */
+/** The names and shapes of all the network's tensors, in the order in which a forward pass asks for them. */
 export function vnetShapes(config: VnetConfig): Map<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>();
   const note = (name: string, shape: readonly number[]) => void shapes.set(name, shape);
-  const source = { uniform: note, constant: note, statistic: note };
+  const source = { weight: note, constant: note, statistic: note };
   for (const layer of vnetLayers(config)) layerTensors(source, layer, config.norm);
   return shapes;
 }

@@ -2,31 +2,54 @@
 
 import { cast, type Device, free, GpuError, type Plan, plan, type Precision } from "../../engine/index.ts";
 import { scope, softmax, Tensor } from "../../engine/index.ts";
-import type { Output } from "../losses/losses.ts";
+import { type Architecture, type How, type Output, tensorsOf } from "./architecture.ts";
 import type { Params } from "./params.ts";
-import { type Mode, vnet, type VnetConfig } from "./vnet.ts";
+import { vnet, type VnetConfig } from "./vnet.ts";
 
 /** A network with its parameters. */
 export interface Network {
   params: Params;
   config: VnetConfig;
+  /** Its kind; a V-Net unless given. */
+  architecture?: Architecture<VnetConfig>;
   /** Of its activations; parameters, statistics and logits are f32 either way. By default f32. */
   precision?: Precision;
-  /** Whether the backward pass computes activations again instead of finding them kept: the same bits, in less memory. */
-  lean?: boolean;
+  /** Gradient checkpointing: the backward pass computes activations again. The same bits, in less memory. */
+  lowMemory?: boolean;
 }
 
-/** Runs a network as part of what surrounds it: under grad() it is taped, elsewhere not. */
-export function forward(network: Network, x: Tensor, mode: Mode): Output {
-  const { params, config, precision = "f32", lean } = network;
-  return scope(() => vnet(params, cast(x, precision), config, mode, lean));
+export function architectureOf({ architecture = vnet }: Pick<Network, "architecture">) {
+  return architecture;
 }
 
-/** Makes a network's parameters, and returns what must be compiled before it predicts a patch [D,H,W]. */
-export function touch(device: Device, network: Network, patch: readonly number[]): Plan {
+/** Runs a network on x [N,M,D,H,W] as part of the calling code: under grad() it is taped, elsewhere not. */
+export function forward(network: Network, x: Tensor, how: How): Output {
+  const { params, config, precision = "f32", lowMemory = false } = network;
+  return scopedOutput(() =>
+    architectureOf(network).forward(params, cast(x, precision), config, { lowMemory, ...how }),
+  );
+}
+
+/** Runs a function in a scope that its output outlives. */
+export function scopedOutput(run: () => Output): Output {
+  let output: Output | undefined;
+  scope(() => {
+    output = run();
+    return { ...tensorsOf(output) } as unknown as Record<string, Tensor>;
+  });
+  return output!;
+}
+
+/** Makes a network's parameters, and returns the kernels to compile before it predicts a patch [D,H,W]. */
+export function initialise(
+  device: Device,
+  network: Network,
+  patch: readonly number[],
+  how?: Partial<How>,
+): Plan {
   const planned = plan(device, () => {
     const x = new Tensor(device, [1, network.config.modalities, ...patch]);
-    scope(() => void softmax(forward(network, x, "eval").logits));
+    scope(() => void softmax(forward(network, x, { mode: "eval", ...how }).logits));
     free(x);
   });
   network.params.checkUsed();
@@ -36,5 +59,5 @@ export function touch(device: Device, network: Network, patch: readonly number[]
 /** Throws unless the device computes in a precision. */
 export function checkPrecision({ gpu }: Device, precision: Precision): void {
   if (precision === "f32" || gpu.features.has("shader-f16")) return;
-  throw new GpuError("unsupported", "precision f16: this adapter has no shader-f16: leave --precision out");
+  throw new GpuError("unsupported", "precision f16: this adapter has no shader-f16: use --precision f32");
 }

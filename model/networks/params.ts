@@ -2,7 +2,7 @@
 // it asks for are the checkpoint's keys. There is no second list of layers.
 
 import { free, keep, Random, tensor, type Device, type Tensor } from "../../engine/index.ts";
-import { CheckpointError } from "../files/safetensors.ts";
+import { CheckpointError } from "../errors.ts";
 
 /** A tensor's values on the host, as a checkpoint holds them. */
 export interface Values {
@@ -10,43 +10,42 @@ export interface Values {
   data: Float32Array;
 }
 
+/** Where first values come from: a seed, a checkpoint, or (for memory estimates) nowhere: all are 0. */
+export type ParamSource =
+  | { seed: number }
+  | { values: Readonly<Record<string, Values>> }
+  /** A checkpoint that may lack the tensors whose names begin with `drawn`: those are drawn from the seed. */
+  | { values: Readonly<Record<string, Values>>; seed: number; drawn: string }
+  | { zeros: true };
+
+type Initial = (size: number) => Float32Array;
+
 /** The parameters of a network. */
 export class Params {
   readonly device: Device;
   readonly tensors = new Map<string, Tensor>();
-  readonly #seed: number;
-  readonly #values: Readonly<Record<string, Values>> | null;
+  readonly #source: ParamSource;
   readonly #trained = new Set<string>();
-  readonly #drawn: string | null;
+  readonly #initial = new Map<string, Initial>();
 
-  /**
-   * New ones drawn from `seed`, or a checkpoint's: then a missing or misshapen one is a CheckpointError, but for those
-   * whose names begin with `drawn`, which may be missing and are drawn.
-   */
-  constructor(
-    device: Device,
-    source:
-      | { seed: number }
-      | { values: Readonly<Record<string, Values>> }
-      | { values: Readonly<Record<string, Values>>; seed: number; drawn: string },
-  ) {
+  /** With a checkpoint's values, asking for a tensor that it lacks or that has another shape throws a CheckpointError. */
+  constructor(device: Device, source: ParamSource) {
     this.device = device;
-    this.#drawn = "drawn" in source ? source.drawn : null;
-    this.#seed = "seed" in source ? source.seed : 0;
-    this.#values = "values" in source ? source.values : null;
+    this.#source = source;
   }
 
-  /** Uniform in ±1/√fan, as PyTorch initialises the weights and biases of convolutions. */
-  uniform(name: string, shape: readonly number[], fan: number): Tensor {
-    return this.#make(name, shape, true, (size) => {
-      const random = new Random(this.#seed * 2 ** 21 + hash(name));
-      const values = new Float32Array(size);
-      for (let i = 0; i < size; i++) values[i] = (2 * random.next() - 1) / Math.sqrt(fan);
-      return values;
-    });
+  /** A trained tensor, drawn uniformly in ±1/√fan, as PyTorch initialises the weights and biases of convolutions. */
+  weight(name: string, shape: readonly number[], fan: number): Tensor {
+    const root = Math.sqrt(fan);
+    return this.#make(name, shape, true, (size) => this.#draw(name, size, (r) => (2 * r.next() - 1) / root));
   }
 
-  /** A trained parameter that starts at one value. */
+  /** A trained tensor, drawn from a normal distribution of mean 0. */
+  normal(name: string, shape: readonly number[], deviation: number): Tensor {
+    return this.#make(name, shape, true, (size) => this.#draw(name, size, (r) => deviation * r.normal()));
+  }
+
+  /** A trained tensor whose elements all start at one value. */
   constant(name: string, shape: readonly number[], value: number): Tensor {
     return this.#make(name, shape, true, (size) => new Float32Array(size).fill(value));
   }
@@ -56,19 +55,25 @@ export class Params {
     return this.#make(name, shape, false, (size) => new Float32Array(size).fill(value));
   }
 
-  /** Those an optimizer trains, in the order of first use. */
+  /** The tensors that an optimizer trains, in the order of first use. */
   get trained(): Tensor[] {
     return [...this.tensors].filter(([name]) => this.#trained.has(name)).map(([, t]) => t);
   }
 
-  /** How many numbers are trained. */
+  /** The tensors that no optimizer trains. */
+  get statistics(): Tensor[] {
+    return [...this.tensors].filter(([name]) => !this.#trained.has(name)).map(([, t]) => t);
+  }
+
+  /** The number of trained values. */
   get count(): number {
     return this.trained.reduce((sum, t) => sum + t.size, 0);
   }
 
-  /** After a first forward pass: throws a CheckpointError if there is more than the network asked for. */
+  /** Throws a CheckpointError if the checkpoint holds more than the network's first forward pass has asked for. */
   checkUsed(): void {
-    const surplus = Object.keys(this.#values ?? {}).filter((name) => !this.tensors.has(name));
+    const values = "values" in this.#source ? this.#source.values : {};
+    const surplus = Object.keys(values).filter((name) => !this.tensors.has(name));
     if (surplus.length) throw new CheckpointError(`of another network, which also has ${surplus.join(", ")}`);
   }
 
@@ -79,35 +84,61 @@ export class Params {
     return values;
   }
 
+  /** Sets every tensor back to its first values. */
+  reset(): void {
+    for (const [name, t] of this.tensors) t.write(this.#first(name, t.size));
+  }
+
   free(): void {
     this.tensors.forEach(free);
     this.tensors.clear();
   }
 
-  #make(
-    name: string,
-    shape: readonly number[],
-    trained: boolean,
-    initial: (size: number) => Float32Array,
-  ): Tensor {
+  #draw(name: string, size: number, value: (random: Random) => number): Float32Array {
+    const seed = "seed" in this.#source ? this.#source.seed : 0;
+    const random = new Random(seed * 2 ** 21 + hash(name));
+    const values = new Float32Array(size);
+    for (let i = 0; i < size; i++) values[i] = value(random);
+    return values;
+  }
+
+  #make(name: string, shape: readonly number[], trained: boolean, initial: Initial): Tensor {
     const known = this.tensors.get(name);
     if (known) return known;
+    const source = this.#source;
+    if ("values" in source) {
+      const value = source.values[name];
+      const drawn = "drawn" in source && name.startsWith(source.drawn);
+      if (!value && !drawn) {
+        throw new CheckpointError(`of another network: it has no ${name}, which should be [${shape}]`);
+      }
+      if (value && `${value.shape}` !== `${shape}`) {
+        throw new CheckpointError(
+          `of another network: expected ${name} to be [${shape}], got [${value.shape}]`,
+        );
+      }
+    }
+    this.#initial.set(name, initial);
     const size = shape.reduce((a, b) => a * b, 1);
-    const value = this.#values?.[name];
-    const drawn = this.#drawn !== null && name.startsWith(this.#drawn);
-    if (this.#values && !value && !drawn) {
-      throw new CheckpointError(`of another network: it has no ${name}, which should be [${shape}]`);
-    }
-    if (value && `${value.shape}` !== `${shape}`) {
-      throw new CheckpointError(
-        `of another network: expected ${name} to be [${shape}], got [${value.shape}]`,
-      );
-    }
-    const made = keep(tensor(this.device, shape, value?.data ?? initial(size)));
+    const made = keep(tensor(this.device, shape, this.#first(name, size)));
     this.tensors.set(name, made);
     if (trained) this.#trained.add(name);
     return made;
   }
+
+  #first(name: string, size: number): Float32Array {
+    if ("zeros" in this.#source) return zeros(size);
+    const stored = "values" in this.#source ? this.#source.values[name] : undefined;
+    return stored?.data ?? this.#initial.get(name)!(size);
+  }
+}
+
+let zero = new Float32Array(0);
+
+/** Zeros that are shared between calls, for nobody writes to them. */
+function zeros(size: number): Float32Array {
+  if (zero.length < size) zero = new Float32Array(size);
+  return zero.subarray(0, size);
 }
 
 /** 32 bits of a name (FNV-1a), so that what a parameter starts as depends on its name and the seed alone. */

@@ -12,25 +12,37 @@ import {
   stack,
   type Tensor,
 } from "../../engine/index.ts";
-import { asideLogits } from "../losses/deepSupervision.ts";
-import type { BatchOutput, Output } from "../losses/losses.ts";
-import { forward, type Network } from "./network.ts";
-import type { Mode } from "./vnet.ts";
-import type { Aside } from "./layers.ts";
+import type { How, Output } from "./architecture.ts";
+import { architectureOf, forward, type Network } from "./network.ts";
 
-type Sized = Pick<Network, "config" | "precision">;
+/** A network's answer to a batch: features of all samples, or of a few at a time where all are too large for a tensor. */
+export interface BatchOutput {
+  /** [N,classes,D,H,W] */
+  logits: Tensor;
+  /** By name, parts [n,F,D,H,W] of which the first axes add up to N; mostly one part. */
+  taps: Readonly<Record<string, readonly Tensor[]>>;
+  /** Logits of the auxiliary heads, the finest first. */
+  coarse: readonly Tensor[];
+}
+
+/** A network of a step, and whether it is trained. */
+export type Sized = Pick<Network, "config" | "precision" | "architecture"> & { trained: boolean };
 
 /**
- * How many samples of a batch the networks can take at once; `trained` is the one that is in training mode. Throws a
- * GpuError where not even one fits, or where what cannot be cut does not: a batch's images and logits.
+ * The number of samples of a batch that the networks of a step can take at once. Throws a GpuError where not even one
+ * fits, or where something does not fit that cannot be cut: a batch's images and logits, or batch norm's batch.
  */
 export function samplesTogether(
   device: Device,
-  { trained, teacher }: { trained: Sized; teacher: Sized | null },
+  networks: readonly Sized[],
   batch: number,
   patch: readonly number[],
 ): number {
-  const configs = [trained, ...(teacher ? [teacher] : [])].map(({ config }) => config);
+  const all = networks.map((network) => ({
+    ...architectureOf(network).extents(network.config),
+    trained: network.trained,
+    bytes: BYTES[network.precision ?? "f32"],
+  }));
   const voxels = patch.reduce((a, b) => a * b, 1);
   const fitting = (channels: number, bytes = 4) => Math.floor(device.largest / (bytes * channels * voxels));
   const refuse = (what: string, remedy: string): never => {
@@ -40,26 +52,29 @@ export function samplesTogether(
       `${what} of patches of ${patch.join("x")} exceed ${limit}: ${remedy}`,
     );
   };
-  const whole = fitting(Math.max(...configs.flatMap(({ classes, modalities }) => [classes, modalities])));
-  const bytes = BYTES[trained.precision ?? "f32"];
-  const cut = fitting(Math.max(...configs.map(({ filters }) => filters)), bytes); // at full resolution
+  const whole = fitting(Math.max(...all.map((network) => network.whole)));
+  const cut = Math.min(...all.map(({ widest, bytes }) => fitting(widest, bytes)));
   if (whole < 1 || cut < 1) refuse("activations", "choose a smaller patch or number of filters");
   if (whole < batch) refuse(`images or logits of a batch of ${batch}`, `choose a batch of at most ${whole}`);
-  if (cut < batch && trained.config.norm === "batch") {
+  if (cut < batch && all.some(({ trained, coupled }) => trained && coupled)) {
     const most = `choose a batch of at most ${cut}, or instance norm, which takes a batch in parts`;
     refuse(`activations of a batch of ${batch}, whose samples batch norm couples,`, most);
   }
   return Math.min(batch, cut);
 }
 
-/** What a network makes of a batch x [N,M,D,H,W], at most `together` samples at a time. */
-export function forwardBatch(network: Network, x: Tensor, mode: Mode, together: number): BatchOutput {
+/** A network's answer to a batch x [N,M,D,H,W], computed for at most `together` samples at a time. */
+export function forwardBatch(network: Network, x: Tensor, how: How, together: number): BatchOutput {
   const batch = x.shape[0]!;
-  if (batch <= together) return forward(network, x, mode);
+  if (batch <= together) {
+    const { logits, taps, coarse } = forward(network, x, how);
+    const single = Object.entries(taps).map(([name, features]) => [name, [features]]);
+    return { logits, taps: Object.fromEntries(single) as BatchOutput["taps"], coarse };
+  }
   const outputs: Output[] = [];
   for (let from = 0; from < batch; from += together) {
     const part = samples(x, from, Math.min(batch, from + together));
-    outputs.push(forward(network, part, mode));
+    outputs.push(forward(network, part, how));
     free(part);
   }
   const joined = (pick: (output: Output) => Tensor) => {
@@ -67,10 +82,16 @@ export function forwardBatch(network: Network, x: Tensor, mode: Mode, together: 
     outputs.map(pick).forEach(free);
     return stacked;
   };
-  const coarse = asideLogits(outputs[0]!).map(([aside]) => [aside, joined((output) => output[aside]!)]);
+  const names = Object.keys(outputs[0]!.taps);
+  const coarse = outputs[0]!.coarse.map((_, level) => joined((output) => output.coarse[level]!));
   return {
-    features: outputs.map(({ features }) => features),
+    coarse,
     logits: joined(({ logits }) => logits),
-    ...(Object.fromEntries(coarse) as Partial<Record<Aside, Tensor>>),
+    taps: Object.fromEntries(names.map((name) => [name, outputs.map(({ taps }) => taps[name]!)])),
   };
+}
+
+/** The whole batch's features of a tap as one tensor [N,F,D,H,W]. */
+export function whole(parts: readonly Tensor[]): Tensor {
+  return parts.length === 1 ? parts[0]! : stack(parts);
 }

@@ -1,107 +1,156 @@
 // The V-Net variant of ProtoKD's published code: stages of [conv 3³ → norm → ReLU], strided convolutions
 // down, transposed ones up, skips that are added; no residuals. Tensors have the published checkpoints' names.
+//
+// Its taps are the outputs of its levels, counted from full resolution: E_1 … E_L of the encoder, of which E_L is the
+// bottleneck, and D_{L-1} … D_1 of the decoder. D_1 are the features that the last 1³ convolution turns into logits.
 
-import { batchNormEvalRelu, batchNormRelu, cast, conv3d, convTranspose3d } from "../../engine/index.ts";
-import { instanceNormRelu, recompute, scope, type Tensor } from "../../engine/index.ts";
-import type { Output } from "../losses/losses.ts";
+import {
+  batchNormEvalRelu,
+  batchNormRelu,
+  cast,
+  conv3d,
+  convTranspose3d,
+  instanceNormRelu,
+  recompute,
+  scope,
+  type Tensor,
+} from "../../engine/index.ts";
+import type { Architecture, How, Mode, Output } from "./architecture.ts";
+import { auxiliaryHeads, type Layer, type LayerTensors, layerTensors } from "./layers.ts";
+import { type VnetConfig, vnetLayers, vnetShapes } from "./layers.ts";
 import type { Params } from "./params.ts";
 import { checkPatch } from "./patch.ts";
-import { type Aside, asides, type Layer, type LayerTensors, layerTensors, vnetLayers } from "./layers.ts";
 
-export interface VnetConfig {
-  /** Channels of the input. */
-  modalities: number;
-  classes: number;
-  /** Channels at full resolution; they double at each level. */
-  filters: number;
-  /** Resolutions: each level halves the volume. */
-  levels: number;
-  norm: "instance" | "batch";
-  /** Whether training segments the levels below full resolution too: see deepSupervision.ts. */
-  deepSupervision?: boolean;
+export { VNET, type VnetConfig } from "./layers.ts";
+
+export const vnet: Architecture<VnetConfig> = {
+  kind: "vnet",
+  tensors: vnetShapes,
+  forward(params, x, config, how) {
+    checkInput(x, config);
+    return walk(params, config, how, { x, skips: [] });
+  },
+  tail(params, tap, features, config, how) {
+    return walk(params, config, how, { x: features, tap, from: how.from, skips: [] });
+  },
+  neededAfter(tap) {
+    const level = Number(tap.slice(2));
+    return Array.from({ length: level - 1 }, (_, i) => `E_${i + 1}`);
+  },
+  extents({ modalities, classes, filters, norm }) {
+    return { whole: Math.max(modalities, classes), widest: filters, coupled: norm === "batch" };
+  },
+  coarseLevels: (config) => auxiliaryHeads(config).length,
+  checkPatch: (patch, { levels }) => checkPatch(patch, levels),
+};
+
+interface Walk {
+  x: Tensor;
+  /** The tap that x is, for a walk that begins there, and the encoder's outputs that its skips need. */
+  tap?: string;
+  from?: Readonly<Record<string, Tensor>>;
+  skips: Tensor[];
 }
 
-/** The published network's sizes, but for the norm (theirs is batch). */
-export const VNET: Omit<VnetConfig, "modalities"> = { classes: 4, filters: 16, levels: 5, norm: "instance" };
-
-/** `train`: batch norms use the batch's statistics and update the running ones. `eval`: they use the latter. */
-export type Mode = "train" | "eval";
-
-/**
- * x [N,M,D,H,W], each of D, H, W a multiple of 2^(levels-1) → features [N,filters,D,H,W] in x's precision, and logits
- * [N,classes,D,H,W] in f32; in training also those at half the resolution and so on, where the network has heads for
- * that. With `lean`, the backward pass computes activations again instead of finding them.
- */
-export function vnet(params: Params, x: Tensor, config: VnetConfig, mode: Mode, lean = false): Output {
-  check(x, config);
-  const skips: Tensor[] = [];
-  const coarse: Partial<Record<Aside, Tensor>> = {};
-  let features = x;
-  for (const layers of stretches(config)) {
+/** Runs the layers, all of them or those after a tap. */
+function walk(params: Params, config: VnetConfig, how: How, begin: Walk): Output {
+  const { skips, from = {} } = begin;
+  const wanted = new Set(how.taps);
+  const taps: Record<string, Tensor> = {};
+  const coarse: Tensor[] = [];
+  let { x } = begin;
+  let active = begin.tap === undefined;
+  for (const { layers, input } of stretches(config)) {
     const [{ kind }] = layers;
-    if (kind === "down") skips.push(x);
-    if (kind === "head") features = x;
-    if (kind === "aside") {
-      const aside = asides(config)[skips.length - 1]!; // of this many levels the way up is still to come
-      const logits = segmentAside(params, layers[0], x, { config, mode });
-      if (logits) coarse[aside] = logits;
+    if (input !== null && input === begin.tap) active = true;
+    if (active && input !== null && wanted.has(input)) taps[input] = x;
+    if (kind === "down") skips.push(active ? x : given(from, input!));
+    if (kind === "auxiliary") {
+      if (active && how.mode === "train") coarse.unshift(auxiliaryLogits(params, layers[0], x));
+      else layerTensors(params, layers[0], config.norm); // a file's tensors are asked for in use too
       continue;
     }
-    const before = x;
     const skip = kind === "up" ? skips.pop()! : null;
-    const run = () => {
-      let y = before;
-      for (const [i, layer] of layers.entries()) {
-        const input = y;
-        y = scope(() => apply(params, layer, input, { config, mode, skip: i ? null : skip }));
-      }
-      return y;
-    };
-    x = lean && kind !== "head" ? recompute(skip ? [before, skip] : [before], run) : run();
+    if (active) x = runStretch(params, layers, x, { config, how, skip });
   }
-  return { features, logits: cast(x, "f32"), ...coarse };
+  const unknown = begin.tap === undefined ? [...wanted].find((tap) => !(tap in taps)) : undefined;
+  if (!active || unknown !== undefined)
+    throw new Error(`vnet: expected taps of ${config.levels} levels, got ${unknown ?? begin.tap}`);
+  return { logits: cast(x, "f32"), taps, coarse };
 }
 
+function given(from: Readonly<Record<string, Tensor>>, tap: string): Tensor {
+  const found = from[tap];
+  if (found) return found;
+  throw new Error(`vnet: the rest of the network needs the tap ${tap} for a skip, got none`);
+}
+
+/** Layers that run one after another, as one where low memory computes them again; the head is never computed again. */
+function runStretch(params: Params, layers: Stretch, x: Tensor, setting: Setting): Tensor {
+  const { how, skip } = setting;
+  const run = () => {
+    let y = x;
+    for (const [i, layer] of layers.entries()) {
+      const input = y;
+      y = scope(() => apply(params, layer, input, { ...setting, skip: i ? null : skip }));
+    }
+    return y;
+  };
+  const again = how.lowMemory === true && layers[0].kind !== "head";
+  return again ? recompute(skip ? [x, skip] : [x], run) : run();
+}
+
+type Stretch = [Layer, ...Layer[]];
+
 /**
- * The layers, cut where `lean` keeps what is between: everywhere at full resolution, where the activations of even two
- * layers at once would be much, and below it where the resolution changes.
+ * The layers, cut where low memory keeps what is between: everywhere at full resolution, where the activations of even
+ * two layers at once would be much, and below it where the resolution changes. `input` names the tap that a stretch
+ * takes, where it takes one.
  */
-function* stretches(config: VnetConfig): Generator<[Layer, ...Layer[]]> {
+function* stretches(config: VnetConfig): Generator<{ layers: Stretch; input: string | null }> {
   let stretch: Layer[] = [];
+  let level = 1;
+  let rising = false;
+  const place = ({ kind }: Layer): string | null => {
+    if (kind === "same") return null;
+    const name = rising ? `D_${level}` : `E_${level}`;
+    if (kind === "down") level++;
+    if (kind === "up") {
+      level--;
+      rising = true;
+    }
+    return name;
+  };
+  const first = () => ({ layers: stretch as Stretch, input: place(stretch[0]!) });
   for (const layer of vnetLayers(config)) {
     if (stretch.length && (layer.kind !== "same" || layer.outputs === config.filters)) {
-      yield stretch as [Layer, ...Layer[]];
+      yield first();
       stretch = [];
     }
     stretch.push(layer);
   }
-  yield stretch as [Layer, ...Layer[]];
+  yield first();
 }
 
-/** The logits of a level below full resolution in f32; in use there are none, but a file's tensors are asked for. */
-function segmentAside(
-  params: Params,
-  layer: Layer,
-  x: Tensor,
-  { config, mode }: Pick<Setting, "config" | "mode">,
-): Tensor | null {
-  const { weight, bias } = layerTensors(params, layer, config.norm);
-  return mode === "train" ? scope(() => cast(conv3d(x, weight, bias), "f32")) : null;
+/** The logits of an auxiliary head, in f32. */
+function auxiliaryLogits(params: Params, layer: Layer, x: Tensor): Tensor {
+  const { weight, bias } = layerTensors(params, layer, "instance");
+  return scope(() => cast(conv3d(x, weight, bias), "f32"));
 }
 
 interface Setting {
   config: VnetConfig;
-  mode: Mode;
-  /** What the level handed across, to an "up". */
+  how: How;
+  /** The tensor that the encoder hands across, for an "up". */
   skip: Tensor | null;
 }
 
 /** Convolution → norm → ReLU → skip. */
-function apply(params: Params, layer: Layer, x: Tensor, { config, mode, skip }: Setting): Tensor {
-  const { weight, bias, norm } = layerTensors(params, layer, config.norm);
-  const moments = norm !== null && (norm.running === null || mode === "train");
+function apply(params: Params, layer: Layer, x: Tensor, { config, how, skip }: Setting): Tensor {
+  const { weight, bias, norm } = layerTensors(params, layer, config.norm, how.domain);
+  const moments = norm !== null && (norm.running === null || how.mode === "train");
   const y = CONVOLVE[layer.kind](x, weight, bias, { moments });
-  return norm ? activate(y, norm, mode, skip) : y;
+  return norm ? activate(y, norm, how.mode, skip) : y;
 }
 
 type Convolve = (x: Tensor, weight: Tensor, bias: Tensor | null, options: { moments: boolean }) => Tensor;
@@ -111,25 +160,25 @@ const CONVOLVE: Readonly<Record<Layer["kind"], Convolve>> = {
   down: (x, weight, bias) => conv3d(x, weight, bias, { stride: 2 }),
   up: (x, weight, bias) => convTranspose3d(x, weight, bias),
   head: conv3d,
-  aside: conv3d,
+  auxiliary: conv3d,
 };
 
-/** norm → ReLU → what the level handed across. */
+/** norm → ReLU → what the encoder hands across. */
 function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, skip: Tensor | null): Tensor {
   if (!running) return instanceNormRelu(x, weight, bias, { skip });
   return (mode === "train" ? batchNormRelu : batchNormEvalRelu)(x, weight, bias, running, { skip });
 }
 type Norm = NonNullable<LayerTensors<Tensor>["norm"]>;
 
-/** Throws unless a network of so many levels has any below full resolution that deep supervision can be given. */
+/** Throws unless the decoder of a network of so many levels has a lower resolution for deep supervision. */
 export function checkDeepSupervision({ levels, deepSupervision = false }: Partial<VnetConfig>): void {
   if (!deepSupervision || levels! >= 4) return;
   throw new Error(
-    `deep supervision: expected at least 4 levels, for the lowest of the decoder has none, got ${levels}`,
+    `deep supervision: expected at least 4 levels, for the decoder's lowest has no auxiliary head, got ${levels}`,
   );
 }
 
-function check(x: Tensor, config: VnetConfig): void {
+function checkInput(x: Tensor, config: VnetConfig): void {
   const { modalities, levels } = config;
   checkDeepSupervision(config);
   if (levels < 2 || levels > 6) throw new Error(`vnet: levels must be 2 to 6, got ${levels}`);

@@ -9,7 +9,7 @@ import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { runCommand } from "../../cli/terminal/command.ts";
-import { UsageError } from "../../trainer/errors.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { evaluateFolders } from "../../cli/evaluate.ts";
 import { DataError } from "../../data/errors.ts";
 import { writeNifti } from "../../data/nifti/nifti.ts";

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { once } from "node:events";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { isDuration, isInterval, parseDuration, parseInterval } from "../../trainer/settings/durations.ts";
+import { isDuration, isInterval, parseDuration, parseInterval } from "../../model/settings/durations.ts";
 import { appendLine, checkRoom, keepAs, removeTemporaries, writeAtomically } from "../../cli/files/files.ts";
 import { isLock, lockFolder } from "../../cli/files/lock.ts";
 import { resumeCommand } from "../../cli/terminal/stopSignals.ts";

@@ -1,49 +1,84 @@
-// A batch of patches on its way to the device.
+// A batch of patches on its way to the device: each part is uploaded when a step first asks for it.
 
-import { type Device, tensor, type Tensor } from "../../engine/index.ts";
+import { type Device, free, keep, tensor, type Tensor } from "../../engine/index.ts";
 import { coarseLabels } from "../../model/losses/deepSupervision.ts";
+import type { DeviceBatch } from "../../model/methods/index.ts";
 import type { TrainBatch } from "./options.ts";
 
-export interface UploadedBatch {
-  /** [N,D,H,W] */
-  label: Tensor;
-  /** The same at half the resolution, a quarter, …: as many levels as were asked for. */
-  below: Tensor[];
-  /** [N,modalities,D,H,W] */
-  images: Tensor;
-  /** Those of the images that the trained network sees, [N,channels,D,H,W]. */
-  seen: Tensor;
-}
+/** The tensors are kept until free(). */
+export class UploadedBatch implements DeviceBatch {
+  readonly cases: readonly string[];
+  readonly #device: Device;
+  readonly #batch: TrainBatch;
+  readonly #patch: readonly [number, number, number];
+  readonly #modalities: readonly string[];
+  readonly #images = new Map<string, Tensor>();
+  #label: Tensor | null = null;
+  #coarse: Tensor[] = [];
 
-/** Puts a batch on the device; the tensors are the caller's to free. */
-export function uploadBatch(
-  device: Device,
-  { images: values, label, cases }: TrainBatch,
-  options: { patch: readonly [number, number, number]; channels: readonly number[]; levels: number },
-): UploadedBatch {
-  const { patch, channels, levels } = options;
-  const N = cases.length;
-  const images = tensor(device, [N, values.length / label.length, ...patch], values);
-  return {
-    label: tensor(device, [N, ...patch], label),
-    below: coarseLabels(label, patch, levels).map(({ shape, data }) => tensor(device, [N, ...shape], data)),
-    images,
-    seen: pick(images, values, channels),
-  };
-}
-
-/** The chosen channels of a batch; all of them are the batch itself. */
-function pick(images: Tensor, data: Float32Array, channels: readonly number[]): Tensor {
-  const [N, M, ...patch] = images.shape as [number, number, ...number[]];
-  const voxels = patch.reduce((a, b) => a * b, 1);
-  const picked = new Float32Array(N * channels.length * voxels);
-  for (let n = 0; n < N; n++) {
-    for (const [i, m] of channels.entries()) {
-      picked.set(
-        data.subarray((n * M + m) * voxels, (n * M + m + 1) * voxels),
-        (n * channels.length + i) * voxels,
-      );
-    }
+  /** `modalities` are the batch's channels. */
+  constructor(
+    device: Device,
+    batch: TrainBatch,
+    { patch, modalities }: { patch: readonly [number, number, number]; modalities: readonly string[] },
+  ) {
+    this.cases = batch.cases;
+    this.#device = device;
+    this.#batch = batch;
+    this.#patch = patch;
+    this.#modalities = modalities;
   }
-  return tensor(images.device, [N, channels.length, ...patch], picked);
+
+  get label(): Tensor {
+    return (this.#label ??= this.#put([this.cases.length, ...this.#patch], this.#batch.label));
+  }
+
+  coarseLabels(levels: number): readonly Tensor[] {
+    if (levels > this.#coarse.length) {
+      this.#coarse.forEach(free);
+      const labels = coarseLabels(this.#batch.label, this.#patch, levels);
+      this.#coarse = labels.map(({ shape, data }) => this.#put([this.cases.length, ...shape], data));
+    }
+    return this.#coarse.slice(0, levels);
+  }
+
+  images(modalities: readonly string[]): Tensor {
+    const key = modalities.join();
+    const known = this.#images.get(key);
+    if (known) return known;
+    const shape = [this.cases.length, modalities.length, ...this.#patch];
+    const made = this.#put(shape, this.#channels(modalities));
+    this.#images.set(key, made);
+    return made;
+  }
+
+  free(): void {
+    for (const t of [this.#label, ...this.#coarse, ...this.#images.values()]) if (t) free(t);
+    this.#images.clear();
+    this.#label = null;
+    this.#coarse = [];
+  }
+
+  #put(shape: readonly number[], values: ArrayLike<number>): Tensor {
+    return keep(tensor(this.#device, shape, values));
+  }
+
+  /** The images of some modalities; of all of them they are the batch's own array. */
+  #channels(modalities: readonly string[]): Float32Array {
+    const { images } = this.#batch;
+    const all = this.#modalities;
+    if (modalities.join() === all.join()) return images;
+    const voxels = this.#patch.reduce((a, b) => a * b, 1);
+    const picked = new Float32Array(this.cases.length * modalities.length * voxels);
+    const channels = modalities.map((name) => all.indexOf(name));
+    for (let n = 0; n < this.cases.length; n++) {
+      for (const [i, m] of channels.entries()) {
+        if (m < 0)
+          throw new Error(`batch: expected the modalities ${all.join(", ")}, got ${modalities.join(", ")}`);
+        const from = (n * all.length + m) * voxels;
+        picked.set(images.subarray(from, from + voxels), (n * modalities.length + i) * voxels);
+      }
+    }
+    return picked;
+  }
 }

@@ -1,40 +1,40 @@
-// What is no number: the error that ends a run, and the look at tensors before they are kept.
+// Training that diverges: the error that ends a run, and the check of tensors before they are saved.
 
 import type { Values } from "../../model/networks/params.ts";
 
-/** Losses, gradients or weights that are no numbers. The checkpoints from before are good. */
+/** Losses, gradients or weights that are NaN or infinite. Checkpoints saved before are intact. */
 export class DivergedError extends Error {
   override readonly name = "DivergedError";
 }
 
-/** What is said where half precision cannot hold the gradients of a step. */
+/** The error of gradients that half precision cannot hold. */
 export function overflow(step: number, cases: readonly string[]): DivergedError {
   return new DivergedError(
-    `step ${step}: gradients overflow half precision even unscaled, on ${cases.join(", ")}: ` +
+    `step ${step}: gradients overflow half precision even unscaled (cases ${cases.join(", ")}): ` +
       "lower the learning rate, or train with --precision f32",
   );
 }
 
-/** What is said after as many steps as may be left out in a row. */
+/** The error after the most steps that may be skipped in a row. */
 export function diverged(
   { step, cases, losses }: { step: number; cases: readonly string[]; losses: Record<string, number> },
-  what: "loss" | "gradient",
+  part: "loss" | "gradient",
   times: number,
 ): DivergedError {
   const values = Object.entries(losses).map(([name, value]) => `${name} ${value}`);
-  const often = times === 1 ? "" : `, ${times} times in a row`;
+  const often = times === 1 ? "" : ` in ${times} steps in a row`;
   return new DivergedError(
-    `step ${step}: the ${what} is no number${often} (${values.join(", ")}): the last on ${cases.join(", ")}; ` +
+    `step ${step}: ${part} not finite${often} (${values.join(", ")}), the last on cases ${cases.join(", ")}; ` +
       "the parameters are as before: lower the learning rate, or look at these cases",
   );
 }
 
-/** Throws a DivergedError that names a tensor which holds NaN or infinity; `where` is what would be written. */
+/** Throws a DivergedError that names a tensor with NaN or infinity; `where` names what would be written. */
 export function checkFinite(tensors: Readonly<Record<string, Values>>, where: string): void {
   for (const [name, { data }] of Object.entries(tensors)) {
     if (data.every(Number.isFinite)) continue;
     throw new DivergedError(
-      `${where}: ${name} holds NaN or infinity, and is not saved; the checkpoints from before are intact: ` +
+      `${where}: ${name} holds NaN or infinity and is not saved; the checkpoints from before are intact: ` +
         "lower the learning rate, or train with --precision f32",
     );
   }

@@ -5,26 +5,27 @@
 import { type Device, free, keep, Tensor } from "../../engine/index.ts";
 
 const MOST_STEPS = 4; // between two reads: so many steps, with their batches, may be queued
-const MOST_SECONDS = 2; // of work between two reads, so that what is shown stays live
+const MOST_SECONDS = 2; // of work between two reads, so that the display stays live
+const MOST_SCALARS = 64; // of a step
 
-/** A step whose losses are known. */
-export interface Entry<Step> {
+/** A step whose losses are known, with all scalars noted of it. */
+export interface Read<Step> {
   step: Step;
-  losses: Record<string, number>;
+  values: Record<string, number>;
 }
 
-/** Where on the GPU a number is: a tensor of one, or a part of a larger one. */
+/** A number on the GPU: a tensor of one element, or an element of a larger one. */
 export interface Scalar {
   buffer: GPUBuffer;
   storage: { offset: number };
 }
 
-/** What is noted of each step, and its losses by name. */
-export class Ledger<Step> {
+/** Collects each step's scalars by name. */
+export class LossReader<Step> {
   readonly #device: Device;
   readonly #now: () => number;
   readonly #waiting: { step: Step; names: string[] }[] = [];
-  #values: Tensor | null = null; // [MOST_STEPS, losses]
+  #values: Tensor | null = null; // [MOST_STEPS, MOST_SCALARS]
   #began = 0; // when the first of those waiting was noted
   #every = 1; // steps from read to read
 
@@ -39,20 +40,24 @@ export class Ledger<Step> {
     return this.#waiting.length >= this.#every;
   }
 
-  /** Copies the scalars of a step, in the order in which they are recorded. */
-  note(step: Step, losses: Readonly<Record<string, Scalar>>): void {
-    const scalars = Object.entries(losses);
-    this.#values ??= keep(new Tensor(this.#device, [MOST_STEPS, scalars.length]));
+  /** Copies the scalars of a step, in the order in which they are recorded. Throws where they are more than 64. */
+  note(step: Step, scalars: Readonly<Record<string, Scalar>>): void {
+    const entries = Object.entries(scalars);
+    if (entries.length > MOST_SCALARS)
+      throw new Error(
+        `LossReader: expected at most ${MOST_SCALARS} scalars of a step, got ${entries.length}`,
+      );
+    this.#values ??= keep(new Tensor(this.#device, [MOST_STEPS, MOST_SCALARS]));
     if (!this.#waiting.length) this.#began = this.#now();
-    const row = this.#waiting.length * scalars.length;
-    for (const [i, [, { buffer, storage }]] of scalars.entries()) {
+    const row = this.#waiting.length * MOST_SCALARS;
+    for (const [i, [, { buffer, storage }]] of entries.entries()) {
       this.#device.copy(buffer, storage.offset, this.#values.buffer, 4 * (row + i), 4);
     }
-    this.#waiting.push({ step, names: scalars.map(([name]) => name) });
+    this.#waiting.push({ step, names: entries.map(([name]) => name) });
   }
 
-  /** All that was noted since the last time, in order. */
-  async read(): Promise<Entry<Step>[]> {
+  /** All steps noted since the last time, in order. */
+  async read(): Promise<Read<Step>[]> {
     const noted = this.#waiting.splice(0);
     if (!this.#values || !noted.length) return [];
     const values = await this.#values.read();
@@ -60,7 +65,7 @@ export class Ledger<Step> {
     this.#every = Math.max(1, Math.min(MOST_STEPS, Math.floor(MOST_SECONDS / seconds)));
     return noted.map(({ step, names }, row) => ({
       step,
-      losses: Object.fromEntries(names.map((name, i) => [name, values[row * names.length + i]!])),
+      values: Object.fromEntries(names.map((name, i) => [name, values[row * MOST_SCALARS + i]!])),
     }));
   }
 

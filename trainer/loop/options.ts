@@ -1,14 +1,15 @@
-// What the training loop is given, and what it tells.
+// The training loop's options and events.
 
 import type { Device } from "../../engine/index.ts";
-import { PROTOKD, type Weights } from "../../model/losses/losses.ts";
-import type { Method } from "../../model/methods/index.ts";
+import type { Method, OptimizerSpec, Run } from "../../model/methods/index.ts";
 import type { Network } from "../../model/networks/network.ts";
+import type { Members } from "./members.ts";
 import type { BestBy, Position } from "./position.ts";
-import type { EpochRecord } from "./records.ts";
-import type { Region } from "../../model/scoring/regions.ts";
+import type { EpochRecord, Scores } from "./records.ts";
 
-/** What the loop is fed with: a few patches of all modalities that are loaded. */
+export type { Scores } from "./records.ts";
+
+/** A few patches of all loaded modalities. */
 export interface TrainBatch {
   /** [N, modalities, D, H, W] */
   images: Float32Array;
@@ -18,69 +19,59 @@ export interface TrainBatch {
   cases: string[];
 }
 
-/** Mean Dice over the validation cases. */
-export type Scores = Record<Region | "mean", number>;
+/** A stream of batches without end. */
+export interface BatchSource {
+  next(): TrainBatch | Promise<TrainBatch>;
+  /** Plain numbers, for JSON, with which a new source continues after the batches handed out so far. */
+  state?(): unknown;
+}
 
 export interface TrainOptions {
   device: Device;
-  network: Network;
   method: Method;
-  /** A trained network that sees all modalities of the batches; null where the method needs none. */
-  teacher: Network | null;
-  /** Which of the batches' modalities the network sees, by index. */
-  channels: readonly number[];
+  /** The run that the method trains: its settings, the network's sizes, the modalities of the batches. */
+  run: Run;
+  /** The networks of the method's roles: see openMembers(). The trainer frees none of them. */
+  members: Members;
   patch: readonly [number, number, number];
   epochs: number;
   stepsPerEpoch: number;
-  next: () => TrainBatch | Promise<TrainBatch>;
-  /** What `next` needs to go on after the batches that it has given, as JSON. */
-  data?: () => unknown;
-  optimizer?: "adam" | "sgd";
-  /** Learning rate at the start. */
-  rate?: number;
-  /** How it goes on: it decays with the power 0.9 of what is left, epoch by epoch, or stays. */
-  schedule?: Schedule;
-  /** L2 regularisation, added to the gradient. */
-  decay?: number;
-  /** Of SGD. */
-  momentum?: number;
-  weights?: Weights;
+  /** A source of batches for each stream of the method. */
+  sources: Readonly<Record<string, BatchSource>>;
+  /** Draws whatever a method draws within a step. */
+  seed?: number;
   /**
-   * Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and the last. It may give null
-   * once stop() was called: then the epoch is validated when the run goes on.
+   * Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and after the last. It may
+   * return null once stop() was called: then a resumed run validates the epoch.
    */
   validate?: (network: Network) => Promise<Scores | null>;
   validateEvery?: number;
   validateFrom?: number;
-  /** The largest norm of a step's gradients, to which larger ones are scaled; 0 for any. */
-  clip?: number;
-  /** What the best network is best in; by default the mean Dice. */
+  /** The score that makes a network the best: a validation's mean (by default), or its moving average. */
   bestBy?: BestBy;
-  /** Steps in a row that may be left out before training ends, the last of them included; by default 3. */
-  maxSkipped?: number;
-  /** Validations without a better one after which training ends; 0 for never. */
+  /** Skipped steps in a row that end the training; by default 3. */
+  maxBadSteps?: number;
+  /** Validations without a better one that end the training; 0 for no limit. */
   patience?: number;
   /**
    * Seconds of training and validation, those before a resumption included, after which it ends, within an epoch too; 0
-   * for any. A network that would have no best one by then is validated and is it.
+   * for no limit. If there is no best network by then, the last is validated and becomes it.
    */
   maxSeconds?: number;
-  /** Where to go on; the beginning if left out. Parameters and the optimizer's state are the caller's to restore. */
+  /** Where to resume; the beginning unless given. Tensors are the caller's to restore: see restoreTensors(). */
   position?: Position;
-  /** Milliseconds from any start: a loop without a clock of its own can be repeated. */
+  /** Milliseconds from any start. Without a clock a training can be repeated event by event. */
   now?: () => number;
 }
 
-export type Schedule = "poly" | "constant";
-
-/** Why training ended before its epochs were over. */
+/** Why training ended before its last epoch. */
 export type Ending = "time" | "patience" | "request";
 
 export type TrainEvent =
   | { type: "start"; parameters: number }
   | { type: "compile"; done: number; kernels: number }
-  | { type: "step"; epoch: number; step: number; steps: number; losses: Record<string, number>; rate: number }
-  /** A step whose gradients were no numbers: it changed nothing. An overflow is what half precision does at times. */
+  | { type: "step"; epoch: number; step: number; steps: number; losses: Record<string, number>; lr: number }
+  /** A step that changed nothing, for its loss or a gradient was not finite. Half precision overflows at times. */
   | {
       type: "skip";
       why: "loss" | "gradient" | "overflow";
@@ -90,20 +81,33 @@ export type TrainEvent =
       losses: Record<string, number>;
     }
   | { type: "epoch"; record: EpochRecord; best: boolean }
-  /** All that was told is done: parameters may be read and saved, to go on from `position`, and `next` from `data`. */
-  | { type: "rest"; position: Position; data: unknown }
+  /** A checkpoint point: nothing is in flight, so that tensors can be read and saved to resume from here. */
+  | { type: "checkpoint"; position: Position; data: Record<string, unknown> }
   | { type: "end"; reason: Ending };
 
-/** The defaults of ProtoKD's published code (Adam, weight decay, rate; methods of Wang et al. §1.9). */
-export const TRAINING = { optimizer: "adam", rate: 1e-3, decay: 1e-5, schedule: "poly" } as const;
+/** The optimizer of ProtoKD's published code (methods of Wang et al. §1.9); momentum is nnU-Net's, for SGD. */
+export const TRAINING = {
+  optimizer: "adam",
+  lr: 1e-3,
+  schedule: "poly",
+  weightDecay: 1e-5,
+  momentum: 0.99,
+  clip: 0,
+} as const satisfies OptimizerSpec;
 
-/** And what else is meant where nothing is said. */
+/** Defaults of the options. */
 export const LOOP = {
-  ...{ ...TRAINING, momentum: 0.99, weights: PROTOKD, validateEvery: 1, validateFrom: 1, now: () => 0 },
-  ...{ clip: 0, patience: 0, maxSeconds: 0, maxSkipped: 3, bestBy: "dice" as BestBy },
+  seed: 0,
+  validateEvery: 1,
+  validateFrom: 1,
+  bestBy: "dice" as BestBy,
+  maxBadSteps: 3,
+  patience: 0,
+  maxSeconds: 0,
+  now: () => 0,
 };
 
-type Optional = "validate" | "position" | "data";
+type Optional = "validate" | "position";
 
-/** Options with all that has a default. */
+/** Options with all defaults. */
 export type ResolvedOptions = Required<Omit<TrainOptions, Optional>> & Pick<TrainOptions, Optional>;

@@ -1,4 +1,4 @@
-// Where a training run is: all that it needs, beside tensors and the state of its sampler, to go on bit for bit.
+// Where a training run is: all that resuming needs to end with the same bits, beside tensors and its sources' states.
 
 import * as v from "valibot";
 
@@ -9,74 +9,88 @@ const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 export const PositionSchema = v.object({
   /** The epoch in progress, from 1; one more than there are when all are over. */
   epoch: v.pipe(count, v.minValue(1)),
-  /** Its steps that are done. */
+  /** Its steps done so far. */
   done: count,
-  /** The sums of their losses, by term, over those that count: not over steps that were left out. */
-  sums: v.custom<Record<string, number>>(isSums), // v.record() would drop the term "prototype"
+  /** The sums of their losses by term, over `counted` steps: skipped ones do not count. */
+  sums: v.custom<Record<string, number>>(isNumbers), // v.record() would drop the term "prototype"
   counted: count,
   skipped: count,
-  /** Steps that were left out since the last that was not. */
+  /** Steps skipped since the last that was not. */
   skippedInRow: count,
-  /** Seconds of the epoch so far, those of them that no batch was ready, and of all training. */
+  /** Seconds of the epoch so far, of waiting for batches in it, and of all training. */
   seconds: amount,
   waited: amount,
   total: amount,
-  /** The best score of a validation, and validations since it last rose. */
-  best: v.nullable(amount),
+  /** The best score of a validation, and validations since it last improved. */
+  best: v.nullable(v.pipe(v.number(), v.finite())),
   idle: count,
   /** The validations' exponential moving average, of which each new one is a tenth, as nnU-Net's. */
-  average: v.nullable(amount),
+  average: v.nullable(v.pipe(v.number(), v.finite())),
+  /** Optimizer steps by group. */
+  updates: v.custom<Record<string, number>>(isNumbers),
 });
 
 export type Position = v.InferOutput<typeof PositionSchema>;
 
-function isSums(value: unknown): boolean {
+function isNumbers(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.values(value).every(Number.isFinite);
 }
 
 /** The beginning of a run. */
 export function beginning(): Position {
   return {
-    ...{ epoch: 1, done: 0, sums: {}, counted: 0, skipped: 0, skippedInRow: 0 },
-    ...{ seconds: 0, waited: 0, total: 0, best: null, idle: 0, average: null },
+    epoch: 1,
+    done: 0,
+    sums: {},
+    counted: 0,
+    skipped: 0,
+    skippedInRow: 0,
+    seconds: 0,
+    waited: 0,
+    total: 0,
+    best: null,
+    idle: 0,
+    average: null,
+    updates: {},
   };
 }
 
 /** Where the epoch after that of `position` begins. */
-export function nextEpoch({ epoch, skippedInRow, total, best, idle, average }: Position): Position {
-  return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average };
+export function nextEpoch({ epoch, skippedInRow, total, best, idle, average, updates }: Position): Position {
+  return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average, updates };
 }
 
-/** What the best network is best in: the mean Dice of a validation, or the moving average of it. */
+/** The score that makes a network the best: a validation's mean ("dice"), or its moving average. */
 export type BestBy = "dice" | "ema";
 
 const INERTIA = 0.9; // of the average: nnU-Net's
 
 /**
- * The best, the average and the validations without a better one, after one more of this mean Dice; and whether the
- * network is the best. Ties go to the later one, as in the published code, but end no wait for a better one; a mean that is
- * no number is never the best.
+ * The best score, the average and the validations without a better one, after one more of this mean; and whether the
+ * network is the best. Of equal ones the later is, as in the published code, but it ends no wait for a better one. A mean
+ * of NaN is never the best.
  */
 export function judge(
   { best, idle, average }: Pick<Position, "best" | "idle" | "average">,
   mean: number,
   by: BestBy = "dice",
+  order: "higher" | "lower" = "higher",
 ): { better: boolean; best: number | null; idle: number; average: number | null } {
   if (!Number.isFinite(mean)) return { better: false, best, idle: idle + 1, average };
   average = average === null ? mean : INERTIA * average + (1 - INERTIA) * mean;
   const score = by === "ema" ? average : mean;
-  const better = score >= (best ?? -Infinity);
-  return { better, best: better ? score : best, idle: score > (best ?? -Infinity) ? 0 : idle + 1, average };
+  const gain = best === null ? Infinity : order === "higher" ? score - best : best - score;
+  return { better: gain >= 0, best: gain >= 0 ? score : best, idle: gain > 0 ? 0 : idle + 1, average };
 }
 
-/** What ends a run; 0 for no patience's end, and for any number of seconds. */
+/** The limits of a run; a patience of 0, and 0 seconds, are no limit. */
 export interface Limits {
   epochs: number;
   patience: number;
   maxSeconds: number;
 }
 
-/** Why a run is over at a position; null where it is not. */
+/** The reason for which a run is over at a position; null where it is not. */
 export function over(
   { epoch, idle, total }: Position,
   { epochs, patience, maxSeconds }: Limits,
@@ -86,7 +100,7 @@ export function over(
   return maxSeconds > 0 && total >= maxSeconds ? "time" : null;
 }
 
-/** The steps done of the whole run, those that were left out included. */
+/** The steps done of the whole run, skipped ones included. */
 export function stepsDone({ epoch, done }: Position, stepsPerEpoch: number): number {
   return (epoch - 1) * stepsPerEpoch + done;
 }

@@ -1,7 +1,10 @@
-// What a stage writes down about each epoch: one line of metrics.jsonl, the source of curves and tables.
+// Lines of metrics.jsonl, the source of curves and tables.
 import type { Region } from "../../model/scoring/regions.ts";
 
-/** One line of metrics.jsonl. */
+/** The scores of a validation, each the mean over its cases: by default Dice of the regions, and their mean. */
+export type Scores = Record<Region | "mean", number>;
+
+/** One line of metrics.jsonl: an epoch. */
 export interface EpochRecord {
   /** Counted from 1. */
   epoch: number;
@@ -13,13 +16,18 @@ export interface EpochRecord {
   rate: number;
   /** Mean over the epoch's steps, by term. */
   losses: Record<string, number>;
-  /** Seconds of it that no batch was ready, and steps that were left out because a gradient was no number. */
+  /** Seconds spent waiting for batches, and steps that were skipped because a loss or gradient was not finite. */
   waited?: number;
   skipped?: number;
-  /** Dice over the validation cases, in epochs that were validated. */
-  validation?: Record<Region | "mean", number>;
-  /** The moving average of its mean so far, of which each new one is a tenth. */
+  /** Scores of the validation cases, in epochs that were validated. */
+  validation?: Scores;
+  /** The moving average of their mean so far; each new one counts a tenth. */
   average?: number;
-  /** The most bytes that tensors took on the GPU at once, from the start of the process on. */
+  /**
+   * Each term's share of the gradient, in epochs that were validated: the norm of its weighted gradient over that of the
+   * whole loss, at the logits and at the taps that the method compares (see shares.ts).
+   */
+  gradients?: Record<string, Record<string, number>>;
+  /** The most bytes that tensors took on the GPU at once, since the process began. */
   gpuBytes?: number;
 }

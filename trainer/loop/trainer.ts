@@ -1,99 +1,100 @@
-// One training loop for every stage and method: sample, forward, loss, gradient, step. It is an async
-// generator of events and knows neither Node nor a page; whoever runs it decides what to show and save.
+// One training loop for every stage and method: draw batches, have the method take its step, validate, and say
+// when a checkpoint can be saved. It is an async generator of events and knows neither Node nor a page; whoever runs
+// it decides what to show and save.
 
-import { Adam, compile, free, grad, GradientGuard, keep, plan } from "../../engine/index.ts";
-import { type Optimizer, polyRate, scope, Sgd, type Tensor } from "../../engine/index.ts";
-import { uploadBatch } from "./batches.ts";
-import { asides, superviseLevels } from "../../model/losses/deepSupervision.ts";
+import { compile, plan } from "../../engine/index.ts";
+import { initialise } from "../../model/networks/network.ts";
 import { diverged, overflow } from "./diverged.ts";
-import { type Entry, Ledger } from "./lossReader.ts";
-import { total } from "../../model/losses/losses.ts";
-import { touch } from "../../model/networks/network.ts";
-import { beginning, judge, nextEpoch, over, type Position } from "./position.ts";
-import type { EpochRecord } from "./records.ts";
-import { forwardBatch, samplesTogether } from "../../model/networks/parts.ts";
+import { type Batches, Learner, type Noted, VERDICT } from "./learner.ts";
+import { LossReader, type Read } from "./lossReader.ts";
 import { type Ending, LOOP, type ResolvedOptions, type TrainBatch } from "./options.ts";
-import type { Scores, TrainEvent, TrainOptions } from "./options.ts";
+import type { TrainEvent, TrainOptions } from "./options.ts";
+import { Phases } from "./phases.ts";
+import { beginning, judge, nextEpoch, over, type Position, stepsDone } from "./position.ts";
+import type { EpochRecord, Scores } from "./records.ts";
 
 export * from "./options.ts";
 
 export class Trainer {
-  readonly optimizer: Optimizer;
-  /** Leaves out steps that would spoil the parameters. */
-  readonly guard: GradientGuard;
+  readonly learner: Learner;
+  /** Steps taken, skipped ones included. */
+  steps: number;
   readonly #options: ResolvedOptions;
   readonly #position: Position;
-  #peeked: { batch: TrainBatch; data: unknown } | null = null;
+  readonly #phases: Phases;
+  #peeked: { batches: Batches; data: Record<string, unknown> } | null = null;
   #stopping = false;
 
-  /** Makes the parameters, by a first forward pass, and the optimizer's state. */
+  /** Makes the parameters and the optimizers' states. Throws where a stream of the method has no source. */
   constructor({ position = beginning(), ...options }: TrainOptions) {
     this.#position = structuredClone(position);
     this.#options = { ...LOOP, ...options };
-    const { device, network, patch, teacher, method } = this.#options;
-    if (method.teacher && !teacher) throw new Error(`method ${method.name}: expected a teacher, got none`);
-    touch(device, network, patch);
-    if (teacher) touch(device, teacher, patch);
-    const { optimizer, decay, momentum } = this.#options;
-    const params = network.params.trained;
-    this.guard = new GradientGuard(device, { clip: this.#options.clip, scaled: network.precision === "f16" });
-    this.optimizer =
-      optimizer === "adam" ? new Adam(params, { decay }) : new Sgd(params, { decay, momentum });
+    const { method, run, epochs, stepsPerEpoch, sources } = this.#options;
+    const missing = Object.keys(method.streams?.(run) ?? { paired: {} }).find((name) => !sources[name]);
+    if (missing !== undefined)
+      throw new Error(`method ${method.name}: expected batches of the stream ${missing}, got none`);
+    this.#phases = new Phases(method.phases?.(run), epochs);
+    this.steps = stepsDone(this.#position, stepsPerEpoch);
+    this.learner = new Learner(this.#options);
+    this.learner.updates = this.#position.updates;
   }
 
-  /** Ends the run after the step in progress: it rests, and says so. */
+  /** Ends the run after the step in progress, with a checkpoint event. */
   stop(): void {
     this.#stopping = true;
   }
 
-  /** Whether stop() was called: the next rest is the last. */
+  /** Whether stop() was called: the next checkpoint event is the last. */
   get stopping(): boolean {
     return this.#stopping;
   }
 
   /**
-   * Trains, after all kernels have been compiled. Steps are told in order, some at a time, when their losses are read;
-   * then, and at the end of an epoch, all is done, and parameters may be read and saved: it rests.
+   * Trains, after all kernels have been compiled. Events of steps come in order, some at a time, when their losses are
+   * read; after them, and at the end of an epoch, comes a checkpoint event: until the next event nothing is in flight.
    */
   async *run(): AsyncGenerator<TrainEvent> {
-    const { device, network, now } = this.#options;
+    const { device, now } = this.#options;
     const at = this.#position;
-    const ledger = new Ledger<Noted>(device, now);
-    yield { type: "start", parameters: network.params.count };
+    const reader = new LossReader<Noted>(device, now);
+    yield { type: "start", parameters: this.learner.deployed.params.count };
     let reason: Ending | "epochs" | null = over(at, this.#options);
     if (!reason) {
+      this.#beginPhase();
       yield* this.#compile(await this.#peek());
-      if (at.epoch === 1 && at.done === 0) yield this.#rest();
+      if (at.epoch === 1 && at.done === 0) yield this.#checkpoint();
     }
     try {
       while (!reason) {
-        const early = yield* this.#steps(ledger);
+        const early = yield* this.#steps(reader);
         reason = early ?? ((yield* this.#endEpoch()) ? over(at, this.#options) : "request");
+        if (!reason) this.#beginPhase();
       }
       if (reason === "time" && !(yield* this.#endEarly())) reason = "request";
-      if (reason === "request") yield this.#rest();
+      if (reason === "request") yield this.#checkpoint();
       if (reason !== "epochs") yield { type: "end", reason };
     } finally {
-      ledger.free();
+      reader.free();
     }
   }
 
-  /** The rest of an epoch's steps; returns why it ended before them, if it did. */
-  async *#steps(ledger: Ledger<Noted>): AsyncGenerator<TrainEvent, "time" | "request" | null> {
+  /** The rest of an epoch's steps; returns the reason if training ended before them. */
+  async *#steps(reader: LossReader<Noted>): AsyncGenerator<TrainEvent, "time" | "request" | null> {
     const { stepsPerEpoch, now, maxSeconds } = this.#options;
     const at = this.#position;
     let began = now();
     for (let recorded = at.done; at.done < stepsPerEpoch;) {
       const asked = now();
-      const batch = await this.#next();
+      const batches = await this.#next();
       at.waited += (now() - asked) / 1000;
-      this.#step(batch, this.#rate, ledger);
+      this.learner.step(batches, this.#place, reader);
+      this.steps++;
       recorded++;
       const late = maxSeconds > 0 && at.total + (now() - began) / 1000 >= maxSeconds;
-      if (!ledger.due && !late && !this.#stopping && recorded < stepsPerEpoch) continue;
-      for (const entry of await ledger.read()) {
+      if (!reader.due && !late && !this.#stopping && recorded < stepsPerEpoch) continue;
+      for (const read of await reader.read()) {
         at.done++;
-        const event = this.#account(entry);
+        const event = this.#account(read);
         yield event;
         if (event.type === "skip") this.#checkSkipped(event);
       }
@@ -102,69 +103,76 @@ export class Trainer {
       at.seconds += seconds;
       at.total += seconds;
       if (this.#stopping) return "request";
-      yield this.#rest();
+      yield this.#checkpoint();
       if (late && at.done < stepsPerEpoch) return "time";
     }
     return null;
   }
 
-  /** What to tell of a step whose losses are known. */
-  #account({ step: { step, cases }, losses: read }: Entry<Noted>): TrainEvent {
+  /** The event of a step whose losses are known. */
+  #account({ step: { step, cases, groups }, values }: Read<Noted>): TrainEvent {
     const at = this.#position;
-    const { epochs, stepsPerEpoch, network } = this.#options;
-    const { scale = 1, finite, norm, ...losses } = read;
+    const { epochs, stepsPerEpoch } = this.#options;
+    const losses = Object.fromEntries(Object.entries(values).filter(([name]) => !name.startsWith(VERDICT)));
+    const verdict = (group: string, what: string) => values[`${VERDICT}${group}/${what}`]!;
+    const bad = groups.find((group) => !verdict(group, "finite"));
+    const finite = Object.values(losses).every(Number.isFinite);
     const { epoch } = at;
-    const numbers = Object.values(losses).every(Number.isFinite);
-    if (finite && numbers) {
+    if (bad === undefined && finite) {
       at.skippedInRow = 0;
       at.counted++;
       for (const [name, value] of Object.entries(losses)) at.sums[name] = (at.sums[name] ?? 0) + value;
-      return { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, rate: this.#rate };
+      return { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, lr: this.#lr };
     }
     at.skipped++;
-    const why = !numbers ? "loss" : network.precision === "f16" && scale >= 1 ? "overflow" : "gradient";
+    const group = bad ?? groups[0]!;
+    const overflows = this.learner.half && verdict(group, "scale") >= 1;
+    const why = !finite ? "loss" : overflows ? "overflow" : "gradient";
     if (why !== "overflow") at.skippedInRow++;
-    return { type: "skip", why, epoch, step, cases, losses: { ...losses, norm: norm! } };
+    return { type: "skip", why, epoch, step, cases, losses: { ...losses, norm: verdict(group, "norm") } };
   }
 
-  /** Throws where too many steps in a row were left out, or gradients overflow whatever the scale. */
+  /** Throws where too many steps in a row were skipped, or gradients overflow whatever the scale. */
   #checkSkipped({ why, ...skip }: Extract<TrainEvent, { type: "skip" }>): void {
-    const { network, maxSkipped } = this.#options;
+    const { maxBadSteps } = this.#options;
     if (why === "overflow") return;
-    if (why === "gradient" && network.precision === "f16") throw overflow(skip.step, skip.cases);
-    if (this.#position.skippedInRow >= maxSkipped) throw diverged(skip, why, maxSkipped);
+    if (why === "gradient" && this.learner.half) throw overflow(skip.step, skip.cases);
+    if (this.#position.skippedInRow >= maxBadSteps) throw diverged(skip, why, maxBadSteps);
   }
 
-  /** Validates if it is time, tells of the epoch, and goes on to the next; false if validating was stopped. */
+  /** Validates if it is time, reports the epoch, and moves to the next; false if validating was stopped. */
   async *#endEpoch(): AsyncGenerator<TrainEvent, boolean> {
-    const { network, epochs, now, validate, validateEvery, validateFrom, bestBy } = this.#options;
+    const { epochs, now, validate, validateEvery, validateFrom, bestBy, method } = this.#options;
     const at = this.#position;
     const began = now();
     const regular = at.epoch >= validateFrom && at.epoch % validateEvery === 0;
     const last = at.epoch === epochs || (at.best === null && over(at, this.#options) === "time");
-    const validation = validate && (regular || last) ? await validate(network) : undefined;
+    const validation = validate && (regular || last) ? await validate(this.learner.deployed) : undefined;
     if (validation === null) return false;
+    const gradients = validation && (await this.learner.shares(await this.#peek(), this.#place));
     const seconds = (now() - began) / 1000;
     at.seconds += seconds;
     at.total += seconds;
-    const { better, ...standing } = validation ? judge(at, validation.mean, bestBy) : { better: !validate };
+    const { better, ...standing } = validation
+      ? judge(at, validation.mean, bestBy, method.score?.better)
+      : { better: !validate };
     Object.assign(at, standing);
-    const event: TrainEvent = { type: "epoch", record: this.#record(validation), best: better };
+    const record = { ...this.#record(validation), ...(gradients && { gradients }) };
     Object.assign(at, nextEpoch(at));
-    yield event;
-    yield this.#rest();
+    yield { type: "epoch", record, best: better };
+    yield this.#checkpoint();
     return true;
   }
 
   /**
-   * Of a run whose time is up within an epoch, and that has no best network: its last one is. The position stays, so
-   * that a run that is given more time goes on as if it had never ended. False if validating was stopped.
+   * When time is up within an epoch and there is no best network, the last one is validated and becomes it. The position
+   * stays, so that a run that is given more time continues as if it had never ended. False if validating was stopped.
    */
   async *#endEarly(): AsyncGenerator<TrainEvent, boolean> {
-    const { network, validate } = this.#options;
+    const { validate } = this.#options;
     const at = this.#position;
     if (at.done === 0 || (validate && at.best !== null)) return true;
-    const validation = await validate?.(network);
+    const validation = await validate?.(this.learner.deployed);
     if (validation === null) return false;
     yield { type: "epoch", record: this.#record(validation), best: true };
     return true;
@@ -177,10 +185,10 @@ export class Trainer {
     const scores = validation && { validation, ...(average !== null && { average }) };
     return {
       epoch,
-      step: this.optimizer.steps,
+      step: this.steps,
       seconds,
       losses,
-      rate: this.#rate,
+      rate: this.#lr,
       waited,
       skipped,
       gpuBytes: this.#options.device.peakBytes,
@@ -188,96 +196,90 @@ export class Trainer {
     };
   }
 
-  get #rate(): number {
-    const { rate, schedule, epochs } = this.#options;
-    return schedule === "poly" ? polyRate(rate, (this.#position.epoch - 1) / epochs) : rate;
+  /** The first group's learning rate in this epoch. */
+  get #lr(): number {
+    const [first] = this.learner.groups.values();
+    return first!.lr(this.#phases.done(this.#position.epoch));
   }
 
-  /** The batch that comes next, which stays the next one. */
-  async #peek(): Promise<TrainBatch> {
-    const data = this.#options.data?.();
-    this.#peeked = { batch: await this.#options.next(), data };
-    return this.#peeked.batch;
+  /** Where a phase begins at this epoch, sets back the networks that it begins with. */
+  #beginPhase(): void {
+    const at = this.#position;
+    if (at.done > 0) return;
+    const names = this.#phases.restarting(at.epoch);
+    this.learner.restart(names);
+    if (names.includes(this.#options.method.deployed ?? ""))
+      Object.assign(at, { best: null, idle: 0, average: null });
   }
 
-  async #next(): Promise<TrainBatch> {
-    const batch = this.#peeked?.batch ?? (await this.#options.next());
+  /** The batches that come next, which stay the next ones. */
+  async #peek(): Promise<Batches> {
+    if (!this.#peeked) {
+      const data = this.#data();
+      this.#peeked = { batches: await this.#draw(), data };
+    }
+    return this.#peeked.batches;
+  }
+
+  async #next(): Promise<Batches> {
+    const batches = this.#peeked?.batches ?? (await this.#draw());
     this.#peeked = null;
-    return batch;
+    return batches;
   }
 
-  #rest(): TrainEvent {
-    const data = this.#peeked ? this.#peeked.data : this.#options.data?.();
-    return { type: "rest", position: this.position, data };
+  async #draw(): Promise<Batches> {
+    const drawn: Record<string, TrainBatch> = {};
+    for (const [name, source] of Object.entries(this.#options.sources)) drawn[name] = await source.next();
+    return drawn;
   }
 
-  /** Where the run is, when it rests. */
+  #data(): Record<string, unknown> {
+    const { sources } = this.#options;
+    return Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, source.state?.()]));
+  }
+
+  #checkpoint(): TrainEvent {
+    const data = this.#peeked ? this.#peeked.data : this.#data();
+    return { type: "checkpoint", position: this.position, data };
+  }
+
+  /** Where the run is, at a checkpoint event. */
   get position(): Position {
-    return structuredClone(this.#position);
+    return { ...structuredClone(this.#position), updates: this.learner.updates };
   }
 
-  /** Lets go of the optimizer's state, after the run. The network stays. */
+  /** Frees the optimizers' states and the method's own tensors, after the run. The networks stay. */
   free(): void {
-    this.optimizer.free();
-    this.guard.free();
+    this.learner.free();
   }
 
-  /** Compiles what a step on `batch` and a validation will run. Memory that is too small is found here too. */
-  async *#compile(batch: TrainBatch): AsyncGenerator<TrainEvent> {
-    const { device, network, patch, validate } = this.#options;
-    const planned = plan(device, () => this.rehearse(batch));
-    if (validate) for (const [key, pipeline] of touch(device, network, patch)) planned.set(key, pipeline);
+  /** Compiles what a step on `batches` and a validation will run. Memory that is too small is found here too. */
+  async *#compile(batches: Batches): AsyncGenerator<TrainEvent> {
+    const { device, patch, validate } = this.#options;
+    const planned = plan(device, () => {
+      this.rehearse(batches);
+      if (validate) this.learner.rehearseShares(batches, this.#place);
+    });
+    if (validate)
+      for (const [key, made] of initialise(device, this.learner.deployed, patch)) planned.set(key, made);
     const kernels = planned.size;
     if (kernels) yield { type: "compile", done: 0, kernels };
     for await (const done of compile(device, planned)) yield { type: "compile", done, kernels };
   }
 
-  /** A step at a rate of 0 that is not counted, on a device that only plans or counts. */
-  rehearse(batch: TrainBatch): void {
-    const { steps } = this.optimizer;
-    this.#step(batch, 0, null);
-    this.optimizer.steps = steps;
+  /** A step at a learning rate of 0 that does not count, on a device that only plans or counts. */
+  rehearse(batches: Batches): void {
+    this.learner.step(batches, this.#place, null);
   }
 
-  /** Records one update; its losses go to the ledger. */
-  #step(batch: TrainBatch, rate: number, ledger: Ledger<Noted> | null): void {
-    const { device, network, method, teacher, channels, patch, weights } = this.#options;
-    const { cases } = batch;
-    const N = cases.length;
-    const guiding = method.teacher ? teacher : null;
-    const together = samplesTogether(device, { trained: network, teacher: guiding }, N, patch);
-    const levels = asides(network.config).length;
-    const { label, below, images, seen } = uploadBatch(device, batch, { patch, channels, levels });
-    const scalars: Record<string, Tensor> = {};
-    scope(() => {
-      device.phase = "teacher forward";
-      const guide = guiding && forwardBatch(guiding, images, "eval", together); // outside grad(): nothing is taped
-      const { grads } = grad(
-        this.optimizer.params,
-        () => {
-          device.phase = "student forward";
-          const output = forwardBatch(network, seen, "train", together);
-          device.phase = "losses";
-          const terms = superviseLevels(method.terms(output, guide, label, weights), output, below);
-          const loss = total(terms);
-          scalars["total"] = keep(loss); // read after the step, with what the guard says of it
-          for (const [name, [, term]] of Object.entries(terms)) scalars[name] = keep(term);
-          device.phase = "backward";
-          return loss;
-        },
-        this.guard.seed,
-      );
-      device.phase = "optimizer";
-      this.optimizer.step(grads, rate, this.guard);
-      ledger?.note({ step: this.optimizer.steps, cases }, { ...scalars, ...this.guard.verdict });
-    });
-    device.phase = "";
-    [label, ...below, images, seen, ...Object.values(scalars)].forEach(free);
+  get #place() {
+    const { epochs, stepsPerEpoch } = this.#options;
+    const { epoch } = this.#position;
+    return {
+      done: this.steps / (epochs * stepsPerEpoch),
+      phase: this.#phases.name(epoch),
+      phaseDone: this.#phases.done(epoch),
+      number: this.steps + 1,
+    };
   }
-}
-
-/** What is remembered of a step until its losses are read. */
-interface Noted {
-  step: number;
-  cases: string[];
 }

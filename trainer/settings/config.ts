@@ -1,16 +1,15 @@
-// What follows from a training run's settings: defaults, the published code's choices, names, and the parts of it that
-// the engine, the network and the data take.
+// Derived from a training run's settings: defaults, the published code's choices, names, and the parts that the engine, the
+// network, the data and the training loop take.
 
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import type { Preparation } from "../../data/preparation/preprocess.ts";
-import type { Weights } from "../../model/losses/losses.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
 import type { Limits } from "../loop/position.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
-import type { TrainOptions } from "../loop/options.ts";
+import { methodOf, type NetworkSpec, PLAIN, type Run, titleOf } from "../../model/methods/index.ts";
 import { checkDeepSupervision, VNET, type VnetConfig } from "../../model/networks/vnet.ts";
-import { UsageError } from "../errors.ts";
-import { parseDuration } from "./durations.ts";
+import { UsageError } from "../../model/settings/errors.ts";
+import { parseDuration } from "../../model/settings/durations.ts";
 import type { SamplerOptions } from "../../data/sampling/patches.ts";
 import { ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
 
@@ -63,7 +62,7 @@ export function stageName({
   method,
 }: Pick<TrainConfig, "stage" | "modality" | "method">): string {
   if (stage === "teacher") return "teacher";
-  return method === "none" ? `student_${modality}` : `student_${modality}_${method}`;
+  return method === PLAIN ? `student_${modality}` : `student_${modality}_${method}`;
 }
 
 /** A stage in words, for tables and reports. */
@@ -73,12 +72,15 @@ export function stageTitle({
   method,
 }: Pick<TrainConfig, "stage" | "modality" | "method">): string {
   if (stage === "teacher") return "teacher (t1, t2, t1ce, flair)";
-  return method === "none"
-    ? `student (${modality}) alone`
-    : `student (${modality}) with ${METHOD_TITLES[method] ?? method}`;
+  return method === PLAIN
+    ? `student (${modality}) ${titleOf(PLAIN)}`
+    : `student (${modality}) with ${titleOf(method)}`;
 }
 
-const METHOD_TITLES: Readonly<Record<string, string>> = { kd: "pixel KD", protokd: "ProtoKD" };
+/** The network of this stage, with its modalities. */
+export function networkSpec(config: TrainConfig): NetworkSpec {
+  return { config: networkConfig(config), modalities: networkModalities(config) };
+}
 
 export function networkConfig(config: TrainConfig): VnetConfig {
   const { filters, levels, norm, deepSupervision } = config;
@@ -102,29 +104,33 @@ export function loading(config: TrainConfig): SamplerOptions & Pick<TrainConfig,
   return { patch, batch, seed, offsets, lastBatch, augment, foreground, workers };
 }
 
-/** What of a run concerns the training loop. */
-export function trainingOptions(config: TrainConfig): Partial<TrainOptions> & Limits {
+/** The run as its method sees it; `modalities` are those of the loaded cases. */
+export function runOf(config: TrainConfig, modalities: readonly string[]): Run {
   const { optimizer, lr, schedule, weightDecay, momentum, clip } = config;
-  const { validateEvery, validateFrom, bestBy, maxBadSteps } = config;
+  const own = Object.keys(methodOf(config.method).settings) as SettingName[];
   return {
-    ...{ optimizer, rate: lr, schedule, decay: weightDecay, momentum, clip, weights: weights(config) },
-    ...{ validateEvery, validateFrom, bestBy, maxSkipped: maxBadSteps, ...limits(config) },
+    settings: Object.fromEntries(own.map((name) => [name, config[name]])),
+    network: networkSpec(config),
+    modalities,
+    optimizer: { optimizer, lr, schedule, weightDecay, momentum, clip },
   };
 }
 
-/** What ends a run. */
-export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
-  return { epochs, patience, maxSeconds: maxTime === null ? 0 : parseDuration(maxTime) };
+/** The settings of the training loop. */
+export function trainingOptions(config: TrainConfig) {
+  const { patch, seed, validateEvery, validateFrom, bestBy, maxBadSteps } = config;
+  return { patch, seed, validateEvery, validateFrom, bestBy, maxBadSteps, ...limits(config) };
 }
 
-export function weights({ kdWeight, prototypeWeight, temperature }: TrainConfig): Weights {
-  return { kd: kdWeight, prototype: prototypeWeight, temperature };
+/** The limits that end a run. */
+export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
+  return { epochs, patience, maxSeconds: maxTime === null ? 0 : parseDuration(maxTime) };
 }
 
 /** The teacher for a student of this configuration. */
 export function teacherOf(config: TrainConfig): TrainConfig {
   const own = { schedule: DEFAULTS.schedule, teacher: null, init: null }; // a teacher's rate decays, in parity too
-  return { ...config, stage: "teacher", modality: null, method: "none", ...own };
+  return { ...config, stage: "teacher", modality: null, method: PLAIN, ...own };
 }
 
 /** A run's settings without places on this machine's disk, which are nobody else's business; of a split file its name stays. */

@@ -16,14 +16,13 @@ import { SAMPLING } from "../../data/sampling/patches.ts";
 import { PREPARATION } from "../../data/preparation/preprocess.ts";
 import type { Tuning } from "../../engine/index.ts";
 import { CONVENTION_NAMES as EMPTY_CONVENTIONS } from "../../model/scoring/conventions.ts";
-import { PROTOKD } from "../../model/losses/losses.ts";
-import { METHODS } from "../../model/methods/index.ts";
-import { TRAINING } from "../loop/trainer.ts";
+import { DEFAULT_METHOD, isTaught, METHOD_SETTINGS, METHODS } from "../../model/methods/index.ts";
+import { TRAINING } from "../loop/options.ts";
 import { VNET } from "../../model/networks/vnet.ts";
 import { TILING } from "../../model/inference/windows.ts";
-import { choice, duration, extent, foldNumber, interval, number } from "./kinds.ts";
-import { onOff, optional, path, share, whole } from "./kinds.ts";
-import { group, row, type Setting } from "./rows.ts";
+import { choice, duration, extent, foldNumber, interval, number } from "../../model/settings/kinds.ts";
+import { onOff, optional, path, share, whole } from "../../model/settings/kinds.ts";
+import { group, row, type Setting } from "../../model/settings/rows.ts";
 
 /** Help of --fast, in every command that has it. */
 export const FAST_HELP = "leave out Dawn's bounds checks; PROTOKD_TOGGLES=fast does the same";
@@ -33,14 +32,14 @@ const afterQuarter = ({ epochs }: { epochs: number }) => Math.floor(epochs / 4) 
 
 /** A student's rate is computed there and never set, so that only teachers and students alone decay. */
 const publishedSchedule = ({ method }: { method: string }) =>
-  METHODS[method]!.teacher ? ("constant" as const) : ("poly" as const);
+  isTaught(method) ? ("constant" as const) : ("poly" as const);
 
 export const SETTINGS = {
   ...group("What is trained, and on what", {
     stage: row(choice(["teacher", "student"], "stage"), { help: "what to train" }),
     method: row(choice(Object.keys(METHODS), "name"), {
       help: "how the student learns",
-      defaultHelp: "protokd",
+      defaultHelp: DEFAULT_METHOD,
     }),
     /** The student's; null for a teacher, which sees all four. */
     modality: row(optional(choice(MODALITIES, "name")), {
@@ -146,7 +145,7 @@ export const SETTINGS = {
     lr: row(number(), {
       help: "learning rate at the start",
       argument: "rate",
-      default: TRAINING.rate,
+      default: TRAINING.lr,
       phantom: 3e-3,
     }),
     schedule: row(choice(["poly", "constant"], "how"), {
@@ -155,7 +154,7 @@ export const SETTINGS = {
       parity: publishedSchedule,
       parityHelp: "constant with a teacher",
     }),
-    weightDecay: row(number(), { help: "L2 regularisation", default: TRAINING.decay }),
+    weightDecay: row(number(), { help: "L2 regularisation", default: TRAINING.weightDecay }),
     /** What follows when an epoch's cases do not fill the last batch. */
     lastBatch: row(choice(["full", "short"]), {
       help: "a last batch that the cases do not fill",
@@ -176,9 +175,12 @@ export const SETTINGS = {
       parityHelp: "after a quarter",
     }),
     /** The largest norm of a step's gradients, to which larger ones are scaled; 0 for any. */
-    clip: row(number(), { help: "largest norm of the gradients; 0 for any, nnU-Net's is 12", default: 0 }),
+    clip: row(number(), {
+      help: "largest norm of the gradients; 0 for any, nnU-Net's is 12",
+      default: TRAINING.clip,
+    }),
     /** Of SGD: the share of its velocity that a step keeps. */
-    momentum: row(number(), { help: "of SGD, with Nesterov's look ahead", default: 0.99 }),
+    momentum: row(number(), { help: "of SGD, with Nesterov's look ahead", default: TRAINING.momentum }),
     /** What the best checkpoint is best in: the validation's mean Dice, or its moving average. */
     bestBy: row(choice(["dice", "ema"], "score"), {
       help: "the best checkpoint's: mean Dice, or its moving average as in nnU-Net",
@@ -215,17 +217,7 @@ export const SETTINGS = {
     fast: row(onOff(), { help: FAST_HELP, default: false, defaultHelp: "", counts: false }),
   }),
 
-  ...group("Distillation", {
-    kdWeight: row(number(), { help: "weight of the pixel-wise distillation", default: PROTOKD.kd }),
-    prototypeWeight: row(number(), {
-      help: "weight of the prototype distillation",
-      default: PROTOKD.prototype,
-    }),
-    temperature: row(number(1e-3), {
-      help: "softens the predictions compared",
-      default: PROTOKD.temperature,
-    }),
-  }),
+  ...group("Distillation", METHOD_SETTINGS),
 
   ...group("Input and scores", {
     background: row(choice(["zero", "shifted"]), {

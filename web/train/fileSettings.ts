@@ -6,7 +6,7 @@ import { DataError } from "../../data/errors.ts";
 import { SAMPLING } from "../../data/sampling/patches.ts";
 import { PREPARATION } from "../../data/preparation/preprocess.ts";
 import { MODALITIES } from "../../data/datasets/source.ts";
-import { CheckpointError } from "../../model/files/safetensors.ts";
+import { CheckpointError } from "../../model/errors.ts";
 import { PROTOKD } from "../../model/losses/losses.ts";
 import { METHODS } from "../../model/methods/index.ts";
 import { LOOP } from "../../trainer/loop/options.ts";

@@ -4,7 +4,7 @@ import { type Input, INPUT, PUBLISHED_INPUT } from "../../data/preparation/input
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import type { Device } from "../../engine/index.ts";
 import { cardMetadata, decodeModel, type NetworkCard, type StoredModel } from "../../model/files/card.ts";
-import { CheckpointError } from "../../model/files/safetensors.ts";
+import { CheckpointError } from "../../model/errors.ts";
 import type { Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { describeVnet } from "../../model/files/published.ts";

@@ -1,5 +1,6 @@
 // A row of the table of settings: a kind of value, and all that is said about it.
 
+import type * as v from "valibot";
 import type { Kind } from "./kinds.ts";
 
 /** What is said about a kind of value to make it a setting. */
@@ -16,7 +17,7 @@ export interface Row<Value> {
   /** How --help puts it, where it depends on the run. */
   parityHelp?: string;
   /** In --help, instead of the kind's. */
-  argument?: string;
+  argument?: string | null;
   /** False: two runs of different values are the same run, such as where it is kept and on what it ran. */
   counts?: false;
   /** False: nothing to say on the command line; the run itself writes it into config.json. */
@@ -24,6 +25,14 @@ export interface Row<Value> {
 }
 
 export type Setting = Kind<unknown> & Row<unknown> & { group: string };
+
+/** Rows by the names of their settings. */
+export type SettingRows = Readonly<Record<string, Kind<unknown> & Row<unknown>>>;
+
+/** The values of settings with these rows. */
+export type SettingValues<Rows extends SettingRows> = {
+  readonly [Name in keyof Rows]: v.InferOutput<Rows[Name]["schema"]>;
+};
 
 /** A setting of this kind. */
 export function row<Value, const Said extends Row<Value>>(kind: Kind<Value>, said: Said): Kind<Value> & Said {

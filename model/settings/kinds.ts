@@ -2,8 +2,8 @@
 // said to be expected where it is neither. A row of settings.ts is a kind and what is said about it.
 
 import * as v from "valibot";
-import type { Vec3 } from "../../data/nifti/geometry.ts";
-import { UsageError } from "../errors.ts";
+import type { Vec3 } from "../scoring/regions.ts";
+import { UsageError } from "./errors.ts";
 import { isDuration, isInterval } from "./durations.ts";
 
 export interface Kind<Value> {

@@ -1,0 +1,20 @@
+// Settings that several methods share.
+
+import { PROTOKD } from "../losses/losses.ts";
+import { number } from "../settings/kinds.ts";
+import { row } from "../settings/rows.ts";
+
+export const kdWeight = row(number(), {
+  help: "weight of the pixel-wise distillation",
+  default: PROTOKD.kdWeight,
+});
+
+export const prototypeWeight = row(number(), {
+  help: "weight of the prototype distillation",
+  default: PROTOKD.prototypeWeight,
+});
+
+export const temperature = row(number(1e-3), {
+  help: "divides the logits that are compared, which softens both predictions",
+  default: PROTOKD.temperature,
+});

@@ -1,0 +1,225 @@
+// What learns: the networks and own tensors of a method, their optimizer groups, and one step of them all. A step can
+// be taken, rehearsed on a device that only counts or plans, or measured.
+
+import { free, grad, keep, MovingAverage, scope, type Tensor } from "../../engine/index.ts";
+import { total } from "../../model/losses/losses.ts";
+import { initialise } from "../../model/networks/network.ts";
+import type { Params } from "../../model/networks/params.ts";
+import { UploadedBatch } from "./batches.ts";
+import type { LossReader, Scalar } from "./lossReader.ts";
+import { Group, type Member, type Members, openOwn, prefixOf, type TrainedTensor } from "./members.ts";
+import type { ResolvedOptions, TrainBatch } from "./options.ts";
+import { gradientShares, recordShares } from "./shares.ts";
+import { runStep, type StepPlace } from "./step.ts";
+
+/** The batches of a step by their streams, on the host. */
+export type Batches = Readonly<Record<string, TrainBatch>>;
+
+/** A step whose losses are still to be read. */
+export interface Noted {
+  step: number;
+  cases: string[];
+  /** The groups that it updated. */
+  groups: string[];
+}
+
+/** How the names of the guards' numbers begin, among the losses. */
+export const VERDICT = "guard/";
+
+type Options = Pick<ResolvedOptions, "device" | "method" | "run" | "members" | "patch" | "seed">;
+
+export class Learner {
+  readonly members: Members;
+  readonly groups: ReadonlyMap<string, Group>;
+  /** The method's own tensors. */
+  readonly own: Params;
+  readonly #options: Options;
+  readonly #averages: readonly { average: MovingAverage; momentum: (done: number) => number }[];
+
+  /** Makes the parameters, by a first forward pass, and the optimizers' states. */
+  constructor(options: Options) {
+    const { device, method, run, members, patch, seed } = options;
+    this.#options = options;
+    this.members = members;
+    for (const member of Object.values(members)) initialise(device, member, patch);
+    this.own = openOwn(device, method.own?.(run) ?? {}, seed);
+    const specs = method.groups?.(run) ?? {};
+    const groups = [...this.#trained()].map(([name, trained]): [string, Group] => {
+      return [
+        name,
+        new Group(device, { name, spec: specs[name] ?? run.optimizer, trained, scaled: this.half }),
+      ];
+    });
+    this.groups = new Map(groups);
+    this.#averages = Object.values(members).flatMap(({ role, params }) => {
+      if (!("averageOf" in role)) return [];
+      const source = members[role.averageOf]!.params;
+      const pairs = [...params.tensors].map(([name, t]) => [t, source.tensors.get(name)!] as const);
+      return [{ average: new MovingAverage(pairs), momentum: role.momentum }];
+    });
+  }
+
+  /** The trained tensors of each group: those of networks first, then the method's own. */
+  #trained(): Map<string, TrainedTensor[]> {
+    const { method, run, members } = this.#options;
+    const groups = new Map<string, TrainedTensor[]>();
+    const add = (group: string, entry: TrainedTensor) =>
+      groups.set(group, [...(groups.get(group) ?? []), entry]);
+    for (const [name, { role, params }] of Object.entries(members)) {
+      if (!("group" in role)) continue;
+      const trained = new Set(params.trained);
+      const prefix = prefixOf(method, name);
+      for (const [key, tensor] of params.tensors)
+        if (trained.has(tensor)) add(role.group, { name: prefix + key, tensor, rate: 1 });
+    }
+    for (const [name, { group, rate = 1 }] of Object.entries(method.own?.(run) ?? {})) {
+      const key = `own/${name}`;
+      add(group, { name: key, tensor: this.own.tensors.get(key)!, rate });
+    }
+    return groups;
+  }
+
+  /** The network that is validated and saved; of a pretraining its first. */
+  get deployed(): Member {
+    return this.members[this.#options.method.deployed ?? Object.keys(this.members)[0]!]!;
+  }
+
+  /** Whether a trained network computes in half precision. */
+  get half(): boolean {
+    return Object.values(this.members).some(({ role, precision }) => "group" in role && precision === "f16");
+  }
+
+  /** Gives networks their first weights again, and begins their optimizers anew. */
+  restart(names: readonly string[]): void {
+    for (const name of names) {
+      const { params, role } = this.members[name]!;
+      params.reset();
+      if ("group" in role) this.groups.get(role.group)!.restart();
+    }
+  }
+
+  /** All tensors that a training state holds, by name: the deployed network's under their own names. */
+  get tensors(): Map<string, Tensor> {
+    const networks = Object.entries(this.members).flatMap(([name, { role, params }]) => {
+      const prefix = prefixOf(this.#options.method, name);
+      return "frozen" in role ? [] : [...params.tensors].map(([key, t]) => [prefix + key, t] as const);
+    });
+    const groups = [...this.groups.values()].flatMap(({ state }) => state);
+    return new Map([...networks, ...this.own.tensors, ...groups]);
+  }
+
+  /** Optimizer steps by group. */
+  get updates(): Record<string, number> {
+    return Object.fromEntries([...this.groups].map(([name, { optimizer }]) => [name, optimizer.steps]));
+  }
+
+  set updates(steps: Readonly<Record<string, number>>) {
+    for (const [name, { optimizer }] of this.groups) optimizer.steps = steps[name] ?? 0;
+  }
+
+  /**
+   * Takes a step; its losses go to the reader. `done` is the part of the phase that is done, for the learning rates.
+   * Without a reader it is a rehearsal: at a learning rate of 0, and not counted.
+   */
+  step(batches: Batches, place: StepPlace & { phaseDone: number }, reader: LossReader<Noted> | null): void {
+    const { device } = this.#options;
+    const scalars: Record<string, Tensor> = {};
+    const verdicts: Record<string, Scalar> = {};
+    const changes: (() => void)[] = [];
+    const groups: string[] = [];
+    const { updates } = this;
+    this.#onDevice(batches, (uploaded) =>
+      runStep(this.#stepOptions, uploaded, place, {
+        after: (change) => void changes.push(change),
+        update: (name, make) => {
+          const group = this.groups.get(name);
+          if (!group)
+            throw new Error(`update: expected one of ${[...this.groups.keys()].join(", ")}, got ${name}`);
+          const prefix = groups.length ? `${name}.` : "";
+          groups.push(name);
+          const lr = reader ? group.lr(place.phaseDone) : 0;
+          Object.assign(scalars, this.#update(group, make, { lr, prefix }));
+          for (const [what, scalar] of Object.entries(group.guard.verdict))
+            verdicts[`${VERDICT}${name}/${what}`] = scalar;
+        },
+      }),
+    );
+    for (const { average, momentum } of this.#averages) average.update(reader ? momentum(place.done) : 1);
+    if (reader) {
+      changes.forEach((change) => change());
+      const cases = Object.values(batches).flatMap((batch) => batch.cases);
+      reader.note({ step: place.number, cases, groups }, { ...scalars, ...verdicts });
+    } else this.updates = updates;
+    device.phase = "";
+    Object.values(scalars).forEach(free);
+  }
+
+  /** Gradients, guard and optimizer of one group; returns the terms, which the program keeps. */
+  #update(
+    { optimizer, guard }: Group,
+    make: Parameters<Parameters<typeof runStep>[3]["update"]>[1],
+    { lr, prefix }: { lr: number; prefix: string },
+  ): Record<string, Tensor> {
+    const { device } = this.#options;
+    const scalars: Record<string, Tensor> = {};
+    scope(() => {
+      const { grads } = grad(
+        optimizer.params,
+        () => {
+          const terms = make();
+          const loss = total(terms);
+          scalars[`${prefix}total`] = keep(loss); // read after the step, with the guard's verdict
+          for (const [term, [weight, value]] of Object.entries(terms))
+            if (weight !== 0) scalars[prefix + term] = keep(value);
+          device.phase = "backward";
+          return loss;
+        },
+        guard.seed,
+      );
+      device.phase = "optimizer";
+      optimizer.step(grads, lr, guard);
+    });
+    return scalars;
+  }
+
+  /** Each term's share of the gradient on these batches: see shares.ts. */
+  shares(batches: Batches, place: StepPlace): Promise<Record<string, Record<string, number>>> {
+    return this.#onDevice(batches, (uploaded) =>
+      gradientShares(this.#options.device, this.#stepOptions, uploaded, place, this.groups),
+    );
+  }
+
+  /** Records the kernels of shares(), on a device that only plans or counts. */
+  rehearseShares(batches: Batches, place: StepPlace): void {
+    const { device } = this.#options;
+    this.#onDevice(batches, (uploaded) => {
+      const norms = recordShares(device, this.#stepOptions, uploaded, place, this.groups);
+      norms.forEach(({ value }) => free(value));
+    });
+  }
+
+  /** Frees the optimizers' states and the method's own tensors. The networks stay. */
+  free(): void {
+    for (const group of this.groups.values()) group.free();
+    this.own.free();
+  }
+
+  #onDevice<T>(batches: Batches, use: (uploaded: Record<string, UploadedBatch>) => T): T {
+    const { device, run, patch } = this.#options;
+    const { modalities } = run;
+    const uploaded = Object.fromEntries(
+      Object.entries(batches).map(([name, b]) => [name, new UploadedBatch(device, b, { patch, modalities })]),
+    );
+    try {
+      return use(uploaded);
+    } finally {
+      Object.values(uploaded).forEach((batch) => batch.free());
+    }
+  }
+
+  get #stepOptions() {
+    const { method, run, members, patch, seed } = this.#options;
+    const own = Object.fromEntries([...this.own.tensors].map(([name, t]) => [name.slice("own/".length), t]));
+    return { method, settings: run.settings, members, own, patch, seed };
+  }
+}

@@ -1,0 +1,175 @@
+// The networks and own tensors of a method, made by its roles; and the optimizer groups that train them.
+
+import {
+  Adam,
+  type Device,
+  GradientGuard,
+  type Optimizer,
+  polyRate,
+  type Precision,
+  Sgd,
+  type Tensor,
+} from "../../engine/index.ts";
+import type { Method, NetworkSpec, OptimizerSpec, OwnTensor, Role, Run } from "../../model/methods/index.ts";
+import { initialSource } from "../../model/networks/auxiliary.ts";
+import type { Network } from "../../model/networks/network.ts";
+import { Params, type ParamSource, type Values } from "../../model/networks/params.ts";
+
+/** A network of a training, with its role and the modalities that it sees. */
+export interface Member extends Network {
+  role: Role;
+  spec: NetworkSpec;
+}
+
+/** The networks of a method by their names. */
+export type Members = Readonly<Record<string, Member>>;
+
+/** A network that was trained before. */
+export interface FrozenNetwork {
+  spec: NetworkSpec;
+  values: Readonly<Record<string, Values>>;
+}
+
+/** Where the first weights come from, and how networks compute. */
+export interface MemberOptions {
+  /** Of all that is drawn. */
+  seed: number;
+  /** First weights of the deployed network, instead of drawn ones. */
+  init?: Readonly<Record<string, Values>> | null;
+  /** The network that an earlier stage trained. */
+  frozen: (stage: string) => FrozenNetwork;
+  precision: Precision;
+  lowMemory: boolean;
+  /** All weights are 0: for estimates, since drawing them takes longer than all else. */
+  zeros?: boolean;
+}
+
+/** Makes the networks of a method. Weights are put on the device when a network is first run. */
+export function openMembers(device: Device, method: Method, run: Run, options: MemberOptions): Members {
+  const roles = method.networks(run);
+  const made: Record<string, Member> = {};
+  const member = (name: string): Member => (made[name] ??= open(name, roles[name]!));
+  const open = (name: string, role: Role): Member => {
+    const { precision, lowMemory } = options;
+    if ("frozen" in role) {
+      const { spec, values } = options.frozen(role.frozen);
+      return network(device, { role, spec, precision }, options.zeros ? { zeros: true } : { values });
+    }
+    const spec = "spec" in role ? role.spec : member(role.averageOf).spec;
+    const first = name === method.deployed || ("averageOf" in role && role.averageOf === method.deployed);
+    return network(device, { role, spec, precision, lowMemory }, sourceOf(spec, first, options));
+  };
+  for (const name of Object.keys(roles)) member(name);
+  return Object.fromEntries(Object.keys(roles).map((name) => [name, made[name]!]));
+}
+
+function sourceOf(spec: NetworkSpec, first: boolean, { seed, init, zeros }: MemberOptions): ParamSource {
+  if (zeros) return { zeros: true };
+  return first && init ? initialSource(init, spec.config.deepSupervision ?? false, seed) : { seed };
+}
+
+function network(
+  device: Device,
+  { role, spec, precision, lowMemory = false }: Pick<Member, "role" | "spec" | "precision" | "lowMemory">,
+  source: ParamSource,
+): Member {
+  const { architecture, config } = spec;
+  const params = new Params(device, source);
+  return {
+    role,
+    spec,
+    params,
+    config,
+    lowMemory,
+    ...(precision && { precision }),
+    ...(architecture && { architecture }),
+  };
+}
+
+/** The prefix of a network's tensors in a training state: none for the deployed one. */
+export function prefixOf(method: Method, name: string): string {
+  return name === method.deployed ? "" : `role/${name}/`;
+}
+
+/** A method's own tensors, made on the device. */
+export function openOwn(device: Device, tensors: Readonly<Record<string, OwnTensor>>, seed: number): Params {
+  const params = new Params(device, { seed });
+  for (const [name, { shape, init }] of Object.entries(tensors)) {
+    const key = `own/${name}`; // draws by its whole name, so that it moves no other draw
+    if ("value" in init) params.constant(key, shape, init.value);
+    else if ("normal" in init) params.normal(key, shape, init.normal);
+    else params.weight(key, shape, init.uniform ** -2);
+  }
+  return params;
+}
+
+/** A trained tensor, by its name in a training state. */
+export interface TrainedTensor {
+  name: string;
+  tensor: Tensor;
+  /** Its learning rate, as a multiple of the group's. */
+  rate: number;
+}
+
+/** Tensors that one optimizer trains, with their own clipping and guard. */
+export class Group {
+  readonly name: string;
+  readonly names: readonly string[];
+  readonly optimizer: Optimizer;
+  readonly guard: GradientGuard;
+  readonly #spec: OptimizerSpec;
+
+  /** `scaled`: whether the loss is scaled to the range of half precision. Throws where there is nothing to train. */
+  constructor(
+    device: Device,
+    {
+      name,
+      spec,
+      trained,
+      scaled,
+    }: { name: string; spec: OptimizerSpec; trained: readonly TrainedTensor[]; scaled: boolean },
+  ) {
+    this.name = name;
+    this.names = trained.map((entry) => entry.name);
+    this.#spec = spec;
+    const params = trained.map(({ tensor }) => tensor);
+    const rates = trained.map(({ rate }) => rate);
+    const { optimizer, weightDecay: decay, momentum, beta1, beta2, clip } = spec;
+    this.guard = new GradientGuard(device, { clip, scaled });
+    this.optimizer =
+      optimizer === "adam"
+        ? new Adam(params, {
+            decay,
+            rates,
+            ...(beta1 !== undefined && { beta1 }),
+            ...(beta2 !== undefined && { beta2 }),
+          })
+        : new Sgd(params, { decay, momentum, rates });
+  }
+
+  /** The learning rate after a part of the phase, from 0 to 1. */
+  lr(done: number): number {
+    const { lr, schedule } = this.#spec;
+    return schedule === "poly" ? polyRate(lr, done) : lr;
+  }
+
+  /** Begins anew: without moments and steps. */
+  restart(): void {
+    for (const moment of Object.values(this.optimizer.moments).flat())
+      moment.write(new Float32Array(moment.size));
+    this.optimizer.steps = 0;
+  }
+
+  /** What a training state holds of the group, by name: moments and the guard's state. */
+  get state(): [string, Tensor][] {
+    const moments = Object.entries(this.optimizer.moments).flatMap(([kind, tensors]) =>
+      tensors.map((t, i): [string, Tensor] => [`optimizer.${this.name}/${kind}.${this.names[i]!}`, t]),
+    );
+    return [...moments, [`optimizer.${this.name}/guard`, this.guard.state]];
+  }
+
+  free(): void {
+    this.optimizer.free();
+    this.guard.free();
+  }
+}

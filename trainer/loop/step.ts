@@ -1,0 +1,105 @@
+// One step of a method: what it runs, in which mode, and what becomes of its updates. The same step is trained,
+// rehearsed on a device that only counts or plans, and measured (shares.ts).
+
+import { Random, scope, Tensor } from "../../engine/index.ts";
+import type { DeviceBatch, Method, Runnable, Step } from "../../model/methods/index.ts";
+import type { Terms } from "../../model/losses/losses.ts";
+import { architectureOf, scopedOutput } from "../../model/networks/network.ts";
+import { type BatchOutput, forwardBatch, samplesTogether } from "../../model/networks/parts.ts";
+import type { How } from "../../model/networks/architecture.ts";
+import type { Member, Members } from "./members.ts";
+
+/** Where in the training a step is. */
+export interface StepPlace {
+  done: number;
+  phase: string;
+  /** Counted from 1, for the step's random numbers. */
+  number: number;
+}
+
+/** What is done with a step's updates. */
+export interface StepActions {
+  update(group: string, terms: () => Terms): void;
+  after(change: () => void): void;
+  /** Stands in for a trained network's run within update(); null where it simply runs. */
+  replace?(member: Member, how: How, run: (how: How) => BatchOutput): BatchOutput | null;
+}
+
+export interface StepOptions {
+  method: Method;
+  settings: unknown;
+  members: Members;
+  own: Readonly<Record<string, Tensor>>;
+  patch: readonly number[];
+  seed: number;
+}
+
+/** Runs the method's step on batches that are on the device. */
+export function runStep(
+  { method, settings, members, own, patch, seed }: StepOptions,
+  batch: Readonly<Record<string, DeviceBatch>>,
+  { done, phase, number }: StepPlace,
+  actions: StepActions,
+): void {
+  let updating: string | null = null;
+  const runnable = (name: string, member: Member): Runnable => {
+    const { device } = member.params;
+    const run = (x: Tensor, how: How) => {
+      device.phase = `${name} forward`;
+      const together = samplesTogether(device, sizedOf(members), x.shape[0]!, patch);
+      const output = forwardBatch(member, x, how, together);
+      if (updating !== null) device.phase = "losses";
+      return output;
+    };
+    return {
+      spec: member.spec,
+      run(input, how = {}) {
+        const trains = updating !== null && "group" in member.role;
+        const full: How = { mode: trains ? "train" : "eval", ...how };
+        const x = input instanceof Tensor ? input : input.images(member.spec.modalities);
+        const replaced = trains ? actions.replace?.(member, full, (other) => run(x, other)) : null;
+        return replaced ?? run(x, full);
+      },
+      tail: (tap, features, from = {}) => tailOf(member, tap, features, { mode: "eval", from }),
+    };
+  };
+  const context: Step<string, unknown, string> = {
+    networks: Object.fromEntries(Object.entries(members).map(([name, m]) => [name, runnable(name, m)])),
+    own,
+    batch,
+    settings,
+    done,
+    phase,
+    random: new Random(seed * 2 ** 21 + number),
+    update(group, terms) {
+      if (updating !== null)
+        throw new Error(`method ${method.name}: update("${group}") within update("${updating}")`);
+      updating = group;
+      try {
+        actions.update(group, terms);
+      } finally {
+        updating = null;
+      }
+    },
+    after: (change) => actions.after(change),
+  };
+  scope(() => method.step(context as never));
+}
+
+/** The rest of a network after a tap. */
+export function tailOf(
+  member: Member,
+  tap: string,
+  features: Tensor,
+  how: How & { from: Readonly<Record<string, Tensor>> },
+): BatchOutput {
+  const { tail } = architectureOf(member);
+  if (!tail) throw new Error(`${architectureOf(member).kind}: this kind of network has no tail`);
+  const { logits, taps, coarse } = scopedOutput(() => tail(member.params, tap, features, member.config, how));
+  const single = Object.entries(taps).map(([name, t]) => [name, [t]] as const);
+  return { logits, taps: Object.fromEntries(single), coarse };
+}
+
+function sizedOf(members: Members) {
+  return Object.values(members).map((member) => ({ ...member, trained: "group" in member.role }));
+}

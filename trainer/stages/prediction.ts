@@ -1,0 +1,73 @@
+// A prepared case through a network.
+
+import type { Case } from "../../data/preparation/preprocess.ts";
+import type { Device } from "../../engine/index.ts";
+import { imageOf, likeliest, probabilities } from "../../model/inference/predict.ts";
+import type { Tiling } from "../../model/inference/windows.ts";
+import { forward, type Network } from "../../model/networks/network.ts";
+import type { Vec3 } from "../../model/scoring/regions.ts";
+
+/** The windows of a prediction. */
+export interface Windows {
+  /** Their size. */
+  patch: Vec3;
+  /** How they overlap and are weighed. */
+  window: Tiling["weighting"];
+  /** From one to the next, as a share of their size; 0.5 unless given. */
+  step?: number;
+  /** Whether to average over all reflections of the volume. */
+  mirror?: boolean;
+}
+
+/** Called after each window. */
+type Progress = (done: number, all: number) => void;
+
+/** The parts of a case that a network needs. */
+type Seen = Pick<Case, "images" | "channels" | "size" | "background">;
+
+/** Classes of a prepared case [D,H,W] (cropped), by sliding windows. */
+export async function predictCase(
+  device: Device,
+  network: Network,
+  prepared: Seen,
+  windows: Windows,
+  progress?: Progress,
+): Promise<Uint8Array> {
+  const found = await caseProbabilities(device, network, prepared, windows, progress);
+  return likeliest(found, network.config.classes);
+}
+
+/** Probabilities of a prepared case [classes,D,H,W] (cropped), by sliding windows. */
+export function caseProbabilities(
+  device: Device,
+  network: Network,
+  prepared: Seen,
+  { patch, window, step, mirror }: Windows,
+  progress?: Progress,
+): Promise<Float32Array> {
+  return probabilities(device, imageOf(prepared), {
+    window: patch,
+    weighting: window,
+    ...(step !== undefined && { step }),
+    ...(mirror !== undefined && { mirror }),
+    classes: network.config.classes,
+    network: (x) => forward(network, x, { mode: "eval" }).logits,
+    ...(progress && { progress }),
+  });
+}
+
+/** The case with some of its modalities, in the order wanted. */
+export function withChannels(prepared: Case, wanted: readonly string[]): Case {
+  const { channels, images, size, background } = prepared;
+  if (channels.join() === wanted.join()) return prepared;
+  const voxels = size[0] * size[1] * size[2];
+  const indices = wanted.map((name) => channels.findIndex((c) => c === name));
+  const picked = new Float32Array(indices.length * voxels);
+  indices.forEach((m, i) => picked.set(images.subarray(m * voxels, (m + 1) * voxels), i * voxels));
+  return {
+    ...prepared,
+    channels: indices.map((m) => channels[m]!),
+    images: picked,
+    ...(background && { background: indices.map((m) => background[m]!) }),
+  };
+}

@@ -1,0 +1,197 @@
+// One stage of a run, ready to train on a device: a teacher or a student with the networks of its method, from its
+// settings, cases and earlier networks. The command line and the page train the same stage; they differ in where they
+// keep it.
+
+import type { LabelConvention } from "../../data/datasets/labels.ts";
+import type { Input } from "../../data/preparation/input.ts";
+import type { Case } from "../../data/preparation/preprocess.ts";
+import type { Device } from "../../engine/index.ts";
+import { cardMetadata, type NetworkCard } from "../../model/files/card.ts";
+import { encodeSealed } from "../../model/files/seal.ts";
+import { methodOf } from "../../model/methods/index.ts";
+import { deployed } from "../../model/networks/auxiliary.ts";
+import { checkPrecision } from "../../model/networks/network.ts";
+import type { Params, Values } from "../../model/networks/params.ts";
+import { diceByRegion, meanDice } from "../../model/scoring/metrics.ts";
+import type { Region } from "../../model/scoring/regions.ts";
+import { checkFinite } from "../loop/diverged.ts";
+import { type FrozenNetwork, type Members, openMembers } from "../loop/members.ts";
+import type { BatchSource, TrainEvent } from "../loop/options.ts";
+import { beginning } from "../loop/position.ts";
+import type { Scores } from "../loop/records.ts";
+import {
+  encodeTraining,
+  readTensors,
+  restoreTensors,
+  SETTINGS_NOTE,
+  type TrainingState,
+} from "../loop/state.ts";
+import { Trainer } from "../loop/trainer.ts";
+import {
+  networkConfig,
+  networkModalities,
+  portable,
+  preparation,
+  runOf,
+  stageName,
+  type TrainConfig,
+  trainingOptions,
+} from "../settings/config.ts";
+import { predictCase, withChannels } from "./prediction.ts";
+
+/** A checkpoint's card: its network, and how its input was made. */
+export type ModelCard = NetworkCard & Input;
+
+export interface StageOptions {
+  config: TrainConfig;
+  /** The modalities of the loaded cases, in channel order. */
+  modalities: readonly string[];
+  /** Cases to validate on; there may be none. */
+  validation: readonly Case[];
+  /** Batches without end, by the method's streams, and their number an epoch. */
+  sources: Readonly<Record<string, BatchSource>>;
+  stepsPerEpoch: number;
+  /** What the labels of the data mean, for the card. */
+  labels: LabelConvention;
+  /** The networks of earlier stages, by their names. */
+  frozen: (stage: string) => FrozenNetwork;
+  /** First weights, of the same network. */
+  init?: Readonly<Record<string, Values>> | null;
+  /** The state to resume, and the name of its file. */
+  state?: (TrainingState & { path: string }) | null;
+  /** Called with each validation case and its predicted classes. */
+  validated?: (prepared: Case, classes: Uint8Array, index: number) => void;
+}
+
+export class Stage {
+  readonly name: string;
+  readonly config: TrainConfig;
+  readonly trainer: Trainer;
+  readonly stepsPerEpoch: number;
+  readonly #members: Members;
+  readonly #options: StageOptions;
+  readonly #device: Device;
+
+  /** Throws a CheckpointError for a state or first weights of another network. */
+  constructor(device: Device, options: StageOptions) {
+    const { config, modalities, state = null, sources, stepsPerEpoch } = options;
+    checkPrecision(device, config.precision);
+    this.name = stageName(config);
+    this.config = config;
+    this.stepsPerEpoch = stepsPerEpoch;
+    this.#options = options;
+    this.#device = device;
+    this.#members = openStageMembers(device, options);
+    this.trainer = new Trainer({
+      device,
+      method: methodOf(config.method),
+      run: runOf(config, modalities),
+      members: this.#members,
+      ...trainingOptions(config),
+      stepsPerEpoch,
+      sources,
+      ...(options.validation.length && { validate: () => this.#validate() }),
+      position: state?.position ?? beginning(),
+      now: () => performance.now(),
+    });
+    if (state) restoreTensors(this.trainer.learner, state, state.path);
+  }
+
+  /** The parameters of the network that is validated, saved and used. */
+  get params(): Params {
+    return this.trainer.learner.deployed.params;
+  }
+
+  /** Bytes of all that a training state holds. */
+  get stateBytes(): number {
+    return [...this.trainer.learner.tensors.values()].reduce((sum, { size }) => sum + 4 * size, 0);
+  }
+
+  /** The card of the network after so many epochs and steps. */
+  card(epoch: number, step: number): ModelCard {
+    const { config } = this;
+    return {
+      network: networkConfig(config),
+      modalities: networkModalities(config),
+      patch: config.patch,
+      window: config.window,
+      labels: this.#options.labels,
+      ...preparation(config),
+      stage: this.name,
+      epoch,
+      step,
+      seed: config.seed,
+    };
+  }
+
+  /** The network's checkpoint, without heads that only training has. Throws a DivergedError rather than store NaN. */
+  modelFile(epoch: number, step: number): Promise<Uint8Array<ArrayBuffer>> {
+    return encodeModel(this.params, this.card(epoch, step), this.name);
+  }
+
+  /** The training state at a checkpoint event. Throws a DivergedError rather than store NaN. */
+  async stateFile({
+    position,
+    data,
+  }: Extract<TrainEvent, { type: "checkpoint" }>): Promise<Uint8Array<ArrayBuffer>> {
+    const { learner, steps } = this.trainer;
+    const tensors = await readTensors(learner);
+    return encodeTraining(
+      { tensors, position, data },
+      stateNotes(this.card(position.epoch - 1, steps), this.config),
+    );
+  }
+
+  /** Frees the training and all its networks. */
+  free(): void {
+    this.trainer.free();
+    for (const { params } of Object.values(this.#members)) params.free();
+  }
+
+  /** The mean Dice of the validation cases; null where the training was stopped before the last. */
+  async #validate(): Promise<Scores | null> {
+    const { validation, validated } = this.#options;
+    const scores: Record<Region, number>[] = [];
+    for (const [i, prepared] of validation.entries()) {
+      if (this.trainer.stopping) return null;
+      const seen = withChannels(prepared, networkModalities(this.config));
+      const classes = await predictCase(this.#device, this.trainer.learner.deployed, seen, this.config);
+      validated?.(prepared, classes, i);
+      scores.push(diceByRegion(classes, prepared.label!));
+    }
+    return meanDice(scores);
+  }
+}
+
+/** The networks of a stage, by the roles of its method; `zeros` for estimates. */
+export function openStageMembers(
+  device: Device,
+  {
+    config,
+    modalities,
+    frozen,
+    init = null,
+    zeros = false,
+  }: Pick<StageOptions, "config" | "modalities" | "frozen" | "init"> & { zeros?: boolean },
+): Members {
+  const { seed, precision, lowMemory } = config;
+  const options = { seed, precision, lowMemory, frozen, init, zeros };
+  return openMembers(device, methodOf(config.method), runOf(config, modalities), options);
+}
+
+/** The metadata of a training state: its network's card, and its settings, so that it can be resumed elsewhere. */
+export function stateNotes(card: ModelCard, config: TrainConfig): Record<string, string> {
+  return { ...cardMetadata(card), [SETTINGS_NOTE]: JSON.stringify(portable(config)) };
+}
+
+/** A network's checkpoint; `where` names it in errors. Throws a DivergedError rather than store NaN or infinity. */
+export async function encodeModel(
+  params: Params,
+  card: ModelCard,
+  where: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const tensors = await deployed(params);
+  checkFinite(tensors, where);
+  const { deepSupervision: _, ...network } = card.network;
+  return encodeSealed(tensors, cardMetadata({ ...card, network }));
+}
