@@ -49,7 +49,7 @@ interface Walk {
   /** The tap that x is, for a walk that begins there, and the encoder's outputs that its skips need. */
   tap?: string;
   from?: Readonly<Record<string, Tensor>>;
-  skips: Tensor[];
+  skips: (Tensor | null)[];
 }
 
 /** Runs the layers, all of them or those after a tap. */
@@ -64,25 +64,23 @@ function walk(params: Params, config: VnetConfig, how: How, begin: Walk): Output
     const [{ kind }] = layers;
     if (input !== null && input === begin.tap) active = true;
     if (active && input !== null && wanted.has(input)) taps[input] = x;
-    if (kind === "down") skips.push(active ? x : given(from, input!));
+    if (kind === "down") skips.push(active ? x : (from[input!] ?? null));
     if (kind === "auxiliary") {
       if (active && how.mode === "train") coarse.unshift(auxiliaryLogits(params, layers[0], x));
       else layerTensors(params, layers[0], config.norm); // a file's tensors are asked for in use too
       continue;
     }
     const skip = kind === "up" ? skips.pop()! : null;
+    if (active && kind === "up" && !skip)
+      throw new Error(
+        `vnet: the rest of the network after ${begin.tap} needs the encoder's outputs for its skips`,
+      );
     if (active) x = runStretch(params, layers, x, { config, how, skip });
   }
   const unknown = begin.tap === undefined ? [...wanted].find((tap) => !(tap in taps)) : undefined;
   if (!active || unknown !== undefined)
     throw new Error(`vnet: expected taps of ${config.levels} levels, got ${unknown ?? begin.tap}`);
   return { logits: cast(x, "f32"), taps, coarse };
-}
-
-function given(from: Readonly<Record<string, Tensor>>, tap: string): Tensor {
-  const found = from[tap];
-  if (found) return found;
-  throw new Error(`vnet: the rest of the network needs the tap ${tap} for a skip, got none`);
 }
 
 /** Layers that run one after another, as one where low memory computes them again; the head is never computed again. */

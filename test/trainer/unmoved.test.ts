@@ -93,7 +93,7 @@ else {
     });
     assert.is(killed.signal, "SIGKILL", killed.output);
     const resumed = await trained("killed", [...flags, "--resume"], [stage]);
-    assert.match(resumed.output, /going on after [1-9]\d* steps?, in epoch [1-6]/);
+    assert.match(resumed.output, /resuming after [1-9]\d* steps?, in epoch [1-6]/);
     assert.equal(resumed.prints, whole.prints);
     assert.not(whole.prints[`${stage} best`] === whole.prints[`${stage} network`]);
   });
@@ -136,7 +136,7 @@ else {
           if (stage !== "teacher") flags.push("--teacher", "teacher.safetensors");
           const { code, output } = await run("train", flags);
           assert.is(code, 0, output);
-          assert.match(output, /going on after 14 steps, in epoch 3/);
+          assert.match(output, /resuming after 14 steps, in epoch 3/);
           Object.assign(prints, ofStage(join(folder, "carried", stage)));
         }
         compare(scenario, prints);
