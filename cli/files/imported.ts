@@ -8,7 +8,7 @@ import { decodeTraining, encodeTraining, SETTINGS_NOTE } from "../../trainer/loo
 import { type Stage, stateNotes } from "../../trainer/stages/stage.ts";
 import { type FoundState, saveState } from "./checkpoints.ts";
 import { UsageError } from "../../model/settings/errors.ts";
-import { checkSettings, type FileSettings } from "../terminal/configFile.ts";
+import { checkSettings, type FileSettings } from "../../trainer/settings/check.ts";
 import { saveModel } from "./models.ts";
 import { FILES } from "./stageFolder.ts";
 

@@ -3,28 +3,26 @@
 
 import { join } from "node:path";
 import type { Box } from "../../data/preparation/crop.ts";
-import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import type { Modality } from "../../data/datasets/datasets.ts";
 import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
 import type { SamplerState } from "../../data/sampling/patches.ts";
 import { type Case, loadCase } from "../../data/preparation/preprocess.ts";
 import type { Device } from "../../engine/index.ts";
 import { type Postprocessing, postprocess } from "../../model/inference/postprocess.ts";
-import { methodOf } from "../../model/methods/index.ts";
 import { parseInterval } from "../../model/settings/durations.ts";
 import type { Network } from "../../model/networks/network.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
 import {
-  loading,
   networkModalities,
   preparation,
-  runOf,
   stageName,
   stageTitle,
   type TrainConfig,
 } from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
 import { predictCase } from "../../trainer/stages/prediction.ts";
+import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { reportMemory } from "../device/memory.ts";
 import { applyTuning } from "../device/tuning.ts";
@@ -122,9 +120,8 @@ async function loadRun(
   { frozen }: StageNetworks,
   config: TrainConfig,
 ): Promise<LoadedRun> {
-  const seen = [...frozen.values()].flatMap((model) => frozenNetwork(model).spec.modalities);
-  const needed = new Set<string>(seen.length ? [...networkModalities(config), ...seen] : common);
-  const modalities = MODALITIES.filter((name) => needed.has(name)); // alone or taught, a student draws the same patches
+  const taughtBy = [...frozen.values()].map((model) => frozenNetwork(model).spec.modalities);
+  const modalities = loadedModalities(config, taughtBy, common);
   const reading = { data: config.data, dataset, modalities, preparation: preparation(config) };
   const wanted = casesOf(dataset, idsOf(split));
   const { cases, records } = await loadRecordedCases(reading, wanted, config.workers);
@@ -141,20 +138,13 @@ async function openLoaders(
   modalities: readonly string[],
   state: FoundState | null,
 ): Promise<Record<string, Loader>> {
-  const streams = methodOf(config.method).streams?.(runOf(config, modalities)) ?? { paired: {} };
   const loaders: Record<string, Loader> = {};
-  for (const [i, [name, stream]] of Object.entries(streams).entries()) {
-    const cases = stream.cases ? training.filter((_, index) => stream.cases!(index)) : training;
-    loaders[name] = await openLoader(cases, {
-      ...loading(config),
-      seed: config.seed + STREAM_SEED * i, // each stream draws on its own
-      ...(state && { state: state.data[name] as SamplerState }),
-    });
+  for (const { name, cases, options } of streamsOf(training, config, modalities)) {
+    const from = state && { state: state.data[name] as SamplerState };
+    loaders[name] = await openLoader(cases, { ...options, ...from });
   }
   return loaders;
 }
-
-const STREAM_SEED = 1_000_003;
 
 /** Prepares the folder, and trains the stage to its end or until a signal. Throws a StoppedError when all is saved. */
 async function trainInto(

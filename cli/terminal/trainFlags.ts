@@ -19,7 +19,8 @@ import {
 } from "../../trainer/settings/config.ts";
 import { withVoices } from "./console.ts";
 import { settingsIn } from "../files/imported.ts";
-import { type FileSettings, ofThisStage, readSettings } from "./configFile.ts";
+import type { FileSettings } from "../../trainer/settings/check.ts";
+import { ofThisStage, readSettings } from "./configFile.ts";
 import { exists } from "../files/files.ts";
 import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";

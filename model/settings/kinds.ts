@@ -16,24 +16,29 @@ export interface Kind<Value> {
   /** The value that a text of the command line stands for; the schema has the last word. */
   parse: (text: string) => unknown;
   choices?: readonly string[];
+  /** The bounds of a number in a form; whole numbers have a step of 1. */
+  range?: { min: number; max?: number; step: number | "any" };
 }
 
 /** An integer of at least `min`. */
 export function whole(min = 1): Kind<number> {
   const schema = v.pipe(v.number(), v.safeInteger(), v.minValue(min));
-  return { schema, expected: `an integer of at least ${min}`, argument: "n", parse: toNumber };
+  const expected = `an integer of at least ${min}`;
+  return { schema, expected, argument: "n", parse: toNumber, range: { min, step: 1 } };
 }
 
 /** A number of at least `min`. */
 export function number(min = 0): Kind<number> {
   const schema = v.pipe(v.number(), v.finite(), v.minValue(min));
-  return { schema, expected: `a number of at least ${min}`, argument: "x", parse: toNumber };
+  const expected = `a number of at least ${min}`;
+  return { schema, expected, argument: "x", parse: toNumber, range: { min, step: "any" } };
 }
 
 /** A number from 0 to 1. */
 export function share(): Kind<number> {
   const schema = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-  return { schema, expected: "a number from 0 to 1", argument: "share", parse: toNumber };
+  const range = { min: 0, max: 1, step: "any" } as const;
+  return { schema, expected: "a number from 0 to 1", argument: "share", parse: toNumber, range };
 }
 
 /** Which fold of a cross-validation. */

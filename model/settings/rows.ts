@@ -16,6 +16,8 @@ export interface Row<Value> {
   parity?: Value | ((run: { method: string; epochs: number }) => Value);
   /** How --help puts it, where it depends on the run. */
   parityHelp?: string;
+  /** The label of its field in the page's form, and the field's first value if that is not the phantom's or the default. */
+  page?: { label: string; value?: Value };
   /** In --help, instead of the kind's. */
   argument?: string | null;
   /** False: two runs of different values are the same run, such as where it is kept and on what it ran. */

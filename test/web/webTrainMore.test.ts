@@ -3,7 +3,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Browser, BrowserContext } from "playwright-core";
-import { checkSettings } from "../../cli/terminal/configFile.ts";
+import { checkSettings } from "../../trainer/settings/check.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import { chromiumPath, launch, open, type Opened, serve, type Site } from "../support/browser.ts";
 import {

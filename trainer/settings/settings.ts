@@ -86,12 +86,22 @@ export const SETTINGS = {
       defaultHelp: "drawn from the seed",
     }),
     /** Of weights and patches. */
-    seed: row(whole(0), { help: "of weights and patches", default: 0 }),
+    seed: row(whole(0), { help: "of weights and patches", default: 0, page: { label: "Seed" } }),
   }),
 
   ...group("Network", {
-    filters: row(whole(), { help: "channels at full resolution", default: VNET.filters, phantom: 8 }),
-    levels: row(whole(2), { help: "resolutions of the network", default: VNET.levels, phantom: 4 }),
+    filters: row(whole(), {
+      help: "channels at full resolution",
+      default: VNET.filters,
+      phantom: 8,
+      page: { label: "Filters" },
+    }),
+    levels: row(whole(2), {
+      help: "resolutions of the network",
+      default: VNET.levels,
+      phantom: 4,
+      page: { label: "Levels" },
+    }),
     norm: row(choice(["instance", "batch"]), {
       help: "normalisation",
       default: VNET.norm,
@@ -124,12 +134,23 @@ export const SETTINGS = {
   }),
 
   ...group("Training", {
-    epochs: row(whole(), { help: "passes over the cases", default: 1000, phantom: 18 }),
-    batch: row(whole(), { help: "patches a step", default: 4, phantom: 2 }),
+    epochs: row(whole(), {
+      help: "passes over the cases",
+      default: 1000,
+      phantom: 18,
+      page: { label: "Epochs" },
+    }),
+    batch: row(whole(), { help: "patches a step", default: 4, phantom: 2, page: { label: "Batch" } }),
     /** D, H, W. */
-    patch: row(extent(), { help: "voxels of a patch", default: [96, 128, 128], phantom: [32, 32, 32] }),
+    patch: row(extent(), {
+      help: "voxels of a patch",
+      default: [96, 128, 128],
+      phantom: [32, 32, 32],
+      page: { label: "Patch, voxels" },
+    }),
     augment: row(choice(["paper", "nnunet", "none"], "how"), {
       help: "how patches are varied: flips and scaling, all that nnU-Net does, or not",
+      page: { label: "Augmentation" },
       default: SAMPLING.augment,
     }),
     /** The share of patches that must show a voxel of some class. */
@@ -147,6 +168,7 @@ export const SETTINGS = {
       argument: "rate",
       default: TRAINING.lr,
       phantom: 3e-3,
+      page: { label: "Learning rate" },
     }),
     schedule: row(choice(["poly", "constant"], "how"), {
       help: "the rate decays to 0, or not",
@@ -166,6 +188,7 @@ export const SETTINGS = {
       default: 10,
       phantom: 9,
       parity: 1,
+      page: { label: "Validate every … epochs", value: 3 },
     }),
     /** The first epoch that is validated, counted from 1; the last always is. */
     validateFrom: row(whole(), {
@@ -189,6 +212,7 @@ export const SETTINGS = {
     /** Training time after which the stage ends, earlier parts of a resumed run included; null for any. */
     maxTime: row(optional(duration()), {
       help: "end after so much training",
+      page: { label: "At most, as 30m or 6h" },
       default: null,
       defaultHelp: "any",
       counts: false,
@@ -196,6 +220,7 @@ export const SETTINGS = {
     /** Validations without a better one after which the stage ends; 0 for never. */
     patience: row(whole(0), {
       help: "end after so many validations without a better one; 0 for never",
+      page: { label: "Patience, validations" },
       default: 0,
       counts: false,
     }),

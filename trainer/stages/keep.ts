@@ -21,8 +21,8 @@ export interface KeepOptions {
   show: (event: TrainEvent) => Promise<void> | void;
   /** Called when a state has been saved. */
   saved?: () => void;
-  /** At a checkpoint event: resolves when training may continue; null to continue at once. A pause saves first. */
-  pause?: () => Promise<void> | null;
+  /** At a checkpoint event: null to continue; else training waits for the function, which is called after saving. */
+  pause?: () => (() => Promise<void>) | null;
 }
 
 /** Trains to the end. Returns the reason if it ended before its last epoch: after a "request" all is saved. */
@@ -51,10 +51,10 @@ export async function keepTraining(stage: Stage, options: KeepOptions): Promise<
       await storage.addEpoch(event.record);
       if (event.best) await storage.saveBest(await stage.modelFile(epoch, step));
     } else if (event.type === "checkpoint") {
-      const waiting = pause();
+      const wait = pause();
       unsaved = event;
-      if (waiting !== null || isDue(event.position)) await save(event);
-      await waiting;
+      if (wait || isDue(event.position)) await save(event);
+      await wait?.();
     } else if (event.type === "skip" && event.why !== "overflow") {
       await storage.addSkipped?.(skippedStep(event, event.why));
     } else if (event.type === "end") {

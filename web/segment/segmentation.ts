@@ -10,14 +10,15 @@ import { type Case, loadCase, uncrop } from "../../data/preparation/preprocess.t
 import type { CaseFiles, Dataset, Modality, Source } from "../../data/datasets/source.ts";
 import { compile, type Device } from "../../engine/index.ts";
 import { diceByRegion } from "../../model/scoring/metrics.ts";
-import { forward, touch } from "../../model/networks/network.ts";
+import { FEATURES } from "../../model/losses/losses.ts";
+import { forward, initialise, type Network } from "../../model/networks/network.ts";
 import { imageOf } from "../../model/inference/predict.ts";
 import { REGION_NAMES, REGIONS } from "../../model/scoring/regions.ts";
 import { similarityMaps } from "../../model/inference/similarity.ts";
 import { CancelledError } from "../ui/explain.ts";
 import { survivingLoss } from "../worker/gpu.ts";
 import type { Models } from "../worker/models.ts";
-import { predictCase } from "./prediction.ts";
+import { predictCase } from "../../trainer/stages/prediction.ts";
 import type { File3d, Progress, Result } from "../worker/protocol.ts";
 
 /** Cases, and where their files are. */
@@ -101,7 +102,7 @@ export class Segmentation {
         window: use.patch,
         label: classes,
         classes: network.config.classes,
-        features: (x) => forward(network, x, "eval").features,
+        features: (x) => forward(network, x, { mode: "eval", taps: [FEATURES] }).taps[FEATURES]!,
         progress: (done, all) => progress("comparing features", done, all),
       });
     });
@@ -172,11 +173,11 @@ function caseOf({ dataset }: Study, id: string): CaseFiles {
 
 async function compileAll(
   device: Device,
-  network: Parameters<typeof touch>[1],
+  network: Network,
   patch: readonly number[],
   progress: (done: number, all: number) => void,
 ): Promise<void> {
-  const planned = touch(device, network, patch);
+  const planned = initialise(device, network, patch);
   for await (const done of compile(device, planned)) progress(done, planned.size);
 }
 

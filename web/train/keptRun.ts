@@ -1,12 +1,15 @@
-// The run that the browser keeps, one at a time, in the page's own files: its settings and where its cases are from, and of
-// each stage the state to go on from, the best network and the epochs so far.
+// The run that the browser keeps, one at a time, in the page's own files: its settings and where its cases are from, and
+// for each stage the state to resume, the best network and the epochs so far.
 
 import { DataError } from "../../data/errors.ts";
-import { METHODS } from "../../model/methods/index.ts";
+import { isTaught } from "../../model/methods/index.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts";
+import { OldStateError } from "../../model/errors.ts";
+import { DEFAULTS } from "../../trainer/settings/config.ts";
+import type { StageStorage } from "../../trainer/stages/storage.ts";
 import { forgetFolder, keptFolder, read, readJson, TwoSlots, write, writeJson } from "../worker/opfs.ts";
-import { stagesOf } from "./stage.ts";
+import { stagesOf } from "./pageSettings.ts";
 import type { KeptRun } from "./trainProtocol.ts";
 
 const RUN = "run";
@@ -21,10 +24,11 @@ const FILES = {
 type Bytes = Uint8Array<ArrayBuffer>;
 type State = TrainingState & { step: number };
 
-/** What is kept of one stage. */
-export class KeptStage {
+/** The storage of one stage. */
+export class KeptStage implements StageStorage {
   readonly #folder: FileSystemDirectoryHandle;
   readonly #slots: TwoSlots<State>;
+  #history: EpochRecord[] = [];
 
   private constructor(folder: FileSystemDirectoryHandle) {
     this.#folder = folder;
@@ -40,7 +44,7 @@ export class KeptStage {
     return new KeptStage(await keptFolder(RUN, stage));
   }
 
-  /** The newest state that is whole, with its file; null where none is. It is replaced by the next but one that is saved. */
+  /** The newest state that is whole, with its file; null where none is. The save after the next one replaces it. */
   state(): Promise<{ value: State; bytes: Bytes } | null> {
     return this.#slots.newest();
   }
@@ -58,20 +62,22 @@ export class KeptStage {
     return write(this.#folder, FILES.best, bytes);
   }
 
-  /** The epochs that were over before `epoch`. */
+  /** The epochs before `epoch`, after which addEpoch() adds more. */
   async history(epoch: number): Promise<EpochRecord[]> {
     const all = (await readJson<EpochRecord[]>(this.#folder, FILES.history)) ?? [];
-    return all.filter((record) => record.epoch < epoch);
+    this.#history = all.filter((record) => record.epoch < epoch);
+    return [...this.#history];
   }
 
-  saveHistory(records: readonly EpochRecord[]): Promise<void> {
-    return writeJson(this.#folder, FILES.history, records);
+  addEpoch(record: EpochRecord): Promise<void> {
+    this.#history.push(record);
+    return writeJson(this.#folder, FILES.history, this.#history);
   }
 }
 
 /**
- * Forgets what is kept, and keeps this run from its beginning, or from a state of its first stage in a file. `teacher` are the
- * bytes of the network that teaches a student alone. Throws a CheckpointError for a file that holds no state, a DataError
+ * Deletes the saved run, and saves this one: from its beginning, or from a state of its first stage in a file. `teacher` are
+ * the bytes of the network that teaches a student alone. Throws a CheckpointError for a file without a state, a DataError
  * where nothing is left to train.
  */
 export async function keepRun(
@@ -79,12 +85,13 @@ export async function keepRun(
   from: { bytes: Bytes; name: string } | null,
   teacher: Bytes | null,
 ): Promise<KeptRun> {
-  const state = from && (await decodeTraining(from.bytes, from.name)); // before what is kept goes
-  if (state && state.position.epoch > settings.epochs) {
-    throw new DataError(`${from!.name}: has been trained for all of its ${settings.epochs} epochs`);
+  const state = from && (await decodeTraining(from.bytes, from.name)); // before anything is deleted
+  const epochs = settings.epochs ?? DEFAULTS.epochs;
+  if (state && state.position.epoch > epochs) {
+    throw new DataError(`${from!.name}: has been trained for all of its ${epochs} epochs`);
   }
   await forgetRun();
-  const stages = stagesOf(settings).map((stage) => ({ stage, done: false, step: 0 }));
+  const stages = [...stagesOf(settings).keys()].map((stage) => ({ stage, done: false, step: 0 }));
   const run: KeptRun = { settings, data, stages };
   if (from) await (await KeptStage.open(stages[0]!.stage)).saveState(from.bytes);
   if (teacher) await write(await keptFolder(RUN), FILES.teacher, teacher);
@@ -92,32 +99,37 @@ export async function keepRun(
   return run;
 }
 
-/** The run that is kept, with what is done of it; null where none is. */
+/** The saved run with the steps done so far; null where there is none. */
 export async function keptRun(): Promise<KeptRun | null> {
   const run = await readJson<KeptRun>(await keptFolder(RUN), FILES.run);
   for (const entry of run?.stages ?? []) {
-    entry.step = (await (await KeptStage.open(entry.stage)).state())?.value.step ?? 0;
+    const stage = await KeptStage.open(entry.stage);
+    const state = await stage.state().catch((error: unknown) => {
+      if (error instanceof OldStateError) entry.old = true;
+      else throw error;
+    });
+    entry.step = state?.value.step ?? 0;
   }
   return run;
 }
 
-/** Keeps what of a run has changed: which stages are done. */
+/** Saves which stages of the run are done. */
 export async function saveRun(run: KeptRun): Promise<void> {
   await writeJson(await keptFolder(RUN), FILES.run, run);
 }
 
-/** Removes all that is kept, the networks too. */
+/** Deletes the saved run, the networks too. */
 export function forgetRun(): Promise<void> {
   return forgetFolder(RUN);
 }
 
 /** The name of the network that a student of this run learns from; null where none of its stages has a teacher. */
 export function teacherOf({ stages, method, teacher }: KeptRun["settings"]): string | null {
-  if (stages === "teacher" || !METHODS[method]!.teacher) return null;
+  if (stages === "teacher" || !isTaught(method)) return null;
   return stages === "both" ? trainedName("teacher") : teacher;
 }
 
-/** The networks of the run that is kept, by their names, as far as they are trained. */
+/** The trained networks of the saved run, by their names. */
 export async function keptNetworks(): Promise<{ name: string; bytes: Bytes }[]> {
   const run = await readJson<KeptRun>(await keptFolder(RUN), FILES.run);
   if (!run) return [];
@@ -129,7 +141,7 @@ export async function keptNetworks(): Promise<{ name: string; bytes: Bytes }[]> 
   return found.flatMap(({ name, bytes }) => (bytes ? [{ name, bytes }] : []));
 }
 
-/** A checkpoint of a stage that is kept; null where there is none yet. */
+/** A checkpoint of a saved stage; null where there is none yet. */
 export async function keptFile(stage: string, which: "best" | "latest"): Promise<Bytes | null> {
   const kept = await KeptStage.open(stage);
   return which === "best" ? kept.best() : ((await kept.state())?.bytes ?? null);

@@ -1,70 +1,53 @@
-// The form with what is trained and how.
+// The form of a training's settings. Its fields and methods come from the worker, for the page itself loads no engine.
 
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
-import { checkPatch } from "../../model/networks/patch.ts";
+import type { FileSettings } from "../../trainer/settings/check.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
 import { byId, element } from "../ui/dom.ts";
-import type { FileSettings } from "./fileSettings.ts";
 import { MODALITY_TITLES } from "../segment/modelList.ts";
 import type { ModelInfo } from "../worker/protocol.ts";
-import type { PhantomData, TrainSettings } from "./trainProtocol.ts";
+import type { Field, FormChoices, PhantomData, TrainSettings } from "./trainProtocol.ts";
 
-/** What the form starts with: the phantom, in minutes on a small GPU. */
-const NUMBERS = {
-  phantomCases: ["Phantom cases", 20, 2, 200],
-  phantomSize: ["Phantom edge, voxels", 48, 16, 192],
-  epochs: ["Epochs", 18, 1, 10_000],
-  batch: ["Batch", 2, 1, 64],
-  filters: ["Filters", 8, 1, 64],
-  levels: ["Levels", 4, 2, 6],
-  lr: ["Learning rate", 0.003, 0, 1],
-  validateEvery: ["Validate every … epochs", 3, 1, 10_000],
-  seed: ["Seed", 0, 0, 2 ** 32 - 1],
-} as const satisfies Record<string, readonly [label: string, value: number, min: number, max: number]>;
-type NumberKey = keyof typeof NUMBERS;
-const PATCH = { label: "Patch, voxels", value: "32", edges: [8, 256] } as const; // one edge, or D,H,W
-
-const METHOD_TITLES: Readonly<Record<string, string>> = {
-  none: "alone",
-  protokd: "ProtoKD",
-  kd: "pixel-wise distillation",
-};
+/** The fields of the built-in phantom. */
+const PHANTOM: readonly Field[] = [
+  {
+    name: "phantomCases",
+    label: "Phantom cases",
+    help: "cases of the built-in phantom",
+    expected: "an integer from 2 to 200",
+    kind: "number",
+    value: 20,
+    range: { min: 2, max: 200, step: 1 },
+  },
+  {
+    name: "phantomSize",
+    label: "Phantom edge, voxels",
+    help: "size of the built-in phantom's volumes",
+    expected: "an integer from 16 to 192",
+    kind: "number",
+    value: 48,
+    range: { min: 16, max: 192, step: 1 },
+  },
+];
 const PHANTOM_SEED = 1;
+const STUDENT: Modality = "t1ce";
 
-export type Form = { settings: TrainSettings; data: PhantomData | "files" };
-
-/** What the form lets choose from. The names come from the worker: the page itself loads no engine. */
-export interface Choices {
-  models: readonly ModelInfo[];
-  methods: readonly string[];
+export interface Form {
+  settings: TrainSettings;
+  data: PhantomData | "files";
 }
 
+let choices: FormChoices;
+
 /** Shows the fields; `changed` is called when the data are. */
-export function showForm({ models, methods }: Choices, changed: () => void): void {
-  const select = (id: string, label: string, options: readonly (readonly [string, string])[]) =>
-    element(
-      "label",
-      {},
-      label,
-      element("select", { id }, ...options.map(([value, name]) => element("option", { value }, name))),
-    );
-  const numbers = Object.entries(NUMBERS).map(([id, [label, value, min, max]]) => {
-    const step = id === "lr" ? "any" : 1;
-    return element(
-      "label",
-      {},
-      label,
-      element("input", { id, type: "number", value, min, max, step, required: true }),
-    );
-  });
-  const title = "one edge, or depth, height and width with commas between";
-  const patch = element("input", { id: "patch", type: "text", value: PATCH.value, title, required: true });
+export function showForm(given: FormChoices, models: readonly ModelInfo[], changed: () => void): void {
+  choices = given;
   byId("fields").replaceChildren(
     select("data", "Data", [
       ["phantom", "built-in phantom"],
       ["files", "a folder of mine"],
     ]),
-    select("stages", "What", [
+    select("stages", "Stages", [
       ["both", "teacher → student"],
       ["teacher", "teacher alone"],
       ["student", "student alone"],
@@ -74,87 +57,147 @@ export function showForm({ models, methods }: Choices, changed: () => void): voi
       "The student sees",
       MODALITIES.map((m) => [m, MODALITY_TITLES[m]] as const),
     ),
-    select(
-      "method",
-      "It learns with",
-      methods.map((name) => [name, METHOD_TITLES[name] ?? name] as const),
-    ),
+    select("method", "Method", choices.methods),
     select("teacher", "Its teacher, if alone", []),
-    element("label", {}, PATCH.label, patch),
-    ...numbers,
+    ...[...PHANTOM, ...choices.fields].map(fieldElement),
   );
   showTeachers(models);
-  byId<HTMLSelectElement>("modality").value = "t1ce";
-  byId<HTMLSelectElement>("method").value = "protokd";
+  byId<HTMLSelectElement>("modality").value = STUDENT;
+  byId<HTMLSelectElement>("method").value = choices.defaultMethod;
+  for (const id of ["method", "stages"]) byId(id).addEventListener("change", showUsed);
+  showUsed();
   byId("data").addEventListener("change", changed);
+}
+
+function select(
+  id: string,
+  label: string,
+  options: readonly (readonly [value: string, name: string])[],
+): HTMLElement {
+  const items = options.map(([value, name]) => element("option", { value }, name));
+  return element("label", {}, label, element("select", { id }, ...items));
+}
+
+/** A field with its label; the help is its tooltip. */
+function fieldElement({ name, label, help, kind, value, choices: options = [], range }: Field): HTMLElement {
+  if (kind === "choice") {
+    const items = options.map((option) =>
+      element("option", { value: option, selected: option === value }, option),
+    );
+    return element("label", {}, label, element("select", { id: name, title: help }, ...items));
+  }
+  const type = kind === "switch" ? "checkbox" : kind === "number" ? "number" : "text";
+  const input = element("input", {
+    id: name,
+    title: help,
+    type,
+    required: kind === "number" || kind === "patch",
+    value: kind === "switch" ? "on" : textOf(value),
+    checked: kind === "switch" && value === true,
+    min: range?.min ?? false,
+    max: range?.max ?? false,
+    step: range?.step ?? false,
+  });
+  return element("label", {}, label, input);
+}
+
+/** Shows the fields that the chosen method uses. */
+function showUsed(): void {
+  const method = byId<HTMLSelectElement>("method").value;
+  const alone = byId<HTMLSelectElement>("stages").value === "teacher";
+  for (const { name, methods } of choices.fields)
+    if (methods) byId(name).closest("label")!.hidden = alone || !methods.includes(method);
 }
 
 /** Offers the networks that can teach; the one that was chosen stays it. */
 export function showTeachers(models: readonly ModelInfo[]): void {
-  const select = byId<HTMLSelectElement>("teacher");
-  const chosen = select.value;
+  const list = byId<HTMLSelectElement>("teacher");
+  const chosen = list.value;
   const teachers = models.filter(({ modalities }) => modalities.length > 1);
-  select.replaceChildren(...teachers.map(({ id, name }) => element("option", { value: id }, name)));
-  if (teachers.some(({ id }) => id === chosen)) select.value = chosen;
+  list.replaceChildren(...teachers.map(({ id, name }) => element("option", { value: id }, name)));
+  if (teachers.some(({ id }) => id === chosen)) list.value = chosen;
 }
 
-/** Puts settings into the form's fields. */
-export function fillForm({ patch, ...settings }: Partial<TrainSettings>): void {
+/** Puts settings into the form's fields; those without a field stay out. */
+export function fillForm(settings: Partial<TrainSettings>): void {
   for (const [id, value] of Object.entries(settings)) {
-    if (value !== null) byId<HTMLInputElement | HTMLSelectElement>(id).value = String(value);
+    const field = document.getElementById(id);
+    if (value === null || !(field instanceof HTMLInputElement || field instanceof HTMLSelectElement))
+      continue;
+    if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = value === true;
+    else field.value = textOf(value);
   }
-  if (patch) {
-    const cube = patch.every((edge) => edge === patch[0]);
-    byId<HTMLInputElement>("patch").value = cube ? String(patch[0]) : patch.join();
-  }
+  showUsed();
 }
 
-/** The fields that a file's settings fill; a teacher's leave a student after it as it is. */
-export function fieldsOf({ stage, modality, method, ...shared }: FileSettings): Partial<TrainSettings> {
+/** A value as text: [32, 32, 32] as one edge. */
+function textOf(value: unknown): string {
+  if (!Array.isArray(value)) return value === null || value === undefined ? "" : String(value);
+  return value.every((edge) => edge === value[0]) ? String(value[0]) : value.join();
+}
+
+/** A file's settings as the form's; a teacher's leave a student after it as it is. */
+export function settingsOf({
+  stage,
+  modality,
+  method,
+  parity: _,
+  ...shared
+}: FileSettings): Partial<TrainSettings> {
   const { value } = byId<HTMLSelectElement>("stages");
-  if (stage === "teacher") return { ...shared, stages: value === "both" ? "both" : "teacher" };
-  return { ...shared, stages: "student", modality: modality!, method };
+  const { teacher: _teacher, ...rest } = shared;
+  if (stage === "teacher") return { ...rest, stages: value === "both" ? "both" : "teacher" };
+  return { ...rest, stages: "student", ...(modality && { modality }), ...(method && { method }) };
 }
 
-/** What the form says. Throws an Error that names a field that does not fit. */
-export function readForm(): Form {
+/** The form's settings, over those of a file that it has no fields for. Throws an Error that names a field that does not fit. */
+export function readForm(file: Partial<TrainSettings> = {}): Form {
   const text = (id: string) => byId<HTMLSelectElement>(id).value;
-  const number = (id: NumberKey) => {
-    const [label, , min, max] = NUMBERS[id];
-    const { valueAsNumber: value } = byId<HTMLInputElement>(id);
-    const whole = id === "lr" || Number.isInteger(value);
-    if (whole && value >= min && value <= max && (id !== "lr" || value > 0)) return value;
-    throw formError(`${label}: expected ${id === "lr" ? "a" : "a whole"} number from ${min} to ${max}`);
-  };
-  const settings: TrainSettings = {
+  const values = Object.fromEntries(choices.fields.map((field) => [field.name, valueOf(field)]));
+  const settings = {
+    ...file,
+    ...values,
     stages: text("stages") as TrainSettings["stages"],
     modality: text("modality") as Modality,
     method: text("method"),
     teacher: text("stages") === "student" ? text("teacher") || null : null,
-    ...{ epochs: number("epochs"), batch: number("batch"), patch: readPatch() },
-    ...{ filters: number("filters"), levels: number("levels"), lr: number("lr"), seed: number("seed") },
-    validateEvery: number("validateEvery"),
-  };
-  try {
-    checkPatch(settings.patch, settings.levels);
-  } catch (error) {
-    throw formError((error as Error).message);
-  }
+  } as TrainSettings;
   if (text("data") === "files") return { settings, data: "files" };
-  const phantom = { cases: number("phantomCases"), size: number("phantomSize"), seed: PHANTOM_SEED };
-  return { settings, data: { kind: "phantom", ...phantom } };
+  const [cases, size] = PHANTOM.map(valueOf) as [number, number];
+  return { settings, data: { kind: "phantom", cases, size, seed: PHANTOM_SEED } };
 }
 
-/** D, H, W. */
-function readPatch(): Vec3 {
-  const [least, most] = PATCH.edges;
-  const parts = byId<HTMLInputElement>("patch").value.split(/[,x]/).map(Number);
-  const [depth, height = depth, width = depth] = parts;
-  const fits = parts.every((edge) => Number.isInteger(edge) && edge >= least && edge <= most);
-  if (fits && (parts.length === 1 || parts.length === 3)) return [depth!, height!, width!];
-  throw formError(
-    `${PATCH.label}: expected one edge, or depth, height and width, of ${least} to ${most} voxels`,
-  );
+/** The value in a field; null for an empty text. */
+function valueOf(field: Field): unknown {
+  const input = byId<HTMLInputElement>(field.name);
+  const refuse = (): never => {
+    throw formError(`${field.label}: expected ${field.expected}, got ${input.value || "nothing"}`);
+  };
+  switch (field.kind) {
+    case "choice":
+      return input.value;
+    case "switch":
+      return input.checked;
+    case "text":
+      return input.value.trim() || null;
+    case "patch":
+      return patchOf(input.value) ?? refuse();
+    case "number": {
+      const { valueAsNumber: value } = input;
+      const { min, max = Infinity, step } = field.range!;
+      const fits = value >= min && value <= max && (step === "any" || Number.isInteger(value));
+      return fits ? value : refuse();
+    }
+  }
+}
+
+/** "32" or "96,128,128" as [D, H, W]. */
+function patchOf(text: string): Vec3 | null {
+  const parts = text.split(/[,x]/).map(Number);
+  if (![1, 3].includes(parts.length) || parts.some((edge) => !Number.isInteger(edge) || edge < 1))
+    return null;
+  const [depth, height = depth, width = depth] = parts as [number, number?, number?];
+  return [depth, height, width];
 }
 
 function formError(message: string): Error {

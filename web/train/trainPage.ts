@@ -1,4 +1,4 @@
-// The page's second half: a training that runs in the worker, watched, paused, and taken up again.
+// The page's second half: a training that runs in the worker, shown, paused and resumed.
 
 import { proxy, type Remote } from "comlink";
 import { bytesText } from "../../engine/gpu/errors.ts";
@@ -10,7 +10,7 @@ import { mayDiscard, startDiscard } from "./discard.ts";
 import { byId, download, element } from "../ui/dom.ts";
 import { checkSameFolder, ownData, type OwnFolder } from "./ownData.ts";
 import { showSlice } from "./sliceView.ts";
-import { fieldsOf, fillForm, readForm, showForm, showTeachers } from "./trainForm.ts";
+import { fillForm, readForm, settingsOf, showForm, showTeachers } from "./trainForm.ts";
 import type { KeptRun, TrainNews } from "./trainProtocol.ts";
 import type { Engine } from "../worker/worker.ts";
 
@@ -31,7 +31,7 @@ class TrainPage {
   readonly #options: TrainOptions;
   readonly #charts = new Map<string, Chart>();
   #own: OwnFolder | null = null;
-  #waiting = false; // for the folder of a training that is kept
+  #waiting = false; // for the folder of a saved training
   #paused = false;
   #batch = 1;
 
@@ -41,8 +41,8 @@ class TrainPage {
   }
 
   async start(): Promise<void> {
-    const [models, methods] = await Promise.all([this.#engine.models(), this.#engine.methods()]);
-    showForm({ models, methods }, () => this.#showFiles());
+    const [models, choices] = await Promise.all([this.#engine.models(), this.#engine.form()]);
+    showForm(choices, models, () => this.#showFiles());
     byId("settings").addEventListener("submit", (event) => {
       event.preventDefault();
       void attempt(() => this.#begin(null));
@@ -64,37 +64,36 @@ class TrainPage {
     });
     byId("train-stop").addEventListener("click", () => void this.#engine.stopTraining());
     byId("tab-train").addEventListener("click", () => void this.#refreshTeachers());
-    byId("kept-go").addEventListener("click", () => void attempt(() => this.#goOn()));
+    byId("kept-go").addEventListener("click", () => void attempt(() => this.#resume()));
     byId("kept-drop").addEventListener("click", () => void attempt(() => this.#discard()));
     startDiscard();
     this.#setRunning(false);
     await this.#showKept();
   }
 
-  /** Takes up a folder of the user's; a training that was waiting for it goes on. */
+  /** Takes up a folder of the user's; a training that was waiting for it resumes. */
   async #open({ name, files }: Pick<OwnFolder, "name" | "files">): Promise<void> {
     const recognised = await this.#engine.openTraining(name, [...files]);
     this.#own = { name, files, recognised };
     showCases(byId("train-cases"), recognised, () => {});
-    if (this.#waiting) await this.#goOn();
+    if (this.#waiting) await this.#resume();
   }
 
   /** A new run; from a state in a file, if there is one. */
   async #begin(from: File | null): Promise<void> {
-    const asked = from && (await this.#engine.fileSettings(from));
-    if (asked) fillForm(fieldsOf(asked));
-    const { settings, data } = readForm();
+    const asked = from ? settingsOf(await this.#engine.fileSettings(from)) : {};
+    fillForm(asked);
+    const { settings, data } = readForm(asked);
     if (data === "files" && !this.#own) throw dataError("choose the folder of cases first");
-    const about =
-      "A training is not at its end. To begin another takes its place: it cannot be gone on with.";
+    const about = "You have an unfinished training. Starting a new one deletes it.";
     if (!byId("kept").hidden && !(await mayDiscard(about))) return;
     const cases = data === "files" ? ownData(this.#own!) : data;
     await this.#run(await this.#engine.keepRun({ settings, data: cases }, from));
   }
 
-  async #goOn(): Promise<void> {
+  async #resume(): Promise<void> {
     const run = await this.#engine.keptRun();
-    if (!run) throw dataError("no training is kept any more");
+    if (!run) throw dataError("the saved training is gone");
     const { settings, data } = run;
     fillForm(settings);
     byId<HTMLSelectElement>("data").value = data.kind;
@@ -108,7 +107,7 @@ class TrainPage {
   }
 
   async #discard(): Promise<void> {
-    const about = `${byId("kept-text").textContent}. It goes from this browser, with the networks that it has trained.`;
+    const about = `${byId("kept-text").textContent}. This deletes it from this browser, with the networks that it has trained.`;
     if (!(await mayDiscard(about))) return;
     await this.#engine.forgetRun();
     this.#waiting = false;
@@ -118,7 +117,7 @@ class TrainPage {
 
   async #run(run: KeptRun): Promise<void> {
     this.#waiting = false;
-    this.#batch = run.settings.batch;
+    this.#batch = run.settings.batch ?? 1;
     byId("kept").hidden = true;
     byId("train-note").hidden = true;
     this.#charts.clear();
@@ -149,7 +148,7 @@ class TrainPage {
     switch (news.type) {
       case "stage":
         status.textContent = `${news.stage}: ${news.parameters.toLocaleString("en")} parameters, ${news.steps} steps${
-          news.resumed ? `, going on after ${news.resumed}` : ""
+          news.resumed ? `, resuming after ${news.resumed}` : ""
         }`;
         bar.value = news.resumed / news.steps;
         return this.#showDownloads(news.stage, news.resumed > 0);
@@ -159,7 +158,7 @@ class TrainPage {
       case "lost":
         byId("train-note").hidden = false;
         byId("train-note").textContent =
-          `${news.stage}: the GPU was lost; it goes on from the last checkpoint on a new device.`;
+          `${news.stage}: the GPU was lost; training resumes from the last checkpoint on a new device.`;
         return;
       case "step": {
         const { stage, step, steps, epoch, losses, samplesPerSecond, bytes } = news;
@@ -211,7 +210,7 @@ class TrainPage {
       );
     byId("train-downloads").replaceChildren(
       button("best", `Download ${stage}'s best network`),
-      button("latest", `Download ${stage}'s training, to go on elsewhere`),
+      button("latest", `Download ${stage}'s training, to resume elsewhere`),
     );
   }
 
@@ -224,11 +223,15 @@ class TrainPage {
   }
 
   async #showKept(): Promise<void> {
-    const run = await this.#engine.keptRun().catch(() => null); // a browser may keep nothing, in a private window
+    const run = await this.#engine.keptRun().catch(() => null); // a private window may keep nothing
     const open = run?.stages.some(({ done }) => !done) ?? false;
     byId("kept").hidden = !open || !this.#options.usable;
     if (!run || !open) return;
-    const stages = run.stages.map(({ stage, done, step }) => `${stage}: ${done ? "done" : `${step} steps`}`);
+    const stages = run.stages.map(({ stage, done, step, old }) =>
+      old
+        ? `${stage}: saved by an older version, which this one cannot resume`
+        : `${stage}: ${done ? "done" : `${step} steps`}`,
+    );
     byId("kept-text").textContent = stages.join("; ");
   }
 

@@ -1,28 +1,48 @@
-// What the page and its worker say to each other about a training.
+// Messages between the page and its worker about a training.
 
 import type { Modality } from "../../data/datasets/source.ts";
+import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
-import type { Vec3 } from "../../model/scoring/regions.ts";
 import type { Row } from "../worker/protocol.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 
-/** What is trained, and how: the command line's settings of the same names. */
-export interface TrainSettings {
+/** The settings of a training: the command line's, by the same names; defaults for those that are missing. */
+export interface TrainSettings extends Omit<
+  Partial<TrainConfig>,
+  "stage" | "teacher" | "method" | "modality"
+> {
   /** A student alone takes a network that is there already for its teacher, where its method needs one. */
   stages: "teacher" | "student" | "both";
   modality: Modality;
   method: string;
   /** Id of the network that teaches a student alone. */
   teacher: string | null;
-  epochs: number;
-  batch: number;
-  patch: Vec3;
-  filters: number;
-  levels: number;
-  lr: number;
-  seed: number;
-  /** Epochs between two validations. */
-  validateEvery: number;
+}
+
+/** A field of the form: a setting as plain data. */
+export interface Field {
+  name: string;
+  label: string;
+  help: string;
+  /** The kind of value, in words. */
+  expected: string;
+  kind: "number" | "choice" | "switch" | "patch" | "text";
+  /** Its first value; null for an empty text. */
+  value: unknown;
+  choices?: readonly string[];
+  range?: { min: number; max?: number; step: number | "any" };
+  /** The methods that use it; all where it is left out. */
+  methods?: readonly string[];
+}
+
+/** The choices of the form. */
+export interface FormChoices {
+  fields: readonly Field[];
+  /** By name, with their titles. */
+  methods: readonly (readonly [name: string, title: string])[];
+  defaultMethod: string;
+  /** The methods that learn from a teacher. */
+  taught: readonly string[];
 }
 
 /** The built-in phantom. */
@@ -57,11 +77,11 @@ export interface SliceNews {
   label: Uint8Array;
 }
 
-/** What a training tells while it runs. */
+/** News of a training while it runs. */
 export type TrainNews =
   | { type: "stage"; stage: string; parameters: number; steps: number; resumed: number }
   | { type: "doing"; what: string }
-  /** The GPU: a new one goes on from the last checkpoint. */
+  /** The GPU was lost: training resumes from the last checkpoint on a new one. */
   | { type: "lost"; stage: string }
   | {
       type: "step";
@@ -79,10 +99,10 @@ export type TrainNews =
   | { type: "paused"; on: boolean }
   | { type: "stageDone"; stage: string; model: string };
 
-/** A training that is kept in the browser. */
+/** A training saved in the browser. */
 export interface KeptRun {
   settings: TrainSettings;
   data: TrainData;
-  /** Optimizer steps done of each stage so far, by its name. */
-  stages: { stage: string; done: boolean; step: number }[];
+  /** By name, with the optimizer steps done so far; `old`: an older version saved it, and it cannot be resumed. */
+  stages: { stage: string; done: boolean; step: number; old?: boolean }[];
 }

@@ -1,26 +1,37 @@
-// Trains in the worker: stage after stage, kept in the browser's own storage so that a reload or a crash costs seconds,
-// paused, stopped, and on a new device where the old one is lost.
+// Trains in the worker: stage after stage, saved in the browser's own storage so that a reload or a crash costs seconds;
+// paused, stopped, and resumed on a new device where the old one is lost.
 
+import type { Case } from "../../data/preparation/preprocess.ts";
+import { chooseSlice, greysOf } from "../../data/preparation/slices.ts";
 import type { Device } from "../../engine/index.ts";
-import { cardMetadata } from "../../model/files/card.ts";
-import { checkFinite } from "../../trainer/loop/diverged.ts";
-import { encodeSealed } from "../../model/files/seal.ts";
-import type { TrainEvent } from "../../trainer/loop/trainer.ts";
-import { encodeTraining, readTensors } from "../../trainer/loop/state.ts";
-import { CancelledError } from "../ui/explain.ts";
-import { settingsNote } from "./fileSettings.ts";
-import { survivingLoss } from "../worker/gpu.ts";
-import { keepRun, KeptStage, keptNetworks, saveRun, teacherOf, trainedName } from "./keptRun.ts";
-import type { Models } from "../worker/models.ts";
+import type { TrainEvent } from "../../trainer/loop/options.ts";
+import type { TrainConfig } from "../../trainer/settings/config.ts";
+import { keepTraining } from "../../trainer/stages/keep.ts";
+import { Stage } from "../../trainer/stages/stage.ts";
 import type { Study } from "../segment/segmentation.ts";
-import { type Guide, loadStage, Stage, type StageCases } from "./stage.ts";
-import type { KeptRun, TrainNews } from "./trainProtocol.ts";
+import { CancelledError } from "../ui/explain.ts";
+import { survivingLoss } from "../worker/gpu.ts";
+import type { Models } from "../worker/models.ts";
+import { keepRun, KeptStage, keptNetworks, saveRun, teacherOf, trainedName } from "./keptRun.ts";
+import { loadStage, samplersOf, type StageCases } from "./loadStage.ts";
+import { stagesOf } from "./pageSettings.ts";
+import type { KeptRun, SliceNews, TrainNews } from "./trainProtocol.ts";
 
-const SAVE_MS = 15_000; // between two saves within an epoch, and
-const EPOCH_MS = 3_000; // between two at the ends of epochs
+/** Saves within an epoch, and at the ends of epochs. */
+const CADENCE = { steps: Infinity, seconds: 15, epochSeconds: 3 };
 
 type Tell = (news: TrainNews) => void;
-type Rest = Extract<TrainEvent, { type: "rest" }>;
+
+/** A stage that is about to be trained. */
+interface Asked {
+  name: string;
+  config: TrainConfig;
+  cases: StageCases;
+  /** Id of the network that teaches; null for a stage without a teacher. */
+  teacher: string | null;
+  study: Study;
+  tell: Tell;
+}
 
 export class Training {
   readonly #models: Models;
@@ -39,19 +50,19 @@ export class Training {
     this.#paused = { over, end };
   }
 
-  goOn(): void {
+  resume(): void {
     this.#paused?.end();
     this.#paused = null;
   }
 
-  /** Ends the run after the step in progress; it is saved, and can go on later. */
+  /** Ends the run after the step in progress; it is saved, and can be resumed later. */
   stop(): void {
     this.#stopped = true;
     this.#current?.trainer.stop();
-    this.goOn();
+    this.resume();
   }
 
-  /** Keeps a new run in place of the one before, with the network that teaches a student alone; see keepRun(). */
+  /** Saves a new run in place of the one before, with the network that teaches a student alone; see keepRun(). */
   async keep(
     run: Pick<KeptRun, "settings" | "data">,
     from: { bytes: Uint8Array<ArrayBuffer>; name: string } | null,
@@ -61,135 +72,158 @@ export class Training {
   }
 
   /**
-   * Trains all stages of a run, from where it is kept. Throws a CancelledError when it was stopped; a DataError for cases
-   * that cannot be trained on.
+   * Trains all stages of a run, from where it was saved. Throws a CancelledError when it was stopped; a DataError for
+   * cases that cannot be trained on.
    */
   async run(run: KeptRun, study: Study, tell: Tell): Promise<void> {
     this.#stopped = false;
     this.#paused = null;
+    const configs = stagesOf(run.settings);
     for (const entry of run.stages) {
-      const { stage } = entry;
+      const { stage: name } = entry;
       if (!entry.done) {
-        const guide = stage === "teacher" ? null : teacherOf(run.settings);
-        tell({ type: "doing", what: `${stage}: reading the cases` });
-        const sees = guide === null ? null : this.#models.use(guide).modalities;
-        const cases = await loadStage(study, stage, run.settings, sees);
+        const config = configs.get(name)!;
+        const teacher = config.stage === "teacher" ? null : teacherOf(run.settings);
+        tell({ type: "doing", what: `${name}: reading the cases` });
+        const taughtBy = teacher === null ? [] : [this.#models.use(teacher).modalities];
+        const cases = await loadStage(study, config, taughtBy);
         await survivingLoss(
-          (device) => this.#train(device, { run, stage, cases, guide, study, tell }),
-          () => tell({ type: "lost", stage }),
+          (device) => this.#train(device, { name, config, cases, teacher, study, tell }),
+          () => tell({ type: "lost", stage: name }),
         );
         entry.done = true;
         await saveRun(run);
       }
-      const best = await (await KeptStage.open(stage)).best();
-      if (best) await this.#models.add(best, trainedName(stage));
-      tell({ type: "stageDone", stage, model: trainedName(stage) });
+      const best = await (await KeptStage.open(name)).best();
+      if (best) await this.#models.add(best, trainedName(name));
+      tell({ type: "stageDone", stage: name, model: trainedName(name) });
     }
   }
 
-  /** Takes up the networks of a run that is kept, as far as they are trained. */
+  /** Takes up the trained networks of the saved run. */
   async addKept(): Promise<void> {
     for (const { name, bytes } of await keptNetworks()) await this.#models.add(bytes, name);
   }
 
-  async #train(
-    device: Device,
-    options: {
-      run: KeptRun;
-      stage: string;
-      cases: StageCases;
-      guide: string | null;
-      study: Study;
-      tell: Tell;
-    },
-  ): Promise<void> {
-    const { run, stage: name, cases, guide: guideId, study, tell } = options;
-    const { settings } = run;
-    const kept = await KeptStage.open(name);
-    const state = (await kept.state())?.value ?? null;
-    if (state && !(await kept.best())) state.position.best = null; // of a file: its best network is elsewhere
-    const history = await kept.history(state?.position.epoch ?? 1);
-    const guide: Guide | null = guideId
-      ? { network: this.#models.on(device, guideId), modalities: this.#models.use(guideId).modalities }
-      : null;
-    const stage = new Stage(device, { name, settings, cases, guide, state });
+  async #train(device: Device, asked: Asked): Promise<void> {
+    const { name, config, cases, teacher, study, tell } = asked;
+    const storage = await KeptStage.open(name);
+    const found = (await storage.state())?.value ?? null;
+    if (found && !(await storage.best())) found.position.best = null; // of a file: its best network is elsewhere
+    const history = await storage.history(found?.position.epoch ?? 1);
+    let slice: SliceNews | null = null;
+    const stage = new Stage(device, {
+      config,
+      modalities: cases.modalities,
+      validation: cases.validation,
+      ...samplersOf(cases, config, found),
+      labels: study.dataset.convention,
+      frozen: () => this.#models.frozen(teacher!),
+      state: found && { ...found, path: name },
+      validated: (prepared, classes, i) => {
+        if (i === 0) slice = sliceOf(prepared, classes);
+      },
+    });
     this.#current = stage;
-    const { trainer, params } = stage;
-    const labels = study.dataset.convention;
-    let [saved, rate, since] = [performance.now(), 0, { time: performance.now(), step: 0 }];
-    const save = async ({ position, data }: Rest) => {
-      const { optimizer, guard } = trainer;
-      const tensors = await readTensors({ params, optimizer, guard });
-      const card = stage.card(position.epoch - 1, optimizer.steps, labels);
-      const notes = { ...cardMetadata(card), ...settingsNote(name, settings) };
-      await kept.saveState(await encodeTraining({ ...tensors, position, data }, notes));
-      await kept.saveHistory(history);
-      saved = performance.now();
-      tell({ type: "saved", stage: name, step: optimizer.steps });
-    };
-    let rest: Rest | null = null;
+    const news = new StageNews(stage, device, tell);
     try {
-      for await (const event of trainer.run()) {
-        if (event.type === "start") {
-          const steps = settings.epochs * stage.stepsPerEpoch;
-          const resumed = trainer.optimizer.steps;
-          tell({ type: "stage", stage: name, parameters: event.parameters, steps, resumed });
-          for (const record of history) tell({ type: "epoch", stage: name, record, best: false });
-        } else if (event.type === "compile") {
-          tell({ type: "doing", what: `${name}: compiling kernels, ${event.done} of ${event.kernels}` });
-          since = { time: performance.now(), step: trainer.optimizer.steps };
-        } else if (event.type === "step") {
-          const seconds = (performance.now() - since.time) / 1000;
-          if (event.step > since.step && seconds > 0)
-            rate = ((event.step - since.step) * settings.batch) / seconds;
-          const { step, steps, epoch, losses } = event;
-          const { bytes } = device;
-          tell({ type: "step", stage: name, step, steps, epoch, losses, samplesPerSecond: rate, bytes });
-        } else if (event.type === "skip") {
-          tell({
-            type: "doing",
-            what: `${name}: step ${event.step} left out: its ${event.why} is no number`,
-          });
-        } else if (event.type === "epoch") {
-          history.push(event.record);
-          if (event.best) {
-            const { epoch, step } = event.record;
-            const tensors = await params.read();
-            checkFinite(tensors, name);
-            const metadata = cardMetadata(stage.card(epoch, step, labels));
-            await kept.saveBest(await encodeSealed(tensors, metadata));
-          }
-          tell({ type: "epoch", stage: name, record: event.record, best: event.best });
-          const slice = stage.takeSlice();
-          if (slice) tell({ type: "slice", stage: name, slice });
-        } else if (event.type === "rest") {
-          rest = event;
-          const age = performance.now() - saved;
-          const late = age > SAVE_MS || (event.position.done === 0 && age > EPOCH_MS);
-          if (this.#stopped) trainer.stop();
-          if (late || this.#paused || this.#stopped) {
-            await save(event);
-            rest = null;
-          }
-          await this.#pause(tell);
-          since = { time: performance.now(), step: trainer.optimizer.steps };
-        } else if (event.reason === "request") {
-          throw new CancelledError(
-            `${name}: saved after ${trainer.optimizer.steps} steps; it can go on from there.`,
-          );
-        }
-      }
-      if (rest) await save(rest);
+      const ended = await keepTraining(stage, {
+        storage,
+        cadence: CADENCE,
+        show: (event) => {
+          if (this.#stopped) stage.trainer.stop();
+          news.show(event);
+          if (event.type === "start") for (const record of history) news.epoch(record);
+          if (event.type === "epoch" && slice) tell({ type: "slice", stage: name, slice });
+          if (event.type === "epoch") slice = null;
+        },
+        saved: () => tell({ type: "saved", stage: name, step: stage.trainer.steps }),
+        pause: () => this.#pause(tell),
+      });
+      if (ended === "request")
+        throw new CancelledError(`${name}: saved after ${stage.trainer.steps} steps; it can be resumed.`);
+      if (ended) tell({ type: "doing", what: `${name}: ${ENDINGS[ended]}` });
     } finally {
       this.#current = null;
       stage.free();
     }
   }
 
-  async #pause(tell: Tell): Promise<void> {
-    if (!this.#paused) return;
-    tell({ type: "paused", on: true });
-    await this.#paused.over;
-    tell({ type: "paused", on: false });
+  /** Waits for the end of a pause; null while there is none. */
+  #pause(tell: Tell): (() => Promise<void>) | null {
+    const paused = this.#paused;
+    if (!paused) return null;
+    return async () => {
+      tell({ type: "paused", on: true });
+      await paused.over;
+      tell({ type: "paused", on: false });
+    };
   }
+}
+
+const ENDINGS = {
+  time: "ended: its time is up",
+  patience: "ended: no better validation within the patience",
+} as const;
+
+/** A stage's events as news for the page. */
+class StageNews {
+  readonly #stage: Stage;
+  readonly #device: Device;
+  readonly #tell: Tell;
+  #rate = 0;
+  #since = { time: performance.now(), step: 0 };
+
+  constructor(stage: Stage, device: Device, tell: Tell) {
+    this.#stage = stage;
+    this.#device = device;
+    this.#tell = tell;
+  }
+
+  epoch(record: Extract<TrainNews, { type: "epoch" }>["record"], best = false): void {
+    this.#tell({ type: "epoch", stage: this.#stage.name, record, best });
+  }
+
+  show(event: TrainEvent): void {
+    const { name: stage, config, stepsPerEpoch, trainer } = this.#stage;
+    if (event.type === "start") {
+      const steps = config.epochs * stepsPerEpoch;
+      this.#tell({ type: "stage", stage, parameters: event.parameters, steps, resumed: trainer.steps });
+    } else if (event.type === "compile") {
+      this.#tell({ type: "doing", what: `${stage}: compiling kernels, ${event.done} of ${event.kernels}` });
+      this.#restart();
+    } else if (event.type === "step") {
+      const { step, steps, epoch, losses } = event;
+      const seconds = (performance.now() - this.#since.time) / 1000;
+      if (step > this.#since.step && seconds > 0)
+        this.#rate = ((step - this.#since.step) * config.batch) / seconds;
+      const { bytes } = this.#device;
+      this.#tell({ type: "step", stage, step, steps, epoch, losses, samplesPerSecond: this.#rate, bytes });
+    } else if (event.type === "skip") {
+      this.#tell({ type: "doing", what: `${stage}: step ${event.step} skipped: ${event.why} not finite` });
+    } else if (event.type === "epoch") {
+      this.epoch(event.record, event.best);
+    } else if (event.type === "checkpoint") this.#restart();
+  }
+
+  /** Begins to measure the rate anew: steps are reported some at a time. */
+  #restart(): void {
+    this.#since = { time: performance.now(), step: this.#stage.trainer.steps };
+  }
+}
+
+/** The axial slice with the most tumour in the label; the image is the last modality. */
+function sliceOf({ id, images, channels, size, label }: Case, classes: Uint8Array): SliceNews {
+  const [depth, height, width] = size;
+  const area = height * width;
+  const from = chooseSlice(label!, size) * area;
+  const last = (channels.length - 1) * depth * area;
+  return {
+    case: id,
+    height,
+    width,
+    image: Uint8Array.from(greysOf(images.subarray(last + from, last + from + area)), Math.round),
+    prediction: classes.slice(from, from + area),
+    label: label!.slice(from, from + area),
+  };
 }

@@ -9,6 +9,7 @@ import type { Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { describeVnet } from "../../model/files/published.ts";
 import { encodeSealed } from "../../model/files/seal.ts";
+import type { FrozenNetwork } from "../../trainer/loop/members.ts";
 import type { ModelInfo } from "./protocol.ts";
 
 const PUBLISHED_WINDOW: NetworkCard["patch"] = [96, 128, 128];
@@ -63,6 +64,12 @@ export class Models {
   file(id: string): Promise<Uint8Array<ArrayBuffer>> {
     const { values, card } = this.#get(id).stored;
     return encodeSealed(values, card ? cardMetadata(card) : {});
+  }
+
+  /** The network as the frozen one of a training. */
+  frozen(id: string): FrozenNetwork {
+    const { values, network: config } = this.#get(id).stored;
+    return { spec: { config, modalities: this.use(id).modalities }, values };
   }
 
   /** The network on a device. */

@@ -1,6 +1,8 @@
 // Files that the browser keeps for this page (the origin private file system), for the worker. A file that must survive a
 // crash in the middle of a write has two slots, written in turn: one of them is always whole.
 
+import { OldStateError } from "../../model/errors.ts";
+
 /** What TypeScript's library for pages lacks of a worker's files. */
 interface Access {
   truncate(size: number): void;
@@ -96,7 +98,10 @@ export class TwoSlots<T> {
       const name = this.#slot(slot);
       const bytes = await read(this.#folder, name);
       if (!bytes) continue;
-      const value = await this.#check(bytes, name).catch(() => null); // the other slot is for that
+      const value = await this.#check(bytes, name).catch((error: unknown) => {
+        if (error instanceof OldStateError) throw error; // it is whole, and stays as it is
+        return null; // a crash cut it: the other slot is for that
+      });
       if (value === null || (best && this.#order(value) <= this.#order(best.value))) continue;
       best = { value, bytes };
       this.#next = 1 - slot;

@@ -1,18 +1,19 @@
-// The worker: the device and all that computes, so that the page never waits. It goes on in a tab that is not shown:
-// nothing here is driven by animation frames or timers.
+// The worker: the device and all that computes, so that the page never waits. It works in a hidden tab too, for neither
+// animation frames nor timers drive it.
 //
-// Firefox looks only now and then whether the GPU is done, so what is read is read together: one read for each window
-// of a prediction, and one for several training steps (trainer/loop/lossReader.ts).
+// Firefox checks only now and then whether the GPU is done, so reads are few: one for each window of a prediction, and
+// one for several training steps (trainer/loop/lossReader.ts).
 
 import { transfer } from "comlink";
 import { openDataset, type Modality, type Source } from "../../data/datasets/datasets.ts";
 import { DataError } from "../../data/errors.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import { phantomSource } from "../../data/phantom/files.ts";
-import { METHODS } from "../../model/methods/index.ts";
+import { DEFAULT_METHOD, isTaught, METHODS } from "../../model/methods/index.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import { datasetOf, fileSource, recognise } from "../segment/cases.ts";
-import { type FileSettings, settingsIn } from "../train/fileSettings.ts";
+import type { FileSettings } from "../../trainer/settings/check.ts";
+import { fields, settingsIn } from "../train/pageSettings.ts";
 import { gpuInfo } from "./gpu.ts";
 import { forgetRun, keptFile, keptRun } from "../train/keptRun.ts";
 import { Models } from "./models.ts";
@@ -20,7 +21,7 @@ import { offer } from "./offer.ts";
 import type { File3d, Gpu, ModelInfo, NamedFile, Progress, Recognised, Result, Row } from "./protocol.ts";
 import { referenceFile, Segmentation, type Study, volumeFile } from "../segment/segmentation.ts";
 import { Training } from "../train/training.ts";
-import type { KeptRun, TrainData, TrainNews } from "../train/trainProtocol.ts";
+import type { FormChoices, KeptRun, TrainData, TrainNews } from "../train/trainProtocol.ts";
 
 /** Unseen by the example's networks, which were trained on seed 1. */
 const EXAMPLE = { seed: 2, cases: 1, size: [64, 64, 64] } as const;
@@ -31,7 +32,7 @@ const training = new Training(models);
 let source: Source | null = null;
 let trainSource: Source | null = null;
 
-/** What the page can ask for. */
+/** The functions that the page can call. */
 const engine = {
   gpu: (): Promise<Gpu> => gpuInfo(),
 
@@ -41,9 +42,9 @@ const engine = {
     return models.list();
   },
 
-  /** Takes up what was trained here before; nothing where the browser keeps nothing, as in some private windows. */
+  /** Takes up the networks that were trained here before; some private windows keep none. */
   async addKeptModels(): Promise<ModelInfo[]> {
-    await training.addKept().catch((error: unknown) => console.info("no networks are kept:", error));
+    await training.addKept().catch((error: unknown) => console.info("no networks are saved:", error));
     return models.list();
   },
 
@@ -67,7 +68,13 @@ const engine = {
 
   models: (): ModelInfo[] => models.list(),
 
-  methods: (): string[] => Object.keys(METHODS),
+  /** The choices of the training's form. */
+  form: (): FormChoices => ({
+    fields: fields(),
+    methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
+    defaultMethod: DEFAULT_METHOD,
+    taught: Object.keys(METHODS).filter(isTaught),
+  }),
 
   modelSees: (id: string, modality: Modality): ModelInfo => models.sees(id, modality),
 
@@ -88,18 +95,18 @@ const engine = {
     values: "classes" | "labels",
   ): Promise<File3d> => sent(await segmentation.file(study(cases), id, model, values)),
 
-  /** The run that the browser keeps, to go on with. */
+  /** The saved run, to resume. */
   keptRun: (): Promise<KeptRun | null> => keptRun(),
 
-  /** Keeps a new run in place of the one before; `from` is a state of its first stage, of a file. */
+  /** Saves a new run in place of the one before; `from` is a file with a state of its first stage. */
   keepRun: async (run: Pick<KeptRun, "settings" | "data">, from: File | null): Promise<KeptRun> =>
     training.keep(run, from && { bytes: await bytesOf(from), name: from.name }),
 
-  /** The settings that a training's file says it was trained with; null for an older one, which says none. */
-  fileSettings: async (file: File): Promise<FileSettings | null> =>
+  /** The settings in a training's file. */
+  fileSettings: async (file: File): Promise<FileSettings> =>
     settingsIn((await decodeTraining(await bytesOf(file), file.name)).metadata, file.name),
 
-  /** Removes the run that the browser keeps. */
+  /** Deletes the saved run. */
   forgetRun: (): Promise<void> => forgetRun(),
 
   /** Trains the run to its end, or until stopTraining(). Files are those of openTraining(). */
@@ -116,10 +123,10 @@ const engine = {
   },
 
   pauseTraining: (): void => training.pause(),
-  resumeTraining: (): void => training.goOn(),
+  resumeTraining: (): void => training.resume(),
   stopTraining: (): void => training.stop(),
 
-  /** A checkpoint that is kept, as a file for anywhere; null where there is none. */
+  /** A saved checkpoint; null where there is none. */
   keptFile: async (stage: string, which: "best" | "latest"): Promise<File3d | null> => keptFile(stage, which),
 
   similarity: async (id: string, model: string, report: (progress: Progress) => void): Promise<File3d[]> => {
@@ -131,7 +138,7 @@ const engine = {
   },
 };
 
-/** Rows as the user left them, and what label values mean. */
+/** Rows as the user left them, and the convention of the labels. */
 export interface Cases {
   rows: Row[];
   convention: LabelConvention;
@@ -159,7 +166,7 @@ async function bytesOf(file: File): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await file.arrayBuffer());
 }
 
-/** A copy that is moved to the page: what the source keeps stays whole. */
+/** A copy that is moved to the page: the source keeps its own. */
 function sent(file: File3d): File3d {
   const copy = file.slice();
   return transfer(copy, [copy.buffer]);

@@ -1,0 +1,45 @@
+// The streams of batches that a stage draws from, and the modalities that its cases are loaded with.
+
+import { type Modality, MODALITIES } from "../../data/datasets/source.ts";
+import type { SamplerOptions } from "../../data/sampling/patches.ts";
+import { methodOf } from "../../model/methods/index.ts";
+import { loading, networkModalities, runOf, type TrainConfig } from "../settings/config.ts";
+
+const STREAM_SEED = 1_000_003; // between the seeds of two streams, so that each draws on its own
+
+/** How to draw one stream. */
+export interface StreamPlan<Case> {
+  name: string;
+  cases: readonly Case[];
+  options: SamplerOptions & Pick<TrainConfig, "workers">;
+}
+
+/** The streams of the stage's method, drawn from these cases; the first one counts the steps of an epoch. */
+export function streamsOf<Case>(
+  cases: readonly Case[],
+  config: TrainConfig,
+  modalities: readonly string[],
+): StreamPlan<Case>[] {
+  const streams = methodOf(config.method).streams?.(runOf(config, modalities)) ?? { paired: {} };
+  return Object.entries(streams).map(([name, stream], i) => ({
+    name,
+    cases: stream.cases ? cases.filter((_, index) => stream.cases!(index)) : cases,
+    options: { ...loading(config), seed: config.seed + STREAM_SEED * i },
+  }));
+}
+
+/**
+ * The modalities to load, in channel order: those of the stage's networks; or, for a network that trains alone, all that
+ * every case has, so that it draws the same patches as one that is taught.
+ */
+export function loadedModalities(
+  config: TrainConfig,
+  taughtBy: readonly (readonly string[])[],
+  common: readonly Modality[],
+): Modality[] {
+  const needed = new Set<string>([
+    ...networkModalities(config),
+    ...(taughtBy.length ? taughtBy.flat() : common),
+  ]);
+  return MODALITIES.filter((name) => needed.has(name));
+}

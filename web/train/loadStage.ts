@@ -1,0 +1,69 @@
+// The cases of a stage, read and prepared in the page's worker.
+
+import { DataError } from "../../data/errors.ts";
+import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../../data/datasets/splits.ts";
+import { type Case, loadCases } from "../../data/preparation/preprocess.ts";
+import { PatchSampler, type SamplerState } from "../../data/sampling/patches.ts";
+import type { BatchSource } from "../../trainer/loop/options.ts";
+import type { TrainingState } from "../../trainer/loop/state.ts";
+import { networkModalities, preparation, type TrainConfig } from "../../trainer/settings/config.ts";
+import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import type { Study } from "../segment/segmentation.ts";
+
+export interface StageCases {
+  training: Case[];
+  validation: Case[];
+  /** The modalities of the training cases, in channel order. */
+  modalities: readonly Modality[];
+}
+
+/**
+ * Reads and prepares the cases of a stage, those to train on with all that its teachers see. Cases are set aside for
+ * tests as the command line sets them aside. Throws a DataError.
+ */
+export async function loadStage(
+  study: Study,
+  config: TrainConfig,
+  taughtBy: readonly (readonly string[])[],
+): Promise<StageCases> {
+  const { source, dataset } = study;
+  const split = await splitOf(study);
+  const own = networkModalities(config);
+  const used = [...split.train, ...split.val, ...split.test];
+  const files = (ids: readonly string[]) => ids.map((id) => dataset.cases.find((one) => one.id === id)!);
+  const common = MODALITIES.filter((m) => files(used).every(({ images }) => images[m]));
+  const modalities = loadedModalities(config, taughtBy, common);
+  const load = (ids: readonly string[], seen: readonly Modality[]) =>
+    loadCases(source, dataset, files(ids), seen, { ...preparation(config), labels: true });
+  return {
+    training: await load(split.train, modalities),
+    validation: await load(split.val, own),
+    modalities,
+  };
+}
+
+/** The streams of the stage's method, made in this thread; with a `state` they continue from there. */
+export function samplersOf(
+  { training, modalities }: StageCases,
+  config: TrainConfig,
+  state: TrainingState | null,
+): { sources: Record<string, BatchSource>; stepsPerEpoch: number } {
+  const samplers = streamsOf(training, config, modalities).map(({ name, cases, options }) => {
+    const { workers: _, ...sampling } = options;
+    const sampler = new PatchSampler(cases, sampling);
+    if (state) sampler.restore(state.data[name] as SamplerState);
+    return [name, sampler] as const;
+  });
+  return { sources: Object.fromEntries(samplers), stepsPerEpoch: samplers[0]![1].batchesPerEpoch };
+}
+
+/** The folder's split.json, or else a split drawn as on the command line. Throws a DataError. */
+async function splitOf({ source, dataset }: Study): Promise<Split> {
+  const known = dataset.cases.map(({ id }) => id);
+  if (!(await source.list()).includes(SPLIT_FILE)) return splitCases(known, { seed: SPLIT_SEED });
+  const text = new TextDecoder().decode(await source.read(SPLIT_FILE));
+  const split = parseSplits(text, SPLIT_FILE, known);
+  if (!Array.isArray(split)) return split;
+  throw new DataError(`${SPLIT_FILE}: holds ${split.length} folds: the command line can train one of them`);
+}

@@ -1,0 +1,93 @@
+// The settings of a training in the page: those of the command line, by the same names, and which stages it has.
+
+import { CheckpointError } from "../../model/errors.ts";
+import { DataError } from "../../data/errors.ts";
+import { METHODS, PLAIN } from "../../model/methods/index.ts";
+import type { Setting } from "../../model/settings/rows.ts";
+import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
+import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
+import { DEFAULTS, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
+import { ROWS } from "../../trainer/settings/settings.ts";
+import type { Field, TrainSettings } from "./trainProtocol.ts";
+
+/** Settings that the page has no use for: it divides the cases by the folder's split.json alone. */
+const REFUSED = ["split", "fold"] as const;
+
+/** The fields of the form: every setting that has a label for the page. */
+export function fields(): Field[] {
+  return ROWS.flatMap(([name, row]) => (row.page ? [fieldOf(name, row, row.page)] : []));
+}
+
+function fieldOf(name: string, row: Setting, page: NonNullable<Setting["page"]>): Field {
+  const { help, expected, choices, range, argument } = row;
+  const users = Object.values(METHODS).filter(({ settings }) => name in settings);
+  return {
+    name,
+    label: page.label,
+    help,
+    expected,
+    kind: choices
+      ? "choice"
+      : argument === null
+        ? "switch"
+        : range
+          ? "number"
+          : argument === "d,h,w"
+            ? "patch"
+            : "text",
+    value: page.value ?? row.phantom ?? row.default ?? null,
+    ...(choices && { choices }),
+    ...(range && { range }),
+    ...(users.length && { methods: users.map((method) => method.name) }),
+  };
+}
+
+/** The configuration of a stage, "teacher" or "student". */
+export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): TrainConfig {
+  const { stages: _, teacher: _teacher, ...shared } = settings;
+  const student = stage === "student";
+  return {
+    ...DEFAULTS,
+    workers: 0,
+    data: "",
+    out: "",
+    ...shared,
+    stage,
+    modality: student ? shared.modality : null,
+    method: student ? shared.method : PLAIN,
+    teacher: null,
+    init: null,
+  };
+}
+
+/** The configurations of the stages that the settings ask for, by the names of their folders on the command line. */
+export function stagesOf(settings: TrainSettings): Map<string, TrainConfig> {
+  const { stages } = settings;
+  const asked = stages === "both" ? (["teacher", "student"] as const) : [stages];
+  return new Map(
+    asked.map((stage) => configOf(stage, settings)).map((config) => [stageName(config), config]),
+  );
+}
+
+/**
+ * The settings in a training's metadata, `name` being the file's. Throws a CheckpointError for unknown settings, and a
+ * DataError that names each one that the page cannot train with.
+ */
+export function settingsIn(metadata: Readonly<Record<string, string>>, name: string): FileSettings {
+  const found: unknown = JSON.parse(metadata[SETTINGS_NOTE] ?? "null");
+  if (typeof found !== "object" || found === null) throw new CheckpointError(`${name}: holds no settings`);
+  const { settings, problems } = checkSettings(found);
+  const { stage, modality = null } = settings;
+  if (stage === undefined) problems.push("stage: expected teacher or student, got none");
+  if ((stage === "teacher") !== (modality === null))
+    problems.push(`modality: a ${stage}'s cannot be ${modality}`);
+  if (problems.length)
+    throw new CheckpointError(`${name}: its settings are not known here: ${problems.join("; ")}`);
+  const others = REFUSED.filter((key) => settings[key] !== undefined);
+  if (!others.length) return settings;
+  const list = others.map((key) => `${key} ${shown(settings[key])}`).join(", ");
+  throw new DataError(
+    `${name}: was trained with ${list}, where this page knows a folder's split.json alone. ` +
+      "The command line can resume it (train --resume-from).",
+  );
+}
