@@ -10,13 +10,9 @@
 // A kernel whose uniforms have a member `first` can be cut: it takes that as the index of its first
 // invocation, and a call whose work exceeds what one submission may hold becomes several dispatches.
 
-import {
-  ResourceType,
-  WgslParser,
-  WgslReflect,
-  type FunctionInfo,
-} from "wgsl_reflect/wgsl_reflect.module.js";
+import { ResourceType, WgslReflect, type FunctionInfo } from "wgsl_reflect/wgsl_reflect.module.js";
 import type { Layout, Signature } from "./bindings.ts";
+import { constantsOf, declarationsOf } from "./declarations.ts";
 import type { Device, GroupCounts } from "./device.ts";
 import { type Precision, Tensor } from "../autograd/tensor.ts";
 import { type Args, membersOf, put, Words } from "./words.ts";
@@ -29,24 +25,19 @@ type Kernel = (args: Args, grid: Grid) => void;
 /** Of one file, by entry point. */
 export type Kernels = Readonly<Record<string, Kernel>>;
 
-/** The kernels of shaders/<name>.wgsl, by entry point. */
+/** The kernels of shaders/<name>.wgsl, by entry point, and its `constants`: what an op shares with it is read there. */
 export async function shader<Name extends keyof Shaders>(name: Name): Promise<Shaders[Name]> {
   const code = await text(new URL(`../../shaders/${name}.wgsl`, import.meta.url));
-  return kernels(`${name}.wgsl`, code) as unknown as Shaders[Name];
+  const declarations = declarationsOf(code);
+  const constants = constantsOf(declarations);
+  return { ...kernels(`${name}.wgsl`, code, declarations), constants } as unknown as Shaders[Name];
 }
 
 /** The kernels of a shader's text; `file` names it in errors and profiles, and its pipelines, so no two may share one. */
-export function kernels(file: string, code: string): Kernels {
+export function kernels(file: string, code: string, declarations = declarationsOf(code)): Kernels {
   const reflection = new WgslReflect(code);
-  const defaults = new Map<string, number | null>();
-  for (const node of WgslParser.Parse(code)) {
-    if (node.astNodeType !== "override") continue;
-    const { name, value } = node as unknown as { name: string; value: object | null };
-    defaults.set(
-      name,
-      value && Number(new RegExp(`override\\s+${name}\\b[^=]*=\\s*([\\d.]+(?:e[-+]?\\d+)?)`).exec(code)?.[1]),
-    );
-  }
+  const overrides = declarations.filter(({ kind }) => kind === "override");
+  const defaults = new Map(overrides.map(({ name, value }) => [name, value]));
   const known = new Set([
     ...defaults.keys(),
     ...reflection.storage.map((v) => v.name),

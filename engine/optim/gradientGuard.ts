@@ -7,10 +7,10 @@ import { free, keep, Tensor, tensor } from "../autograd/tensor.ts";
 import type { Device } from "../gpu/device.ts";
 
 const kernel = await shader("gradientGuard");
+const { CHUNK } = kernel.constants;
 
 const FIRST = 65536; // as torch.amp.GradScaler, like the patience
 const PATIENCE = 2000; // steps without overflow, after which it doubles
-const CHUNK = 4096; // as in the shader
 
 export interface GuardOptions {
   /** The largest norm of all gradients together, as torch.nn.utils.clip_grad_norm_; 0 for any. */

@@ -3,6 +3,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { constantsOf, declarationsOf } from "../../engine/gpu/declarations.ts";
 import { shader } from "../../engine/gpu/shader.ts";
 import { tensor } from "../../engine/autograd/tensor.ts";
 import { device } from "../support/gradcheck.ts";
@@ -48,6 +49,18 @@ test("a number where the grid should be is all that need be given, but it is nee
 test("an entry point that the shader does not have is refused", () => {
   // @ts-expect-error: leakyRelu has forward and backward
   assert.is(leakyRelu.sideways, undefined);
+});
+
+test("a shader's constants are read from it: consts that are numbers, and defaults of overrides", async () => {
+  const { constants } = await shader("segmentationLosses");
+  assert.equal(constants, { WG: 64, CHUNK: 4096, TILE: 512, NONE: Math.fround(-1e30), SUMS: 17 });
+  // @ts-expect-error: it has no such constant
+  assert.is(constants.CHUNKS, undefined);
+  // @ts-expect-error: nor a number for an override without a default
+  assert.is(constants.classes, undefined);
+  const code =
+    "const A = 4u; const B = A * 8u - 2u; const V = vec2f(1, 2); override flag = true; override none: f32;";
+  assert.equal(constantsOf(declarationsOf(code)), { A: 4, B: 30, flag: 1 });
 });
 
 test("a shader that does not exist is refused", async () => {
