@@ -5,21 +5,17 @@ export { bytesText, GpuError, type GpuErrorKind } from "./gpu/errors.ts";
 export { GradientGuard } from "./optim/gradientGuard.ts";
 export { MovingAverage } from "./optim/movingAverage.ts";
 export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim/optimizers.ts";
-export { compile, plan, type Plan } from "./gpu/plan.ts";
+export type { Plan } from "./gpu/bindings.ts";
+export type { Vec3 } from "./gpu/grid.ts";
+export { type Lanes, lanesOf } from "./gpu/lanes.ts";
+export { BYTES, type Precision } from "./gpu/operand.ts";
+export { compile, plan } from "./gpu/plan.ts";
 export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./gpu/profile.ts";
 export { Random } from "./autograd/random.ts";
 export { grad, partials, recompute, record, recordAll, vjp } from "./autograd/tape.ts";
-export { BYTES, free, keep, pack, type Precision, scope, tensor, Tensor } from "./autograd/tensor.ts";
+export { free, keep, pack, scope, tensor, Tensor } from "./autograd/tensor.ts";
 export { tune } from "./convolution/tune.ts";
-export {
-  candidates,
-  defaultTuning,
-  isTuning,
-  KERNELS,
-  type Lanes,
-  lanesOf,
-  type Tuning,
-} from "./convolution/tuning.ts";
+export { candidates, defaultTuning, isTuning, KERNELS, type Tuning, tuningOf } from "./convolution/tuning.ts";
 export { add } from "./ops/add.ts";
 export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Running } from "./ops/batchNorm.ts";
 export { cast } from "./ops/cast.ts";

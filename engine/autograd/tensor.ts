@@ -1,4 +1,5 @@
 import type { Device } from "../gpu/device.ts";
+import { BYTES, type Operand, type Precision } from "../gpu/operand.ts";
 
 /**
  * A stretch of a buffer and who answers for it. Scopes let go of what was made in them when they end,
@@ -14,14 +15,8 @@ export interface Storage {
   whole: Tensor | null; // of which this is a view
 }
 
-/** How a tensor lies in memory. Arithmetic is float32 either way; f16 is for activations and their gradients. */
-export type Precision = "f32" | "f16";
-
-/** Bytes of an element. */
-export const BYTES: Readonly<Record<Precision, number>> = { f32: 4, f16: 2 };
-
 /** A dense array on a device, row-major. Ops are functions, not methods. */
-export class Tensor {
+export class Tensor implements Operand {
   readonly device: Device;
   readonly shape: readonly number[];
   readonly precision: Precision;

@@ -15,6 +15,9 @@ export interface Layout extends Signature {
   groups: Map<string, GPUBindGroup>;
 }
 
+/** Pipelines to compile, by their keys in `device.pipelines`. */
+export type Plan = Map<string, { descriptor: GPUComputePipelineDescriptor; layout: Layout }>;
+
 const MOST_GROUPS = 8192; // kept at a time: several times what a step needs
 
 export class Bindings {

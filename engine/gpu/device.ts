@@ -4,13 +4,13 @@
 // together by flush(); WebGPU runs dispatches of one queue in order, so a buffer that is recycled
 // and handed out again inside the same submission is safe without fences.
 
-import { Bindings } from "./bindings.ts";
+import { Bindings, type Plan } from "./bindings.ts";
 import { hollow } from "./counting.ts";
 import { bytesText, GpuError, type GpuErrorKind, kindOf, located } from "./errors.ts";
 import { napping, Pace } from "./pace.ts";
-import type { Plan } from "./plan.ts";
+import type { GroupCounts } from "./grid.ts";
+import { type Lanes, lanesOf } from "./lanes.ts";
 import type { Profile } from "./profile.ts";
-import { defaultTuning, type Lanes, lanesOf, type Tuning } from "../convolution/tuning.ts";
 import { Words } from "./words.ts";
 
 const SLOT = 256; // minUniformBufferOffsetAlignment, guaranteed by the specification
@@ -51,8 +51,8 @@ export class Device {
   readonly largest: number;
   /** Of a subgroup, where kernels may use them. */
   readonly lanes: Lanes;
-  /** Which kernels convolve: tune() finds a choice for the adapter. */
-  tuning: Tuning;
+  /** The kernels chosen for this adapter; null: the defaults. tuningOf() of convolution/tuning.ts reads it. */
+  tuning: object | null = null;
   /** Bytes handed out now, and the most ever handed out. */
   bytes = 0;
   peakBytes = 0;
@@ -93,7 +93,6 @@ export class Device {
     this.largest = Math.min(largest, gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
     this.widest = gpu.limits.maxComputeWorkgroupsPerDimension;
     this.lanes = lanesOf({ info: adapter.info, features: gpu.features });
-    this.tuning = defaultTuning(this.lanes);
     this.#uniforms = gpu.createBuffer({
       label: "uniforms",
       size: SLOT * SLOTS,
@@ -262,5 +261,3 @@ export class Device {
     this.#error ??= new GpuError(kind, located(message) + (kind === "out-of-memory" ? memory : ""));
   }
 }
-
-export type GroupCounts = readonly [x: number, y: number, z: number];

@@ -5,12 +5,9 @@
 // Some drivers, those on the CPU among them, compile a kernel only when it is first dispatched, for seconds. So each
 // is dispatched once here, of no workgroups: that computes nothing, whatever is bound.
 
-import type { Layout } from "./bindings.ts";
+import type { Layout, Plan } from "./bindings.ts";
 import type { Device } from "./device.ts";
 import { GpuError } from "./errors.ts";
-
-/** The pipelines that are wanted, by what device.pipelines will know them by. */
-export type Plan = Map<string, { descriptor: GPUComputePipelineDescriptor; layout: Layout }>;
 
 /** The pipelines that `run` needs and the device lacks. What `run` computes is undefined, what it writes is written. */
 export function plan(device: Device, run: () => void): Plan {

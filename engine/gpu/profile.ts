@@ -1,8 +1,6 @@
 // Time by kernel, from timestamp queries around every dispatch. `device.profile = new Profile(device)`
 // turns it on: each dispatch then has a pass of its own, so use it to compare kernels, not to time steps.
 
-import type { Device } from "./device.ts";
-
 const QUERIES = 4096; // the most one query set holds; a pair for each dispatch
 
 /** One dispatch, in milliseconds of the GPU's own clock. */
@@ -20,14 +18,21 @@ export interface ProfileRow {
   milliseconds: number;
 }
 
+/** The device that is profiled, as far as a profile needs it. */
+interface Profiled {
+  readonly gpu: GPUDevice;
+  phase: string;
+  flush(): void;
+}
+
 export class Profile {
-  readonly #device: Device;
+  readonly #device: Profiled;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   #labels: { kernel: string; phase: string }[] = [];
   #batches: { labels: { kernel: string; phase: string }[]; buffer: GPUBuffer }[] = [];
 
-  constructor(device: Device) {
+  constructor(device: Profiled) {
     if (!device.gpu.features.has("timestamp-query")) {
       throw new Error("Profile: this adapter has no timestamp-query; time whole steps instead");
     }

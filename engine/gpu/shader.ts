@@ -13,17 +13,15 @@
 import { ResourceType, WgslReflect, type FunctionInfo } from "wgsl_reflect/wgsl_reflect.module.js";
 import type { Layout, Signature } from "./bindings.ts";
 import { constantsOf, declarationsOf } from "./declarations.ts";
-import type { Device, GroupCounts } from "./device.ts";
-import { type Precision, Tensor } from "../autograd/tensor.ts";
-import { type Args, membersOf, put, Words } from "./words.ts";
+import type { Device } from "./device.ts";
+import { type GroupCounts, type Kernel, spread } from "./grid.ts";
+import { isOperand, type Operand, type Precision } from "./operand.ts";
+import { type Args, membersOf, put } from "./uniforms.ts";
+import { Words } from "./words.ts";
 import type { Shaders } from "../../shaders/types.ts";
 
-/** Invocations wanted (and the operations they do in all, where that is not about one per element), or workgroups. */
-export type Grid = number | { invocations: number; work: number } | { groups: GroupCounts; work?: number };
-export type Vec3 = readonly [number, number, number];
-type Kernel = (args: Args, grid: Grid) => void;
-/** Of one file, by entry point. */
-export type Kernels = Readonly<Record<string, Kernel>>;
+/** The kernels of a file, by entry point. */
+export type Kernels = Readonly<Record<string, Kernel<Args>>>;
 
 /** The kernels of shaders/<name>.wgsl, by entry point, and its `constants`: what an op shares with it is read there. */
 export async function shader<Name extends keyof Shaders>(name: Name): Promise<Shaders[Name]> {
@@ -85,7 +83,7 @@ interface Source {
   defaults: ReadonlyMap<string, number | null>; // of the overrides; null where a value must be given
 }
 
-function kernel(source: Source): Kernel {
+function kernel(source: Source): Kernel<Args> {
   const { label, entry, known, defaults, reals } = source;
   const needed = [...new Set(entry.overrides.map(({ name }) => name))].filter(
     (n) => defaults.get(n) === null,
@@ -114,7 +112,7 @@ function kernel(source: Source): Kernel {
     const bound: GPUBufferBinding[] = [];
     for (const { name, real } of buffers) {
       const value = args[name];
-      if (!(value instanceof Tensor)) throw new Error(`${label}: '${name}' must be a tensor, got ${value}`);
+      if (!isOperand(value)) throw new Error(`${label}: '${name}' must be a tensor, got ${value}`);
       elements += value.size;
       if (!real && value.precision !== "f32") throw new Error(`${label}: '${name}' must be f32, got f16`);
       if (real && value.precision !== (precision ??= value.precision))
@@ -123,7 +121,7 @@ function kernel(source: Source): Kernel {
         );
       bound.push(value.binding);
     }
-    const { device } = args[buffers[0]!.name] as Tensor;
+    const { device } = args[buffers[0]!.name] as Operand;
     const layout = device.bindings.layout(signature);
     const pipeline = compile(device, source, layout, args, precision ?? "f32");
     if (!pipeline) return put(label, members, args, scratch, 0, 0); // a missing number is found now
@@ -186,10 +184,4 @@ function compile(
 /** A shader whose activations are f16. The line stays where it was, so that errors name the right one. */
 function halved(code: string): string {
   return `enable f16; ${code.replace("alias real = f32;", "alias real = f16;")}`;
-}
-
-/** So many workgroups as a 2-D grid, or a few more: one dimension holds `widest`. Kernels skip what is too many. */
-export function spread(groups: number, widest: number): GroupCounts {
-  const y = Math.ceil(Math.max(1, groups) / widest);
-  return [Math.ceil(Math.max(1, groups) / y), y, 1];
 }

@@ -1,5 +1,6 @@
 import { product } from "./common/product.ts";
-import { shader, spread } from "../gpu/shader.ts";
+import { spread } from "../gpu/grid.ts";
+import { shader } from "../gpu/shader.ts";
 import { record } from "../autograd/tape.ts";
 import { free, scope, Tensor } from "../autograd/tensor.ts";
 import { fill } from "./fill.ts";

@@ -2,7 +2,8 @@
 // gradients are not all finite is left out, one whose norm is too large is clipped, and in half precision, where
 // gradients vanish below 6e-8 and overflow beyond 65504, backward begins with a large number in place of 1.
 
-import { shader, spread } from "../gpu/shader.ts";
+import { spread } from "../gpu/grid.ts";
+import { shader } from "../gpu/shader.ts";
 import { free, keep, Tensor, tensor } from "../autograd/tensor.ts";
 import type { Device } from "../gpu/device.ts";
 

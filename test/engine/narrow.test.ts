@@ -4,7 +4,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
-import { spread } from "../../engine/gpu/shader.ts";
+import { spread } from "../../engine/gpu/grid.ts";
 import { cases } from "../support/cases.ts";
 import { convolutions } from "../support/cases/convolutions.ts";
 import { check } from "../support/gradcheck.ts";
