@@ -1,6 +1,6 @@
 // The numbers that a shader's text declares.
 
-import { WgslParser } from "wgsl_reflect/wgsl_reflect.module.js";
+import { type FunctionInfo, type OverrideInfo, WgslParser } from "wgsl_reflect/wgsl_reflect.module.js";
 
 /** A `const`, or an `override` with its default: null where a call must give its value. */
 export interface Declaration {
@@ -30,4 +30,12 @@ interface Syntax {
 export function constantsOf(declarations: readonly Declaration[]): Record<string, number> {
   const values = declarations.flatMap(({ name, value }) => (value === null ? [] : [[name, value] as const]));
   return Object.fromEntries(values);
+}
+
+/** The overrides that an entry point uses, in its own body and in the functions that it calls; each once. */
+export function overridesOf(entry: FunctionInfo): OverrideInfo[] {
+  const functions = new Set([entry]);
+  for (const { calls } of functions) for (const called of calls) functions.add(called);
+  const used = Array.from(functions).flatMap(({ overrides }) => overrides);
+  return [...new Map(used.map((override) => [override.name, override])).values()];
 }

@@ -12,7 +12,7 @@
 
 import { ResourceType, WgslReflect, type FunctionInfo } from "wgsl_reflect/wgsl_reflect.module.js";
 import type { Layout, Signature } from "./bindings.ts";
-import { constantsOf, declarationsOf } from "./declarations.ts";
+import { constantsOf, declarationsOf, overridesOf } from "./declarations.ts";
 import type { Device } from "./device.ts";
 import { type GroupCounts, type Kernel, spread } from "./grid.ts";
 import { isOperand, type Operand, type Precision } from "./operand.ts";
@@ -85,9 +85,8 @@ interface Source {
 
 function kernel(source: Source): Kernel<Args> {
   const { label, entry, known, defaults, reals } = source;
-  const needed = [...new Set(entry.overrides.map(({ name }) => name))].filter(
-    (n) => defaults.get(n) === null,
-  );
+  const overrides = overridesOf(entry).map(({ name }) => name);
+  const needed = overrides.filter((name) => defaults.get(name) === null);
   const uniform = entry.resources.find((r) => r.resourceType === ResourceType.Uniform) ?? null;
   const storage = entry.resources.filter((r) => r.resourceType === ResourceType.Storage);
   const buffers = storage.map(({ name, binding, access }) => {
@@ -97,7 +96,7 @@ function kernel(source: Source): Kernel<Args> {
   const members = membersOf(uniform);
   const first = members.some(({ name }) => name === "first");
   const workgroupSize = `${[entry.attributes?.find((a) => a.name === "workgroup_size")?.value].flat()[0] ?? 1}`;
-  const each = entry.overrides.some((o) => o.name === "EACH") ? (defaults.get("EACH") ?? 1) : 1;
+  const each = overrides.includes("EACH") ? (defaults.get("EACH") ?? 1) : 1;
 
   return (args, grid) => {
     for (const name in args) {

@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { grad } from "../../engine/autograd/tape.ts";
 import { free, keep, pack, scope, tensor, Tensor } from "../../engine/autograd/tensor.ts";
-import { leakyRelu } from "../../engine/ops/leakyRelu.ts";
+import { leakyRelu } from "../../engine/ops/activations.ts";
 import { fill } from "../../engine/ops/fill.ts";
 import { meanSquaredError } from "../../engine/ops/meanSquaredError.ts";
 import { add } from "../../engine/ops/add.ts";

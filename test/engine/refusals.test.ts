@@ -12,7 +12,7 @@ import { convTranspose3d } from "../../engine/ops/convTranspose3d.ts";
 import { cosineMaps } from "../../engine/ops/cosineMaps.ts";
 import { instanceNorm, instanceNormRelu } from "../../engine/ops/instanceNorm.ts";
 import { klDivergence } from "../../engine/ops/klDivergence.ts";
-import { leakyRelu } from "../../engine/ops/leakyRelu.ts";
+import { leakyRelu } from "../../engine/ops/activations.ts";
 import { linear } from "../../engine/ops/linear.ts";
 import { logSoftmax } from "../../engine/ops/logSoftmax.ts";
 import { maxPool3d } from "../../engine/ops/maxPool3d.ts";

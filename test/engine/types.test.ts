@@ -8,15 +8,16 @@ import { shader } from "../../engine/gpu/shader.ts";
 import { tensor } from "../../engine/autograd/tensor.ts";
 import { device } from "../support/gradcheck.ts";
 
-const leakyRelu = await shader("leakyRelu");
+const activations = await shader("activations");
+const fill = await shader("fill");
 const softmax = await shader("softmax");
 const x = tensor(device, [4], [1, 2, 3, 4]);
 const y = tensor(device, [4], [0, 0, 0, 0]);
 
 test("a missing binding is refused", () => {
   // @ts-expect-error: y is missing
-  const call = () => leakyRelu.forward({ x }, 4);
-  assert.throws(call, /leakyRelu.wgsl\/forward: 'y' must be a tensor, got undefined/);
+  const call = () => fill.forward({ value: 1 }, 4);
+  assert.throws(call, /fill.wgsl\/forward: 'y' must be a tensor, got undefined/);
 });
 
 test("a missing uniform is refused", () => {
@@ -26,14 +27,20 @@ test("a missing uniform is refused", () => {
 });
 
 test("a misspelt name is refused, and the known ones are listed", () => {
-  // @ts-expect-error: it is slope
-  const call = () => leakyRelu.forward({ x, y, slop: 0.2 }, 4);
-  assert.throws(call, /unknown 'slop'; the file declares WG, EACH, slope, x, y/);
+  // @ts-expect-error: it is value
+  const call = () => fill.forward({ y, valu: 0.2 }, 4);
+  assert.throws(call, /unknown 'valu'; the file declares WG, EACH, y, value/);
+});
+
+test("a missing override is refused, though only a function that the entry point calls uses it", () => {
+  // @ts-expect-error: activation is missing
+  const call = () => activations.forward({ x, y }, 4);
+  assert.throws(call, /activations.wgsl\/forward: override 'activation' has no value/);
 });
 
 test("a number for a tensor is refused", () => {
-  // @ts-expect-error: x is a tensor
-  assert.throws(() => leakyRelu.forward({ x: 3, y }, 4), /'x' must be a tensor, got 3/);
+  // @ts-expect-error: y is a tensor
+  assert.throws(() => fill.forward({ y: 3, value: 1 }, 4), /'y' must be a tensor, got 3/);
 });
 
 test("a tensor for a number is refused", () => {
@@ -43,12 +50,12 @@ test("a tensor for a number is refused", () => {
 
 test("a number where the grid should be is all that need be given, but it is needed", () => {
   // @ts-expect-error: the number of invocations is missing
-  assert.throws(() => leakyRelu.forward({ x, y }));
+  assert.throws(() => fill.forward({ y, value: 1 }));
 });
 
 test("an entry point that the shader does not have is refused", () => {
-  // @ts-expect-error: leakyRelu has forward and backward
-  assert.is(leakyRelu.sideways, undefined);
+  // @ts-expect-error: fill has forward
+  assert.is(fill.sideways, undefined);
 });
 
 test("a shader's constants are read from it: consts that are numbers, and defaults of overrides", async () => {
@@ -66,8 +73,8 @@ test("a shader's constants are read from it: consts that are numbers, and defaul
 test("a shader that does not exist is refused", async () => {
   let message = "";
   // @ts-expect-error: there is no such shader
-  await shader("leakyRelux").catch((error: Error) => (message = error.message));
-  assert.match(message, /leakyRelux.wgsl/);
+  await shader("fil").catch((error: Error) => (message = error.message));
+  assert.match(message, /fil.wgsl/);
 });
 
 test.run();
