@@ -10,6 +10,7 @@ import { bytesText, GpuError, type GpuErrorKind, kindOf, located } from "./error
 import { napping, Pace } from "./pace.ts";
 import type { GroupCounts } from "./grid.ts";
 import { type Lanes, lanesOf } from "./lanes.ts";
+import type { Listener } from "./listener.ts";
 import type { Profile } from "./profile.ts";
 import { Words } from "./words.ts";
 
@@ -39,9 +40,14 @@ export interface DeviceOptions {
   wait?: "poll" | "nap";
   /** The most bytes that a tensor may have, where that should be less than the adapter allows. */
   largest?: number;
+  /** The most workgroups along one dimension of a dispatch, where those should be fewer than the adapter allows. */
+  widest?: number;
 }
 
 export class Device {
+  /** Called with every device that is opened. */
+  static readonly opened = new Set<(device: Device) => void>();
+
   readonly gpu: GPUDevice;
   readonly adapter: GPUAdapter;
   readonly pipelines = new Map<string, GPUComputePipeline>();
@@ -63,8 +69,7 @@ export class Device {
   submissions = 0;
   /** Set to a Profile to time every dispatch; it costs a pass each. */
   profile: Profile | null = null;
-  /** What is being recorded, as a profile names it: "backward". */
-  phase = "";
+  listener: Listener = {};
   /** While plan() runs: calls of kernels are noted there, and nothing is dispatched or copied. */
   plan: Plan | null = null;
   /** The uniforms of the submission being recorded. */
@@ -78,6 +83,8 @@ export class Device {
   #slots = 0;
   #error: GpuError | null = null;
 
+  #phase = "";
+  #budget: number | null = null;
   #work = 0; // of the submission being recorded
   readonly #pace = new Pace();
   readonly #wait: "poll" | "nap";
@@ -85,13 +92,13 @@ export class Device {
   private constructor(
     adapter: GPUAdapter,
     gpu: GPUDevice,
-    { wait = "poll", largest = Infinity }: DeviceOptions,
+    { wait = "poll", largest = Infinity, widest = Infinity }: DeviceOptions,
   ) {
     this.adapter = adapter;
     this.gpu = gpu;
     this.#wait = wait;
     this.largest = Math.min(largest, gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
-    this.widest = gpu.limits.maxComputeWorkgroupsPerDimension;
+    this.widest = Math.min(widest, gpu.limits.maxComputeWorkgroupsPerDimension);
     this.lanes = lanesOf({ info: adapter.info, features: gpu.features });
     this.#uniforms = gpu.createBuffer({
       label: "uniforms",
@@ -115,12 +122,18 @@ export class Device {
     const wanted = limits === "adapter" ? LIMITS : [];
     const requiredLimits = Object.fromEntries(wanted.map((limit) => [limit, adapter.limits[limit]]));
     const requiredFeatures = FEATURES.filter((f) => limits === "adapter" && adapter.features.has(f));
-    return new Device(adapter, await adapter.requestDevice({ requiredLimits, requiredFeatures }), options);
+    const gpuDevice = await adapter.requestDevice({ requiredLimits, requiredFeatures });
+    const device = new Device(adapter, gpuDevice, options);
+    for (const listener of Device.opened) listener(device);
+    return device;
   }
 
   /** A device like this one that only counts: what runs there computes nothing, and takes no memory. */
   counting(): Device {
-    const counting = new Device(this.adapter, hollow(this.gpu), { largest: this.largest });
+    const counting = new Device(this.adapter, hollow(this.gpu), {
+      largest: this.largest,
+      widest: this.widest,
+    });
     counting.tuning = this.tuning;
     return counting;
   }
@@ -136,8 +149,12 @@ export class Device {
     }
     this.bytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.bytes);
-    const idle = this.#free.get(size)?.pop();
-    if (idle) return idle;
+    const buffer = this.#free.get(size)?.pop() ?? this.#create(size);
+    this.listener.buffer?.(buffer);
+    return buffer;
+  }
+
+  #create(size: number): GPUBuffer {
     this.pooledBytes += size;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     return this.gpu.createBuffer({ size, usage });
@@ -181,11 +198,26 @@ export class Device {
   reserve(work: number): void {
     if (this.#slots === SLOTS || (this.#work > 0 && this.#work + work > this.budget)) this.flush();
     this.#work += work;
+    this.listener.work?.(work);
   }
 
-  /** Operations that one submission may hold. */
+  /** Operations that one submission may hold: as many as were set, or with null as the measured rate allows. */
   get budget(): number {
-    return this.#pace.budget;
+    return this.#budget ?? this.#pace.budget;
+  }
+
+  set budget(operations: number | null) {
+    this.#budget = operations;
+  }
+
+  /** The part of a step that is being recorded, such as "backward": a profile names it. */
+  get phase(): string {
+    return this.#phase;
+  }
+
+  set phase(name: string) {
+    this.#phase = name;
+    this.listener.phase?.(name);
   }
 
   /** Records a dispatch; `uniforms` is the slot of what it takes, null where it takes none. */
@@ -202,6 +234,7 @@ export class Device {
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, group, uniforms === null ? [] : [uniforms]);
     this.#pass.dispatchWorkgroups(...groups);
+    this.listener.dispatch?.(label, pipeline, groups);
   }
 
   flush(): void {
