@@ -22,7 +22,10 @@ export class Tensor implements Operand {
   readonly precision: Precision;
   readonly size: number;
   readonly storage: Storage;
-  /** Of chunks of each channel, [N,C,chunks,4], where the op that made the tensor took them: see instanceNorm.ts. */
+  /**
+   * Of chunks of each channel, [N,C,chunks,4], where the op that made the tensor took them: see
+   * instanceNorm.ts.
+   */
   moments: Tensor | null = null;
 
   constructor(device: Device, shape: readonly number[], precision: Precision = "f32") {
@@ -151,9 +154,9 @@ function recycle({ device, storage }: Tensor): void {
 }
 
 /**
- * Moves tensors of the program into one buffer, each a view of it at a multiple of 256 bytes, and returns the whole as
- * a flat tensor, zero between the views. The tensors keep their values and identities. The whole lives as long as one
- * of them. Throws where a tensor is already a view, or does not belong to the program.
+ * Moves tensors of the program into one buffer, each a view of it at a multiple of 256 bytes, and returns the
+ * whole as a flat tensor, zero between the views. The tensors keep their values and identities. The whole
+ * lives as long as one of them. Throws where a tensor is already a view, or does not belong to the program.
  */
 export function pack(tensors: readonly Tensor[]): Tensor {
   for (const [i, { shape, storage }] of tensors.entries()) {

@@ -9,7 +9,7 @@ export interface Declaration {
   value: number | null;
 }
 
-/** The declarations of a shader, in order; no `const` that is a vector. */
+/** The declarations of a shader, in order, without `const`s that are vectors. */
 export function declarationsOf(code: string): Declaration[] {
   return WgslParser.Parse(code).flatMap((node): Declaration[] => {
     const { astNodeType: kind, name, value } = node as unknown as Syntax;

@@ -1,4 +1,4 @@
-/** Invocations of a subgroup, the least and the most; 0 where kernels cannot use subgroups. */
+/** The least and the most invocations of a subgroup; 0 where kernels cannot use subgroups. */
 export interface Lanes {
   min: number;
   max: number;

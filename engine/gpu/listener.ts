@@ -1,10 +1,10 @@
 import type { GroupCounts } from "./grid.ts";
 
-/** Calls that a device makes while it works, for tests and benches; each is optional. */
+/** A device calls these while it works, for tests and benches; each is optional. */
 export interface Listener {
   /** A buffer is handed out, new or used before. */
   buffer?(buffer: GPUBuffer): void;
-  /** A dispatch is about to be recorded that does so many operations. */
+  /** Room is made for a dispatch of so many operations. */
   work?(operations: number): void;
   /** A dispatch is recorded. */
   dispatch?(label: string, pipeline: GPUComputePipeline, groups: GroupCounts): void;

@@ -2,7 +2,7 @@
 
 import type { Device } from "./device.ts";
 
-/** How elements lie in memory. Arithmetic is float32 either way; f16 is for activations and their gradients. */
+/** How elements are stored; arithmetic is float32. f16 is for activations and their gradients. */
 export type Precision = "f32" | "f16";
 
 /** Bytes of an element. */
@@ -18,6 +18,7 @@ export interface Operand {
   readonly binding: GPUBufferBinding;
 }
 
+/** Returns whether a value, such as an argument of a call, is a tensor. */
 export function isOperand(value: unknown): value is Operand {
   return typeof value === "object" && value !== null && "binding" in value;
 }

@@ -1,14 +1,15 @@
-// Kernels, read from shaders/*.wgsl. The file is the only description there is: its entry points,
-// its variables' names, its uniform struct and its overrides are found by reflection, and a call
-// names them. Whether a number is a uniform or a pipeline constant is the shader's business alone.
+// Kernels, read from shaders/*.wgsl. The file alone describes them: reflection finds its entry points, the
+// names of its variables, its uniforms and its overrides, and a call names them. A caller need not know
+// whether a number is a uniform or an override.
 //
-// A file that says `alias real = f32;` has a twin for half precision, in which real is f16: it runs where the tensors
-// that it declares as array<real> are f16, which must be all of them.
+// A file with `alias real = f32;` has a twin for half precision, where real is f16. It runs where the tensors
+// declared as array<real> are f16, which all of them must be.
 //
-// A grid of a number is one invocation for each element, or for each EACH elements where a kernel uses that override.
+// A grid that is a number has an invocation for each element, or for EACH elements where a kernel uses that
+// override.
 //
-// A kernel whose uniforms have a member `first` can be cut: it takes that as the index of its first
-// invocation, and a call whose work exceeds what one submission may hold becomes several dispatches.
+// A kernel whose uniforms have a member `first` can be cut: `first` is the index of its first invocation, and
+// a call of more work than a submission may hold becomes several dispatches.
 
 import { ResourceType, WgslReflect, type FunctionInfo } from "wgsl_reflect/wgsl_reflect.module.js";
 import type { Layout, Signature } from "./bindings.ts";
@@ -23,7 +24,7 @@ import type { Shaders } from "../../shaders/types.ts";
 /** The kernels of a file, by entry point. */
 export type Kernels = Readonly<Record<string, Kernel<Args>>>;
 
-/** The kernels of shaders/<name>.wgsl, by entry point, and its `constants`: what an op shares with it is read there. */
+/** The kernels of shaders/<name>.wgsl by entry point, and its `constants`, those of constantsOf(). */
 export async function shader<Name extends keyof Shaders>(name: Name): Promise<Shaders[Name]> {
   const code = await text(new URL(`../../shaders/${name}.wgsl`, import.meta.url));
   const declarations = declarationsOf(code);
@@ -31,7 +32,9 @@ export async function shader<Name extends keyof Shaders>(name: Name): Promise<Sh
   return { ...kernels(`${name}.wgsl`, code, declarations), constants } as unknown as Shaders[Name];
 }
 
-/** The kernels of a shader's text; `file` names it in errors and profiles, and its pipelines, so no two may share one. */
+/**
+ * The kernels of a shader's text. Its `file` names it in errors, profiles and pipelines, and must be unique.
+ */
 export function kernels(file: string, code: string, declarations = declarationsOf(code)): Kernels {
   const reflection = new WgslReflect(code);
   const overrides = declarations.filter(({ kind }) => kind === "override");
@@ -60,13 +63,13 @@ export function kernels(file: string, code: string, declarations = declarationsO
 
 async function text(url: URL): Promise<string> {
   if (url.protocol === "file:") return (await import("node:fs/promises")).readFile(url, "utf8");
-  if (url.protocol === "data:") return decoded(url); // a bundler put it into the module
+  if (url.protocol === "data:") return decoded(url); // the bundler put the shader into the module
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url.pathname}: ${response.status} ${response.statusText}`);
   return response.text();
 }
 
-/** The text of a base64 data URL. No fetch: a page's policy may allow none but its own files. */
+/** The text of a base64 data URL, without fetch(): a page's policy may allow its own files only. */
 function decoded({ pathname }: URL): string {
   const bytes = Uint8Array.from(atob(pathname.slice(pathname.indexOf(",") + 1)), (c) => c.charCodeAt(0));
   return new TextDecoder().decode(bytes);
@@ -80,7 +83,7 @@ interface Source {
   code: string;
   entry: FunctionInfo;
   known: ReadonlySet<string>;
-  defaults: ReadonlyMap<string, number | null>; // of the overrides; null where a value must be given
+  defaults: ReadonlyMap<string, number | null>; // of the overrides; null where a call must give the value
 }
 
 function kernel(source: Source): Kernel<Args> {
@@ -107,7 +110,7 @@ function kernel(source: Source): Kernel<Args> {
       if (args[name] === undefined) throw new Error(`${label}: override '${name}' has no value`);
     }
     let elements = 0;
-    let precision: Precision | null = null; // of the tensors that may have either
+    let precision: Precision | null = null; // of the bindings of array<real>
     const bound: GPUBufferBinding[] = [];
     for (const { name, real } of buffers) {
       const value = args[name];
@@ -123,7 +126,7 @@ function kernel(source: Source): Kernel<Args> {
     const { device } = args[buffers[0]!.name] as Operand;
     const layout = device.bindings.layout(signature);
     const pipeline = compile(device, source, layout, args, precision ?? "f32");
-    if (!pipeline) return put(label, members, args, scratch, 0, 0); // a missing number is found now
+    if (!pipeline) return put(label, members, args, scratch, 0, 0); // throws where a number is missing
     const group = device.bindings.group(layout, bound);
     const width = Number(args[workgroupSize] ?? defaults.get(workgroupSize) ?? workgroupSize);
     const work = typeof grid === "number" ? 4 * elements : (grid.work ?? 4 * elements);
@@ -148,7 +151,7 @@ function kernel(source: Source): Kernel<Args> {
 
 const scratch = new Words(256);
 
-/** The pipeline; null while a plan is made, which notes those that are not there yet. */
+/** The pipeline of a call. While a plan is made, null: the plan notes the pipelines that the device lacks. */
 function compile(
   device: Device,
   { label, file, code, entry, defaults }: Source,
@@ -180,7 +183,7 @@ function compile(
   return pipeline;
 }
 
-/** A shader whose activations are f16. The line stays where it was, so that errors name the right one. */
+/** A shader whose `real` is f16. Lines keep their numbers, so that errors name the right one. */
 function halved(code: string): string {
   return `enable f16; ${code.replace("alias real = f32;", "alias real = f16;")}`;
 }

@@ -4,7 +4,7 @@ import type { VariableInfo } from "wgsl_reflect/wgsl_reflect.module.js";
 import { isOperand, type Operand } from "./operand.ts";
 import type { Words } from "./words.ts";
 
-/** What a kernel is called with, by the names in its shader. */
+/** The arguments of a call, by their names in the shader. */
 export type Args = Readonly<Record<string, Operand | number | boolean | readonly number[] | undefined>>;
 
 /** A member of a uniform struct: where it lies, in words, and the kind of its numbers. */
@@ -14,6 +14,7 @@ export interface Member {
   kind: "u32" | "i32" | "f32";
 }
 
+/** The members of a uniform struct. */
 export function membersOf(uniform: VariableInfo | null): Member[] {
   return (uniform?.members ?? []).map(({ name, offset, type, format }) => {
     const scalar = (format ?? type).name; // f32, u32, i32 or vec3f, vec3u, vec3i
@@ -25,7 +26,7 @@ export function membersOf(uniform: VariableInfo | null): Member[] {
   });
 }
 
-/** Writes the uniforms of a call at a byte of `words`; a member `first` is where its invocations begin. */
+/** Writes the uniforms of a call at a byte of `words`. `first` is the index of its first invocation. */
 export function put(
   label: string,
   members: readonly Member[],
