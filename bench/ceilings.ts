@@ -2,7 +2,7 @@
 // The best of several forms is an adapter's ceiling; which one it is differs, and is found first.
 
 import { type Device, fill, free, keep, scope, type Tensor, tensor } from "../engine/index.ts";
-import { spread } from "../engine/gpu/shader.ts";
+import { spread } from "../engine/gpu/grid.ts";
 import type { Stopwatch, Work } from "./stopwatch.ts";
 
 export interface Ceilings {

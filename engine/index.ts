@@ -5,31 +5,26 @@ export { bytesText, GpuError, type GpuErrorKind } from "./gpu/errors.ts";
 export { GradientGuard } from "./optim/gradientGuard.ts";
 export { MovingAverage } from "./optim/movingAverage.ts";
 export { Adam, adamW, polyRate, Sgd, type Optimizer } from "./optim/optimizers.ts";
-export { compile, plan, type Plan } from "./gpu/plan.ts";
+export type { Plan } from "./gpu/bindings.ts";
+export type { Vec3 } from "./gpu/grid.ts";
+export { type Lanes, lanesOf } from "./gpu/lanes.ts";
+export { BYTES, type Precision } from "./gpu/operand.ts";
+export { compile, plan } from "./gpu/plan.ts";
 export { Profile, type ProfiledDispatch, type ProfileRow, profileRows } from "./gpu/profile.ts";
 export { Random } from "./autograd/random.ts";
 export { grad, partials, recompute, record, recordAll, vjp } from "./autograd/tape.ts";
-export { BYTES, free, keep, pack, type Precision, scope, tensor, Tensor } from "./autograd/tensor.ts";
+export { free, keep, pack, scope, tensor, Tensor } from "./autograd/tensor.ts";
 export { tune } from "./convolution/tune.ts";
-export {
-  candidates,
-  defaultTuning,
-  isTuning,
-  KERNELS,
-  type Lanes,
-  lanesOf,
-  type Tuning,
-} from "./convolution/tuning.ts";
+export { candidates, defaultTuning, isTuning, KERNELS, type Tuning, tuningOf } from "./convolution/tuning.ts";
+export { gelu, leakyRelu, relu, sigmoid, tanh } from "./ops/activations.ts";
 export { add } from "./ops/add.ts";
 export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Running } from "./ops/batchNorm.ts";
 export { cast } from "./ops/cast.ts";
 export { channelSum } from "./ops/channelSum.ts";
 export { fill } from "./ops/fill.ts";
 export { instanceNorm, instanceNormRelu } from "./ops/instanceNorm.ts";
-export { leakyRelu } from "./ops/leakyRelu.ts";
 export { logSoftmax } from "./ops/logSoftmax.ts";
 export { meanSquaredError } from "./ops/meanSquaredError.ts";
-export { relu } from "./ops/relu.ts";
 export { softmax } from "./ops/softmax.ts";
 export { classCounts, classWeights, commonClasses } from "./ops/classCounts.ts";
 export { conv3d, type ConvOptions } from "./ops/conv3d.ts";
@@ -45,11 +40,8 @@ export { prototypes } from "./ops/prototypes.ts";
 export { segmentationLosses, type SegmentationLosses } from "./ops/segmentationLosses.ts";
 export { weightedSum, type Term } from "./ops/weightedSum.ts";
 export { concat } from "./ops/concat.ts";
-export { gelu } from "./ops/gelu.ts";
 export { globalAveragePool } from "./ops/globalAveragePool.ts";
 export { maxPool3d } from "./ops/maxPool3d.ts";
-export { sigmoid } from "./ops/sigmoid.ts";
-export { tanh } from "./ops/tanh.ts";
 export { upsampleNearest } from "./ops/upsampleNearest.ts";
 export { upsampleTrilinear } from "./ops/upsampleTrilinear.ts";
 export { barlowTwins } from "./ops/barlowTwins.ts";

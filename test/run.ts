@@ -89,12 +89,7 @@ async function counted(file: string, suite: Suite): Promise<Outcome> {
  */
 function listenForDevices(): Device[] {
   const devices: Device[] = [];
-  const { open } = Device;
-  Device.open = async (...options) => {
-    const device = await open(...options);
-    devices.push(device);
-    return device;
-  };
+  Device.opened.add((device) => devices.push(device));
   return devices;
 }
 

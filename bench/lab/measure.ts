@@ -1,7 +1,6 @@
 // A version of a kernel on the device: checked against float64, then timed.
 
-import { type Device, free, scope, type Tensor, tensor } from "../../engine/index.ts";
-import type { Vec3 } from "../../engine/gpu/shader.ts";
+import { type Device, free, scope, type Tensor, tensor, type Vec3 } from "../../engine/index.ts";
 import type { CeilingsBench } from "../ceilings.ts";
 import { larger } from "../kernels/measure.ts";
 import { median, type Stopwatch } from "../stopwatch.ts";

@@ -2,8 +2,15 @@
 // the same. The last are those of shaders/ themselves, run by the engine.
 
 import { readFile } from "node:fs/promises";
-import type { Device, Lanes, Tensor, Tuning } from "../../engine/index.ts";
-import { kernels, type Kernels, type Vec3 } from "../../engine/gpu/shader.ts";
+import {
+  type Device,
+  type Lanes,
+  type Tensor,
+  type Tuning,
+  tuningOf,
+  type Vec3,
+} from "../../engine/index.ts";
+import { kernels, type Kernels } from "../../engine/gpu/shader.ts";
 import type { Values } from "../../model/networks/params.ts";
 import type { Tensors } from "../kernels/case.ts";
 
@@ -47,7 +54,7 @@ export async function kernelsOf({ file }: Version): Promise<Kernels> {
 
 /** What `run` gives with some of the engine's choices. */
 export function choosing(device: Device, choice: Partial<Tuning>, run: () => Tensor): Tensor {
-  const before = device.tuning;
+  const before = tuningOf(device);
   device.tuning = { ...before, ...choice };
   try {
     return run();

@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type Device, isTuning, KERNELS, lanesOf, type Tuning, tune } from "../../engine/index.ts";
+import { type Device, isTuning, KERNELS, lanesOf, type Tuning, tune, tuningOf } from "../../engine/index.ts";
 import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
 
@@ -71,8 +71,8 @@ export async function applyTuning(
     say("choosing the fastest kernels for this adapter");
     device.tuning = await choose(device);
     device.trim();
-    say(`  ${tuningText(device.tuning)}, kept in ${tuningFile()}`);
-    await writeTuning(device, device.tuning).catch((error: Error) => say(`  not kept: ${error.message}`));
+    say(`  ${tuningText(tuningOf(device))}, kept in ${tuningFile()}`);
+    await writeTuning(device, tuningOf(device)).catch((error: Error) => say(`  not kept: ${error.message}`));
   }
   return device;
 }

@@ -7,7 +7,7 @@ import type { Modality } from "../../data/datasets/datasets.ts";
 import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
 import type { SamplerState } from "../../data/sampling/patches.ts";
 import { type Case, loadCase } from "../../data/preparation/preprocess.ts";
-import type { Device } from "../../engine/index.ts";
+import { type Device, tuningOf } from "../../engine/index.ts";
 import { type Postprocessing, postprocess } from "../../model/inference/postprocess.ts";
 import { parseInterval } from "../../model/settings/durations.ts";
 import type { Network } from "../../model/networks/network.ts";
@@ -78,7 +78,7 @@ export async function trainStage(
   const device = await open();
   device.peakBytes = device.bytes; // of this stage alone
   if (state) await restoreTuning(device, config);
-  config = { ...config, tuning: device.tuning };
+  config = { ...config, tuning: tuningOf(device) };
   const frozen = (name: string) => frozenNetwork(networks.frozen.get(name)!);
   reportMemory(device, { config, modalities, frozen });
 
@@ -107,7 +107,7 @@ export async function trainStage(
 /** The kernels that a run began with, for others round differently. */
 async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<void> {
   if (tuning) await applyTuning(device, { recorded: tuning });
-  if (JSON.stringify(device.tuning) === JSON.stringify(tuning)) return;
+  if (JSON.stringify(tuningOf(device)) === JSON.stringify(tuning)) return;
   say("  the run began with other kernels than this adapter has: the last digits will differ");
 }
 

@@ -1,7 +1,7 @@
 // Where voxels lie in the patient. An affine takes the voxel (x, y, z), x fastest in the file, to
 // millimetres; sizes and spacings are in the order of the arrays, [D, H, W] = [z, y, x].
 
-import type { Vec3 } from "../../engine/gpu/shader.ts";
+import type { Vec3 } from "../../engine/index.ts";
 export type { Vec3 };
 
 /** Four rows of four: millimetres = affine · (x, y, z, 1). */

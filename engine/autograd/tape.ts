@@ -1,9 +1,8 @@
 // Reverse-mode differentiation over a tape that exists only while grad() runs its function.
 //
-// The tape is in execution order, so read backwards it is a topological order: at a node, every
-// consumer of its output has been handled, and the gradient of that output is complete. Once the
-// node's own pullbacks have run, nothing can need its tensors again, and the holds it took when
-// it was recorded are released: activations are recycled as the sweep passes them.
+// The tape is in the order of execution, so backwards it is a topological order: at a node, all consumers of
+// its output are done, and the gradient of the output is complete. After the node's own pullbacks nothing
+// needs its tensors again, so the node releases its holds: activations are recycled as the sweep passes them.
 
 import { shader } from "../gpu/shader.ts";
 import { adopt, free, hold, release, scope, Tensor } from "./tensor.ts";
@@ -11,16 +10,16 @@ import { adopt, free, hold, release, scope, Tensor } from "./tensor.ts";
 const { forward: add } = await shader("add");
 const { forward: fill } = await shader("fill");
 
-/** What the pullbacks of an op share: one tensor, or several by name. */
+/** The result that the pullbacks of an op share: one tensor, or several by name. */
 type Reduced = Tensor | Readonly<Record<string, Tensor>>;
 
-/** A tensor an op read, and how a gradient of the op's output becomes a gradient of that tensor. */
+/** A tensor that an op read, and the pullback from a gradient of the op's output to one of that tensor. */
 export type Input<R extends Reduced = Tensor> = readonly [
   x: Tensor,
   pullback: (dy: Tensor, reduced: R) => Tensor,
 ];
 
-/** Of an op with several outputs: the gradients of all of them become one of that tensor. */
+/** The same for an op with several outputs: its pullback takes a gradient of each of them. */
 export type JointInput<R extends Reduced = Tensor> = readonly [
   x: Tensor,
   pullback: (dys: readonly Tensor[], reduced: R) => Tensor,
@@ -34,26 +33,27 @@ interface Node {
 }
 
 interface Tape {
-  /** None where only what the ops read is of interest. */
+  /** Null while recompute() only asks which tensors a function reads. */
   nodes: Node[] | null;
+  /** Tensors that the parameters lead to. */
   tracked: Set<Tensor>;
-  /** What ops have read, where there are no nodes. */
+  /** Tracked tensors that ops have read, where there are no nodes. */
   read: Set<Tensor>;
 }
 
 let tape: Tape | null = null;
 let repeating = false;
 
-/** Whether what runs is a repetition, for the backward pass, of what has run before: see recompute(). */
+/** Returns whether recompute() is running a function again, for the backward pass. */
 export function isRepetition(): boolean {
   return repeating;
 }
 
 /**
- * Declares how `output` was computed. `saved` are the tensors whose values the pullbacks read: these
- * live until the backward pass has read them, and nothing else does. What several pullbacks need of dy,
- * `reduce` computes: it runs once, its result is every pullback's second argument, and is then let go, but
- * for the tensors in it that pullbacks return: those are gradients.
+ * Records how `output` was computed. `saved` are the tensors whose values the pullbacks read: they live until
+ * the backward pass has read them. `reduce` computes from dy what several pullbacks need: it runs once, every
+ * pullback gets its result as second argument, and those of its tensors that no pullback returns are then
+ * freed.
  */
 export function record<R extends Reduced = Tensor>(
   output: Tensor,
@@ -68,7 +68,10 @@ export function record<R extends Reduced = Tensor>(
   return output;
 }
 
-/** Likewise of an op with several outputs. A pullback is given a gradient of each, 0 of those that nothing used. */
+/**
+ * The same for an op with several outputs. Pullbacks get a gradient of each, 0 for an output that nothing
+ * used.
+ */
 export function recordAll(
   outputs: readonly Tensor[],
   inputs: readonly JointInput<Reduced>[],
@@ -87,10 +90,10 @@ function push(node: Node): void {
 }
 
 /**
- * f(), of which the backward pass is to find nothing: there f runs a second time, and then backwards, so that of all
- * that it makes only its result, which must be new, takes memory until then. f must do the same each time, bit by bit,
- * and read nothing but `inputs`, which are held, and what the program keeps. An op that changes what it reads, as batch norm does its
- * running statistics, does so only where isRepetition() is false. Without a tape, scope(f).
+ * Gradient checkpointing: keeps no intermediates of f and runs f again during backward. f must return a new
+ * tensor, compute the same bits each time, and read only `inputs` and tensors of the program. An op that
+ * changes its inputs, as batch norm changes its running statistics, does so only where isRepetition() is
+ * false. Without a tape this is scope(f). Chen et al., "Training deep nets with sublinear memory cost", 2016.
  */
 export function recompute(inputs: readonly Tensor[], f: () => Tensor): Tensor {
   if (!tape?.nodes) return scope(f);
@@ -114,7 +117,7 @@ export function recompute(inputs: readonly Tensor[], f: () => Tensor): Tensor {
   );
 }
 
-/** The gradients of ⟨f(), cotangent⟩ with respect to `sources`, f running as a repetition. */
+/** The gradients of ⟨f(), cotangent⟩ by `sources`, with isRepetition() true while f runs. */
 function repeat(sources: readonly Tensor[], f: () => Tensor, cotangent: Tensor): Tensor[] {
   const again = () => {
     repeating = true;
@@ -125,13 +128,16 @@ function repeat(sources: readonly Tensor[], f: () => Tensor, cotangent: Tensor):
     }
   };
   const start = (output: Tensor) => {
-    free(output); // what reads it has its values already
+    free(output); // those that read it did so the first time
     return hold(cotangent);
   };
   return pull(sources, again, start, (x) => filled(x, 0)).grads;
 }
 
-/** The scalar `f()` and its gradients with respect to `params`, in order; times the scalar `seed`, if there is one. */
+/**
+ * The scalar `f()` and its gradients by `params`, in order, times the scalar `seed` if there is one. Throws
+ * where f returns no scalar, and where it does not depend on a parameter.
+ */
 export function grad(
   params: readonly Tensor[],
   f: () => Tensor,
@@ -145,8 +151,8 @@ export function grad(
 }
 
 /**
- * The gradients of the scalar `f()` with respect to `sources`, in order, times the scalar `seed` if there is one; 0 for a
- * source that `f()` does not depend on.
+ * The gradients of the scalar `f()` by `sources`, in order, times the scalar `seed` if there is one; 0 for a source
+ * that `f()` does not depend on.
  */
 export function partials(
   sources: readonly Tensor[],
@@ -157,7 +163,7 @@ export function partials(
   return pull(sources, f, start, (x) => filled(x, 0)).grads;
 }
 
-/** `f()` of any shape, and the gradients of ⟨f(), cotangent⟩ with respect to `params`. */
+/** `f()` of any shape, and the gradients of ⟨f(), cotangent⟩ by `params`. Throws where the shapes differ. */
 export function vjp(params: readonly Tensor[], f: () => Tensor, cotangent: Tensor) {
   return pull(params, f, (output) => {
     if (`${output.shape}` === `${cotangent.shape}`) return hold(cotangent);
@@ -165,7 +171,10 @@ export function vjp(params: readonly Tensor[], f: () => Tensor, cotangent: Tenso
   });
 }
 
-/** `absent` is the gradient of what the output does not depend on. */
+/**
+ * f() and gradients by `params`; `start` gives the gradient of f(), `absent` that of a parameter f() does not
+ * depend on.
+ */
 function pull(
   params: readonly Tensor[],
   f: () => Tensor,
@@ -205,7 +214,7 @@ function sweep({ outputs, inputs, reduce }: Node, grads: Map<Tensor, Tensor>, tr
         release(sum);
         if (!dys.includes(dx)) free(dx);
       } else {
-        grads.set(x, dys.includes(dx) ? hold(dx) : take(dx)); // an op may hand its dy on as it is
+        grads.set(x, dys.includes(dx) ? hold(dx) : take(dx)); // a pullback may return its dy itself
       }
     }
   });
@@ -216,13 +225,14 @@ function sweep({ outputs, inputs, reduce }: Node, grads: Map<Tensor, Tensor>, tr
   }
 }
 
-/** Between being computed and being handed over, a gradient lives on the tape's hold alone. */
+/** Takes a gradient out of its scope: only the tape's hold keeps it, until give(). */
 function take(t: Tensor): Tensor {
   hold(t);
   free(t);
   return t;
 }
 
+/** Hands a gradient over to the caller's scope. */
 function give(t: Tensor): Tensor {
   adopt(t);
   release(t);

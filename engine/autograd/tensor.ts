@@ -1,4 +1,5 @@
 import type { Device } from "../gpu/device.ts";
+import { BYTES, type Operand, type Precision } from "../gpu/operand.ts";
 
 /**
  * A stretch of a buffer and who answers for it. Scopes let go of what was made in them when they end,
@@ -14,20 +15,17 @@ export interface Storage {
   whole: Tensor | null; // of which this is a view
 }
 
-/** How a tensor lies in memory. Arithmetic is float32 either way; f16 is for activations and their gradients. */
-export type Precision = "f32" | "f16";
-
-/** Bytes of an element. */
-export const BYTES: Readonly<Record<Precision, number>> = { f32: 4, f16: 2 };
-
 /** A dense array on a device, row-major. Ops are functions, not methods. */
-export class Tensor {
+export class Tensor implements Operand {
   readonly device: Device;
   readonly shape: readonly number[];
   readonly precision: Precision;
   readonly size: number;
   readonly storage: Storage;
-  /** Of chunks of each channel, [N,C,chunks,4], where the op that made the tensor took them: see instanceNorm.ts. */
+  /**
+   * Of chunks of each channel, [N,C,chunks,4], where the op that made the tensor took them: see
+   * instanceNorm.ts.
+   */
   moments: Tensor | null = null;
 
   constructor(device: Device, shape: readonly number[], precision: Precision = "f32") {
@@ -156,11 +154,19 @@ function recycle({ device, storage }: Tensor): void {
 }
 
 /**
- * Moves tensors of the program into one buffer, each a view of it at a multiple of 256 bytes, and
- * returns the whole as a flat tensor. What is between them is zero. Values and identities stay. The
- * whole lives as long as one of them.
+ * Moves tensors of the program into one buffer, each a view of it at a multiple of 256 bytes, and returns the
+ * whole as a flat tensor, zero between the views. The tensors keep their values and identities. The whole
+ * lives as long as one of them. Throws where a tensor is already a view, or does not belong to the program.
  */
 export function pack(tensors: readonly Tensor[]): Tensor {
+  for (const [i, { shape, storage }] of tensors.entries()) {
+    if (storage.whole)
+      throw new Error(
+        `pack: tensor ${i}, [${shape}], is a part of another buffer: a parameter belongs to one optimizer`,
+      );
+    if (storage.owner !== "program" || !storage.buffer)
+      throw new Error(`pack: tensor ${i}, [${shape}], must be the program's own: keep() it first`);
+  }
   const device = tensors[0]!.device;
   const offsets: number[] = [];
   let bytes = 0;
@@ -171,13 +177,9 @@ export function pack(tensors: readonly Tensor[]): Tensor {
   const flat = keep(new Tensor(device, [bytes / 4]));
   flat.write(new Float32Array(flat.size));
   for (const [i, { storage, size }] of tensors.entries()) {
-    if (storage.owner !== "program" || storage.whole || !storage.buffer) {
-      throw new Error(
-        `pack: tensor ${i}, [${tensors[i]!.shape}], must be the program's own: keep() it first`,
-      );
-    }
-    device.copy(storage.buffer, storage.offset, flat.buffer, offsets[i]!, 4 * size);
-    device.recycle(storage.buffer);
+    const buffer = storage.buffer!;
+    device.copy(buffer, storage.offset, flat.buffer, offsets[i]!, 4 * size);
+    device.recycle(buffer);
     Object.assign(storage, { buffer: flat.buffer, offset: offsets[i]!, whole: hold(flat) });
   }
   free(flat);
@@ -185,3 +187,15 @@ export function pack(tensors: readonly Tensor[]): Tensor {
 }
 
 const ALIGNMENT = 256; // minStorageBufferOffsetAlignment, the default
+
+/** Gives the views that pack() made buffers of their own again, with their values. */
+export function unpack(views: readonly Tensor[]): void {
+  for (const { device, storage, size } of views) {
+    const { buffer, offset, whole } = storage;
+    if (!buffer || !whole) continue; // freed, or no view
+    const own = device.alloc(4 * size);
+    device.copy(buffer, offset, own, 0, 4 * size);
+    Object.assign(storage, { buffer: own, offset: 0, whole: null });
+    release(whole);
+  }
+}

@@ -6,9 +6,10 @@
 // conv3d is gather, its gradients scatter and pair; convTranspose3d is scatter, its gradients gather and pair.
 
 import type { Device } from "../gpu/device.ts";
-import { shader, type Vec3 } from "../gpu/shader.ts";
+import type { Vec3 } from "../gpu/grid.ts";
+import { shader } from "../gpu/shader.ts";
 import { free, scope, Tensor } from "../autograd/tensor.ts";
-import { PLAIN } from "./tuning.ts";
+import { PLAIN, tuningOf } from "./tuning.ts";
 
 const conv = await shader("conv3d");
 const subgroups = await shader("conv3dSubgroups");
@@ -79,7 +80,7 @@ function convolve(
   const work = workOf(y, weight);
   const operands = { ...filter, x, bias: bias ?? weight, biased: bias ? 1 : 0, y, size, batch };
   const blocks = batch * Math.ceil(outputs / 8);
-  const choice = isSame(geometry) ? x.device.tuning.forward : PLAIN.forward;
+  const choice = isSame(geometry) ? tuningOf(x.device).forward : PLAIN.forward;
   if (choice.kernel === "eight") {
     const tiles = size[0] * Math.ceil(size[1] / 8) * Math.ceil(size[2] / 8);
     const momentsOfTiles = moments ? new Tensor(x.device, [batch, outputs, tiles, 4]) : scratch(x.device);
@@ -161,7 +162,7 @@ function isSame({ kernel, stride, padding }: Geometry): boolean {
 
 /** 2³ at stride 2 without padding, which halves a volume, where there are kernels for it. */
 function halves({ kernel, stride, padding }: Geometry, device: Device): boolean {
-  return kernel === 2 && stride === 2 && padding === 0 && device.tuning.halving.kernel === "halving";
+  return kernel === 2 && stride === 2 && padding === 0 && tuningOf(device).halving.kernel === "halving";
 }
 
 /** The sizes that conv3dHalving.wgsl asks for. */
@@ -183,7 +184,7 @@ export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
     const { channels: inputs, size } = split(large);
     const K = geometry.kernel;
     const dweight = new Tensor(small.device, [outputs, inputs, K, K, K]);
-    const choice = isSame(geometry) ? small.device.tuning.weightGradient : PLAIN.weightGradient;
+    const choice = isSame(geometry) ? tuningOf(small.device).weightGradient : PLAIN.weightGradient;
     const byEight = choice.kernel === "eight";
     const byHalf = halves(geometry, small.device);
     const rows = batch * outSize[0] * (byEight ? Math.ceil(outSize[1] / 2) : outSize[1]);

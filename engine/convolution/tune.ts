@@ -6,7 +6,7 @@ import { gather, type Geometry, pair, scatter } from "./convolution.ts";
 import type { Device } from "../gpu/device.ts";
 import { GpuError } from "../gpu/errors.ts";
 import { Random } from "../autograd/random.ts";
-import type { Vec3 } from "../gpu/shader.ts";
+import type { Vec3 } from "../gpu/grid.ts";
 import { free, scope, type Tensor, tensor } from "../autograd/tensor.ts";
 import { candidates, defaultTuning, PLAIN, type Tuning } from "./tuning.ts";
 

@@ -1,16 +1,8 @@
 // Which kernels do the convolutions on an adapter, and how wide their workgroups are. Choices differ in how they round;
 // the same one gives the same bits. By default the rules of thumb below hold; tune.ts measures.
 
-/** Invocations of a subgroup; 0 where there are none. */
-export interface Lanes {
-  min: number;
-  max: number;
-}
-
-export function lanesOf({ info, features }: Pick<GPUAdapter, "info" | "features">): Lanes {
-  const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = info;
-  return features.has("subgroups") ? { min, max } : { min: 0, max: 0 };
-}
+import type { Device } from "../gpu/device.ts";
+import type { Lanes } from "../gpu/lanes.ts";
 
 /** Plain JSON, to be kept in a file. */
 export interface Tuning {
@@ -56,6 +48,11 @@ export function candidates(lanes: Lanes): Candidates {
     ],
     halving: [...(eight ? [{ kernel: "halving" } as const] : []), PLAIN.halving],
   };
+}
+
+/** The kernels that convolve on a device: those chosen for it, or else the defaults. */
+export function tuningOf(device: Device): Tuning {
+  return (device.tuning ??= defaultTuning(device.lanes)) as Tuning;
 }
 
 /** What is chosen without measuring. */

@@ -1,6 +1,6 @@
-// What a kernel is given: buffers, and uniforms at an offset of the arena. WebGPU wants the buffers of a dispatch as
-// an object, and making that costs more than all else that JavaScript does for it. So these are kept: the pool hands
-// out the same buffers step after step, and a step that is like the one before makes none.
+// The buffers and uniforms that kernels are called with. WebGPU takes the buffers of a dispatch as a bind
+// group, whose creation costs more than all else that JavaScript does for the dispatch. So bind groups are
+// kept: the pool hands out the same buffers step after step, and a step like the one before creates none.
 
 /** The bindings of an entry point, as its shader declares them. */
 export interface Signature {
@@ -8,14 +8,17 @@ export interface Signature {
   uniform: { binding: number; size: number } | null;
 }
 
-/** A signature on a device, with the groups of buffers that were bound so. */
+/** A signature on a device, with the bind groups created so far, by their buffers. */
 export interface Layout extends Signature {
   group: GPUBindGroupLayout;
   pipeline: GPUPipelineLayout;
   groups: Map<string, GPUBindGroup>;
 }
 
-const MOST_GROUPS = 8192; // kept at a time: several times what a step needs
+/** Pipelines to compile, by their keys in `device.pipelines`. */
+export type Plan = Map<string, { descriptor: GPUComputePipelineDescriptor; layout: Layout }>;
+
+const MOST_GROUPS = 8192; // bind groups kept at a time: several times as many as a step needs
 
 export class Bindings {
   readonly #gpu: GPUDevice;
@@ -30,12 +33,12 @@ export class Bindings {
     this.#uniforms = uniforms;
   }
 
-  /** The layout of a signature, the same for the same object. */
+  /** The layout of a signature, created once for each object. */
   layout(signature: Signature): Layout {
     return this.#layouts.get(signature) ?? this.#make(signature);
   }
 
-  /** The bind group of these buffers, in the signature's order. Uniforms lie at the offset that a dispatch gives. */
+  /** The bind group of these buffers, in the signature's order. A dispatch gives the uniforms' offset. */
   group(layout: Layout, buffers: readonly GPUBufferBinding[]): GPUBindGroup {
     let key = "";
     for (const { buffer, offset, size } of buffers) key += `${this.#number(buffer)},${offset},${size};`;
@@ -55,7 +58,7 @@ export class Bindings {
     return made;
   }
 
-  /** Forgets all groups: when buffers are destroyed, or have been too many. */
+  /** Forgets all bind groups: for when buffers are destroyed, or when there are too many groups. */
   clear(): void {
     for (const { groups } of this.#layouts.values()) groups.clear();
     this.#groups = 0;

@@ -1,71 +1,63 @@
-// A GPU device: one command encoder, one buffer pool, one uniform arena.
+// A GPU device: one command encoder, one pool of buffers, one buffer for the uniforms of a submission.
 //
-// Everything here is synchronous except open() and read(). Commands are recorded and submitted
-// together by flush(); WebGPU runs dispatches of one queue in order, so a buffer that is recycled
-// and handed out again inside the same submission is safe without fences.
+// Everything here is synchronous except open() and read(). Commands are recorded, and flush() submits them
+// together. WebGPU runs the dispatches of a queue in order, so a buffer may be recycled and handed out again
+// within a submission.
 
-import { Bindings } from "./bindings.ts";
+import { Bindings, type Plan } from "./bindings.ts";
 import { hollow } from "./counting.ts";
 import { bytesText, GpuError, type GpuErrorKind, kindOf, located } from "./errors.ts";
+import type { GroupCounts } from "./grid.ts";
+import { type Lanes, lanesOf } from "./lanes.ts";
+import { type Limits, requested } from "./limits.ts";
+import type { Listener } from "./listener.ts";
 import { napping, Pace } from "./pace.ts";
-import type { Plan } from "./plan.ts";
 import type { Profile } from "./profile.ts";
-import { defaultTuning, type Lanes, lanesOf, type Tuning } from "../convolution/tuning.ts";
 import { Words } from "./words.ts";
 
-const SLOT = 256; // minUniformBufferOffsetAlignment, guaranteed by the specification
+const SLOT = 256; // bytes of uniforms for a dispatch: WebGPU's least minUniformBufferOffsetAlignment
 const SLOTS = 1024; // dispatches per submission
 
-/** Limits the engine profits from; WebGPU's defaults suffice for all of it but large volumes. */
-const LIMITS = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxStorageBuffersPerShaderStage",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX",
-  "maxComputeWorkgroupStorageSize",
-] as const;
-
-/** Features the engine has faster kernels for, or a profile; it works without them. */
-const FEATURES = ["timestamp-query", "subgroups", "shader-f16"] as const;
-
 export interface DeviceOptions {
-  /** "adapter" asks for what the adapter has, "default" for WebGPU's guaranteed minimum: no feature either. */
-  limits?: "adapter" | "default";
+  limits?: Limits;
   /**
    * How read() waits. Dawn's Node binding polls in a busy loop while anything is awaited, which takes a core
-   * from a software adapter and halves its speed: "nap" looks but now and then, the thread asleep between.
+   * from a software adapter and halves its speed: "nap" puts the thread to sleep between two looks.
    */
   wait?: "poll" | "nap";
-  /** The most bytes that a tensor may have, where that should be less than the adapter allows. */
+  /** The most bytes of a tensor, where the adapter would allow more. */
   largest?: number;
+  /** The most workgroups along a dimension of a dispatch, where the adapter would allow more. */
+  widest?: number;
 }
 
 export class Device {
+  /** Called with every device that is opened. */
+  static readonly opened = new Set<(device: Device) => void>();
+
   readonly gpu: GPUDevice;
   readonly adapter: GPUAdapter;
   readonly pipelines = new Map<string, GPUComputePipeline>();
-  /** The most workgroups that a dispatch may have along one dimension. */
+  /** The most workgroups along a dimension of a dispatch. */
   readonly widest: number;
-  /** The most bytes that a tensor may have: those of a binding, and of a buffer. */
+  /** The most bytes of a tensor, which has to fit a binding and a buffer. */
   readonly largest: number;
-  /** Of a subgroup, where kernels may use them. */
+  /** The invocations of a subgroup. */
   readonly lanes: Lanes;
-  /** Which kernels convolve: tune() finds a choice for the adapter. */
-  tuning: Tuning;
-  /** Bytes handed out now, and the most ever handed out. */
+  /** The kernels chosen for this adapter, or null: see tuningOf() of convolution/tuning.ts. */
+  tuning: object | null = null;
+  /** Bytes that tensors use now, and the most that they ever used. */
   bytes = 0;
   peakBytes = 0;
-  /** Bytes of all buffers, those that wait to be handed out again too: what tensors take of the GPU's memory. */
+  /** Bytes of GPU memory: of the buffers in use and of those that wait in the pool. */
   pooledBytes = 0;
-  /** Kernel calls so far (a call cut into several dispatches counts once), and submissions. */
+  /** Calls of kernels so far (a call that is cut into several dispatches counts once), and submissions. */
   dispatches = 0;
   submissions = 0;
-  /** Set to a Profile to time every dispatch; it costs a pass each. */
+  /** A Profile times every dispatch, each in a pass of its own. */
   profile: Profile | null = null;
-  /** What is being recorded, as a profile names it: "backward". */
-  phase = "";
-  /** While plan() runs: calls of kernels are noted there, and nothing is dispatched or copied. */
+  listener: Listener = {};
+  /** The pipelines noted so far while plan() runs: nothing is dispatched or copied then. */
   plan: Plan | null = null;
   /** The uniforms of the submission being recorded. */
   readonly words = new Words(SLOT * SLOTS);
@@ -78,6 +70,8 @@ export class Device {
   #slots = 0;
   #error: GpuError | null = null;
 
+  #phase = "";
+  #budget: number | null = null;
   #work = 0; // of the submission being recorded
   readonly #pace = new Pace();
   readonly #wait: "poll" | "nap";
@@ -85,15 +79,14 @@ export class Device {
   private constructor(
     adapter: GPUAdapter,
     gpu: GPUDevice,
-    { wait = "poll", largest = Infinity }: DeviceOptions,
+    { wait = "poll", largest = Infinity, widest = Infinity }: DeviceOptions,
   ) {
     this.adapter = adapter;
     this.gpu = gpu;
     this.#wait = wait;
     this.largest = Math.min(largest, gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
-    this.widest = gpu.limits.maxComputeWorkgroupsPerDimension;
+    this.widest = Math.min(widest, gpu.limits.maxComputeWorkgroupsPerDimension);
     this.lanes = lanesOf({ info: adapter.info, features: gpu.features });
-    this.tuning = defaultTuning(this.lanes);
     this.#uniforms = gpu.createBuffer({
       label: "uniforms",
       size: SLOT * SLOTS,
@@ -101,31 +94,32 @@ export class Device {
     });
     this.bindings = new Bindings(gpu, this.#uniforms);
     gpu.addEventListener("uncapturederror", (event) => {
-      event.preventDefault(); // it is thrown, and need not be printed as well
+      event.preventDefault(); // it will be thrown: no need to print it too
       this.#fail(kindOf(event.error), event.error.message);
     });
     void gpu.lost.then(({ reason, message }) => this.#fail("lost", `the GPU was lost: ${message || reason}`));
   }
 
-  /** `gpu` is `navigator.gpu` in a browser and Dawn's in Node; see cli/device/gpu.ts. */
+  /** Opens a device of `navigator.gpu`, or of Dawn's in Node. Throws where there is no adapter. */
   static async open(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
-    const { limits = "adapter" } = options;
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter)
       throw new Error("no WebGPU adapter: is a Vulkan driver installed? (Debian: mesa-vulkan-drivers)");
-    const wanted = limits === "adapter" ? LIMITS : [];
-    const requiredLimits = Object.fromEntries(wanted.map((limit) => [limit, adapter.limits[limit]]));
-    const requiredFeatures = FEATURES.filter((f) => limits === "adapter" && adapter.features.has(f));
-    return new Device(adapter, await adapter.requestDevice({ requiredLimits, requiredFeatures }), options);
+    const gpuDevice = await adapter.requestDevice(requested(adapter, options.limits ?? "adapter"));
+    const device = new Device(adapter, gpuDevice, options);
+    for (const listener of Device.opened) listener(device);
+    return device;
   }
 
-  /** A device like this one that only counts: what runs there computes nothing, and takes no memory. */
+  /** A device like this one that counts calls and bytes, but computes nothing and takes no memory. */
   counting(): Device {
-    const counting = new Device(this.adapter, hollow(this.gpu), { largest: this.largest });
+    const { largest, widest } = this;
+    const counting = new Device(this.adapter, hollow(this.gpu), { largest, widest });
     counting.tuning = this.tuning;
     return counting;
   }
 
+  /** A buffer of so many bytes or a few more, with any content. Throws a GpuError beyond `largest`. */
   alloc(bytes: number): GPUBuffer {
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
     if (bytes > this.largest) {
@@ -137,13 +131,18 @@ export class Device {
     }
     this.bytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.bytes);
-    const idle = this.#free.get(size)?.pop();
-    if (idle) return idle;
+    const buffer = this.#free.get(size)?.pop() ?? this.#create(size);
+    this.listener.buffer?.(buffer);
+    return buffer;
+  }
+
+  #create(size: number): GPUBuffer {
     this.pooledBytes += size;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     return this.gpu.createBuffer({ size, usage });
   }
 
+  /** Takes a buffer back into the pool. */
   recycle(buffer: GPUBuffer): void {
     this.bytes -= buffer.size;
     const bucket = this.#free.get(buffer.size);
@@ -151,7 +150,7 @@ export class Device {
     else this.#free.set(buffer.size, [buffer]);
   }
 
-  /** Gives the pool's idle buffers back to the system, for when shapes change for good. */
+  /** Destroys the buffers that wait in the pool: for when other shapes will be needed. */
   trim(): void {
     this.flush();
     for (const bucket of this.#free.values()) for (const buffer of bucket) buffer.destroy();
@@ -160,12 +159,13 @@ export class Device {
     this.bindings.clear();
   }
 
-  /** writeBuffer() overtakes commands still being recorded, so those go first. */
+  /** Writes to a buffer, after the commands recorded so far: writeBuffer() would overtake them. */
   write(buffer: GPUBuffer, offset: number, data: Float32Array<ArrayBuffer>): void {
     this.flush();
     this.gpu.queue.writeBuffer(buffer, offset, data);
   }
 
+  /** Records a copy of whole words; offsets and size in bytes. */
   copy(from: GPUBuffer, fromOffset: number, to: GPUBuffer, toOffset: number, bytes: number): void {
     if (this.plan) return;
     this.#endPass();
@@ -173,23 +173,38 @@ export class Device {
     this.#encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
   }
 
-  /** A place in the arena, in bytes, for the uniforms of a dispatch: write them to `words` before the next flush(). */
+  /** The byte of `words` where to write the uniforms of the next dispatch, before the next flush(). */
   slot(): number {
     return SLOT * this.#slots++;
   }
 
-  /** Makes room for a dispatch of `work` operations: call it before slot() and dispatch(). */
+  /** Makes room for a dispatch of so many operations: call it before slot() and dispatch(). */
   reserve(work: number): void {
     if (this.#slots === SLOTS || (this.#work > 0 && this.#work + work > this.budget)) this.flush();
     this.#work += work;
+    this.listener.work?.(work);
   }
 
-  /** Operations that one submission may hold. */
+  /** Operations that a submission may hold: those set, or with null as many as the measured rate allows. */
   get budget(): number {
-    return this.#pace.budget;
+    return this.#budget ?? this.#pace.budget;
   }
 
-  /** Records a dispatch; `uniforms` is the slot of what it takes, null where it takes none. */
+  set budget(operations: number | null) {
+    this.#budget = operations;
+  }
+
+  /** The part of a step that is being recorded, such as "backward", for profiles. */
+  get phase(): string {
+    return this.#phase;
+  }
+
+  set phase(name: string) {
+    this.#phase = name;
+    this.listener.phase?.(name);
+  }
+
+  /** Records a dispatch. `uniforms` is the slot of its uniforms, null where it has none. */
   dispatch(
     label: string,
     pipeline: GPUComputePipeline,
@@ -203,8 +218,10 @@ export class Device {
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, group, uniforms === null ? [] : [uniforms]);
     this.#pass.dispatchWorkgroups(...groups);
+    this.listener.dispatch?.(label, pipeline, groups);
   }
 
+  /** Submits the commands recorded so far. */
   flush(): void {
     if (!this.#encoder) return;
     this.#endPass();
@@ -218,7 +235,7 @@ export class Device {
     this.#work = 0;
   }
 
-  /** The bytes of a buffer, after all that was recorded before. Throws what the device reported meanwhile. */
+  /** Reads bytes of a buffer, after the commands recorded so far. Throws what the device reported. */
   async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     const size = Math.ceil(bytes / 4) * 4;
     const staging = this.gpu.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
@@ -240,12 +257,12 @@ export class Device {
     return data;
   }
 
-  /** Waits for what the GPU will do, in the way that was chosen. */
+  /** Waits for the GPU as DeviceOptions.wait says. */
   wait<T>(promise: Promise<T>): Promise<T> {
     return this.#wait === "nap" ? napping(promise) : promise;
   }
 
-  /** Throws the first error the device has reported since the last time. */
+  /** Throws the first error that the device reported since the last check. A lost device always throws. */
   check(): void {
     const error = this.#error;
     if (error?.kind !== "lost") this.#error = null;
@@ -262,5 +279,3 @@ export class Device {
     this.#error ??= new GpuError(kind, located(message) + (kind === "out-of-memory" ? memory : ""));
   }
 }
-
-export type GroupCounts = readonly [x: number, y: number, z: number];

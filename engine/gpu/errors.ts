@@ -1,7 +1,7 @@
-/** What went wrong on the GPU: `validation` and `internal` are ours to mend, the others the machine's to bear. */
+/** The kind of an error on the GPU: `validation` and `internal` are bugs, the others the machine's limits. */
 export type GpuErrorKind = "validation" | "out-of-memory" | "internal" | "lost" | "unsupported";
 
-/** An error of the device. It reaches the caller at the next read(), naming the shader's file and line. */
+/** An error of the device. The next read() throws it; its message names the shader's file and line. */
 export class GpuError extends Error {
   override readonly name = "GpuError";
   readonly kind: GpuErrorKind;
@@ -12,14 +12,15 @@ export class GpuError extends Error {
   }
 }
 
-/** A size in the unit a person would choose: 1.5 GiB, 96 MiB, 512 B. */
+/** A size as text, in the unit that suits it: 1.5 GiB, 96 MiB, 512 B. */
 export function bytesText(bytes: number): string {
   const unit = Math.max(0, Math.min(4, Math.floor(Math.log2(Math.max(1, bytes)) / 10)));
   const value = bytes / 1024 ** unit;
-  return `${value >= 100 || unit === 0 ? value.toFixed(0) : value.toFixed(1)} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
+  const digits = value >= 100 || unit === 0 ? 0 : 1;
+  return `${value.toFixed(digits)} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
 }
 
-/** Dawn names a shader module by its label and a place in it apart: together they are a file and line. */
+/** Dawn's message with the shader's file and line together: Dawn names the two in different places. */
 export function located(message: string): string {
   const file = /""([\w.]+\.wgsl)""/.exec(message)?.[1];
   return file
@@ -27,7 +28,7 @@ export function located(message: string): string {
     : message;
 }
 
-/** What Dawn's or a browser's error is to us. */
+/** The kind of an error of Dawn or a browser. */
 export function kindOf(error: GPUError): GpuErrorKind {
   const name = error.constructor.name;
   return name.includes("OutOfMemory")

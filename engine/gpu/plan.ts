@@ -1,20 +1,17 @@
-// Compiling ahead. A plan runs what will be run, but no kernel: each call only says which pipeline it needs, and
-// tensors get their buffers as in earnest, so that what does not fit is found here too. Then all pipelines
-// are compiled side by side.
+// Compiling ahead. plan() runs a function without its kernels: each call only notes the pipeline it needs,
+// while tensors get their buffers, so that too little memory shows here too. compile() then compiles all
+// pipelines side by side.
 //
-// Some drivers, those on the CPU among them, compile a kernel only when it is first dispatched, for seconds. So each
-// is dispatched once here, of no workgroups: that computes nothing, whatever is bound.
+// Some drivers, software ones among them, compile a kernel only when it is first dispatched, for seconds. So
+// each is dispatched once here, with no workgroups: that computes nothing, whatever its buffers are.
 
-import type { Layout } from "./bindings.ts";
+import type { Layout, Plan } from "./bindings.ts";
 import type { Device } from "./device.ts";
 import { GpuError } from "./errors.ts";
 
-/** The pipelines that are wanted, by what device.pipelines will know them by. */
-export type Plan = Map<string, { descriptor: GPUComputePipelineDescriptor; layout: Layout }>;
-
-/** The pipelines that `run` needs and the device lacks. What `run` computes is undefined, what it writes is written. */
+/** The pipelines that `run` needs and the device lacks. The values that `run` computes are undefined. */
 export function plan(device: Device, run: () => void): Plan {
-  if (device.plan) throw new Error("plan: expected one at a time, got another inside of it");
+  if (device.plan) throw new Error("plan: expected one plan at a time, got another inside it");
   const planned: Plan = (device.plan = new Map());
   try {
     run();
@@ -24,7 +21,7 @@ export function plan(device: Device, run: () => void): Plan {
   return planned;
 }
 
-/** Compiles what was planned, all at once, and yields how many are done. A kernel called later finds its pipeline. */
+/** Compiles the planned pipelines, all at once, and yields how many are done. Throws a GpuError. */
 export async function* compile(device: Device, planned: Plan): AsyncGenerator<number> {
   const waiting = new Map<string, Promise<string>>();
   for (const [key, { descriptor }] of planned) {
@@ -43,22 +40,22 @@ export async function* compile(device: Device, planned: Plan): AsyncGenerator<nu
       yield planned.size - waiting.size;
     }
   } catch (cause) {
-    device.check(); // an error of the shader itself, which names its file and line
+    device.check(); // the shader's own error, which names its file and line
     throw new GpuError("validation", `compile: ${cause instanceof Error ? cause.message : String(cause)}`);
   } finally {
     idle.destroy();
   }
 }
 
-const BYTES = 256; // more than a binding's element has, and a multiple of what offsets must be
+const BYTES = 256; // more than an element of any binding, and a valid offset
 
-/** Dispatches of no workgroups, on buffers of their own. */
+/** Dispatches without workgroups, on buffers of their own. */
 class Idle {
   readonly #device: Device;
   readonly #read: GPUBuffer;
   readonly #written: GPUBuffer;
   readonly #uniforms: GPUBuffer;
-  readonly #none: GPUBuffer; // so many workgroups: a dispatch that says so itself would be warned of
+  readonly #none: GPUBuffer; // the number of workgroups, 0: Dawn warns of a direct dispatch of none
 
   constructor(device: Device) {
     const { gpu } = device;

@@ -1,33 +1,39 @@
 // Time by kernel, from timestamp queries around every dispatch. `device.profile = new Profile(device)`
-// turns it on: each dispatch then has a pass of its own, so use it to compare kernels, not to time steps.
+// switches it on: each dispatch then has a pass of its own, so use it to compare kernels, not to time steps.
 
-import type { Device } from "./device.ts";
+const QUERIES = 4096; // the most that a query set holds; two for each dispatch
 
-const QUERIES = 4096; // the most one query set holds; a pair for each dispatch
-
-/** One dispatch, in milliseconds of the GPU's own clock. */
+/** A dispatch; times in milliseconds of the GPU's own clock. */
 export interface ProfiledDispatch {
   kernel: string;
-  /** The device's phase when it was recorded. */
+  /** The device's phase when the dispatch was recorded. */
   phase: string;
   begin: number;
   end: number;
 }
 
+/** The calls of a kernel and the time of them all. */
 export interface ProfileRow {
   kernel: string;
   calls: number;
   milliseconds: number;
 }
 
+/** The device that is profiled, as far as a profile needs it. */
+interface Profiled {
+  readonly gpu: GPUDevice;
+  phase: string;
+  flush(): void;
+}
+
 export class Profile {
-  readonly #device: Device;
+  readonly #device: Profiled;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   #labels: { kernel: string; phase: string }[] = [];
   #batches: { labels: { kernel: string; phase: string }[]; buffer: GPUBuffer }[] = [];
 
-  constructor(device: Device) {
+  constructor(device: Profiled) {
     if (!device.gpu.features.has("timestamp-query")) {
       throw new Error("Profile: this adapter has no timestamp-query; time whole steps instead");
     }
@@ -39,13 +45,13 @@ export class Profile {
     });
   }
 
-  /** Where the next pass writes its two timestamps. */
+  /** The place for the two timestamps of the next pass. */
   writes(kernel: string): GPUComputePassTimestampWrites {
     const first = 2 * this.#labels.push({ kernel, phase: this.#device.phase }) - 2;
     return { querySet: this.#queries, beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 };
   }
 
-  /** Called by the device before each submission (of at most 1,024 dispatches). */
+  /** Copies the timestamps: the device calls it before each submission of at most 1,024 dispatches. */
   resolve(encoder: GPUCommandEncoder): void {
     if (!this.#labels.length) return;
     const bytes = 16 * this.#labels.length;
@@ -80,7 +86,7 @@ export class Profile {
   }
 }
 
-/** Dispatches, summed by what `name` says of each: by kernel, or by phase. The longest come first. */
+/** Dispatches summed by `name`, such as their kernel or phase, the longest first. */
 export function profileRows(
   dispatches: readonly ProfiledDispatch[],
   name: (dispatch: ProfiledDispatch) => string,

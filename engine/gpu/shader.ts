@@ -1,52 +1,44 @@
-// Kernels, read from shaders/*.wgsl. The file is the only description there is: its entry points,
-// its variables' names, its uniform struct and its overrides are found by reflection, and a call
-// names them. Whether a number is a uniform or a pipeline constant is the shader's business alone.
+// Kernels, read from shaders/*.wgsl. The file alone describes them: reflection finds its entry points, the
+// names of its variables, its uniforms and its overrides, and a call names them. A caller need not know
+// whether a number is a uniform or an override.
 //
-// A file that says `alias real = f32;` has a twin for half precision, in which real is f16: it runs where the tensors
-// that it declares as array<real> are f16, which must be all of them.
+// A file with `alias real = f32;` has a twin for half precision, where real is f16. It runs where the tensors
+// declared as array<real> are f16, which all of them must be.
 //
-// A grid of a number is one invocation for each element, or for each EACH elements where a kernel uses that override.
+// A grid that is a number has an invocation for each element, or for EACH elements where a kernel uses that
+// override.
 //
-// A kernel whose uniforms have a member `first` can be cut: it takes that as the index of its first
-// invocation, and a call whose work exceeds what one submission may hold becomes several dispatches.
+// A kernel whose uniforms have a member `first` can be cut: `first` is the index of its first invocation, and
+// a call of more work than a submission may hold becomes several dispatches.
 
-import {
-  ResourceType,
-  WgslParser,
-  WgslReflect,
-  type FunctionInfo,
-} from "wgsl_reflect/wgsl_reflect.module.js";
+import { ResourceType, WgslReflect, type FunctionInfo } from "wgsl_reflect/wgsl_reflect.module.js";
 import type { Layout, Signature } from "./bindings.ts";
-import type { Device, GroupCounts } from "./device.ts";
-import { type Precision, Tensor } from "../autograd/tensor.ts";
-import { type Args, membersOf, put, Words } from "./words.ts";
+import { constantsOf, declarationsOf, overridesOf } from "./declarations.ts";
+import type { Device } from "./device.ts";
+import { type GroupCounts, type Kernel, spread } from "./grid.ts";
+import { isOperand, type Operand, type Precision } from "./operand.ts";
+import { type Args, membersOf, put } from "./uniforms.ts";
+import { Words } from "./words.ts";
 import type { Shaders } from "../../shaders/types.ts";
 
-/** Invocations wanted (and the operations they do in all, where that is not about one per element), or workgroups. */
-export type Grid = number | { invocations: number; work: number } | { groups: GroupCounts; work?: number };
-export type Vec3 = readonly [number, number, number];
-type Kernel = (args: Args, grid: Grid) => void;
-/** Of one file, by entry point. */
-export type Kernels = Readonly<Record<string, Kernel>>;
+/** The kernels of a file, by entry point. */
+export type Kernels = Readonly<Record<string, Kernel<Args>>>;
 
-/** The kernels of shaders/<name>.wgsl, by entry point. */
+/** The kernels of shaders/<name>.wgsl by entry point, and its `constants`, those of constantsOf(). */
 export async function shader<Name extends keyof Shaders>(name: Name): Promise<Shaders[Name]> {
   const code = await text(new URL(`../../shaders/${name}.wgsl`, import.meta.url));
-  return kernels(`${name}.wgsl`, code) as unknown as Shaders[Name];
+  const declarations = declarationsOf(code);
+  const constants = constantsOf(declarations);
+  return { ...kernels(`${name}.wgsl`, code, declarations), constants } as unknown as Shaders[Name];
 }
 
-/** The kernels of a shader's text; `file` names it in errors and profiles, and its pipelines, so no two may share one. */
-export function kernels(file: string, code: string): Kernels {
+/**
+ * The kernels of a shader's text. Its `file` names it in errors, profiles and pipelines, and must be unique.
+ */
+export function kernels(file: string, code: string, declarations = declarationsOf(code)): Kernels {
   const reflection = new WgslReflect(code);
-  const defaults = new Map<string, number | null>();
-  for (const node of WgslParser.Parse(code)) {
-    if (node.astNodeType !== "override") continue;
-    const { name, value } = node as unknown as { name: string; value: object | null };
-    defaults.set(
-      name,
-      value && Number(new RegExp(`override\\s+${name}\\b[^=]*=\\s*([\\d.]+(?:e[-+]?\\d+)?)`).exec(code)?.[1]),
-    );
-  }
+  const overrides = declarations.filter(({ kind }) => kind === "override");
+  const defaults = new Map(overrides.map(({ name, value }) => [name, value]));
   const known = new Set([
     ...defaults.keys(),
     ...reflection.storage.map((v) => v.name),
@@ -71,13 +63,13 @@ export function kernels(file: string, code: string): Kernels {
 
 async function text(url: URL): Promise<string> {
   if (url.protocol === "file:") return (await import("node:fs/promises")).readFile(url, "utf8");
-  if (url.protocol === "data:") return decoded(url); // a bundler put it into the module
+  if (url.protocol === "data:") return decoded(url); // the bundler put the shader into the module
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url.pathname}: ${response.status} ${response.statusText}`);
   return response.text();
 }
 
-/** The text of a base64 data URL. No fetch: a page's policy may allow none but its own files. */
+/** The text of a base64 data URL, without fetch(): a page's policy may allow its own files only. */
 function decoded({ pathname }: URL): string {
   const bytes = Uint8Array.from(atob(pathname.slice(pathname.indexOf(",") + 1)), (c) => c.charCodeAt(0));
   return new TextDecoder().decode(bytes);
@@ -91,14 +83,13 @@ interface Source {
   code: string;
   entry: FunctionInfo;
   known: ReadonlySet<string>;
-  defaults: ReadonlyMap<string, number | null>; // of the overrides; null where a value must be given
+  defaults: ReadonlyMap<string, number | null>; // of the overrides; null where a call must give the value
 }
 
-function kernel(source: Source): Kernel {
+function kernel(source: Source): Kernel<Args> {
   const { label, entry, known, defaults, reals } = source;
-  const needed = [...new Set(entry.overrides.map(({ name }) => name))].filter(
-    (n) => defaults.get(n) === null,
-  );
+  const overrides = overridesOf(entry).map(({ name }) => name);
+  const needed = overrides.filter((name) => defaults.get(name) === null);
   const uniform = entry.resources.find((r) => r.resourceType === ResourceType.Uniform) ?? null;
   const storage = entry.resources.filter((r) => r.resourceType === ResourceType.Storage);
   const buffers = storage.map(({ name, binding, access }) => {
@@ -108,7 +99,7 @@ function kernel(source: Source): Kernel {
   const members = membersOf(uniform);
   const first = members.some(({ name }) => name === "first");
   const workgroupSize = `${[entry.attributes?.find((a) => a.name === "workgroup_size")?.value].flat()[0] ?? 1}`;
-  const each = entry.overrides.some((o) => o.name === "EACH") ? (defaults.get("EACH") ?? 1) : 1;
+  const each = overrides.includes("EACH") ? (defaults.get("EACH") ?? 1) : 1;
 
   return (args, grid) => {
     for (const name in args) {
@@ -119,11 +110,11 @@ function kernel(source: Source): Kernel {
       if (args[name] === undefined) throw new Error(`${label}: override '${name}' has no value`);
     }
     let elements = 0;
-    let precision: Precision | null = null; // of the tensors that may have either
+    let precision: Precision | null = null; // of the bindings of array<real>
     const bound: GPUBufferBinding[] = [];
     for (const { name, real } of buffers) {
       const value = args[name];
-      if (!(value instanceof Tensor)) throw new Error(`${label}: '${name}' must be a tensor, got ${value}`);
+      if (!isOperand(value)) throw new Error(`${label}: '${name}' must be a tensor, got ${value}`);
       elements += value.size;
       if (!real && value.precision !== "f32") throw new Error(`${label}: '${name}' must be f32, got f16`);
       if (real && value.precision !== (precision ??= value.precision))
@@ -132,10 +123,10 @@ function kernel(source: Source): Kernel {
         );
       bound.push(value.binding);
     }
-    const { device } = args[buffers[0]!.name] as Tensor;
+    const { device } = args[buffers[0]!.name] as Operand;
     const layout = device.bindings.layout(signature);
     const pipeline = compile(device, source, layout, args, precision ?? "f32");
-    if (!pipeline) return put(label, members, args, scratch, 0, 0); // a missing number is found now
+    if (!pipeline) return put(label, members, args, scratch, 0, 0); // throws where a number is missing
     const group = device.bindings.group(layout, bound);
     const width = Number(args[workgroupSize] ?? defaults.get(workgroupSize) ?? workgroupSize);
     const work = typeof grid === "number" ? 4 * elements : (grid.work ?? 4 * elements);
@@ -160,7 +151,7 @@ function kernel(source: Source): Kernel {
 
 const scratch = new Words(256);
 
-/** The pipeline; null while a plan is made, which notes those that are not there yet. */
+/** The pipeline of a call. While a plan is made, null: the plan notes the pipelines that the device lacks. */
 function compile(
   device: Device,
   { label, file, code, entry, defaults }: Source,
@@ -192,13 +183,7 @@ function compile(
   return pipeline;
 }
 
-/** A shader whose activations are f16. The line stays where it was, so that errors name the right one. */
+/** A shader whose `real` is f16. Lines keep their numbers, so that errors name the right one. */
 function halved(code: string): string {
   return `enable f16; ${code.replace("alias real = f32;", "alias real = f16;")}`;
-}
-
-/** So many workgroups as a 2-D grid, or a few more: one dimension holds `widest`. Kernels skip what is too many. */
-export function spread(groups: number, widest: number): GroupCounts {
-  const y = Math.ceil(Math.max(1, groups) / widest);
-  return [Math.ceil(Math.max(1, groups) / y), y, 1];
 }

@@ -1,13 +1,13 @@
 import { product } from "./common/product.ts";
-import { shader, spread } from "../gpu/shader.ts";
+import { spread } from "../gpu/grid.ts";
+import { shader } from "../gpu/shader.ts";
 import { record } from "../autograd/tape.ts";
 import { free, scope, Tensor } from "../autograd/tensor.ts";
 import { fill } from "./fill.ts";
 import { normalise, statisticsOf } from "./instanceNorm.ts";
 
 const kernel = await shader("barlowTwins");
-
-const CHUNK = 4096; // elements to a partial sum, as in the shader
+const { CHUNK } = kernel.constants; // elements to a partial sum
 
 /**
  * Σ_i (1 - C_ii)² + lambda · Σ_{i≠j} C_ij², where C is the correlation of the columns of a with those of b, each

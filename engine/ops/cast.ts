@@ -1,6 +1,7 @@
 import { shader } from "../gpu/shader.ts";
 import { record } from "../autograd/tape.ts";
-import { type Precision, Tensor } from "../autograd/tensor.ts";
+import type { Precision } from "../gpu/operand.ts";
+import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("cast");
 

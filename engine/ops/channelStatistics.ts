@@ -8,7 +8,7 @@ const kernel = await shader("channelStatistics");
 
 /** Mean and √(variance + eps) of each channel of each sample over its voxels: [N,C,D,H,W] → [N,C,2]. */
 export function channelStatistics(x: Tensor, eps = 1e-5): Tensor {
-  const { batch, channels, voxels, chunks } = extent("channelStatistics", x);
+  const { batch, channels, voxels, chunks } = extent("channelStatistics", kernel, x);
   const statistics = statisticsOf(x, 1, eps);
   const y = new Tensor(x.device, [batch, channels, 2]);
   kernel.forward({ statistics, y }, batch * channels);

@@ -1,8 +1,8 @@
-import { CHUNK } from "./common/labels.ts";
 import { shader } from "../gpu/shader.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("classCounts");
+const { CHUNK } = kernel.constants; // voxels to a workgroup
 
 /** How many voxels of each sample are of each class: label [N,D,H,W] of whole numbers → [N,classes]. Not differentiable. */
 export function classCounts(label: Tensor, classes: number): Tensor {

@@ -13,21 +13,22 @@ const kernel = await shader("classMeans");
  * itself: prototypes.
  */
 export function classMeans(x: Tensor, label: Tensor, classes: number, eps = 1e-6): Tensor {
-  const { batch, channels, voxels, chunks } = extent("classMeans", x, label);
+  const { batch, channels, voxels, chunks } = extent("classMeans", kernel, x, label);
   const { device } = x;
-  const config = { batch, channels, classes, voxels, chunks, eps };
+  const config = { batch, channels, classes, voxels, eps };
   const scale = new Tensor(device, [classes]);
   const y = new Tensor(device, [classes, channels]);
   scope(() => {
     const quads = Math.ceil(classes / 4);
     const sums = classSums(x, label, classes);
-    kernel.scales({ ...config, counts: classCounts(label, classes), scale }, classes);
-    kernel.combine({ ...config, scale, sums, y }, { groups: [channels, quads, 1], work: sums.size });
+    const rows = { ...config, chunks: sums.shape[2]! };
+    kernel.scales({ ...rows, counts: classCounts(label, classes), scale }, classes);
+    kernel.combine({ ...rows, scale, sums, y }, { groups: [channels, quads, 1], work: sums.size });
   });
   const backward = (dy: Tensor) => {
     const dx = new Tensor(device, x.shape, x.precision);
     const grid = { groups: [chunks, batch * channels, 1], work: 8 * dx.size } as const;
-    kernel.backward({ ...config, label, scale, dy, dx }, grid);
+    kernel.backward({ ...config, chunks, label, scale, dy, dx }, grid);
     return dx;
   };
   record(y, [[x, backward]], [label, scale]);

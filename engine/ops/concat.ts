@@ -4,7 +4,8 @@ import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("concat");
 
-const PART = 1024; // elements that a workgroup moves
+const { WG, EACH } = kernel.constants;
+const PART = WG * EACH; // elements that a workgroup moves
 
 /** The channels of a, then those of b: [N,A,...] and [N,B,...] of one size → [N,A+B,...]. */
 export function concat(a: Tensor, b: Tensor): Tensor {

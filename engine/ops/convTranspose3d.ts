@@ -1,5 +1,5 @@
 import { type Geometry, gather, pair, scatter, split } from "../convolution/convolution.ts";
-import type { Vec3 } from "../gpu/shader.ts";
+import type { Vec3 } from "../gpu/grid.ts";
 import { type Input, record } from "../autograd/tape.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import { channelSum } from "./channelSum.ts";

@@ -4,8 +4,7 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("cosineMaps");
-
-const MOST = 32; // channels whose prototypes an invocation holds, as in the shader
+const { MOST } = kernel.constants; // channels whose prototypes an invocation holds
 
 /**
  * The cosine of every voxel's features and every prototype of its sample, over the channels:
@@ -13,7 +12,7 @@ const MOST = 32; // channels whose prototypes an invocation holds, as in the sha
  * features [N,F,D,H,W], prototypes [N,K,F] → [N,K,D,H,W].
  */
 export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Tensor {
-  const { batch, channels, voxels, chunks } = extent("cosineMaps", features);
+  const { batch, channels, voxels, chunks } = extent("cosineMaps", kernel, features);
   const [, classes = 0] = prototypes.shape;
   if (`${prototypes.shape}` !== `${[batch, classes, channels]}`) {
     throw new Error(

@@ -11,7 +11,7 @@ const kernel = await shader("crossEntropy");
  * A label is a whole number in 0 … C-1.
  */
 export function crossEntropy(logits: Tensor, label: Tensor, weight: Tensor): Tensor {
-  const { batch, channels: classes, voxels, chunks } = extent("crossEntropy", logits, label);
+  const { batch, channels: classes, voxels, chunks } = extent("crossEntropy", kernel, logits, label);
   if (`${weight.shape}` !== `${classes}`) {
     throw new Error(`crossEntropy: expected a weight for each of ${classes} classes, got [${weight.shape}]`);
   }

@@ -11,7 +11,7 @@ const kernel = await shader("diceLoss");
  * (Milletari et al., 3DV 2016). logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
  */
 export function diceLoss(logits: Tensor, label: Tensor, smooth = 1e-5): Tensor {
-  const { batch, channels: classes, voxels, chunks } = extent("diceLoss", logits, label);
+  const { batch, channels: classes, voxels, chunks } = extent("diceLoss", kernel, logits, label);
   const { device } = logits;
   const quads = Math.ceil(classes / 4);
   const config = { classes, voxels, smoothing: smooth };

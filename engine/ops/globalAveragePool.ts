@@ -7,7 +7,7 @@ const kernel = await shader("globalAveragePool");
 
 /** The mean of each channel of each sample over its voxels: [N,C,D,H,W] → [N,C]. */
 export function globalAveragePool(x: Tensor): Tensor {
-  const { batch, channels, voxels, chunks } = extent("globalAveragePool", x);
+  const { batch, channels, voxels, chunks } = extent("globalAveragePool", kernel, x);
   const rows = batch * channels;
   const sums = new Tensor(x.device, [rows, chunks]);
   const y = new Tensor(x.device, [batch, channels]);

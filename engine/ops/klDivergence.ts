@@ -10,7 +10,7 @@ const kernel = await shader("klDivergence");
  * over the classes of [N,C,D,H,W]. Differentiated by the logits alone.
  */
 export function klDivergence(logits: Tensor, targets: Tensor, temperature = 10): Tensor {
-  const { batch, channels: classes, voxels, chunks } = extent("klDivergence", logits);
+  const { batch, channels: classes, voxels, chunks } = extent("klDivergence", kernel, logits);
   checkTargets("klDivergence", logits, targets, temperature);
   const { device } = logits;
   const config = { logits, targets, classes, voxels, temperature };

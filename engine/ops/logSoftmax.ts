@@ -3,9 +3,9 @@ import { record } from "../autograd/tape.ts";
 import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("logSoftmax");
+const { TILE } = kernel.constants; // voxels to a workgroup
 
 const MOST = 4; // channels that an invocation holds
-const TILE = 512; // voxels to a workgroup, as in the shader
 
 /** The logarithm of softmax(x) over channels, exact where that rounds to 0: x [N,C,...], of the same shape. */
 export function logSoftmax(x: Tensor): Tensor {

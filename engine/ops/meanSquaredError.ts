@@ -3,8 +3,7 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("meanSquaredError");
-
-const CHUNK = 4096; // elements to a partial sum, as in the shader
+const { CHUNK } = kernel.constants; // elements to a partial sum
 
 /**
  * The mean of (a - b)² over all elements, or with a `weight` [C] the mean weighted by channel of [N,C,...]:

@@ -9,7 +9,7 @@ import { prototypes, prototypesOf } from "./prototypes.ts";
 
 const kernel = await shader("prototypeDistance");
 
-const MOST = { classes: 4, channels: 16 }; // that one invocation holds
+const MOST = { classes: 4, channels: kernel.constants.MOST }; // that one invocation holds
 
 /**
  * meanSquaredError() of the cosineMaps() of two networks' features and their own prototypes(), over the commonClasses():
@@ -17,8 +17,8 @@ const MOST = { classes: 4, channels: 16 }; // that one invocation holds
  * by themselves. Features [N,F,D,H,W], label [N,D,H,W], its classCounts [N,K]; not differentiated by the teacher's.
  */
 export function prototypeDistance(student: Tensor, teacher: Tensor, label: Tensor, counts: Tensor): Tensor {
-  const { batch, channels, voxels, chunks } = extent("prototypeDistance", student, label);
-  extent("prototypeDistance", teacher, label);
+  const { batch, channels, voxels, chunks } = extent("prototypeDistance", kernel, student, label);
+  extent("prototypeDistance", kernel, teacher, label);
   const [samples, classes = 0] = counts.shape;
   if (samples !== batch || counts.shape.length !== 2) {
     throw new Error(`prototypeDistance: expected counts [${batch},K], got [${counts.shape}]`);

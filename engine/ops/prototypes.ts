@@ -12,7 +12,7 @@ const kernel = await shader("prototypes");
  * → [N,classes,F].
  */
 export function prototypes(features: Tensor, label: Tensor, classes: number, eps = 1e-5): Tensor {
-  const { batch, channels, voxels, chunks } = extent("prototypes", features, label);
+  const { batch, channels, voxels, chunks } = extent("prototypes", kernel, features, label);
   const counts = classCounts(label, classes);
   const y = prototypesOf(features, label, counts, eps);
   const backward = (dy: Tensor) => {
@@ -28,7 +28,7 @@ export function prototypes(features: Tensor, label: Tensor, classes: number, eps
 
 /** The same, of a label whose classCounts [N,K] are known; not differentiated. */
 export function prototypesOf(features: Tensor, label: Tensor, counts: Tensor, eps = 1e-5): Tensor {
-  const { batch, channels, voxels } = extent("prototypes", features, label);
+  const { batch, channels, voxels } = extent("prototypes", kernel, features, label);
   const classes = counts.shape[1]!;
   const quads = Math.ceil(classes / 4);
   const sums = classSums(features, label, classes);
@@ -41,7 +41,7 @@ export function prototypesOf(features: Tensor, label: Tensor, counts: Tensor, ep
 
 /** The sums of the features over each class's voxels, by chunk: [K/4,N·F,chunks] of four classes. */
 export function classSums(features: Tensor, label: Tensor, classes: number): Tensor {
-  const { batch, channels, voxels, chunks } = extent("prototypes", features, label);
+  const { batch, channels, voxels, chunks } = extent("prototypes", kernel, features, label);
   const quads = Math.ceil(classes / 4);
   const sums = new Tensor(features.device, [quads, batch * channels, chunks, 4]);
   const grid = {

@@ -1,5 +1,6 @@
 import { record } from "../autograd/tape.ts";
-import { BYTES, Tensor } from "../autograd/tensor.ts";
+import { BYTES } from "../gpu/operand.ts";
+import { Tensor } from "../autograd/tensor.ts";
 import { cast } from "./cast.ts";
 import { fill } from "./fill.ts";
 

@@ -8,13 +8,12 @@ import { diceLoss } from "./diceLoss.ts";
 import { checkTargets, klDivergence } from "./klDivergence.ts";
 
 const kernel = await shader("segmentationLosses");
+const { SUMS, TILE } = kernel.constants; // sums of a sample; voxels to a workgroup of the backward pass
 
 /** The scalars of segmentationLosses(), and what it counted on the way: voxels by sample and class, [N,C]. */
 export type SegmentationLosses = { crossEntropy: Tensor; dice: Tensor; divergence?: Tensor; counts: Tensor };
 
 const MOST = 4; // classes that one invocation holds
-const SUMS = 17; // of a sample, as in the shader
-const TILE = 512; // voxels to a workgroup of the backward pass, as in the shader
 
 /**
  * crossEntropy() by the classWeights() of the label, diceLoss() and, with a teacher's logits as `targets`,
@@ -30,7 +29,7 @@ export function segmentationLosses(
     smooth = 1e-5,
   }: { targets?: Tensor; temperature?: number; smooth?: number } = {},
 ): SegmentationLosses {
-  const { batch, channels: classes, voxels, chunks } = extent("segmentationLosses", logits, label);
+  const { batch, channels: classes, voxels, chunks } = extent("segmentationLosses", kernel, logits, label);
   if (targets) checkTargets("segmentationLosses", logits, targets, temperature);
   if (classes > MOST) {
     return scope(() => {

@@ -3,9 +3,9 @@ import { record } from "../autograd/tape.ts";
 import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("softmax");
+const { TILE } = kernel.constants; // voxels to a workgroup
 
 const MOST = 4; // channels that an invocation holds
-const TILE = 512; // voxels to a workgroup, as in the shader
 
 /** Softmax over channels: x [N,C,...], of the same shape; each voxel's values sum to 1. */
 export function softmax(x: Tensor): Tensor {

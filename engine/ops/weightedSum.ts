@@ -1,23 +1,35 @@
 import { shader } from "../gpu/shader.ts";
 import { record } from "../autograd/tape.ts";
-import { Tensor } from "../autograd/tensor.ts";
+import { scope, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("weightedSum");
 
 /** A scalar and its weight in a sum. */
 export type Term = readonly [weight: number, scalar: Tensor];
 
-const MOST = 7; // scalars, with the sum as many buffers as every adapter binds
+const MOST = 7; // terms of a call: with the sum as many buffers as every adapter binds
 
-/** The weighted sum of one to seven scalars, such as the terms of a loss. */
+/**
+ * The weighted sum of scalars, such as the terms of a loss, added in order: the first seven by one call, then six more
+ * with the sum so far by each further call. Differentiated by every scalar. Throws where there is no term, where one is
+ * not a scalar, and where a weight is not finite.
+ */
 export function weightedSum(terms: readonly Term[]): Tensor {
-  if (terms.length < 1 || terms.length > MOST) {
-    throw new Error(`weightedSum: expected 1 to ${MOST} terms, got ${terms.length}`);
-  }
+  if (!terms.length) throw new Error("weightedSum: expected at least one term, got none");
   for (const [weight, { size, shape }] of terms) {
     if (size !== 1) throw new Error(`weightedSum: expected scalars, got [${shape}]`);
     if (!Number.isFinite(weight)) throw new Error(`weightedSum: expected a finite weight, got ${weight}`);
   }
+  return scope(() => {
+    let sum = sumOf(terms.slice(0, MOST));
+    for (let next = MOST; next < terms.length; next += MOST - 1)
+      sum = sumOf([[1, sum], ...terms.slice(next, next + MOST - 1)]);
+    return sum;
+  });
+}
+
+/** The sum of at most seven terms. Absent ones have weight 0, and the first scalar in their place. */
+function sumOf(terms: readonly Term[]): Tensor {
   const first = terms[0]!;
   const x = (i: number) => (terms[i] ?? first)[1];
   const w = (i: number) => terms[i]?.[0] ?? 0;

@@ -2,15 +2,16 @@
 // gradients are not all finite is left out, one whose norm is too large is clipped, and in half precision, where
 // gradients vanish below 6e-8 and overflow beyond 65504, backward begins with a large number in place of 1.
 
-import { shader, spread } from "../gpu/shader.ts";
+import { spread } from "../gpu/grid.ts";
+import { shader } from "../gpu/shader.ts";
 import { free, keep, Tensor, tensor } from "../autograd/tensor.ts";
 import type { Device } from "../gpu/device.ts";
 
 const kernel = await shader("gradientGuard");
+const { CHUNK } = kernel.constants;
 
 const FIRST = 65536; // as torch.amp.GradScaler, like the patience
 const PATIENCE = 2000; // steps without overflow, after which it doubles
-const CHUNK = 4096; // as in the shader
 
 export interface GuardOptions {
   /** The largest norm of all gradients together, as torch.nn.utils.clip_grad_norm_; 0 for any. */

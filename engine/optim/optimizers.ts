@@ -4,7 +4,7 @@
 import type { GradientGuard } from "./gradientGuard.ts";
 import { shader } from "../gpu/shader.ts";
 import { fill } from "../ops/fill.ts";
-import { free, keep, pack, type Tensor } from "../autograd/tensor.ts";
+import { free, keep, pack, type Tensor, unpack } from "../autograd/tensor.ts";
 
 const adam = await shader("adam");
 const sgd = await shader("sgd");
@@ -21,7 +21,7 @@ export interface Optimizer {
   readonly moments: Readonly<Record<string, readonly Tensor[]>>;
   /** Steps done; set it when resuming. */
   steps: number;
-  /** Lets go of gradients and moments, after the last step. The parameters stay. */
+  /** Frees gradients and moments, after the last step. The parameters stay: another optimizer may take them. */
   free(): void;
 }
 
@@ -92,7 +92,7 @@ export class Adam implements Optimizer {
   }
 
   free(): void {
-    letGo(this.moments, this.#groups);
+    freeAll(this.params, this.moments, this.#groups);
   }
 }
 
@@ -136,7 +136,7 @@ export class Sgd implements Optimizer {
   }
 
   free(): void {
-    letGo(this.moments, this.#groups);
+    freeAll(this.params, this.moments, this.#groups);
   }
 }
 
@@ -155,7 +155,7 @@ function groups(
   moments: readonly (readonly Tensor[])[],
   rates: readonly number[] = params.map(() => 1),
 ): Group[] {
-  if (!params.length) throw new Error("optimizer: there are no parameters to train");
+  if (!params.length) throw new Error("optimizer: expected at least one parameter to train, got none");
   const { largest } = params[0]!.device;
   const result: Group[] = [];
   for (let begin = 0, end = 0; begin < params.length; begin = end) {
@@ -175,8 +175,9 @@ function groups(
   return result;
 }
 
-function letGo(moments: Optimizer["moments"], groups: readonly Group[]): void {
+function freeAll(params: readonly Tensor[], moments: Optimizer["moments"], groups: readonly Group[]): void {
   for (const list of [...Object.values(moments), ...groups.map(({ views }) => views)]) list.forEach(free);
+  unpack(params);
 }
 
 /** A guard as kernels take it; without one the gradient stands in, unread. */

@@ -2,7 +2,7 @@
 // exclusive classes (0 background, 1 enhancing tumour, 2 necrotic or non-enhancing core, 3 oedema).
 
 /** Three numbers along [D, H, W]: a size in voxels, or a spacing in mm. */
-export type { Vec3 } from "../../engine/gpu/shader.ts";
+export type { Vec3 } from "../../engine/index.ts";
 
 /** Name of a region: whole tumour, tumour core, enhancing tumour. */
 export type Region = "WT" | "TC" | "ET";

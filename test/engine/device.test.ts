@@ -4,7 +4,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
-import { conv3d, type Device, fill, free, GpuError, type GpuErrorKind, grad } from "../../engine/index.ts";
+import { conv3d, Device, fill, free, GpuError, type GpuErrorKind, grad } from "../../engine/index.ts";
 import {
   instanceNorm,
   keep,
@@ -162,7 +162,7 @@ test("a step within WebGPU's default limits, so without subgroups, gives what it
 
 test("a call of more work than a submission may hold is cut in pieces, and gives the same bits", async () => {
   const own = await openDevice();
-  Object.defineProperty(own, "budget", { value: 20_000 }); // operations: less than most of these calls declare
+  own.budget = 20_000; // operations: less than most of these calls declare
   const [calls, submissions] = [own.dispatches, own.submissions];
   const cut = await step(own);
   assert.ok(own.submissions - submissions > own.dispatches - calls, "more submissions than calls");
@@ -174,18 +174,45 @@ test("calls that share a submission do not exceed its budget together", () => {
   device.flush();
   const before = device.submissions;
   const work = 4 * 2 * x.size; // what an elementwise op declares
-  const budget = Object.getOwnPropertyDescriptor(device, "budget");
-  assert.is(budget, undefined);
-  Object.defineProperty(device, "budget", { value: 5 * work, configurable: true });
+  device.budget = 5 * work;
   try {
     scope(() => {
       for (let i = 0; i < 50; i++) relu(x);
     });
   } finally {
-    Reflect.deleteProperty(device, "budget");
+    device.budget = null;
   }
   device.flush();
   assert.is(device.submissions - before, 10);
+});
+
+test("what a device does can be listened to, and that one is opened", async () => {
+  const opened: Device[] = [];
+  const listener = (device: Device) => void opened.push(device);
+  Device.opened.add(listener);
+  const own = await openDevice();
+  Device.opened.delete(listener);
+  await openDevice();
+  assert.equal(opened, [own]);
+
+  const heard: string[] = [];
+  own.listener = {
+    buffer: ({ size }) => heard.push(`${size} bytes`),
+    work: (operations) => heard.push(`${operations} operations`),
+    dispatch: (label, pipeline, groups) =>
+      heard.push(`${label} ${pipeline === own.pipelines.get(pipeline.label)} ${groups}`),
+    phase: (name) => heard.push(`phase ${name}`),
+  };
+  own.phase = "forward";
+  free(fill(own, [5], 1));
+  free(fill(own, [8], 1));
+  assert.is(own.phase, "forward");
+  const call = (bytes: number, operations: number) => [
+    `${bytes} bytes`,
+    `${operations} operations`,
+    "fill.wgsl/forward true 1,1,1",
+  ];
+  assert.equal(heard, ["phase forward", ...call(32, 20), ...call(32, 32)]);
 });
 
 test("the budget follows the rate that was measured", async () => {

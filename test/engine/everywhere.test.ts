@@ -42,12 +42,7 @@ for (const toggles of ["safe", "fast"] as const) {
 }
 
 function littered(device: Device): Device {
-  const alloc = device.alloc.bind(device);
-  device.alloc = (bytes) => {
-    const buffer = alloc(bytes);
-    device.write(buffer, 0, new Float32Array(buffer.size / 4).fill(NaN));
-    return buffer;
-  };
+  device.listener.buffer = (buffer) => device.write(buffer, 0, new Float32Array(buffer.size / 4).fill(NaN));
   return device;
 }
 

@@ -7,7 +7,8 @@ import { cast } from "../../engine/ops/cast.ts";
 import { concat } from "../../engine/ops/concat.ts";
 import { stack } from "../../engine/ops/stack.ts";
 import { vjp } from "../../engine/autograd/tape.ts";
-import { free, type Precision, scope, type Tensor, tensor } from "../../engine/autograd/tensor.ts";
+import { free, scope, type Tensor, tensor } from "../../engine/autograd/tensor.ts";
+import type { Precision } from "../../engine/gpu/operand.ts";
 import { cases } from "../support/cases.ts";
 import { close, device, type OpCase, random } from "../support/gradcheck.ts";
 

@@ -2,12 +2,13 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { grad } from "../../engine/autograd/tape.ts";
 import { free, keep, pack, scope, tensor, Tensor } from "../../engine/autograd/tensor.ts";
-import { leakyRelu } from "../../engine/ops/leakyRelu.ts";
+import { leakyRelu } from "../../engine/ops/activations.ts";
 import { fill } from "../../engine/ops/fill.ts";
 import { meanSquaredError } from "../../engine/ops/meanSquaredError.ts";
 import { add } from "../../engine/ops/add.ts";
 import { samples } from "../../engine/ops/samples.ts";
 import { stack } from "../../engine/ops/stack.ts";
+import { weightedSum } from "../../engine/ops/weightedSum.ts";
 import { shader } from "../../engine/gpu/shader.ts";
 import { record } from "../../engine/autograd/tape.ts";
 import { device } from "../support/gradcheck.ts";
@@ -118,6 +119,19 @@ test("fan-out accumulates, and a gradient passed through twice is not recycled e
   free(loss);
   grads.forEach(free);
   assert.is(device.bytes, before);
+});
+test("a sum of many terms holds nothing but its result, and neither do its gradients", async () => {
+  const xs = Array.from({ length: 20 }, (_, i) => keep(tensor(device, [], [i])));
+  const sum = () => weightedSum(xs.map((x) => [2, x] as const));
+  const before = device.bytes;
+  const y = scope(sum);
+  assert.is(device.bytes - before, 16, "one scalar");
+  assert.is(await y.item(), 380);
+  free(y);
+  const { loss, grads } = grad(xs, sum);
+  for (const gradient of grads) assert.is(await gradient.item(), 2);
+  assert.is(device.bytes - before, 16 * 21, "the sum and 20 gradients");
+  [loss, ...grads, ...xs].forEach(free);
 });
 test("samples and stack, of views that do not begin a buffer: their own values", async () => {
   const [a, b] = [10, 20].map((from) =>

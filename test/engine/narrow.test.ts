@@ -4,13 +4,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
-import { spread } from "../../engine/gpu/shader.ts";
+import { spread } from "../../engine/gpu/grid.ts";
 import { cases } from "../support/cases.ts";
 import { convolutions } from "../support/cases/convolutions.ts";
 import { check } from "../support/gradcheck.ts";
 
-const narrow = Object.defineProperty(await openDevice(), "widest", { value: 2 });
-const impatient = Object.defineProperty(await openDevice({ limits: "default" }), "budget", { value: 1 });
+const narrow = await openDevice({ widest: 2 });
+const impatient = await openDevice({ limits: "default" });
+impatient.budget = 1;
 
 for (const row of cases) {
   test(`${row.op}, ${row.name}: value and gradients, two workgroups wide`, () => check(row, narrow));

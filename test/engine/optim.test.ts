@@ -3,11 +3,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
+import { GradientGuard } from "../../engine/optim/gradientGuard.ts";
 import { Adam, adamW, type Optimizer, polyRate, Sgd } from "../../engine/optim/optimizers.ts";
 import { free, keep, scope, type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { close, device, random, TOLERANCE } from "../support/gradcheck.ts";
 
-const narrow = Object.defineProperty(await openDevice(), "widest", { value: 2 });
+const narrow = await openDevice({ widest: 2 });
 
 interface State {
   parameter: Float64Array;
@@ -93,28 +94,78 @@ test("parameters that exceed a binding together are stepped in several groups", 
     [1_995, 3],
     [1_795, 3],
   ] as const) {
-    const own = await openDevice();
-    const calls: number[] = [];
-    const make = (params: Tensor[]) => {
-      const { largest } = own;
-      Object.assign(own, { largest: bytes });
-      const optimizer = new Adam(params, LARGE);
-      Object.assign(own, { largest });
-      const step = optimizer.step.bind(optimizer);
-      optimizer.step = (...args) => {
-        const before = own.dispatches;
-        step(...args);
-        calls.push(own.dispatches - before);
-      };
-      return optimizer;
-    };
-    await follows(make, adamStep(LARGE), own);
-    assert.equal(calls, [groups, groups, groups], `bindings of ${bytes} bytes`);
+    const own = await openDevice({ largest: bytes });
+    let steps = 0;
+    own.listener.dispatch = (label) => void (steps += Number(label === "adam.wgsl/step"));
+    await follows((params) => new Adam(params, LARGE), adamStep(LARGE), own);
+    assert.is(steps, 3 * groups, `bindings of ${bytes} bytes`);
   }
 });
 
 test("an optimizer without parameters is refused", () => {
-  assert.throws(() => new Adam([]), /there are no parameters to train/);
+  for (const make of [() => new Adam([]), () => adamW([]), () => new Sgd([])])
+    assert.throws(make, /^optimizer: expected at least one parameter to train, got none$/);
+});
+
+test("a parameter of one optimizer is refused by another", () => {
+  const [own, shared] = [0, 1].map(() => keep(tensor(device, [2], [1, 2]))) as [Tensor, Tensor];
+  const first = new Adam([shared]);
+  assert.throws(
+    () => new Adam([own, shared]),
+    /^pack: tensor 1, \[2\], is a part of another buffer: a parameter belongs to one optimizer$/,
+  );
+  first.free();
+  [own, shared].forEach(free);
+});
+
+test("the parameters of an optimizer that was freed go on in another", async () => {
+  const params = [0, 1].map((i) => keep(tensor(device, [3], [i, 1, 2])));
+  const first = new Sgd(params, { momentum: 0, decay: 0 });
+  const gradients = [0, 1].map(() => tensor(device, [3], [1, 1, 1]));
+  first.step(gradients, 1);
+  first.free();
+  const second = new Sgd([params[1]!], { momentum: 0, decay: 0 });
+  second.step([gradients[1]!], 1);
+  assert.equal([...(await params[0]!.read())], [-1, 0, 1]);
+  assert.equal([...(await params[1]!.read())], [-1, -1, 0]);
+  second.free();
+  [...params, ...gradients].forEach(free);
+});
+
+test("several optimizers, each under its own guard, step as if each were alone", async () => {
+  const sizes = [[5, 300], [4100], [7, 2]];
+  const makers = [(p: Tensor[]) => new Adam(p), (p: Tensor[]) => adamW(p), (p: Tensor[]) => new Sgd(p)];
+  const groups = sizes.map((group, g) =>
+    group.map((size, i) => keep(tensor(device, [size], random([size], { seed: 10 * g + i }).data))),
+  );
+  const alone = sizes.map((group, g) =>
+    group.map((size, i) => keep(tensor(device, [size], random([size], { seed: 10 * g + i }).data))),
+  );
+  const optimizersOf = (of: Tensor[][]) =>
+    makers.map((make, g) => ({ optimizer: make(of[g]!), guard: new GradientGuard(device, { clip: g + 1 }) }));
+  const together = optimizersOf(groups);
+  const apart = optimizersOf(alone);
+  const gradients = (step: number, g: number) =>
+    sizes[g]!.map((size, i) => {
+      const { data } = random([size], { seed: 1000 * step + 10 * g + i });
+      if (step === 1 && g === 1) data[3] = NaN; // this group skips its step, the others do not
+      return tensor(device, [size], data);
+    });
+  for (let step = 0; step < 3; step++)
+    for (const [g, { optimizer, guard }] of together.entries())
+      optimizer.step(gradients(step, g), 0.1, guard);
+  for (const [g, { optimizer, guard }] of apart.entries())
+    for (let step = 0; step < 3; step++) optimizer.step(gradients(step, g), 0.1, guard);
+  for (const [g, group] of groups.entries()) {
+    assert.equal([...(await together[g]!.guard.state.read())], [...(await apart[g]!.guard.state.read())]);
+    assert.is((await together[g]!.guard.state.read())[5], g === 1 ? 1 : 0, "steps skipped");
+    for (const [i, parameter] of group.entries())
+      assert.equal([...(await parameter.read())], [...(await alone[g]![i]!.read())], `group ${g}`);
+  }
+  for (const { optimizer, guard } of [...together, ...apart]) {
+    optimizer.free();
+    guard.free();
+  }
 });
 
 test("an optimizer gives back all its memory, and the parameters stay", async () => {

@@ -4,7 +4,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
-import type { Tuning } from "../../engine/convolution/tuning.ts";
+import { type Tuning, tuningOf } from "../../engine/convolution/tuning.ts";
 import { cases } from "../support/cases.ts";
 import { check } from "../support/gradcheck.ts";
 
@@ -23,7 +23,7 @@ for (const choice of OTHERS) {
     console.log(`SKIPPED: ${name}: this adapter has no subgroups of eight lanes`);
     continue;
   }
-  own.tuning = { ...own.tuning, ...choice };
+  own.tuning = { ...tuningOf(own), ...choice };
   for (const row of rows) test(`conv3d, ${row.name}, by ${name}: value and gradients`, () => check(row, own));
   test(`conv3d by ${name}, in pieces that a driver's patience allows`, async () => {
     Object.defineProperty(own, "budget", { value: 1, configurable: true });

@@ -30,7 +30,7 @@ test("a plan runs no kernel, and what it planned is compiled before it runs", as
 });
 
 test("a plan that throws is over, and one within another is refused", () => {
-  assert.throws(() => plan(shared, () => plan(shared, () => {})), /^plan: expected one at a time/);
+  assert.throws(() => plan(shared, () => plan(shared, () => {})), /^plan: expected one plan at a time/);
   assert.is(shared.plan, null);
 });
 

@@ -3,11 +3,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { concat } from "../../engine/ops/concat.ts";
-import { gelu } from "../../engine/ops/gelu.ts";
+import { gelu, sigmoid, tanh } from "../../engine/ops/activations.ts";
 import { globalAveragePool } from "../../engine/ops/globalAveragePool.ts";
 import { maxPool3d } from "../../engine/ops/maxPool3d.ts";
-import { sigmoid } from "../../engine/ops/sigmoid.ts";
-import { tanh } from "../../engine/ops/tanh.ts";
 import { upsampleNearest } from "../../engine/ops/upsampleNearest.ts";
 import { upsampleTrilinear } from "../../engine/ops/upsampleTrilinear.ts";
 import { vjp } from "../../engine/autograd/tape.ts";

@@ -7,7 +7,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
 import { applyTuning, readTuning, tuningFile, tuningText } from "../../cli/device/tuning.ts";
-import { candidates, defaultTuning, type Device, isTuning, type Tuning, tune } from "../../engine/index.ts";
+import {
+  candidates,
+  defaultTuning,
+  type Device,
+  isTuning,
+  type Tuning,
+  tune,
+  tuningOf,
+} from "../../engine/index.ts";
 import { device as shared } from "../support/gradcheck.ts";
 import { silenced } from "../support/quietly.ts";
 
@@ -51,7 +59,7 @@ async function small(): Promise<Device> {
 
 /** Says that a call takes as long as `milliseconds` has it for what is being tried. */
 const timer = (milliseconds: (tuning: Tuning) => number) => (own: Device) =>
-  Promise.resolve(milliseconds(own.tuning));
+  Promise.resolve(milliseconds(tuningOf(own)));
 
 test("the fastest of the right candidates is taken, and the default where a gain is too small", async () => {
   const own = await small();
@@ -155,7 +163,7 @@ test("a software adapter takes the default without measuring", async () => {
     const info = { ...describing(shared.adapter.info), description: "llvmpipe of a test" };
     const own = Object.assign(Object.create(shared) as Device, { adapter: { ...plainAdapter, info } });
     await applyTuning(own, { choose });
-    assert.equal(own.tuning, shared.tuning);
+    assert.equal(tuningOf(own), tuningOf(shared));
   } finally {
     if (known !== undefined) process.env["PROTOKD_TUNING"] = known;
   }

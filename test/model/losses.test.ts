@@ -228,7 +228,7 @@ test("shapes that do not fit are refused by name", () => {
   assert.throws(() => pixelKd(student.logits, student.features), /klDivergence: .* one shape/);
   assert.throws(() => meanSquaredError(student.logits, student.features), /meanSquaredError: .* one shape/);
   assert.throws(() => meanSquaredError(student.logits, student.logits, three), /one weight for each channel/);
-  assert.throws(() => weightedSum([]), /weightedSum: expected 1 to 7 terms, got 0/);
+  assert.throws(() => weightedSum([]), /weightedSum: expected at least one term, got none/);
   assert.throws(() => weightedSum([[1, three]]), /weightedSum: expected scalars, got \[3\]/);
   assert.throws(() => classCounts(label, 0), /positive number of classes, got 0/);
 });

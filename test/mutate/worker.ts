@@ -196,18 +196,15 @@ function exchangePipelines({ file, where }: Mutant): () => void {
   };
 }
 
-const { dispatch } = Device.prototype;
-Device.prototype.dispatch = function (label, pipeline, ...rest) {
-  pipelines.add(pipeline.label);
-  dispatch.call(this, label, pipeline, ...rest);
-};
+function listen(device: Device): void {
+  device.listener.dispatch = (_, pipeline) => pipelines.add(pipeline.label);
+}
 
-const { open } = Device;
-Device.open = async (...args) => {
-  const device = await open(...args);
+listen(shared);
+Device.opened.add((device) => {
   passing.add(device);
-  return device;
-};
+  listen(device);
+});
 
 const prototype = Object.getPrototypeOf(shared.gpu) as GPUDevice;
 const { createBuffer, createComputePipeline, createShaderModule } = prototype;

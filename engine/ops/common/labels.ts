@@ -1,9 +1,11 @@
 import type { Tensor } from "../../autograd/tensor.ts";
 
-/** Voxels that a workgroup of a loss sums into one partial: CHUNK of the shaders that take labels. */
-export const CHUNK = 4096;
+/** Kernels of which a workgroup sums so many voxels into one partial. */
+interface Chunked {
+  constants: { readonly CHUNK: number };
+}
 
-/** Batch, channels and voxels of x [N,C,D,H,W], with as many groups as its partial sums take. */
+/** Batch, channels and voxels of x [N,C,D,H,W], and the number of chunks into which kernels cut the voxels. */
 export interface Extent {
   batch: number;
   channels: number;
@@ -11,8 +13,8 @@ export interface Extent {
   chunks: number;
 }
 
-/** The extent of x [N,C,D,H,W], which `label` [N,D,H,W] must fit; throws for the op named `op` where it does not. */
-export function extent(op: string, x: Tensor, label?: Tensor): Extent {
+/** The extent of x [N,C,D,H,W] for an op's kernels. Throws, in the name of `op`, where `label` [N,D,H,W] does not fit. */
+export function extent(op: string, { constants }: Chunked, x: Tensor, label?: Tensor): Extent {
   const [batch = 0, channels = 0, ...size] = x.shape;
   if (size.length === 0) throw new Error(`${op}: expected [N,C,D,H,W], got [${x.shape}]`);
   if (label && `${label.shape}` !== `${[batch, ...size]}`) {
@@ -21,5 +23,5 @@ export function extent(op: string, x: Tensor, label?: Tensor): Extent {
     );
   }
   const voxels = x.size / batch / channels;
-  return { batch, channels, voxels, chunks: Math.ceil(voxels / CHUNK) };
+  return { batch, channels, voxels, chunks: Math.ceil(voxels / constants.CHUNK) };
 }

@@ -1,6 +1,7 @@
 // The product of two matrices, either of them as it lies in memory or transposed.
 
-import { shader, spread } from "../../gpu/shader.ts";
+import { spread } from "../../gpu/grid.ts";
+import { shader } from "../../gpu/shader.ts";
 import { Tensor } from "../../autograd/tensor.ts";
 
 const kernel = await shader("linear");

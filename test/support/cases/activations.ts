@@ -1,11 +1,7 @@
 import { add } from "../../../engine/ops/add.ts";
-import { gelu } from "../../../engine/ops/gelu.ts";
-import { leakyRelu } from "../../../engine/ops/leakyRelu.ts";
+import { gelu, leakyRelu, relu, sigmoid, tanh } from "../../../engine/ops/activations.ts";
 import { logSoftmax } from "../../../engine/ops/logSoftmax.ts";
-import { relu } from "../../../engine/ops/relu.ts";
-import { sigmoid } from "../../../engine/ops/sigmoid.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
-import { tanh } from "../../../engine/ops/tanh.ts";
 import type { Tensor } from "../../../engine/autograd/tensor.ts";
 import { type Array64, type OpCase, random } from "../gradcheck.ts";
 import * as reference from "../reference/norms.ts";

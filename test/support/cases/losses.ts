@@ -154,6 +154,12 @@ export const losses: OpCase[] = [
   sums("one scalar", [0.5]),
   sums("four scalars", [1, 1, 10, 0.1]),
   sums("seven scalars, one of weight 0", [1, 2, 0, -4, 5, 6, 0.7]),
+  sums("eight scalars", [1, 2, 0, -4, 5, 6, 0.7, 3]),
+  sums("13 scalars, two whole calls", [1, 2, 0, -4, 5, 6, 0.7, 3, -1, 0.1, 2, 8, -5]),
+  sums(
+    "20 scalars",
+    Array.from({ length: 20 }, (_, i) => (-1) ** i * (i + 0.5)),
+  ),
   {
     op: "cosineMaps",
     name: "volumes of two chunks, the gradient of the prototypes",

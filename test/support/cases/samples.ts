@@ -41,4 +41,5 @@ export const batches: OpCase[] = [
   stacked("one voxel", random([1, 2, 1, 1, 1], { seed: 1 }), random([1, 2, 1, 1, 1], { seed: 2 })),
   stacked("40 channels", random([1, 40, 1, 2, 1], { seed: 1 }), random([1, 40, 1, 2, 1], { seed: 2 })),
   stacked("a single part", random([2, 2, 1, 1, 3])),
+  stacked("20 parts", ...Array.from({ length: 20 }, (_, i) => random([1, 2, 1, 1, 3], { seed: i + 1 }))),
 ];
