@@ -22,12 +22,12 @@ export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Runnin
 export { cast } from "./ops/cast.ts";
 export { channelSum } from "./ops/channelSum.ts";
 export { fill } from "./ops/fill.ts";
-export { instanceNorm, instanceNormRelu } from "./ops/instanceNorm.ts";
+export { instanceNorm, type InstanceNormOptions, instanceNormRelu } from "./ops/instanceNorm.ts";
 export { logSoftmax } from "./ops/logSoftmax.ts";
 export { meanSquaredError } from "./ops/meanSquaredError.ts";
 export { softmax } from "./ops/softmax.ts";
 export { classCounts, classWeights, commonClasses } from "./ops/classCounts.ts";
-export { conv3d, type ConvOptions } from "./ops/conv3d.ts";
+export { conv3d, conv3dWithMoments, type ConvOptions } from "./ops/conv3d.ts";
 export { convTranspose3d, type ConvTransposeOptions } from "./ops/convTranspose3d.ts";
 export { cosineMaps } from "./ops/cosineMaps.ts";
 export { crossEntropy } from "./ops/crossEntropy.ts";

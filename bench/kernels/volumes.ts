@@ -197,8 +197,8 @@ function handedCase(channels: number, size: readonly number[]): KernelCase {
     size,
     inputs,
     run: ({ x, weight, bias }) => {
-      x!.moments = moments ??= keep(partialMoments(x!));
-      return instanceNormRelu(x!, weight!, bias!);
+      moments ??= keep(partialMoments(x!));
+      return instanceNormRelu(x!, weight!, bias!, { moments });
     },
     passes: [forward(inputs)],
     check: against(

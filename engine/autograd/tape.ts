@@ -112,7 +112,7 @@ export function recompute(inputs: readonly Tensor[], f: () => Tensor): Tensor {
   return record(
     output,
     sources.map((x, i) => [x, pullback(i)]),
-    inputs.flatMap((x) => (x.moments?.storage.buffer ? [x, x.moments] : [x])),
+    inputs,
     reduce,
   );
 }

@@ -22,11 +22,6 @@ export class Tensor implements Operand {
   readonly precision: Precision;
   readonly size: number;
   readonly storage: Storage;
-  /**
-   * Of chunks of each channel, [N,C,chunks,4], where the op that made the tensor took them: see
-   * instanceNorm.ts.
-   */
-  moments: Tensor | null = null;
 
   constructor(device: Device, shape: readonly number[], precision: Precision = "f32") {
     this.device = device;
@@ -75,7 +70,6 @@ export class Tensor implements Operand {
     const values = data instanceof Float32Array && data.buffer instanceof ArrayBuffer;
     const floats = values ? (data as Float32Array<ArrayBuffer>) : new Float32Array(data);
     this.device.write(this.buffer, this.storage.offset, floats);
-    this.moments = null;
   }
 }
 

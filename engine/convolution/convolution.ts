@@ -42,15 +42,32 @@ interface Filter {
   reversed: number;
 }
 
-/** weight [O,C,K,K,K], large [N,C,…], bias [O] or null → small [N,O,…outSize], whose moments come with it on request. */
+/** A result, and its moments [N,C,chunks,4] (see statisticsOf() in instanceNorm.ts) or null. */
+export interface WithMoments {
+  y: Tensor;
+  moments: Tensor | null;
+}
+
+/** weight [O,C,K,K,K], large [N,C,…], bias [O] or null → small [N,O,…outSize]. */
 export function gather(
   large: Tensor,
   weight: Tensor,
   bias: Tensor | null,
   outSize: Vec3,
   geometry: Geometry,
-  moments = false,
 ): Tensor {
+  return gatherWithMoments(large, weight, bias, outSize, geometry, false).y;
+}
+
+/** gather() and the moments of its result, if `wanted` and the kernel computes them. */
+export function gatherWithMoments(
+  large: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  outSize: Vec3,
+  geometry: Geometry,
+  wanted: boolean,
+): WithMoments {
   const [outputs, inputs, K] = weight.shape as [number, number, number];
   if (halves(geometry, large.device)) {
     const small = new Tensor(large.device, [large.shape[0]!, outputs, ...outSize], large.precision);
@@ -60,10 +77,10 @@ export function gather(
       { ...grids, weight, bias: bias ?? weight, biased: bias ? 1 : 0, y: small, splits: 0 },
       { invocations: 8 * grids.batch * Math.ceil(outputs / 16) * tiles, work: workOf(small, weight) },
     );
-    return small;
+    return { y: small, moments: null };
   }
   const strides = { outputStride: inputs * K ** 3, inputStride: K ** 3, reversed: 0 };
-  return convolve(large, { weight, inputs, outputs, ...strides }, bias, outSize, geometry, moments);
+  return convolve(large, { weight, inputs, outputs, ...strides }, bias, outSize, geometry, wanted);
 }
 
 function convolve(
@@ -72,8 +89,8 @@ function convolve(
   bias: Tensor | null,
   outSize: Vec3,
   geometry: Geometry,
-  moments = false,
-): Tensor {
+  moments: boolean,
+): WithMoments {
   const { batch, size } = split(x);
   const { weight, outputs } = filter;
   const y = new Tensor(x.device, [batch, outputs, ...outSize], x.precision);
@@ -88,8 +105,8 @@ function convolve(
       { ...operands, momentsOfTiles, moments, splits: 0 },
       { invocations: 8 * blocks * tiles, work },
     );
-    if (moments) y.moments = momentsOfTiles;
-    else free(momentsOfTiles);
+    if (moments) return { y, moments: momentsOfTiles };
+    free(momentsOfTiles);
   } else if (choice.kernel === "subgroups" && size[2] > 2) {
     const { WG } = choice;
     const tiles = size[0] * Math.ceil(size[1] / 2) * Math.ceil(size[2] / 8);
@@ -104,7 +121,7 @@ function convolve(
       { invocations: blocks * tiles, work },
     );
   }
-  return y;
+  return { y, moments: null };
 }
 
 /** Stands where a kernel binds a tensor that it does not touch. */
@@ -125,7 +142,7 @@ export function scatter(
   if (isSame(geometry)) {
     const taps = geometry.kernel ** 3;
     const strides = { outputStride: taps, inputStride: outputs * taps, reversed: 1 };
-    return convolve(small, { weight, inputs, outputs, ...strides }, bias, outSize, geometry);
+    return convolve(small, { weight, inputs, outputs, ...strides }, bias, outSize, geometry, false).y;
   }
   const large = new Tensor(small.device, [batch, outputs, ...outSize], small.precision);
   if (halves(geometry, small.device) && outSize.every((s, i) => s === 2 * size[i]!)) {

@@ -3,15 +3,21 @@
 import { shader } from "../gpu/shader.ts";
 import { isRepetition } from "../autograd/tape.ts";
 import { scope, Tensor } from "../autograd/tensor.ts";
-import { checkNorm, type Normalisation, normalise, statisticsOf } from "./instanceNorm.ts";
+import {
+  checkNorm,
+  type InstanceNormOptions,
+  type Normalisation,
+  normalise,
+  statisticsOf,
+} from "./instanceNorm.ts";
 
 const kernel = await shader("batchNorm");
 
 /** Averages of the batches seen in training, each [C]; they belong to the program and are no parameters. */
 export type Running = { readonly mean: Tensor; readonly variance: Tensor };
 
-interface Training {
-  eps?: number;
+interface Training extends InstanceNormOptions {
+  /** The part of the running statistics that a batch replaces. */
   momentum?: number;
 }
 
@@ -24,7 +30,7 @@ export function batchNorm(
   running: Running,
   options: Training = {},
 ): Tensor {
-  checkNorm("batchNorm", x, { weight, bias, ...running });
+  checkNorm("batchNorm", x, { weight, bias, ...running }, options);
   return scope(() => normalise(x, weight, bias, ofBatch("batchNorm", x, running, options)));
 }
 
@@ -36,7 +42,7 @@ export function batchNormRelu(
   running: Running,
   { skip = null, ...options }: Training & { skip?: Tensor | null } = {},
 ): Tensor {
-  checkNorm("batchNormRelu", x, { weight, bias, ...running }, skip);
+  checkNorm("batchNormRelu", x, { weight, bias, ...running }, { skip, moments: options.moments ?? null });
   return scope(() => {
     const statistics = ofBatch("batchNormRelu", x, running, options);
     return normalise(x, weight, bias, { ...statistics, activated: true, skip });
@@ -63,7 +69,7 @@ export function batchNormEvalRelu(
   running: Running,
   { skip = null, eps = 1e-5 }: { skip?: Tensor | null; eps?: number } = {},
 ): Tensor {
-  checkNorm("batchNormEvalRelu", x, { weight, bias, ...running }, skip);
+  checkNorm("batchNormEvalRelu", x, { weight, bias, ...running }, { skip });
   return scope(() => normalise(x, weight, bias, { ...ofRunning(x, running, eps), activated: true, skip }));
 }
 
@@ -72,7 +78,7 @@ function ofBatch(
   op: string,
   x: Tensor,
   running: Running,
-  { eps = 1e-5, momentum = 0.1 }: Training,
+  { eps = 1e-5, momentum = 0.1, moments = null }: Training,
 ): Normalisation {
   const [batch = 1, channels = 1] = x.shape;
   const values = x.size / channels;
@@ -82,7 +88,7 @@ function ofBatch(
         "use a larger batch or patch",
     );
   }
-  const statistics = statisticsOf(x, batch, eps);
+  const statistics = statisticsOf(x, batch, eps, moments);
   if (isRepetition()) return { statistics, together: batch };
   kernel.update(
     { statistics, runningMean: running.mean, runningVariance: running.variance, values, momentum },

@@ -12,24 +12,42 @@ const CHUNK = 8192; // voxels that one workgroup goes through: 128 a thread
 /** Threads of a workgroup for so many values: few values are not worth many threads' meeting. */
 const width = (values: number) => (values > 512 ? 64 : 8);
 
-/** Standardises each channel of each sample over its voxels: weight·(x - mean)/√(variance + eps) + bias.
- *  x [N,C,...], weight and bias [C]. A channel of one voxel, or of equal ones, becomes its bias. */
-export function instanceNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
-  checkNorm("instanceNorm", x, { weight, bias });
-  return scope(() => normalise(x, weight, bias, { statistics: statisticsOf(x, 1, eps), together: 1 }));
+export interface InstanceNormOptions {
+  eps?: number;
+  /** The moments of x [N,C,chunks,4], if conv3dWithMoments() returned them: x is then read once, not twice. */
+  moments?: Tensor | null;
 }
 
-/** relu(instanceNorm(x, weight, bias)), and `skip` added to that, of x's shape: in one pass, and of all that only x
- *  is kept for the backward pass. */
+/**
+ * Instance norm (Ulyanov et al. 2016): weight·(x - mean)/√(variance + eps) + bias, with the mean and variance of each
+ * channel of each sample over its voxels. x [N,C,...], weight and bias [C]. A channel of equal voxels becomes its bias.
+ */
+export function instanceNorm(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  { eps = 1e-5, moments = null }: InstanceNormOptions = {},
+): Tensor {
+  checkNorm("instanceNorm", x, { weight, bias }, { moments });
+  return scope(() => {
+    const statistics = statisticsOf(x, 1, eps, moments);
+    return normalise(x, weight, bias, { statistics, together: 1 });
+  });
+}
+
+/**
+ * relu(instanceNorm(x, weight, bias)), plus `skip` of x's shape if given. One pass forward; for the backward pass it
+ * keeps x alone.
+ */
 export function instanceNormRelu(
   x: Tensor,
   weight: Tensor,
   bias: Tensor,
-  { skip = null, eps = 1e-5 }: { skip?: Tensor | null; eps?: number } = {},
+  { skip = null, eps = 1e-5, moments = null }: InstanceNormOptions & { skip?: Tensor | null } = {},
 ): Tensor {
-  checkNorm("instanceNormRelu", x, { weight, bias }, skip);
+  checkNorm("instanceNormRelu", x, { weight, bias }, { skip, moments });
   return scope(() => {
-    const statistics = statisticsOf(x, 1, eps);
+    const statistics = statisticsOf(x, 1, eps, moments);
     return normalise(x, weight, bias, { statistics, together: 1, activated: true, skip });
   });
 }
@@ -48,14 +66,13 @@ function layout({ shape }: Tensor, together: number) {
 
 /**
  * [N/together, C, 4]: shift, mean of x - shift, variance, 1/√(variance + eps), over `together` samples of a channel.
- * They are merged from `x.moments` [N,C,chunks,4], where the op that made x took those: of each chunk of a channel's
- * voxels their count, a shift, the mean of x - shift, and the sum of squares about that mean. Chunks may be of any
- * size, and empty; the larger |mean - shift| is beside the standard deviation, the more digits are lost.
+ * They are merged from `given`, the moments of x [N,C,chunks,4], or computed from x where those are null. Moments are,
+ * for each chunk of a channel's voxels: their count, a shift, the mean of x - shift, and the sum of squares about that
+ * mean. Chunks may have any size, even 0. Digits are lost where |mean - shift| exceeds the standard deviation.
  */
-export function statisticsOf(x: Tensor, together: number, eps: number): Tensor {
+export function statisticsOf(x: Tensor, together: number, eps: number, given: Tensor | null = null): Tensor {
   const { channels, samples, chunks, config, grid } = layout(x, together);
   return scope(() => {
-    const given = x.moments?.storage.buffer ? x.moments : null; // may be gone before x is
     const statistics = new Tensor(x.device, [samples, channels, 4]);
     if (!given && together === 1 && chunks === 1) {
       kernel.rowStatistics({ ...config, eps, x, statistics }, grid);
@@ -70,7 +87,7 @@ export function statisticsOf(x: Tensor, together: number, eps: number): Tensor {
   });
 }
 
-/** What `x.moments` may be, taken from x itself. */
+/** The moments of x, computed from x itself. */
 export function partialMoments(x: Tensor): Tensor {
   const { batch, channels, chunks, config, grid } = layout(x, 1);
   const moments = new Tensor(x.device, [batch, channels, chunks, 4]);
@@ -82,15 +99,15 @@ export interface Normalisation {
   statistics: Tensor;
   /** Samples that share statistics. */
   together: number;
-  /** Whether the statistics do not depend on x. */
+  /** True if the statistics do not depend on x. */
   constant?: boolean;
-  /** Whether a ReLU follows. */
+  /** True if a ReLU follows. */
   activated?: boolean;
   /** Added to the output. */
   skip?: Tensor | null;
 }
 
-/** x by its statistics, activated, and added to. */
+/** weight·(x - mean)/√(variance + eps) + bias, then the ReLU and the skip if there are any. */
 export function normalise(
   x: Tensor,
   weight: Tensor,
@@ -101,7 +118,7 @@ export function normalise(
   const { batch, channels, samples, chunks, config, grid } = layout(x, together);
   const given = { ...config, x, weight, bias, statistics, activated };
   const y = new Tensor(device, shape, precision);
-  const joined = { skip: skip ?? x, added: skip !== null }; // in the place of none x is bound, and not read
+  const joined = { skip: skip ?? x, added: skip !== null }; // without a skip x is bound in its place, and not read
   kernel.forward({ ...given, ...joined, y }, grid);
 
   const reduce = (dy: Tensor) => {
@@ -132,14 +149,14 @@ export function normalise(
   return record(y, inputs, [x, weight, bias, statistics], reduce);
 }
 
-/** Throws unless x is [N,C,...] with values, each of `vectors` is [C], and a skip is of x's shape. */
+/** Throws unless x is [N,C,...] with values, each of `vectors` is [C], a skip has x's shape, and moments fit it. */
 export function checkNorm(
   op: string,
   x: Tensor,
   vectors: Readonly<Record<string, Tensor>>,
-  skip: Tensor | null = null,
+  { skip = null, moments = null }: { skip?: Tensor | null; moments?: Tensor | null } = {},
 ): void {
-  const [, channels] = x.shape;
+  const [batch, channels] = x.shape;
   if (x.shape.length < 2 || x.size === 0) throw new Error(`${op}: expected x [N,C,...], got [${x.shape}]`);
   for (const [name, { shape }] of Object.entries(vectors)) {
     if (`${shape}` !== `${channels}`)
@@ -147,4 +164,6 @@ export function checkNorm(
   }
   if (skip && `${skip.shape}` !== `${x.shape}`)
     throw new Error(`${op}: expected a skip [${x.shape}], got [${skip.shape}]`);
+  if (moments && `${moments.shape}` !== `${[batch, channels, moments.shape[2], 4]}`)
+    throw new Error(`${op}: expected moments [${batch},${channels},chunks,4], got [${moments.shape}]`);
 }

@@ -9,6 +9,7 @@ import {
   batchNormRelu,
   cast,
   conv3d,
+  conv3dWithMoments,
   convTranspose3d,
   instanceNormRelu,
   recompute,
@@ -146,26 +147,32 @@ interface Setting {
 /** Convolution → norm → ReLU → skip. */
 function apply(params: Params, layer: Layer, x: Tensor, { config, how, skip }: Setting): Tensor {
   const { weight, bias, norm } = layerTensors(params, layer, config.norm, how.domain);
-  const moments = norm !== null && (norm.running === null || how.mode === "train");
-  const y = CONVOLVE[layer.kind](x, weight, bias, { moments });
-  return norm ? activate(y, norm, how.mode, skip) : y;
+  if (!norm) return CONVOLVE[layer.kind](x, weight, bias);
+  const fromBatch = norm.running === null || how.mode === "train"; // the norm's statistics
+  if (layer.kind === "same" && fromBatch) {
+    const { y, moments } = conv3dWithMoments(x, weight, bias);
+    return activate(y, norm, how.mode, { skip, moments });
+  }
+  return activate(CONVOLVE[layer.kind](x, weight, bias), norm, how.mode, { skip });
 }
 
-type Convolve = (x: Tensor, weight: Tensor, bias: Tensor | null, options: { moments: boolean }) => Tensor;
+type Convolve = (x: Tensor, weight: Tensor, bias: Tensor | null) => Tensor;
 
 const CONVOLVE: Readonly<Record<Layer["kind"], Convolve>> = {
   same: conv3d,
   down: (x, weight, bias) => conv3d(x, weight, bias, { stride: 2 }),
-  up: (x, weight, bias) => convTranspose3d(x, weight, bias),
+  up: convTranspose3d,
   head: conv3d,
   auxiliary: conv3d,
 };
 
 /** norm → ReLU → what the encoder hands across. */
-function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, skip: Tensor | null): Tensor {
-  if (!running) return instanceNormRelu(x, weight, bias, { skip });
-  return (mode === "train" ? batchNormRelu : batchNormEvalRelu)(x, weight, bias, running, { skip });
+function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, options: Activation): Tensor {
+  if (!running) return instanceNormRelu(x, weight, bias, options);
+  if (mode === "train") return batchNormRelu(x, weight, bias, running, options);
+  return batchNormEvalRelu(x, weight, bias, running, { skip: options.skip });
 }
+type Activation = { skip: Tensor | null; moments?: Tensor | null };
 type Norm = NonNullable<LayerTensors<Tensor>["norm"]>;
 
 /** Throws unless the decoder of a network of so many levels has a lower resolution for deep supervision. */

@@ -4,7 +4,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Device } from "../../engine/gpu/device.ts";
-import { conv3d, type ConvOptions } from "../../engine/ops/conv3d.ts";
+import { conv3d, conv3dWithMoments, type ConvOptions } from "../../engine/ops/conv3d.ts";
 import { convTranspose3d, type ConvTransposeOptions } from "../../engine/ops/convTranspose3d.ts";
 import { vjp } from "../../engine/autograd/tape.ts";
 import { Tensor } from "../../engine/autograd/tensor.ts";
@@ -77,20 +77,35 @@ test("3³ by subgroups of eight lanes: 8 channels and a plane of 8x8 each, weigh
   ]);
 });
 
-test("its moments are of each such plane, and only on request", () => {
+test("the kernel of eight lanes computes moments of each such plane, and only on request", () => {
   const on = shared.counting();
   on.tuning = EIGHT;
-  const run = (moments: boolean) =>
-    conv3d(new Tensor(on, [2, 5, 3, 9, 17]), new Tensor(on, [19, 5, 3, 3, 3]), null, { moments }).moments;
-  assert.equal(run(true)?.shape, [2, 19, 3 * up(9, 8) * up(17, 8), 4]);
-  assert.not(run(false));
-  const input = new Tensor(on, [1, 2, 3, 3, 3]);
-  const filter = new Tensor(on, [2, 2, 3, 3, 3]);
-  const gradient = (op: () => Tensor) => vjp([input], op, input).grads[0]!;
-  assert.not(gradient(() => conv3d(input, filter)).moments);
-  assert.not(gradient(() => convTranspose3d(input, filter, null, { stride: 1, padding: 1 })).moments);
+  const [x, weight] = [new Tensor(on, [2, 5, 3, 9, 17]), new Tensor(on, [19, 5, 3, 3, 3])];
+  const chunks = 3 * up(9, 8) * up(17, 8);
+  assert.equal(conv3dWithMoments(x, weight).moments?.shape, [2, 19, chunks, 4]);
+  const output = 4 * 2 * 19 * 3 * 9 * 17;
+  const bytes = (run: () => unknown) => {
+    const before = on.bytes;
+    run();
+    return on.bytes - before;
+  };
+  assert.is(
+    bytes(() => conv3dWithMoments(x, weight)),
+    Math.ceil(output / 16) * 16 + 16 * 2 * 19 * chunks,
+  );
+  assert.is(
+    bytes(() => conv3d(x, weight)),
+    Math.ceil(output / 16) * 16,
+  );
   on.tuning = PLAIN;
-  assert.not(run(true), "others take none");
+  assert.is(conv3dWithMoments(x, weight).moments, null, "other kernels compute none");
+  on.tuning = EIGHT;
+  assert.is(conv3dWithMoments(x, new Tensor(on, [4, 5, 1, 1, 1])).moments, null);
+  assert.is(
+    conv3dWithMoments(new Tensor(on, [1, 5, 4, 4, 4]), new Tensor(on, [4, 5, 2, 2, 2]), null, { stride: 2 })
+      .moments,
+    null,
+  );
 });
 
 test("the weight's sum is cut into shares of 256 voxels, no more than there are rows or than fill a GPU", () => {

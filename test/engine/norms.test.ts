@@ -104,7 +104,7 @@ test("a norm's gradients repeat bit for bit, and leave no bytes behind", async (
   assert.is(device.bytes, before);
 });
 
-test("statistics are merged from the moments that a tensor brings, of any chunks and shifts", async () => {
+test("statistics are merged from given moments, of any chunks and shifts", async () => {
   const values = random([2, 2, 1, 5, 7], { offset: 100 });
   const x = upload(values);
   // Chunks of 20 voxels, none, and 15; of an empty one nothing but its count may matter.
@@ -121,25 +121,52 @@ test("statistics are merged from the moments that a tensor brings, of any chunks
       return [part.length, shift, mean, part.reduce((sum, value) => sum + (value - shift - mean) ** 2, 0)];
     }),
   );
-  x.moments = tensor(device, [2, 2, 4, 4], chunks);
+  const moments = tensor(device, [2, 2, 4, 4], chunks);
   const [w, b] = [weight, bias].map(upload) as [Tensor, Tensor];
   const calls = device.dispatches;
-  const y = instanceNorm(x, w, b);
+  const y = instanceNorm(x, w, b, { moments });
   assert.is(device.dispatches - calls, 2);
   close(await y.read(), reference.instanceNorm(values, weight, bias).data, TOLERANCE, "value");
-  const together = batchNorm(x, w, b, running());
+  const together = batchNorm(x, w, b, running(), { moments });
   close(await together.read(), reference.batchNorm(values, weight, bias).data, TOLERANCE, "batch norm");
 
-  x.moments.write(new Float32Array(64).fill(1));
-  const wrong = await instanceNorm(x, w, b).read();
+  const rectified = reference.instanceNorm(values, weight, bias).data.map((value) => Math.max(value, 0));
+  close(await instanceNormRelu(x, w, b, { moments }).read(), rectified, TOLERANCE, "with a ReLU");
+  const inBatch = reference.batchNorm(values, weight, bias).data.map((value) => Math.max(value, 0));
+  close(
+    await batchNormRelu(x, w, b, running(), { moments }).read(),
+    inBatch,
+    TOLERANCE,
+    "batch, with a ReLU",
+  );
+
+  moments.write(new Float32Array(64).fill(1));
+  const wrong = await instanceNorm(x, w, b, { moments }).read();
   assert.ok(
     wrong.some((value, i) => Math.abs(value - reference.instanceNorm(values, weight, bias).data[i]!) > 1),
   );
-  free(x.moments);
-  close(await instanceNorm(x, w, b).read(), await y.read(), TOLERANCE, "without moments, which are gone");
-  x.moments = tensor(device, [2, 2, 4, 4], new Float32Array(64).fill(1));
-  x.write(values.data);
-  assert.is(x.moments, null);
+  free(moments);
+  assert.throws(() => instanceNorm(x, w, b, { moments }), /is gone/);
+  close(await instanceNorm(x, w, b).read(), await y.read(), TOLERANCE, "without moments");
+});
+
+test("moments of another tensor's shape are refused", () => {
+  const x = upload(random([2, 2, 1, 1, 3]));
+  const [w, b] = [weight, bias].map(upload) as [Tensor, Tensor];
+  for (const shape of [
+    [1, 2, 4, 4],
+    [2, 3, 4, 4],
+    [2, 2, 4, 3],
+    [2, 2, 4],
+    [2, 2, 4, 4, 1],
+  ]) {
+    const options = { moments: upload(random(shape)) };
+    const message = new RegExp(`: expected moments \\[2,2,chunks,4\\], got \\[${shape}\\]$`);
+    assert.throws(() => instanceNorm(x, w, b, options), message);
+    assert.throws(() => instanceNormRelu(x, w, b, options), message);
+    assert.throws(() => batchNorm(x, w, b, running(), options), message);
+    assert.throws(() => batchNormRelu(x, w, b, running(), options), message);
+  }
 });
 
 interface Fused {

@@ -27,7 +27,7 @@ const RUNS: Readonly<Record<string, Run>> = {
       padding: padding!,
       outputPadding: output_padding!,
     }),
-  instance_norm: ({ x, weight, bias }, { eps }) => engine.instanceNorm(x!, weight!, bias!, eps),
+  instance_norm: ({ x, weight, bias }, { eps }) => engine.instanceNorm(x!, weight!, bias!, { eps: eps! }),
   batch_norm: (t, { training }) =>
     (training ? engine.batchNorm : engine.batchNormEval)(t["x"]!, t["weight"]!, t["bias"]!, running(t)),
   relu: ({ x }) => engine.relu(x!),

@@ -148,17 +148,24 @@ function gpuOperations(params: Params, norm: VnetConfig["norm"], made: Tensor[])
     return y;
   };
   const tensors = (layer: Layer) => layerTensors(params, layer, norm);
+  const moments = new Map<Tensor, Tensor | null>(); // of convolutions, by their results
   return {
     convolve(x, layer) {
       const { weight, bias } = tensors(layer);
       if (layer.kind === "up") return note(engine.convTranspose3d(x, weight, bias!));
-      const moments = layer.kind === "same"; // as model/networks/vnet.ts has it: statistics round the same
-      return note(engine.conv3d(x, weight, bias, layer.kind === "down" ? { stride: 2 } : { moments }));
+      if (layer.kind !== "same")
+        return note(engine.conv3d(x, weight, bias, layer.kind === "down" ? { stride: 2 } : {}));
+      const made = engine.conv3dWithMoments(x, weight, bias); // as in model/networks/vnet.ts: statistics round alike
+      moments.set(made.y, made.moments);
+      return note(made.y);
     },
     normalise(x, layer) {
       const { weight, bias, running } = tensors(layer).norm!;
+      const options = { moments: moments.get(x) ?? null };
       return note(
-        running ? engine.batchNorm(x, weight, bias, running) : engine.instanceNorm(x, weight, bias),
+        running
+          ? engine.batchNorm(x, weight, bias, running, options)
+          : engine.instanceNorm(x, weight, bias, options),
       );
     },
     relu: (x) => note(engine.relu(x)),

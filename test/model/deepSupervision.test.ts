@@ -8,7 +8,14 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readModel, saveModel, type ModelCard } from "../../cli/files/models.ts";
 import { fittingSupervision } from "../../trainer/settings/config.ts";
-import { convTranspose3d, conv3d, instanceNormRelu, scope, tensor, type Tensor } from "../../engine/index.ts";
+import {
+  conv3dWithMoments,
+  convTranspose3d,
+  instanceNormRelu,
+  scope,
+  tensor,
+  type Tensor,
+} from "../../engine/index.ts";
 import {
   asideSource,
   coarseLabels,
@@ -116,16 +123,18 @@ test("a head sees what the next level is made of; the rest of the network is wha
   assert.equal(Object.keys(output), ["features", "logits", "half"]);
   assert.equal(output.half!.shape, [1, 4, 8, 8, 16]);
 
-  const activate = (y: Tensor, name: string, skip: Tensor | null = null) =>
-    instanceNormRelu(y, at(`${name}.weight`), at(`${name}.bias`), { skip });
-  const moments = { moments: true };
-  const skip = activate(conv3d(x, at("block_one.conv.0.weight"), null, moments), "block_one.conv.1");
+  const activate = (
+    { y, moments = null }: { y: Tensor; moments?: Tensor | null },
+    name: string,
+    skip: Tensor | null = null,
+  ) => instanceNormRelu(y, at(`${name}.weight`), at(`${name}.bias`), { skip, moments });
+  const skip = activate(conv3dWithMoments(x, at("block_one.conv.0.weight")), "block_one.conv.1");
   const [weight, bias] = ["weight", "bias"].map((part) => at(`block_six_up.conv.0.${part}`)) as [
     Tensor,
     Tensor,
   ];
-  const up = activate(convTranspose3d(output.half!, weight, bias), "block_six_up.conv.1", skip);
-  const features = activate(conv3d(up, at("block_seven.conv.0.weight"), null, moments), "block_seven.conv.1");
+  const up = activate({ y: convTranspose3d(output.half!, weight, bias) }, "block_six_up.conv.1", skip);
+  const features = activate(conv3dWithMoments(up, at("block_seven.conv.0.weight")), "block_seven.conv.1");
   assert.equal(await bits(features), await bits(output.features));
 
   const used = scope(() => vnet(params, x, DEEP, "eval"));
