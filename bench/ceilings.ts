@@ -1,5 +1,5 @@
-// What an adapter can do at most, measured: multiply-adds by loops that do nothing else, and bytes by copies.
-// The best of several forms is an adapter's ceiling; which one it is differs, and is found first.
+// Measures an adapter's ceilings: multiply-adds per second by loops that do nothing else, bytes per second by
+// copies. Which form of a loop or a copy is fastest differs between adapters, so several are tried first.
 
 import { type Device, fill, free, keep, scope, type Tensor, tensor } from "../engine/index.ts";
 import { spread } from "../engine/gpu/grid.ts";
@@ -22,11 +22,11 @@ interface Form {
 const INVOCATIONS = 2 ** 18; // enough to fill a large GPU
 const UNROLLED = 32; // below that, software adapters spend their time on the loop
 const LOOP_MS = 30;
-const FEW = 1; // rounds, of which is learnt how many last so long
+const FEW = 1; // rounds of the trial that tells how many rounds last LOOP_MS
 
-/** The ceilings of a device; `measure` takes them again, for machines whose speed varies. */
+/** The ceilings of a device. `measure` repeats the measurement, because the speed of a machine varies. */
 export class CeilingsBench {
-  /** The forms that came out best: `8 f32 accumulators, workgroups of 64`. */
+  /** The fastest forms, such as `8 f32 accumulators, workgroups of 64`. */
   readonly forms: { operations: string; bytes: string };
   readonly #stopwatch: Stopwatch;
   readonly #best: Forms;
@@ -39,7 +39,7 @@ export class CeilingsBench {
     this.forms = { operations: best.operations.name, bytes: best.bytes.name };
   }
 
-  /** Finds the best forms; copies are of so many elements, since small ones may stay in caches. */
+  /** Finds the fastest forms. A copy has `elements` elements: a small one would stay in caches. */
   static async open(device: Device, stopwatch: Stopwatch, elements: number): Promise<CeilingsBench> {
     const from = keep(fill(device, [4 * Math.ceil(elements / 4)], 1));
     const to = keep(fill(device, from.shape, 0));
@@ -63,7 +63,7 @@ export class CeilingsBench {
     this.#tensors.forEach(free);
   }
 
-  /** The ceilings now. */
+  /** Measures the ceilings as they are now. */
   async measure(): Promise<Ceilings> {
     const { operations, bytes } = this.#best;
     return {
@@ -91,7 +91,9 @@ async function fastest(stopwatch: Stopwatch, forms: readonly Form[]): Promise<Fo
   return best.form;
 }
 
-/** What a form does per second, in the shortest of some samples: a row's time is that too. */
+/**
+ * Operations or bytes per second, in the shortest sample. The rows of a table use their shortest sample too.
+ */
 async function rate(stopwatch: Stopwatch, { work, amount }: Form, samples: number): Promise<number> {
   return (1000 * amount) / (await stopwatch.time(work, samples))[0]!;
 }
@@ -104,7 +106,7 @@ interface Loop {
   width: number;
 }
 
-/** A loop of so many rounds. */
+/** A loop of `rounds` rounds of multiply-adds. */
 function multiplyAdds(loop: Loop, rounds: number, tensors: readonly [Tensor, Tensor, Tensor]): Form {
   const { type, accumulators, width } = loop;
   const { device } = tensors[0];
@@ -118,7 +120,7 @@ function multiplyAdds(loop: Loop, rounds: number, tensors: readonly [Tensor, Ten
   };
 }
 
-/** A whole number as a tensor of f32 holds it for a shader that reads u32. */
+/** The bits of a u32, for a tensor of f32 that a shader reads as u32. */
 function bits(value: number): Float32Array<ArrayBuffer> {
   return new Float32Array(Uint32Array.of(value).buffer);
 }
@@ -144,7 +146,7 @@ function loopShader({ type, accumulators }: Loop): string {
     }`;
 }
 
-/** A copy of one tensor to another, an element or four an invocation. */
+/** A copy of one tensor to another; an invocation copies one element or four. */
 function copy(
   device: Device,
   { from, to, type, width }: { from: Tensor; to: Tensor; type: "f32" | "vec4f"; width: number },

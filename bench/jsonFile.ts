@@ -1,9 +1,12 @@
-// The file of --json or --trace, opened before anything is measured: a path that cannot be written should not cost a run.
+// The file of --json or --trace. It is opened before the measurement, so that a bad path does not cost a run.
 
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { UsageError } from "../model/settings/errors.ts";
 
-/** Writes a value to `path` as JSON, or nowhere without one. Throws a UsageError at once if it cannot be written. */
+/**
+ * Returns a function that writes a value to `path` as JSON, or does nothing without a path. Throws a
+ * UsageError now if the file cannot be written.
+ */
 export function jsonFile(path: string | undefined, flag = "--json"): (value: unknown) => void {
   if (path === undefined) return () => {};
   try {

@@ -1,6 +1,7 @@
-// npm run bench [-- --filter TEXT --quick --json FILE]: every op at the shapes the network has, checked against
-// float64 in the same run: milliseconds, in the median and at least, and by the least GFLOP/s, GB/s, and the fraction of
-// what the adapter can do, which is measured again beside every row. Exits 1 if a result is wrong.
+// npm run bench [-- --filter TEXT --quick --json FILE]: times every op at the network's shapes, and checks
+// each result against float64. Prints median and shortest milliseconds; GFLOP/s, GB/s and the fraction of the
+// adapter's ceilings are those of the shortest. The ceilings are measured again beside every row. Exits 1 if
+// a result is wrong.
 
 import { Command, Option } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
@@ -120,7 +121,7 @@ function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value >= 1 ? 2 : 3);
 }
 
-/** Of each kind of pass, how near it comes to the ceilings: the geometric mean over shapes. */
+/** Prints, for each op and pass, the geometric mean of the fraction of peak over its shapes. */
 function summarise(rows: readonly Measurement[]): void {
   const groups = new Map<string, number[]>();
   for (const { op, detail, pass, fraction_of_peak } of rows) {
@@ -140,12 +141,12 @@ function isWrong({ error }: Measurement): boolean {
 }
 
 const command = new Command("kernels")
-  .description("Times every op at the network's shapes, against what the adapter can do.")
-  .option("--filter <text>", "only ops whose name and channels contain it: conv3d, 3³, instanceNorm")
+  .description("Times every op at the network's shapes, and compares it with the adapter's ceilings.")
+  .option("--filter <text>", "only ops whose name or channels contain it: conv3d, 3³, instanceNorm")
   .option("--quick", "only 8 filters at 48x64x64, fewer repetitions")
-  .option("--json <file>", "write all numbers there")
+  .option("--json <file>", "file for all numbers")
   .addOption(
-    new Option("--clock <kind>", "what to time by").choices(["timestamps", "wall"]).default("timestamps"),
+    new Option("--clock <kind>", "clock to time with").choices(["timestamps", "wall"]).default("timestamps"),
   );
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand<Flags>(command, main);

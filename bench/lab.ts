@@ -1,5 +1,5 @@
-// npm run lab -- conv3d|weightGradient|instanceNorm: all versions of a kernel, the naive one first, each checked against
-// float64 and timed in one run: what each idea gained. Exits 1 if a result is wrong.
+// npm run lab -- conv3d|weightGradient|instanceNorm: times all versions of a kernel in one run, the naive one
+// first, and checks each against float64. It shows the gain of each idea. Exits 1 if a result is wrong.
 
 import { Argument, Command, InvalidArgumentError } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
@@ -54,7 +54,7 @@ async function main(name: string, { channels, size: text, samples, json }: Flags
     console.log(line(timed, rows.at(-1)));
     rows.push({ file, ...timed });
   }
-  console.log(`\n${subject.learnt}`);
+  console.log(`\n${subject.lessons}`);
   write({ ...machine, subject: name, channels, size, rows });
   process.exitCode = rows.every(({ error }) => error <= TOLERANCE) ? 0 : 1;
 }
@@ -65,7 +65,7 @@ function heading(): string {
   return columns(["ms", "least", "GFLOP/s", "GB/s", "of peak", "factor", "first run", "error"]);
 }
 
-/** Its numbers, and how many times as fast it is as the version before. */
+/** The numbers of a version, and its speed relative to the version before. */
 function line(row: Timed, before?: Timed): string {
   const { ms, shortest_ms, gflops, gbytes_per_second, fraction_of_peak, first_s, error } = row;
   const wrong = error <= TOLERANCE ? "" : "  WRONG";
@@ -97,11 +97,11 @@ function whole(text: string): number {
 
 const command = new Command("lab")
   .description("Times all versions of a kernel, the naive one first.")
-  .addArgument(new Argument("<kernel>", "whose versions").choices(Object.keys(SUBJECTS)))
-  .option("--channels <n>", "in and out", whole, 16)
+  .addArgument(new Argument("<kernel>", "the kernel").choices(Object.keys(SUBJECTS)))
+  .option("--channels <n>", "input and output channels", whole, 16)
   .option("--size <d,h,w>", "voxels", "24,32,32")
-  .option("--samples <n>", "how often each is timed, at least", whole, 3)
-  .option("--json <file>", "write all numbers there");
+  .option("--samples <n>", "samples of each version, at least", whole, 3)
+  .option("--json <file>", "file for all numbers");
 
 if (isMain(import.meta.url))
   process.exitCode = await runCommand<Flags>(command, (flags) => main(command.args[0]!, flags));

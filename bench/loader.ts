@@ -1,5 +1,6 @@
-// npm run bench:loader [-- --patch 96,128,128 --seconds 10 --workers 0,1,2]: how many patches a second the loader makes
-// of four modalities, by augmentation and number of threads, from a head of noise in air.
+// npm run bench:loader [-- --patch 96,128,128 --seconds 10 --workers 0,1,2]: how many patches of four
+// modalities the loader makes per second, by augmentation and number of threads. The images are balls of
+// noise in air.
 
 import { cpus } from "node:os";
 import { Command } from "commander";
@@ -19,7 +20,7 @@ interface Flags {
   workers: string;
 }
 
-/** The size of a brain's box in BraTS. */
+/** A typical size of a brain's bounding box in BraTS. */
 const SIZE: Vec3 = [140, 170, 140];
 
 async function main({ patch: size, seconds: limit, workers: counts }: Flags): Promise<void> {
@@ -47,7 +48,7 @@ interface Run {
   seconds: number;
 }
 
-/** Patches a second, and seconds of CPU for each, when every thread has made some. */
+/** Patches per second and seconds of CPU per patch, after a warm-up of every thread. */
 async function measure(
   cases: readonly Case[],
   { seconds, ...run }: Run,
@@ -100,9 +101,9 @@ function head(seed: number): Case {
 
 if (isMain(import.meta.url)) {
   const command = new Command("loader")
-    .description("Patches a second that the loader makes.")
+    .description("Measures how many patches the loader makes per second.")
     .option("--patch <d,h,w>", "voxels of a patch", "96,128,128")
-    .option("--seconds <n>", "how long each is measured", "10")
+    .option("--seconds <n>", "duration of each measurement", "10")
     .option("--workers <list>", "numbers of threads", "0,1,2");
   process.exitCode = await runCommand<Flags>(command, main);
 }

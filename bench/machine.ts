@@ -1,4 +1,4 @@
-// What a measurement ran on: numbers without it say nothing.
+// Describes the machine of a measurement.
 
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
@@ -10,11 +10,11 @@ export interface Machine {
   toggles: { mode: Toggles; enabled: readonly string[] };
   processor: string;
   node: string;
-  /** The commit measured, with a + where the tree has changes on top; null outside a repository. */
+  /** The commit, with a + if the tree has uncommitted changes; null outside a repository. */
   commit: string | null;
 }
 
-/** The machine as this process sees it, with the adapter that a device came from. */
+/** This machine, with a device's adapter. */
 export function thisMachine(adapter: GPUAdapter): Machine {
   return {
     adapter: describe(adapter.info),

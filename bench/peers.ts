@@ -1,6 +1,6 @@
-// npm run bench:peers [-- --quick --filter TEXT --json FILE]: ours, TensorFlow.js and jax-js at the same tasks, on
-// the same adapter, in the same run, timed in the same way, their results compared with ours; PyTorch on the CPU
-// beside them. First: npm ci --prefix bench/peers
+// npm run bench:peers [-- --quick --filter TEXT --json FILE]: compares our engine with TensorFlow.js and
+// jax-js on the same tasks, on the same adapter, in one run and by the same clock, and their results with
+// ours. PyTorch on the CPU stands beside them. First: npm ci --prefix bench/peers
 
 import { Command } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
@@ -33,14 +33,14 @@ interface Flags {
 }
 
 const TITLES: Readonly<Record<PeerName, string>> = { tfjs: "TensorFlow.js", jax: "jax-js" };
-const COPIED = 2 ** 19; // elements of the copy that is the ceiling of the norm, whose tensors are as large
+const COPIED = 2 ** 19; // elements of the copy that is the norm's ceiling, as many as the norm's tensors have
 
 async function main({ quick = false, filter = "", json }: Flags): Promise<void> {
   const all = peerTasks({ quick });
   const tasks = all.filter((task) => title(task).includes(filter));
   if (!tasks.length) {
     throw new UsageError(
-      `--filter: no task has "${filter}" in its name; they are ${all.map(title).join(", ")}`,
+      `--filter: no task has "${filter}" in its name; the tasks are ${all.map(title).join(", ")}`,
     );
   }
   const write = jsonFile(json);
@@ -51,7 +51,7 @@ async function main({ quick = false, filter = "", json }: Flags): Promise<void> 
   const torch = torchTimes(tasks);
   const ceilings = await CeilingsBench.open(device, new Stopwatch(device), COPIED);
 
-  console.log(`\nmilliseconds, and how many times ours\n${heading()}`);
+  console.log(`\nmilliseconds, and in brackets the multiple of our time\n${heading()}`);
   const rows: Row[] = [];
   for (const [i, task] of tasks.entries()) {
     const row = await compare(ours(device, machine.commit ?? ""), peers, task);
@@ -65,13 +65,13 @@ async function main({ quick = false, filter = "", json }: Flags): Promise<void> 
   for (const name of PEER_NAMES) {
     const times = geomean[name]?.toFixed(1);
     console.log(
-      `${TITLES[name]}: ${times === undefined ? "no time" : `${times} times ours, geometric mean`}`,
+      `${TITLES[name]}: ${times === undefined ? "no time" : `${times} times our time, geometric mean`}`,
     );
   }
   write({ ...machine, rows, geomean });
 }
 
-/** A peer, or why it is not there. */
+/** Opens a peer; returns the reason if it is not installed. */
 async function opened(name: PeerName, open: () => Promise<Engine>): Promise<Engine | Unsupported> {
   try {
     const engine = await open();
@@ -87,7 +87,7 @@ async function opened(name: PeerName, open: () => Promise<Engine>): Promise<Engi
 function torchTimes(tasks: readonly Task[]): number[] {
   try {
     const { version, ms } = timeTorch(tasks);
-    console.log(`PyTorch ${version}, on the CPU, for orientation`);
+    console.log(`PyTorch ${version} on the CPU, for orientation`);
     return ms;
   } catch (error) {
     if (!(error instanceof Unsupported)) throw error;
@@ -96,7 +96,7 @@ function torchTimes(tasks: readonly Task[]): number[] {
   }
 }
 
-/** The least time by the ceilings as they are now, over ours. */
+/** The least time that the present ceilings allow, over our time. */
 async function fractionOf(ceilings: CeilingsBench, task: Task, ms: number): Promise<number | null> {
   const work = leastWork(task);
   if (!work) return null;
@@ -120,7 +120,7 @@ function line(row: Row): string {
   const torch = torch_cpu_ms === null ? "-" : digits(torch_cpu_ms);
   const wrong = disagreeing(row).map(
     (name) =>
-      `${TITLES[name]} differs from ours by ${row.differences[name]!.toExponential(0)}: not in the mean`,
+      `${TITLES[name]} differs from ours by ${row.differences[name]!.toExponential(0)}: not counted in the mean`,
   );
   const missing = PEER_NAMES.flatMap((name) => (notes[name] ? [`${TITLES[name]}: ${notes[name]}`] : []));
   const numbers = columns([title(row), shape.join("x"), digits(ours_ms), peak, ...theirs, torch]);
@@ -143,6 +143,6 @@ const command = new Command("peers")
   .description("Compares our engine with other WebGPU engines: npm ci --prefix bench/peers first.")
   .option("--quick", "few and small tasks")
   .option("--filter <text>", "only tasks whose name contains it: conv3d, weight gradient, V-Net")
-  .option("--json <file>", "write all numbers there");
+  .option("--json <file>", "file for all numbers");
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand<Flags>(command, main);

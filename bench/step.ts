@@ -1,5 +1,6 @@
-// npm run bench:step [-- --quick --json FILE --trace FILE]: whole training steps of a student with ProtoKD on random
-// patches: seconds, memory, calls, compile time, JavaScript's share, and the GPU's time by phase and by kernel.
+// npm run bench:step [-- --quick --json FILE --trace FILE]: times whole training steps of a student, with
+// ProtoKD by default, on random patches. Prints seconds, memory, kernel calls, compile time, JavaScript's
+// share, and the GPU's time by phase and by kernel.
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
@@ -30,10 +31,10 @@ interface Flags {
   trace?: string;
 }
 
-/** What fits small GPUs; the paper's is --filters 16 --patch 96,128,128 --batch 4. */
+/** Sizes that fit small GPUs. The paper's are --filters 16 --patch 96,128,128 --batch 4. */
 const SIZES = { filters: 8, levels: VNET.levels, patch: "48,64,64", batch: 2, steps: 3 } as const;
 
-/** The phantom's. */
+/** The phantom's sizes. */
 const QUICK = { filters: 8, levels: 4, patch: "32,32,32", batch: 2, steps: 2 } as const;
 
 async function main({ quick, json, trace, method, ...flags }: Flags): Promise<void> {
@@ -69,19 +70,19 @@ function print(measured: StepMeasurement, phases: ProfileRow[], kernels: Profile
   const { recording, share, peakBytes, keptBytes, restingBytes, profiled } = measured;
   const lines = {
     "a step": `${digits(seconds)} s, ${digits(samplesPerSecond)} samples/s; the first ${digits(first)} s`,
-    before: `${digits(setup)} s of setup, ${digits(compile)} s to compile; ${pipelines} pipelines`,
+    before: `${digits(setup)} s of setup, ${digits(compile)} s to compile ${pipelines} pipelines`,
     calls: `${calls} of kernels, in ${submissions} submissions`,
     JavaScript: `${digits(recording)} ms to record, ${(100 * share).toFixed(1)} % of a step`,
     memory:
-      `${bytesText(peakBytes)} at most, ${(peakBytes / keptBytes).toFixed(2)} times what is in use when ` +
-      `backward begins, ${bytesText(keptBytes)}; ${bytesText(restingBytes)} between steps`,
+      `${bytesText(peakBytes)} at most, ${(peakBytes / keptBytes).toFixed(2)} times the ` +
+      `${bytesText(keptBytes)} when backward begins; ${bytesText(restingBytes)} between steps`,
   };
   console.log();
   for (const [name, text] of Object.entries(lines)) console.log(`${name.padEnd(12)}${text}`);
-  if (!kernels.length) return console.log("no time by kernel: this adapter has no timestamps");
+  if (!kernels.length) return console.log("no times by kernel: this adapter has no timestamps");
   const busy = phases.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
   console.log(
-    `\na step with timestamps: ${digits(profiled.seconds)} s, the GPU at work for ${digits(busy / 1000)} s`,
+    `\na step with timestamps: ${digits(profiled.seconds)} s; the GPU works for ${digits(busy / 1000)} s`,
   );
   for (const rows of [phases, kernels]) {
     console.log();
@@ -107,20 +108,24 @@ function whole(least: number): (text: string) => number {
   };
 }
 
-const meant = (key: keyof typeof SIZES) => `(default: ${SIZES[key]}; quick: ${QUICK[key]})`;
+const byDefault = (key: keyof typeof SIZES) => `(default: ${SIZES[key]}; quick: ${QUICK[key]})`;
 
 const command = new Command("step")
-  .description("Times whole training steps, after one that is cold.")
+  .description("Times whole training steps, after a first one that warms up.")
   .option("--quick", "the phantom's network and patches")
-  .option("--filters <n>", `channels at full resolution ${meant("filters")}`, whole(1))
-  .option("--levels <n>", `resolutions ${meant("levels")}`, whole(2))
+  .option("--filters <n>", `channels at full resolution ${byDefault("filters")}`, whole(1))
+  .option("--levels <n>", `resolutions ${byDefault("levels")}`, whole(2))
   .addOption(new Option("--norm <kind>", "normalisation").choices(["instance", "batch"]).default(VNET.norm))
-  .option("--patch <d,h,w>", `voxels ${meant("patch")}`)
-  .option("--batch <n>", `patches ${meant("batch")}`, whole(1))
-  .option("--steps <n>", `how many are timed ${meant("steps")}`, whole(1))
-  .addOption(new Option("--precision <kind>", "of activations").choices(["f32", "f16"]).default("f32"))
-  .addOption(new Option("--method <name>", "how it learns").choices(Object.keys(METHODS)).default("protokd"))
-  .option("--json <file>", "write all numbers there")
-  .option("--trace <file>", "write a step there, for chrome://tracing");
+  .option("--patch <d,h,w>", `voxels ${byDefault("patch")}`)
+  .option("--batch <n>", `patches ${byDefault("batch")}`, whole(1))
+  .option("--steps <n>", `timed steps ${byDefault("steps")}`, whole(1))
+  .addOption(
+    new Option("--precision <kind>", "precision of activations").choices(["f32", "f16"]).default("f32"),
+  )
+  .addOption(
+    new Option("--method <name>", "training method").choices(Object.keys(METHODS)).default("protokd"),
+  )
+  .option("--json <file>", "file for all numbers")
+  .option("--trace <file>", "file for the trace of a step, for chrome://tracing");
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand<Flags>(command, main);

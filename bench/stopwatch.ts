@@ -1,6 +1,6 @@
-// How long the GPU works on something: by timestamps around every dispatch where the adapter has them, else by
-// the clock on the wall. Dawn's binding polls while a result is awaited, which takes a core from a software
-// adapter: with timestamps the stopwatch sleeps until the work must be done, since oversleeping costs nothing.
+// Times the GPU's work: by timestamps around every dispatch, or by wall clock on adapters without them.
+// Dawn's binding polls while a result is awaited, which takes a core from a software adapter. With timestamps
+// the stopwatch therefore sleeps until the work should be done: sleeping too long changes no timestamp.
 
 import { type Device, Profile } from "../engine/index.ts";
 
@@ -8,25 +8,25 @@ export type Clock = "timestamps" | "wall";
 
 /** Work to time. */
 export interface Work {
-  /** Records it all; calls `begin` where the timed part starts, which goes on to the end. */
+  /** Records everything, and calls `begin` where the timed part starts. That part lasts to the end. */
   record: (begin: () => void) => void;
-  /** Records what comes before the timed part, or null: with a wall clock its time is subtracted. */
+  /** Records the part before `begin`, whose time a wall clock subtracts; null if there is no such part. */
   before: (() => void) | null;
 }
 
-const SLEEP = 1.25; // times the first call's time: who wakes too early takes a core from what is timed
-const SAMPLE_MS = 5; // short work is repeated until a sample lasts so long
-const AGREE = 1.03; // the two shortest samples are to be this near, or it goes on: what else runs lengthens some of them
-const MOST_SAMPLES = 3; // times as many as wanted
-const LONG_MS = 250; // of a call: as many as wanted will do, since they time their own share of what else runs
-const MOST_CALLS = 500; // browsers and Dawn round timestamps to 65 µs: the mean of many is not rounded
+const SLEEP = 1.25; // times the first call's time: waking too early takes a core from the timed work
+const SAMPLE_MS = 5; // a sample repeats short work until it lasts this long
+const AGREE = 1.03; // sampling continues until the two shortest are this near: other processes lengthen some
+const MOST_SAMPLES = 3; // times the number of samples asked for
+const LONG_MS = 250; // a call this long needs no further samples: other processes slow all of them alike
+const MOST_CALLS = 500; // browsers and Dawn round timestamps to 65 µs, but not the mean of many
 
 export class Stopwatch {
   readonly clock: Clock;
   readonly #device: Device;
   readonly #profile: Profile | null;
 
-  /** With timestamps unless the adapter lacks them, or `clock` says otherwise. */
+  /** Uses timestamps unless the adapter lacks them or `clock` is "wall". */
   constructor(device: Device, clock: Clock = "timestamps") {
     this.#device = device;
     const stamped = clock === "timestamps" && device.gpu.features.has("timestamp-query");
@@ -35,8 +35,8 @@ export class Stopwatch {
   }
 
   /**
-   * Milliseconds of one call, the shortest first: in so many samples, or more until the shortest is no accident. The
-   * first call, which compiles, is not timed.
+   * Returns milliseconds of one call, sorted: `samples` of them, or up to three times as many until the two
+   * shortest agree. The first call, which compiles, is not timed.
    */
   async time(work: Work, samples: number): Promise<number[]> {
     await this.#sample(work, 1, 0);
@@ -52,14 +52,16 @@ export class Stopwatch {
     return times;
   }
 
-  /** Milliseconds of so many calls, and until they were known; `rest` of them asleep. */
+  /**
+   * Returns the milliseconds that the calls took, and those until that was known, asleep for `rest` of them.
+   */
   async #sample(work: Work, calls: number, rest: number): Promise<{ ms: number; wall: number }> {
     if (!this.#profile) return this.#sampleWall(work, calls);
     const device = this.#device;
     const started = performance.now();
     for (let i = 0; i < calls; i++) {
       work.record(() => (device.profile = this.#profile));
-      device.flush(); // ends the timed pass: what comes before the next one's `begin` must not join it
+      device.flush(); // ends the timed pass, before work that comes before the next `begin` joins it
       device.profile = null;
     }
     if (rest > 4) await new Promise((resolve) => setTimeout(resolve, rest));
@@ -88,7 +90,7 @@ export class Stopwatch {
   }
 }
 
-/** The middle of sorted values. */
+/** The middle one of sorted values. */
 export function median(sorted: readonly number[]): number {
   return sorted[sorted.length >> 1]!;
 }

@@ -1,5 +1,6 @@
-// Repeatable values for tensors of any size. Those of millions of elements are cut from one pool, since drawing
-// each would take longer than the kernels that are timed; its length is prime, so that no stride repeats it.
+// Repeatable values for tensors of any size. They are cut from one pool, because drawing millions of values
+// takes longer than the kernels that are timed. The pool's length is prime, so that no stride of a volume
+// repeats it.
 
 import { Random } from "../engine/index.ts";
 import type { Values } from "../model/networks/params.ts";
@@ -23,7 +24,7 @@ export function normal(shape: readonly number[], seed = 1, scale = 1): Values {
   return { shape, data: scale === 1 ? data : data.map((value) => scale * value) };
 }
 
-/** Labels of a shape, each of 0 … classes-1 equally often. */
+/** Labels of a shape, drawn uniformly from 0 … classes-1. */
 export function labels(shape: readonly number[], classes: number): Values {
   const random = new Random(7);
   return { shape, data: Float32Array.from({ length: sizeOf(shape) }, () => random.integer(classes)) };

@@ -1,4 +1,5 @@
-// What the bench times: an op on tensors of given shapes, in passes, each with what it must compute and move.
+// A case of the kernel benchmark: an op at one shape, and its passes with the operations and bytes that each
+// needs.
 
 import type { Tensor } from "../../engine/index.ts";
 import type { Values } from "../../model/networks/params.ts";
@@ -8,16 +9,16 @@ import { array64, normal, sizeOf } from "../values.ts";
 /** One op at one shape. */
 export interface KernelCase {
   op: string;
-  /** What is special about it: the kernel's edge and channels, the classes. */
+  /** Its kernel edge and channels, its classes. */
   detail: string;
   /** [D,H,W] of the input. */
   size: readonly number[];
   inputs: Readonly<Record<string, () => Values>>;
   run: (tensors: Tensors) => Tensor;
   passes: readonly Pass[];
-  /** The relative error of what a pass gave. */
+  /** Returns the relative error of a pass's results. */
   check: (given: Given) => number;
-  /** Lets go of what `run` keeps from call to call. */
+  /** Frees the tensors that `run` keeps from call to call. */
   finish?: () => void;
 }
 
@@ -25,17 +26,17 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 
 export interface Pass {
   name: "forward" | "backward" | "data gradient" | "weight gradient" | `d${string}`;
-  /** Inputs whose gradients it computes; none for the forward pass. */
+  /** The inputs whose gradients it computes; empty for the forward pass. */
   by: readonly string[];
-  /** What it cannot do without reading: names of inputs, and `dy`. */
+  /** The tensors it must read: names of inputs, and `dy`. */
   reads: readonly string[];
-  /** Multiplications and additions, where they are what bounds it. */
+  /** Multiplications and additions, for passes that arithmetic bounds. */
   operations?: number;
-  /** Elements read or written besides: an optimizer's moments. */
+  /** Further elements it must read or write: an optimizer's moments. */
   state?: number;
 }
 
-/** What a pass was given and gave. */
+/** The inputs of a pass and its results. */
 export interface Given {
   pass: Pass;
   inputs: Readonly<Record<string, Values>>;
@@ -50,14 +51,14 @@ export function forward(inputs: KernelCase["inputs"], operations?: number): Pass
   return { name: "forward", by: [], reads: Object.keys(inputs), ...(operations && { operations }) };
 }
 
-/** How much of a case its float64 reference sees: all of it, its last channel, or some of its voxels. */
+/** The part of a case that its float64 reference checks: everything, the last channel, or some voxels. */
 export type Part = "all" | "channel" | "voxels";
 
 /**
- * Compares with a float64 reference. An output is compared element by element. A gradient g is compared along a
- * random direction u, where <g, u> must be the derivative of <reference, dy>: two runs of the reference give
- * that by a central difference, however many elements there are; the error is relative to ||g||. Functions with a
- * kink need a small `step`.
+ * Returns a check against a float64 reference. It compares an output element by element, and a gradient g
+ * along a random direction u: <g, u> must equal the derivative of <reference, dy>, which takes two runs of
+ * the reference (a central difference) however many elements there are. That error is relative to ||g||.
+ * Functions with a kink need a small `step`.
  */
 export function against(
   reference: (arrays: Readonly<Record<string, Array64>>) => Array64,
@@ -85,16 +86,16 @@ export function against(
 }
 
 const DIRECTION = 17; // a seed that no input has
-const VOXELS = 20_011; // of those that a reference sees of many
+const VOXELS = 20_011; // about as many are checked
 
 const CUTS: Readonly<Record<Part, (values: Values) => Values>> = {
   all: (values) => values,
-  /** Of [C] and [1,C,...], the last channel. */
+  /** The last channel of [C] or [1,C,...]. */
   channel: ({ shape, data }) => {
     if (shape.length === 1) return { shape: [1], data: data.slice(-1) };
     return { shape: [1, 1, ...shape.slice(2)], data: data.slice(-sizeOf(shape.slice(2))) };
   },
-  /** Of [1,C,D,H,W], some voxels spread over all; what has no volume stays. */
+  /** Some voxels of [1,C,D,H,W], spread evenly; tensors without a volume stay whole. */
   voxels: ({ shape, data }) => {
     if (shape.length < 5) return { shape, data };
     const [, channels = 1, ...size] = shape;
@@ -109,7 +110,7 @@ const CUTS: Readonly<Record<Part, (values: Values) => Values>> = {
   },
 };
 
-/** ||got - want|| / ||want||; 0 where they are the same, all zeros too. */
+/** ||got - want|| / ||want||; 0 if they are equal, even if all are zeros. */
 export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
   if (got.length !== want.length) return Infinity;
   let difference = 0;

@@ -1,5 +1,5 @@
-// Convolutions of millions of voxels against float64, on a sample: a voxel of the output depends on a few voxels
-// of the input alone, so the reference convolves just these; a weight's gradient is one sum over all voxels.
+// Checks convolutions of millions of voxels against float64, on a sample. An output voxel depends on few
+// input voxels, so the reference convolves only those. The gradient of one weight is one sum over all voxels.
 
 import type { Geometry } from "../../engine/convolution/convolution.ts";
 import { Random } from "../../engine/index.ts";
@@ -12,7 +12,10 @@ import { type KernelCase, relativeError } from "./case.ts";
 const VOXELS = 24;
 const WEIGHTS = 24;
 
-/** Of conv3d, or of its transpose: its `x` is the small grid, and what it gives the large one. */
+/**
+ * Returns the check of conv3d or, if `transposed`, of its transpose, whose x is the small grid and y the
+ * large one.
+ */
 export function convolutionCheck(geometry: Geometry, transposed: boolean): KernelCase["check"] {
   return ({ pass, inputs, dy, results: [result] }) => {
     const { x, weight, bias } = inputs as { x: Values; weight: Values; bias?: Values };
@@ -20,7 +23,8 @@ export function convolutionCheck(geometry: Geometry, transposed: boolean): Kerne
       const [small, large] = transposed ? [x, dy!] : [dy!, x];
       return checkPair(result!, small, large, geometry);
     }
-    // Forward, conv3d gathers and its transpose scatters; their data gradients are the other way round.
+    // The forward pass of conv3d gathers, that of its transpose scatters; their data gradients do the
+    // opposite.
     const at = transposed === (pass.name === "forward") ? scatterAt : gatherAt;
     const source = pass.name === "forward" ? x : dy!;
     const kernel = array64(weight);
@@ -63,7 +67,7 @@ function scatterAt(
   geometry: Geometry,
 ): Float64Array {
   const { kernel, stride, padding } = geometry;
-  const first = voxel.map((q) => Math.ceil((q + padding - kernel + 1) / stride)); // the least p that reaches q
+  const first = voxel.map((q) => Math.ceil((q + padding - kernel + 1) / stride)); // the least p to reach q
   const box = window(small, first, kernel);
   const { shape, data } = reference.convTranspose3d(box, weight, undefined, { stride, padding: 0 });
   const [, channels = 0, edge = 0] = shape;
@@ -71,7 +75,7 @@ function scatterAt(
   return Float64Array.from({ length: channels }, (_, c) => data[((c * edge + z) * edge + y) * edge + x]!);
 }
 
-/** Some weights' gradients: weight[o,c,k] = Σ_p small[o,p] · large[c, S·p + k - P]. */
+/** Checks the gradients of some weights: weight[o,c,k] = Σ_p small[o,p] · large[c, S·p + k - P]. */
 function checkPair(result: Values, small: Values, large: Values, geometry: Geometry): number {
   const { kernel, stride, padding } = geometry;
   const [, inputs = 0] = result.shape;
@@ -129,7 +133,7 @@ function unravel(index: number, size: readonly number[]): number[] {
   return [Math.floor(index / (H * W)), Math.floor(index / W) % H, index % W];
 }
 
-/** Some repeatable indices below n, the first and the last among them. */
+/** Repeatable indices below n, the first and the last among them. */
 function sample(n: number, count: number): number[] {
   if (n <= count) return Array.from({ length: n }, (_, i) => i);
   const random = new Random(n);

@@ -18,7 +18,9 @@ const GEOMETRY: Readonly<Record<Layer["kind"], Geometry>> = {
   aside: { kernel: 1, stride: 1, padding: 0 },
 };
 
-/** Every convolution that a teacher or a student of so many filters has, on patches [D,H,W]; equal ones once. */
+/**
+ * The convolutions of a teacher and a student with `filters` filters, on a patch [D,H,W]; equal ones once.
+ */
 export function convolutionCases(filters: number, patch: readonly number[]): KernelCase[] {
   const cases = new Map<string, KernelCase>();
   for (const kind of KINDS) {
@@ -33,7 +35,7 @@ export function convolutionCases(filters: number, patch: readonly number[]): Ker
 
 const KINDS = Object.keys(GEOMETRY) as Layer["kind"][];
 
-/** Layers of a kind in a student and in a teacher, those of few channels first. */
+/** The layers of one kind in a student and in a teacher, sorted by channels. */
 function layersOf(kind: Layer["kind"], filters: number): Layer[] {
   const layers = [1, 4].flatMap((modalities) => [...vnetLayers({ ...VNET, modalities, filters })]);
   return layers
@@ -41,7 +43,7 @@ function layersOf(kind: Layer["kind"], filters: number): Layer[] {
     .sort((a, b) => a.outputs - b.outputs || a.inputs - b.inputs);
 }
 
-/** [1,inputs,...size] convolved as a layer of this kind does it. */
+/** The convolution of a layer of this kind, on [1,inputs,...size]. */
 function convolutionCase(
   { kind, inputs, outputs }: Pick<Layer, "kind" | "inputs" | "outputs">,
   size: readonly number[],
@@ -82,7 +84,7 @@ function convolutionCase(
   };
 }
 
-/** The gradient of a bias is the same sum whatever the convolution. */
+/** The gradient of a bias, which is the same sum for every convolution. */
 function biasCase(filters: number, patch: readonly number[]): KernelCase {
   const inputs = { x: () => normal([1, filters, ...patch]) };
   return {

@@ -31,7 +31,7 @@ const MODALITIES = 4; // a teacher's
 
 type Function64 = Parameters<typeof against>[0];
 
-/** The cases of a network of so many filters, on patches [D,H,W]. */
+/** The cases of a network with `filters` filters, on a patch [D,H,W]. */
 export function lossCases(filters: number, patch: readonly number[]): KernelCase[] {
   const logits =
     (seed = 1) =>
@@ -52,7 +52,11 @@ export function lossCases(filters: number, patch: readonly number[]): KernelCase
     reference: Function64,
     gradients: readonly Pass[],
   ): KernelCase => ({
-    ...{ op, detail, size: patch, inputs, run },
+    op,
+    detail,
+    size: patch,
+    inputs,
+    run,
     passes: [forward(inputs), ...gradients],
     check: against(reference),
   });
@@ -138,7 +142,7 @@ export function lossCases(filters: number, patch: readonly number[]): KernelCase
   ];
 }
 
-const [KD, RATIO] = [10, 2]; // weights of the terms, so that none is mistaken for another
+const [KD, RATIO] = [10, 2]; // different weights, so that the check would notice exchanged terms
 
 function together({ crossEntropy, dice, divergence }: SegmentationLosses): Tensor {
   return weightedSum([
@@ -157,13 +161,13 @@ function togetherOf(logits: Array64, label: Array64, targets: Array64): Array64 
   return { shape: [], data: Float64Array.of(entropy + RATIO * dice + KD * divergence) };
 }
 
-/** Of a label that has every class. */
+/** The prototype distance in float64, of a label that has every class. */
 function distanceOf(student: Array64, teacher: Array64, label: Array64): Array64 {
   const maps = (f: Array64) => reference.cosineMaps(f, reference.prototypes(f, label, CLASSES));
   return reference.meanSquaredError(maps(student), maps(teacher));
 }
 
-/** By the features each voxel is on its own, by the prototypes all are summed. */
+/** Each voxel's gradient of the features is its own; that of the prototypes sums over all voxels. */
 function cosineCase(filters: number, patch: readonly number[], inputs: KernelCase["inputs"]): KernelCase {
   const cosines: Function64 = ({ features, prototypes }) => reference.cosineMaps(features!, prototypes!);
   const [each, sum] = [against(cosines, "voxels"), against(cosines)];
@@ -191,7 +195,7 @@ function counts(label: Array64): Array64 {
 const RATE = 1e-3;
 const [DECAY, EPS] = [1e-5, 1e-8]; // Adam's defaults
 
-/** One step over as many numbers as the network trains: parameter and two moments are read and written. */
+/** One step of Adam over the network's parameters: it reads and writes each parameter and its two moments. */
 function adamCase(filters: number, patch: readonly number[]): KernelCase {
   const shapes = vnetShapes({ ...VNET, modalities: MODALITIES, filters });
   const size = [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
@@ -210,7 +214,7 @@ function adamCase(filters: number, patch: readonly number[]): KernelCase {
     passes: [{ ...forward(inputs), state: 4 * size }],
     check: against(({ parameter, gradient }) => {
       const data = parameter!.data.map((p, i) => {
-        const g = gradient!.data[i]! + DECAY * p; // of the first step, whose moments are g and g² after correction
+        const g = gradient!.data[i]! + DECAY * p; // in the first step the corrected moments are g and g²
         return p - (RATE * g) / (Math.abs(g) + EPS);
       });
       return { shape: [size], data };

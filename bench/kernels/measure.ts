@@ -1,4 +1,4 @@
-// One case on the device: each pass is checked, then timed between two looks at the ceilings.
+// Measures one case on the device: checks each pass, then times it between two measurements of the ceilings.
 
 import { type Device, free, GpuError, scope, type Tensor, tensor, vjp } from "../../engine/index.ts";
 import type { Values } from "../../model/networks/params.ts";
@@ -7,27 +7,31 @@ import { median, type Stopwatch, type Work } from "../stopwatch.ts";
 import { normal } from "../values.ts";
 import type { KernelCase, Pass, Tensors } from "./case.ts";
 
-/** Of a pass: what was measured, and how near that comes to what the adapter can do. */
+/** The measurement of one pass, and how near it comes to the adapter's ceilings. */
 export interface Measurement {
   op: string;
   pass: Pass["name"];
   detail: string;
   size: readonly number[];
-  /** Median and shortest milliseconds of a call, in so many samples; null, like all that follows, if it cannot run. */
+  /**
+   * Median and shortest milliseconds of a call. These and all later members are null if the pass cannot run.
+   */
   ms: number | null;
   shortest_ms: number | null;
   samples: number;
-  /** In the shortest time. */
+  /** Rates of the shortest call. */
   gflops: number | null;
   gbytes_per_second: number | null;
-  /** The least time that the ceilings allow, by the one that bounds it, as a fraction of the shortest. */
+  /**
+   * The least time that the ceilings allow, over the shortest time measured; and the ceiling that bounds it.
+   */
   fraction_of_peak: number | null;
   bound: "arithmetic" | "memory" | null;
-  /** The ceilings measured nearest to this row. */
+  /** The larger of the ceilings measured just before and just after. */
   peak: { gflops: number; gbytes_per_second: number } | null;
   /** Relative error against the float64 reference. */
   error: number | null;
-  /** Why it cannot run. */
+  /** The reason why it cannot run. */
   problem: string | null;
 }
 
@@ -40,7 +44,10 @@ export interface Bench {
 
 const COTANGENT = 99; // a seed
 
-/** All passes of a case, each as soon as it is measured. What does not fit the adapter's memory is said to. */
+/**
+ * Measures the passes of a case, and yields each as soon as it is done. A pass that does not fit the
+ * adapter's memory yields the problem.
+ */
 export async function* measureCase(bench: Bench, subject: KernelCase): AsyncGenerator<Measurement> {
   const { device, ceilings } = bench;
   const inputs = Object.fromEntries(Object.entries(subject.inputs).map(([name, draw]) => [name, draw()]));
@@ -75,7 +82,7 @@ export async function* measureCase(bench: Bench, subject: KernelCase): AsyncGene
 /** A pass ready to run. */
 interface Run {
   work: Work;
-  /** What must be read and written. */
+  /** The bytes that must be read or written. */
   bytes: number;
   dy: Values | null;
   results: () => Promise<Values[]>;
@@ -112,7 +119,7 @@ function backwardRun(device: Device, subject: KernelCase, tensors: Tensors, pass
       by,
       () => {
         const y = subject.run(tensors);
-        begin(); // what follows is the backward pass alone
+        begin(); // after this comes the backward pass alone
         return y;
       },
       cotangent,
@@ -138,7 +145,7 @@ function backwardRun(device: Device, subject: KernelCase, tensors: Tensors, pass
   };
 }
 
-/** Each byte that a pass must read or write, once. */
+/** The bytes that a pass must read or write, each once. */
 function bytesOf({ reads, state = 0 }: Pass, tensors: Tensors, written: number): number {
   return 4 * (reads.reduce((sum, name) => sum + tensors[name]!.size, 0) + written + state);
 }
@@ -149,11 +156,17 @@ function measurement(
   { times, bytes, error, nearest }: { times: number[]; bytes: number; error: number; nearest: Ceilings },
 ): Measurement {
   const ms = median(times);
-  const shortest = times[0]!; // the longer ones say more of what else runs here
+  const shortest = times[0]!; // other processes lengthen the rest
   const arithmetic = (1000 * (operations ?? 0)) / nearest.operations;
   const memory = (1000 * bytes) / nearest.bytes;
   return {
-    ...{ op, pass: name, detail, size, ms, shortest_ms: shortest, samples: times.length },
+    op,
+    pass: name,
+    detail,
+    size,
+    ms,
+    shortest_ms: shortest,
+    samples: times.length,
     gflops: operations ? operations / shortest / 1e6 : null,
     gbytes_per_second: bytes / shortest / 1e6,
     fraction_of_peak: Math.max(arithmetic, memory) / shortest,
@@ -166,13 +179,24 @@ function measurement(
 
 function impossible({ op, detail, size }: KernelCase, pass: Pass, problem: string): Measurement {
   return {
-    ...{ op, pass: pass.name, detail, size, ms: null, shortest_ms: null, samples: 0 },
-    ...{ gflops: null, gbytes_per_second: null, fraction_of_peak: null, bound: null, peak: null },
-    ...{ error: null, problem },
+    op,
+    pass: pass.name,
+    detail,
+    size,
+    ms: null,
+    shortest_ms: null,
+    samples: 0,
+    gflops: null,
+    gbytes_per_second: null,
+    fraction_of_peak: null,
+    bound: null,
+    peak: null,
+    error: null,
+    problem,
   };
 }
 
-/** The larger of two ceilings: too high a one flatters nobody. */
+/** The larger of each ceiling, so that a fraction of peak is never too high. */
 export function larger(a: Ceilings, b: Ceilings): Ceilings {
   return { operations: Math.max(a.operations, b.operations), bytes: Math.max(a.bytes, b.bytes) };
 }

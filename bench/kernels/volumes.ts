@@ -1,5 +1,5 @@
-// What the network does to each voxel or channel between its convolutions, and the ops that other networks use
-// there, at full resolution.
+// Cases of the ops between convolutions: norms, activations, sums of skips, resampling. Those that only other
+// networks use are timed at full resolution alone.
 
 import {
   add,
@@ -34,11 +34,11 @@ import * as resampling from "../../test/support/reference/resampling.ts";
 import { normal } from "../values.ts";
 import { against, forward, type KernelCase, type Part } from "./case.ts";
 
-const KINK = 1e-7; // a step that no value crosses 0 by
+const KINK = 1e-7; // a step so small that no value crosses 0
 
 const map = (x: Array64, f: (value: number, i: number) => number): Array64 => ({ ...x, data: x.data.map(f) });
 
-/** The cases of a network of so many filters, on patches [D,H,W]. */
+/** The cases of a network with `filters` filters, on a patch [D,H,W]. */
 export function volumeCases(filters: number, patch: readonly number[]): KernelCase[] {
   const levels = Array.from({ length: VNET.levels }, (_, level) => ({
     channels: filters * 2 ** level,
@@ -71,7 +71,7 @@ export function volumeCases(filters: number, patch: readonly number[]): KernelCa
   ];
 }
 
-/** An op of one input: its function, its reference, and what its gradient must read. */
+/** An op of one input: its function, its reference, and the tensors that its gradient must read. */
 interface Unary {
   run: (x: Tensor) => Tensor;
   reference: (x: Array64) => Array64;
@@ -109,7 +109,7 @@ const UNARY: Readonly<Record<string, Unary>> = {
   channelStatistics: { run: channelStatistics, reference: (x) => distances.channelStatistics(x) },
 };
 
-/** A gradient of an activation must read the input, or the output in its place, beside dy. */
+/** A gradient of an activation must read dy, and the input or the output. */
 function unary(
   op: string,
   channels: number,
@@ -128,7 +128,7 @@ function unary(
   };
 }
 
-/** One sample: both norms are then the same function. */
+/** A norm of one sample, where instance norm and batch norm are the same function. */
 function normCase(op: "instanceNorm" | "batchNorm", channels: number, size: readonly number[]): KernelCase {
   const inputs = {
     x: () => normal([1, channels, ...size]),
@@ -156,7 +156,7 @@ function normCase(op: "instanceNorm" | "batchNorm", channels: number, size: read
   };
 }
 
-/** What a layer on the way up does after its convolution. */
+/** The norm, ReLU and skip that follow a convolution on the way up. */
 function fusedCase(channels: number, size: readonly number[]): KernelCase {
   const inputs = {
     x: () => normal([1, channels, ...size]),
@@ -183,7 +183,7 @@ function fusedCase(channels: number, size: readonly number[]): KernelCase {
   };
 }
 
-/** The same without a skip after a convolution, which hands on its output's moments: x is read once. */
+/** Norm and ReLU with the moments that a convolution has computed: x is read once. */
 function handedCase(channels: number, size: readonly number[]): KernelCase {
   const inputs = {
     x: () => normal([1, channels, ...size]),
@@ -210,7 +210,7 @@ function handedCase(channels: number, size: readonly number[]): KernelCase {
   };
 }
 
-/** The skips' addition; its gradients are dy itself. */
+/** The addition of two tensors, whose gradients are dy itself. */
 function sumCase(channels: number, size: readonly number[]): KernelCase {
   const inputs = { a: () => normal([1, channels, ...size]), b: () => normal([1, channels, ...size], 2) };
   return {

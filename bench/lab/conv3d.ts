@@ -1,4 +1,5 @@
-// The forward pass of 3³ at stride 1, of which a network is made. Its data gradient is the same kernel.
+// Versions of the forward pass of 3³ at stride 1, the most frequent convolution. The data gradient is the
+// same kernel.
 
 import { gather, type Geometry, split } from "../../engine/convolution/convolution.ts";
 import { Tensor, type Tuning } from "../../engine/index.ts";
@@ -38,7 +39,7 @@ export const conv3d: Subject = {
     },
     {
       file: "bench/lab/conv3d/3-broadcast.wgsl",
-      idea: "a lane loads one channel's weight and hands it round",
+      idea: "a lane loads one channel's weight and broadcasts it",
       needs: EIGHT_OR_MORE,
       run: (inputs, own) =>
         convolved(inputs, (operands, work) => {
@@ -57,24 +58,24 @@ export const conv3d: Subject = {
     },
     {
       file: "shaders/conv3dEight.wgsl",
-      idea: "lanes are output channels; a load brings eight voxels, handed round",
+      idea: "lanes are output channels; a load brings eight voxels, which are broadcast",
       needs: EIGHT,
       run: (inputs) => engine(inputs, { kernel: "eight" }),
     },
   ],
-  learnt: `On lavapipe (a software adapter whose subgroups have 8 lanes):
-- A load is gathered lane by lane: it takes as long as some 20 multiply-adds, whether the lanes read one element, eight
-  neighbours or eight strangers. A broadcast takes one or two. So what counts is multiply-adds for each load.
-- Code beyond the instruction cache (32 KiB) costs more than anything else: a loop's body of 600 multiply-adds is best.
-- Barriers in loops are ruinous. fma is a multiplication and an addition there.
-- A loop is unrolled up to some 30 rounds; where it is not, arrays that it indexes leave the registers.
+  lessons: `On lavapipe (a software adapter whose subgroups have 8 lanes):
+- A load is gathered lane by lane. It takes as long as some 20 multiply-adds, whether the lanes read one element, eight
+  neighbours or eight scattered ones. A broadcast takes one or two. So the multiply-adds per load decide.
+- Code beyond the instruction cache (32 KiB) costs more than anything else: a loop body of 600 multiply-adds is best.
+- Barriers in loops are ruinous. fma compiles to a multiplication and an addition.
+- Loops are unrolled up to some 30 rounds. In a longer loop the arrays that it indexes leave the registers.
 
-Tried and lost, with the fraction of the multiply-add rate, and the time to compile:
+Versions that lost, with the fraction of the multiply-add rate and the time to compile:
   lanes are tiles, 16 output channels, 2 rows              35 %    6 s
   lanes are tiles, 16 output channels, 4 rows              43 %   20 s
   accumulators that slide along z                       34-36 %   5-35 s
   weights staged in workgroup memory, with barriers        15 %
-  loops of 64 rounds, which are not unrolled                7 %
+  loops of 64 rounds, not unrolled                          7 %
   kept: explicit rows (conv3dEight.wgsl)                42-50 %  1.2 s`,
 };
 
@@ -88,7 +89,7 @@ type Operands = {
   outputs: number;
 };
 
-/** x convolved by a kernel of the lab; `work` is what it has to do. */
+/** Convolves x by a kernel of the lab. `work` is the multiplications and additions. */
 function convolved({ x, weight }: Tensors, call: (operands: Operands, work: number) => void): Tensor {
   const { batch, channels: inputs, size } = split(x!);
   const outputs = weight!.shape[0]!;

@@ -1,4 +1,4 @@
-// The norm after every convolution: all memory, hardly any arithmetic.
+// Versions of the norm after every convolution, which memory bounds: it has hardly any arithmetic.
 
 import { instanceNorm as norm, Tensor } from "../../engine/index.ts";
 import * as reference from "../../test/support/reference/norms.ts";
@@ -21,7 +21,7 @@ export const instanceNorm: Subject = {
   versions: [
     {
       file: "bench/lab/instanceNorm/1-naive.wgsl",
-      idea: "a workgroup a channel: mean, variance, result",
+      idea: "one workgroup per channel: mean, variance, result",
       run: ({ x, weight, bias }, own) => {
         const y = new Tensor(x!.device, x!.shape);
         const [batch = 0, channels = 0, ...size] = y.shape;
@@ -40,11 +40,12 @@ export const instanceNorm: Subject = {
     },
     {
       file: "shaders/instanceNorm.wgsl",
-      idea: "a workgroup a chunk of 4096 voxels, whose moments are taken in one reading and merged",
+      idea: "one workgroup per chunk of voxels; the chunks' moments take one reading and are merged",
       run: ({ x, weight, bias }) => norm(x!, weight!, bias!),
     },
   ],
-  learnt: `A load or a store takes some 30 cycles for 8 lanes of lavapipe, whatever it hits, so the readings count: two instead of
-three, and one where the convolution hands its output's moments on. A channel a workgroup leaves a GPU of a hundred
-cores with eight at work. A mean of squares would need one reading too, but loses all digits where mean >> deviation.`,
+  lessons: `On lavapipe a load or a store of 8 lanes takes some 30 cycles, wherever it goes, so the number of readings
+decides: two instead of three, and one if the convolution has computed the moments of its output. With one workgroup
+per channel a GPU of a hundred cores has eight at work. A mean of squares would also need one reading, but it loses all
+digits where the mean is much larger than the deviation.`,
 };

@@ -1,4 +1,4 @@
-// A version of a kernel on the device: checked against float64, then timed.
+// Checks a version of a kernel against float64, then times it.
 
 import { type Device, free, scope, type Tensor, tensor, type Vec3 } from "../../engine/index.ts";
 import type { CeilingsBench } from "../ceilings.ts";
@@ -12,9 +12,9 @@ export interface Shape {
 }
 
 export interface Checked {
-  /** Relative, against float64. */
+  /** The relative error against float64. */
   error: number;
-  /** Until the first result was there: compiling, for the most part. */
+  /** Seconds until the first result, spent mostly on compiling. */
   first_s: number;
 }
 
@@ -23,7 +23,7 @@ export interface Timed extends Checked {
   shortest_ms: number;
   gflops: number;
   gbytes_per_second: number;
-  /** The least time that the adapter's ceilings allow, as a fraction of the shortest. */
+  /** The least time that the adapter's ceilings allow, over the shortest time measured. */
   fraction_of_peak: number;
 }
 
@@ -33,7 +33,7 @@ export interface Bench {
   samples: number;
 }
 
-/** How wrong a version is. */
+/** Measures a version's error. */
 export function checkVersion(
   device: Device,
   subject: Subject,
@@ -43,7 +43,7 @@ export function checkVersion(
   return withVersion(device, subject, version, shape, (_, checked) => Promise.resolve(checked));
 }
 
-/** How wrong, and how fast it is. */
+/** Measures a version's error and its speed. */
 export function measureVersion(
   device: Device,
   subject: Subject,
@@ -63,13 +63,17 @@ export function measureVersion(
     const [shortest_ms, ms] = [times[0]!, median(times)];
     const least = 1000 * Math.max(operations / ceilings.operations, bytes / ceilings.bytes);
     return {
-      ...{ ...checked, ms, shortest_ms, fraction_of_peak: least / shortest_ms },
-      ...{ gflops: operations / shortest_ms / 1e6, gbytes_per_second: bytes / shortest_ms / 1e6 },
+      ...checked,
+      ms,
+      shortest_ms,
+      fraction_of_peak: least / shortest_ms,
+      gflops: operations / shortest_ms / 1e6,
+      gbytes_per_second: bytes / shortest_ms / 1e6,
     };
   });
 }
 
-/** Checks a version, and does what else there is to do with it while its inputs are there. */
+/** Checks a version, then calls `then` while its inputs are on the device. */
 async function withVersion<Result>(
   device: Device,
   subject: Subject,
@@ -88,7 +92,7 @@ async function withVersion<Result>(
     const first = scope(run);
     await first.read();
     const first_s = (performance.now() - started) / 1000;
-    first.write(new Float32Array(first.size).fill(NaN)); // else what a version leaves out may be an earlier one's
+    first.write(new Float32Array(first.size).fill(NaN)); // so that an element a version forgets is noticed
     free(first);
     const y = scope(run);
     const data = await y.read();

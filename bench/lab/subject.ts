@@ -1,5 +1,5 @@
-// What the lab is about: a kernel's versions, the naive one first, each faster than the one before, which all compute
-// the same. The last are those of shaders/ themselves, run by the engine.
+// A subject of the lab: the versions of a kernel, which compute the same, each faster than the one before.
+// The first is naive, and the last are those of shaders/, run by the engine.
 
 import { readFile } from "node:fs/promises";
 import {
@@ -16,24 +16,24 @@ import type { Tensors } from "../kernels/case.ts";
 
 export interface Subject {
   title: string;
-  /** Of so many channels, and of [D,H,W]. */
+  /** Draws inputs of `channels` channels and a volume [D,H,W]. */
   inputs: (channels: number, size: Vec3) => Readonly<Record<string, Values>>;
-  /** What no version can do without: multiplications and additions, and bytes read or written. */
+  /** The multiplications and additions, and the bytes to read or write, that every version needs. */
   least: (channels: number, size: Vec3) => { operations: number; bytes: number };
-  /** The relative error of a result, against float64. */
+  /** Returns the relative error of a result against float64. */
   error: (inputs: Readonly<Record<string, Values>>, result: Values) => number;
   versions: readonly Version[];
-  /** What the versions taught, and what was tried and lost. */
-  learnt: string;
+  /** Lessons from the versions, and from others that lost. */
+  lessons: string;
 }
 
 export interface Version {
-  /** Its file, from the project's root. */
+  /** Its file, relative to the project's root. */
   file: string;
   idea: string;
-  /** The subgroups that it needs; any will do where it says none. */
+  /** The subgroups that it needs, if it needs any. */
   needs?: { text: string; met: (lanes: Lanes) => boolean };
-  /** Records its calls. `own` are the kernels of its file, if that is in the lab. */
+  /** Dispatches its kernels. `own` are those of its file, if that is in bench/lab. */
   run: (inputs: Tensors, own: Kernels) => Tensor;
 }
 
@@ -46,13 +46,13 @@ export const EIGHT = {
   met: ({ min, max }: Lanes) => min === 8 && max === 8,
 };
 
-/** The kernels of a version's file; none where it is the engine's. */
+/** Reads the kernels of a version's file; none if the file is one of shaders/. */
 export async function kernelsOf({ file }: Version): Promise<Kernels> {
   if (file.startsWith("shaders/")) return {};
   return kernels(file, await readFile(new URL(`../../${file}`, import.meta.url), "utf8"));
 }
 
-/** What `run` gives with some of the engine's choices. */
+/** Calls `run` with other choices of the engine's kernels. */
 export function choosing(device: Device, choice: Partial<Tuning>, run: () => Tensor): Tensor {
   const before = tuningOf(device);
   device.tuning = { ...before, ...choice };

@@ -1,4 +1,4 @@
-// The gradient of a weight of 3³ at stride 1: few sums, each over all voxels.
+// Versions of the weight gradient of 3³ at stride 1: few sums, each over all voxels.
 
 import { type Geometry, pair, split } from "../../engine/convolution/convolution.ts";
 import { free, Tensor, type Tuning } from "../../engine/index.ts";
@@ -12,7 +12,7 @@ const SAME: Geometry = { kernel: 3, stride: 1, padding: 1 };
 const check = convolutionCheck(SAME, false);
 const conv = await shader("conv3d");
 
-const INVOCATIONS = 16384; // to fill a large GPU
+const INVOCATIONS = 16384; // enough to fill a large GPU
 
 export const weightGradient: Subject = {
   title: "3³ convolution, gradient of the weight",
@@ -47,7 +47,7 @@ export const weightGradient: Subject = {
     },
     {
       file: "shaders/conv3d.wgsl",
-      idea: "rows shared out; 8 x 2 channels and a row of taps in registers",
+      idea: "rows are shared out; 8 x 2 channels and a row of taps in registers",
       run: (inputs) => engine(inputs, { kernel: "plain", WG: 64 }),
     },
     {
@@ -77,13 +77,13 @@ export const weightGradient: Subject = {
       run: (inputs) => engine(inputs, { kernel: "eight" }),
     },
   ],
-  learnt: `Loads decide here too (see the forward pass): each of a strip of dy is one lane's own, each of x is shared by eight.
-Tried, with the fraction of lavapipe's multiply-add rate:
+  lessons: `Loads decide here too (see conv3d): a load of dy serves one lane, a load of x serves all eight.
+Versions tried, with the fraction of lavapipe's multiply-add rate:
   strips of 6, one row                         26 %
   strips of 6, two rows (conv3dEight.wgsl)     29 %
   strips of 6, four rows                       25 %
   all kz at once                            20-27 %
-  strips of 8, their edges loaded apart        25 %`,
+  strips of 8, edges loaded separately         25 %`,
 };
 
 function operandsOf(x: Tensor, dy: Tensor) {

@@ -1,4 +1,4 @@
-// One task on every engine: the same values, the same clock, and results that must agree.
+// Runs one task on every engine, with the same values and the same clock. The results must agree.
 
 import { relativeError } from "../kernels/case.ts";
 import { median } from "../stopwatch.ts";
@@ -9,39 +9,46 @@ import { timeRuns } from "./queueTime.ts";
 export type PeerName = "tfjs" | "jax";
 export const PEER_NAMES: readonly PeerName[] = ["tfjs", "jax"];
 
-/** One task: milliseconds of each, null where there is none, which `notes` explains. */
+/** One task: the milliseconds of each engine, or null with the reason in `notes`. */
 export interface Row {
   op: Task["op"];
   pass: Task["pass"];
-  /** Of the input, [N,C,D,H,W]. */
+  /** The input's shape [N,C,D,H,W]. */
   shape: readonly number[];
   ours_ms: number;
   tfjs_ms: number | null;
   jax_ms: number | null;
-  /** PyTorch's on the CPU. */
+  /** PyTorch's time on the CPU. */
   torch_cpu_ms: number | null;
-  /** What the ceilings measured beside the row allow at best, over our time; null for a whole step. */
+  /** The least time that the ceilings allow, over our time; null for a whole step. */
   fraction_of_peak: number | null;
-  /** Relative differences of their results from ours. */
+  /** The relative difference of each engine's results from ours. */
   differences: Partial<Record<PeerName, number>>;
   notes: Partial<Record<PeerName, string>>;
 }
 
-/** Engines that are there, or why they are not. */
+/** Each engine, or the reason why it is not installed. */
 export type Peers = Readonly<Record<PeerName, Engine | Unsupported>>;
 
 const SAMPLES = 5;
-const STEPS_COMPARED = 3; // losses, each after the steps before
+const STEPS_COMPARED = 3; // training steps whose losses are compared
 const TOLERANCE = 1e-4;
-const STEP_TOLERANCE = 1e-3; // Adam's first steps are of one size, so that rounding decides where gradients are near 0
+const STEP_TOLERANCE = 1e-3; // Adam's first steps all have one size, so gradients near 0 amplify rounding
 
-/** Times and compares; `fraction_of_peak` and `torch_cpu_ms` are left to the caller. */
+/** Times a task and compares results. The caller adds `fraction_of_peak` and `torch_cpu_ms`. */
 export async function compare(us: Engine, peers: Peers, task: Task): Promise<Row> {
   const mine = await measure(us, task);
   const row: Row = {
-    ...{ op: task.op, pass: task.pass, shape: task.x.shape, ours_ms: mine.ms },
-    ...{ tfjs_ms: null, jax_ms: null, torch_cpu_ms: null, fraction_of_peak: null },
-    ...{ differences: {}, notes: {} },
+    op: task.op,
+    pass: task.pass,
+    shape: task.x.shape,
+    ours_ms: mine.ms,
+    tfjs_ms: null,
+    jax_ms: null,
+    torch_cpu_ms: null,
+    fraction_of_peak: null,
+    differences: {},
+    notes: {},
   };
   for (const name of PEER_NAMES) {
     const peer = peers[name];
@@ -59,13 +66,16 @@ export async function compare(us: Engine, peers: Peers, task: Task): Promise<Row
   return row;
 }
 
-/** Those whose results are not ours: `npm run bench` holds ours against float64. */
+/** The engines whose results differ from ours. `npm run bench` compares ours with float64. */
 export function disagreeing({ op, differences }: Row): PeerName[] {
   const allowed = op === "V-Net" ? STEP_TOLERANCE : TOLERANCE;
   return PEER_NAMES.filter((name) => differences[name] !== undefined && !(differences[name] <= allowed));
 }
 
-/** How many times as long as ours a peer takes: the geometric mean over what both do alike; null without any. */
+/**
+ * A peer's time over ours, as the geometric mean over the tasks where both agree; null if there are no such
+ * tasks.
+ */
 export function ratio(rows: readonly Row[], name: PeerName): number | null {
   const logs = rows.flatMap((row) => {
     const theirs = row[`${name}_ms`];
@@ -74,7 +84,7 @@ export function ratio(rows: readonly Row[], name: PeerName): number | null {
   return logs.length ? Math.exp(logs.reduce((a, b) => a + b) / logs.length) : null;
 }
 
-/** What a task must compute or move; null where that is not one number. */
+/** The operations and bytes that a task needs at least; null for a whole step. */
 export function leastWork(task: Task): { operations: number; bytes: number } | null {
   if (task.op === "V-Net") return null;
   const tensors = task.pass === "forward" ? 2 : 4; // x and y; with gradients dy and dx too
@@ -87,7 +97,7 @@ export function leastWork(task: Task): { operations: number; bytes: number } | n
 async function measure(engine: Engine, task: Task): Promise<{ ms: number; outputs: Float32Array[] }> {
   const errors: string[] = [];
   const listen = (event: GPUUncapturedErrorEvent) => {
-    event.preventDefault(); // it is reported in the table
+    event.preventDefault(); // the table reports it
     errors.push(event.error.message);
   };
   engine.device.addEventListener("uncapturederror", listen);

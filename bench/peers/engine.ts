@@ -1,10 +1,13 @@
-// What the comparison asks of an engine: a few tasks, in PyTorch's layouts on the host, each prepared once
-// and then run again and again.
+// The interface of an engine under comparison. It prepares a task once, from values in PyTorch's layouts on
+// the host, and then runs it many times.
 
 import type { Values } from "../../model/networks/params.ts";
 import type { VnetConfig } from "../../model/networks/vnet.ts";
 
-/** A convolution 3³ that keeps its size, x [N,C,D,H,W], weight [O,C,3,3,3], or the gradient that dy [N,O,D,H,W] gives. */
+/**
+ * A convolution 3³ at stride 1 with padding 1, x [N,C,D,H,W], weight [O,C,3,3,3], or a gradient of it by dy
+ * [N,O,D,H,W].
+ */
 export interface ConvolutionTask {
   op: "conv3d";
   pass: "forward" | "data gradient" | "weight gradient";
@@ -23,12 +26,14 @@ export interface NormTask {
   dy: Values;
 }
 
-/** A training step of a V-Net: forward, cross-entropy, backward, Adam. Its output is the loss before the step. */
+/**
+ * A training step of a V-Net: forward, cross-entropy, backward, Adam. Its output is the loss before the step.
+ */
 export interface StepTask {
   op: "V-Net";
   pass: "training step";
   config: VnetConfig;
-  /** By the checkpoint's names. */
+  /** The parameters by their names in a checkpoint. */
   params: Readonly<Record<string, Values>>;
   x: Values;
   /** [N,D,H,W]. */
@@ -41,11 +46,11 @@ export type Task = ConvolutionTask | NormTask | StepTask;
 /** A task on an engine's device. */
 export interface Prepared {
   /**
-   * Records and submits one run; calls `begin` where the timed part starts. What it returns, once all is submitted,
-   * reads the results, in PyTorch's layouts, or lets go of them.
+   * Records and submits one run, and calls `begin` where the timed part starts. Returns the results once
+   * everything is submitted; they are read in PyTorch's layouts, or freed.
    */
   run: (begin: () => void) => Promise<Results> | Results;
-  /** Lets go of the inputs. */
+  /** Frees the inputs. */
   finish: () => void;
 }
 
@@ -59,11 +64,11 @@ export interface Engine {
   version: string;
   /** The device it computes on, for timestamps in its queue. */
   device: GPUDevice;
-  /** Throws an Unsupported with the reason where the engine has no such thing. */
+  /** Throws an Unsupported with the reason if the engine cannot do the task. */
   prepare: (task: Task) => Prepared;
 }
 
-/** An engine is not there, or cannot do a task; the message says why. */
+/** An engine is not installed, or cannot do a task; the message has the reason. */
 export class Unsupported extends Error {
   override readonly name = "Unsupported";
 }

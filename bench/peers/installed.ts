@@ -1,13 +1,13 @@
-// The other engines are packages of bench/peers/package.json, which nobody else needs installed.
+// Loads the other engines: packages of bench/peers/package.json, which only this benchmark needs.
 
 import { createRequire } from "node:module";
 import { gpu } from "../../cli/device/gpu.ts";
 import { Unsupported } from "./engine.ts";
 
-/** A package of bench/peers, with its version. Throws an Unsupported that says how to install it. */
+/** Loads a package of bench/peers. Throws an Unsupported that tells how to install it. */
 export function installed(name: string): { module: unknown; version: string } {
   const require = createRequire(new URL("./package.json", import.meta.url));
-  // They look for WebGPU where a browser has it.
+  // They look for WebGPU in navigator.gpu, as in a browser.
   Object.defineProperty(globalThis, "navigator", { value: { gpu, userAgent: "node" }, configurable: true });
   try {
     const module: unknown = require(name);

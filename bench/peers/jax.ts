@@ -1,5 +1,5 @@
-// jax-js: every task is one jitted function, so that it fuses what it can. Its arrays are counted by hand: a
-// function takes what it is given, and `.ref` keeps it for another use.
+// jax-js. Every task is one jitted function, so that the library fuses as much as it can. Its arrays have
+// reference counts: a function consumes its arguments, and `.ref` keeps one for another use.
 
 import type { Values } from "../../model/networks/params.ts";
 import { type Layer, vnetLayers, vnetShapes } from "../../model/networks/layers.ts";
@@ -7,7 +7,7 @@ import type { ConvolutionTask, Engine, NormTask, Prepared, Results, StepTask } f
 import { installed } from "./installed.ts";
 import { oneHot } from "./permute.ts";
 
-/** What is used of an array. */
+/** The members of an array that are used here. */
 interface Jax {
   ref: Jax;
   shape: number[];
@@ -21,7 +21,7 @@ interface Jax {
 }
 
 type Jitted = ((...inputs: Jax[]) => Jax[]) & { dispose: () => void };
-/** What is used of the library. */
+/** The functions of the library that are used here. */
 interface Library {
   init: (...devices: string[]) => Promise<string[]>;
   defaultDevice: (name: string) => void;
@@ -48,10 +48,10 @@ interface Library {
   };
 }
 
-const EPS = 1e-5; // of the norm
+const EPS = 1e-5; // the norm's
 const [BETA1, BETA2, ADAM_EPS] = [0.9, 0.999, 1e-8];
 
-/** The engine; throws an Unsupported where it is not installed. */
+/** Opens the engine. Throws an Unsupported if it is not installed. */
 export async function jax(): Promise<Engine> {
   const { module, version } = installed("@jax-js/jax");
   const library = module as Library;
@@ -71,7 +71,7 @@ export async function jax(): Promise<Engine> {
 function convolution(library: Library, { pass, x, weight, dy }: ConvolutionTask): Prepared {
   const { jit, vjp, lax } = library;
   const conv = (x: Jax, weight: Jax) => lax.convGeneralDilated(x, weight, [1, 1, 1], "SAME");
-  /** The cotangent that a function pulls back; the function's value is not used, and so not computed. */
+  /** The gradient of a function. Its value is unused, so that the library does not compute it. */
   const pulled = (f: (t: Jax) => Jax, at: Jax, dy: Jax) => {
     const [y, pull] = vjp(f, [at]);
     y.dispose();
@@ -115,7 +115,7 @@ function step(library: Library, { config, params, x, label, rate }: StepTask): P
   const names = [...vnetShapes(config).keys()];
   const voxels = label.data.length;
 
-  /** One step of Adam; `first` and `second` correct the moments for having started at 0. */
+  /** One step of Adam. `first` and `second` are the bias corrections of its moments. */
   const update = jit((x, target, first, second, ...state) => {
     const [weights, means, squares] = thirds(state);
     const loss = (weights: Jax[]) => {
@@ -148,7 +148,7 @@ function step(library: Library, { config, params, x, label, rate }: StepTask): P
       begin();
       steps++;
       const corrections = [BETA1, BETA2].map((beta) => numpy.array(Float32Array.of(1 / (1 - beta ** steps))));
-      const [loss, ...next] = update(...fixed.map((t) => t.ref), ...corrections, ...state); // takes the old state
+      const [loss, ...next] = update(...fixed.map((t) => t.ref), ...corrections, ...state);
       state = next;
       return results(library, [loss!], state);
     },
@@ -192,7 +192,7 @@ function network(
   return x;
 }
 
-/** A number for each channel, as [1,C,1,1,1]. */
+/** A vector [C] as [1,C,1,1,1]. */
 function overVolume({ shape, data }: Values): Values {
   return { shape: [1, ...shape, 1, 1, 1], data };
 }
@@ -214,7 +214,9 @@ function prepared(library: Library, compute: Jitted, inputs: readonly Jax[]): Pr
   };
 }
 
-/** It submits nothing until it is asked for results, and then in microtasks, once its kernels are compiled. */
+/**
+ * Waits until the work is submitted. The library submits only on demand, in microtasks after it has compiled.
+ */
 async function results(
   { blockUntilReady }: Library,
   made: readonly Jax[],

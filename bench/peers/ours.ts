@@ -1,4 +1,4 @@
-// Our own engine under comparison.
+// Our own engine, in the same interface as the others.
 
 import {
   Adam,
@@ -9,13 +9,16 @@ import {
   free,
   grad,
   instanceNorm,
+  scope,
+  type Tensor,
+  tensor,
+  vjp,
 } from "../../engine/index.ts";
-import { scope, type Tensor, tensor, vjp } from "../../engine/index.ts";
 import { Params, type Values } from "../../model/networks/params.ts";
 import { vnet } from "../../model/networks/vnet.ts";
 import type { ConvolutionTask, Engine, NormTask, Prepared, StepTask } from "./engine.ts";
 
-/** The engine on one of its devices. */
+/** Our engine on a device. */
 export function ours(device: Device, version: string): Engine {
   return {
     name: "ours",
@@ -103,7 +106,7 @@ function begun(forward: () => readonly Tensor[]): Record {
   };
 }
 
-/** The gradients of <forward(), dy>, begun when the forward pass is submitted. */
+/** The gradients of <forward(), dy>. Calls `begin` after it has submitted the forward pass. */
 function pulled(
   device: Device,
   by: readonly Tensor[],

@@ -1,9 +1,9 @@
-// Layouts: PyTorch's and ours are [N,C,D,H,W] and [O,C,K,K,K], TensorFlow's have the channels last.
+// Converts layouts: PyTorch's and ours are [N,C,D,H,W] and [O,C,K,K,K]; TensorFlow's have the channels last.
 
 import type { Values } from "../../model/networks/params.ts";
 import { sizeOf } from "../values.ts";
 
-/** Values with their axes in another order: axis i of the result is axis `axes[i]` of what is given. */
+/** Permutes axes: axis i of the result is axis `axes[i]` of the values. */
 export function permute({ shape, data }: Values, axes: readonly number[]): Values {
   const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
   const to = axes.map((axis) => shape[axis]!);

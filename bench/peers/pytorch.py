@@ -1,5 +1,5 @@
-"""PyTorch on the CPU on the tasks of bench/peers.js, for orientation: tasks as JSON lines from standard input,
-milliseconds (the median of several runs) to standard output, a line each. The first line printed is the version.
+"""Times PyTorch on the CPU on the tasks of bench/peers.js, for orientation. Reads tasks as JSON lines from
+standard input. Prints PyTorch's version, then a line for each task: milliseconds, the median of five runs.
 """
 import json
 import sys

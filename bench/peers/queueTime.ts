@@ -1,19 +1,22 @@
-// How long a queue is busy with what is submitted between two moments, whoever submits it: timestamps of an empty
-// pass before and after, which the queue takes in order. Every engine is timed in this same way.
+// Times the work that an engine submits to its device's queue: by the timestamps of an empty pass before it
+// and one after it, since a queue runs in order. All engines are timed in this way.
 
 import type { Prepared } from "./engine.ts";
 
-const SAMPLE_MS = 10; // short work is repeated until a sample lasts so long
+const SAMPLE_MS = 10; // a sample repeats short work until it lasts this long
 const MOST_CALLS = 50;
-const LONG_MS = 10_000; // of all samples: where one takes much of it, three must do
+const LONG_MS = 10_000; // the time for all samples; at least three are taken
 
-const STILL = new Int32Array(new SharedArrayBuffer(4)); // waiting for it to change takes until the timeout
+const STILL = new Int32Array(new SharedArrayBuffer(4)); // never changes: a wait lasts until its timeout
 
-/** Milliseconds of a run in so many samples, the shortest first; fewer of what takes long. The first two are not timed. */
+/**
+ * Returns milliseconds of a run, sorted: `samples` of them, or fewer of long runs. The first two runs warm
+ * up.
+ */
 export async function timeRuns(device: GPUDevice, task: Prepared, samples: number): Promise<number[]> {
   const stamps = new Stamps(device);
   try {
-    await stamps.time(task, 0); // compiles; a rest as long would let the processor go cold before every run
+    await stamps.time(task, 0); // compiles, so its duration would make a far too long rest
     const first = await stamps.time(task, 0);
     const calls = Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_MS / Math.max(first.ms, 0.1))));
     const times: number[] = [];
@@ -45,9 +48,9 @@ class Stamps {
   }
 
   /**
-   * One run: milliseconds from its `begin` to its end, and until that was known. While anything is awaited Dawn's
-   * binding polls, which takes a core from a software adapter: the thread stands still for `rest` milliseconds, and
-   * the stamps do not mind if that is too long.
+   * Times one run: milliseconds from its `begin` to its end, and until that was known. Dawn's binding polls
+   * while anything is awaited, which takes a core from a software adapter. So the thread sleeps for `rest`
+   * milliseconds; sleeping too long changes no timestamp.
    */
   async time(task: Prepared, rest: number): Promise<{ ms: number; wall: number }> {
     const { queue } = this.#device;

@@ -1,4 +1,5 @@
-// What is compared: convolutions of the network's kind, its norm, and a step of a whole small network.
+// The tasks of the comparison: convolutions like the network's, its norm, and a training step of a small
+// network.
 
 import type { Values } from "../../model/networks/params.ts";
 import { vnetShapes } from "../../model/networks/layers.ts";
@@ -6,7 +7,9 @@ import { VNET, type VnetConfig } from "../../model/networks/vnet.ts";
 import { labels, normal, sizeOf } from "../values.ts";
 import type { ConvolutionTask, NormTask, StepTask, Task } from "./engine.ts";
 
-/** Channels and edges of the volumes: small enough that every engine finishes in minutes on a software adapter. */
+/**
+ * Channels and edges of the volumes, so small that every engine finishes in minutes on a software adapter.
+ */
 const CONVOLUTIONS = [
   [16, 32],
   [32, 16],
@@ -15,7 +18,7 @@ const CONVOLUTIONS = [
 ] as const;
 const NORM = [16, 32] as const;
 
-/** A small network, and the phantom's student as it is trained by default. */
+/** A small network, and the phantom's student with its default settings. */
 const STEPS: readonly StepSize[] = [
   { filters: 8, levels: 2, edge: 32, batch: 1 },
   { filters: 8, levels: 4, edge: 32, batch: 2 },
@@ -29,7 +32,7 @@ interface StepSize {
   batch: number;
 }
 
-/** All tasks, or few small ones. */
+/** All tasks; if `quick`, a few small ones. */
 export function peerTasks({ quick = false } = {}): Task[] {
   const convolutions = quick ? CONVOLUTIONS.slice(-1) : CONVOLUTIONS;
   return [

@@ -1,6 +1,6 @@
-// TensorFlow.js with its WebGPU backend. It has no instance norm, which its users write with moments(), no gradient
-// of conv3dTranspose, which they can define by the kernels of conv3d's, and its WebGPU kernels do not broadcast
-// tensors of five axes, so that norms and biases see volumes as [N,voxels,C].
+// TensorFlow.js with its WebGPU backend. It has no instance norm, so this uses moments() as its users do. It
+// has no gradient of conv3dTranspose, which is defined here by the kernels of conv3d's gradients. Its WebGPU
+// kernels do not broadcast tensors of five axes, so norms and biases see volumes as [N,voxels,C].
 
 import type { Values } from "../../model/networks/params.ts";
 import { type Layer, vnetLayers, vnetShapes } from "../../model/networks/layers.ts";
@@ -8,7 +8,7 @@ import type { ConvolutionTask, Engine, NormTask, Prepared, StepTask } from "./en
 import { installed } from "./installed.ts";
 import { channelsFirst, channelsLast, filterFirst, filterLast, oneHot } from "./permute.ts";
 
-/** What is used of a tensor. */
+/** The members of a tensor that are used here. */
 interface Tensor {
   shape: number[];
   data: () => Promise<Float32Array>;
@@ -17,7 +17,7 @@ interface Tensor {
 
 type Gradient = (dy: Tensor, save: Tensor[]) => Tensor[];
 
-/** What is used of the library. */
+/** The functions of the library that are used here. */
 interface Tf {
   setBackend: (name: string) => Promise<boolean>;
   backend: () => Backend;
@@ -46,7 +46,7 @@ interface Tf {
   sum: (x: Tensor) => Tensor;
 }
 
-/** What is used of the backend, to submit what it has collected. */
+/** The members of the backend that submit the commands it has collected. */
 interface Backend {
   device: GPUDevice;
   ensureCommandEncoderReady: () => void;
@@ -59,12 +59,12 @@ interface Optimizer {
   dispose: () => void;
 }
 
-const EPS = 1e-5; // of the norm
+const EPS = 1e-5; // the norm's
 
-/** The engine; throws an Unsupported where it is not installed. */
+/** Opens the engine. Throws an Unsupported if it is not installed. */
 export async function tfjs(): Promise<Engine> {
   const { module, version } = installed("@tensorflow/tfjs");
-  installed("@tensorflow/tfjs-backend-webgpu"); // registers itself
+  installed("@tensorflow/tfjs-backend-webgpu"); // it registers itself
   const tf = module as Tf;
   await tf.setBackend("webgpu");
   return {
@@ -119,7 +119,7 @@ function flat(tf: Tf, x: Tensor): Tensor {
   return tf.reshape(x, [x.shape[0]!, -1, x.shape.at(-1)!]);
 }
 
-/** x [N,voxels,C]. */
+/** Instance norm of x [N,voxels,C]. */
 function instanceNorm(tf: Tf, x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   const { mean, variance } = tf.moments(x, [1], true);
   const standard = tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, EPS)));
@@ -180,7 +180,7 @@ function network(
   return x;
 }
 
-/** conv3dTranspose 2³ of stride 2 with a gradient: the two sums of a convolution's, the other way round. */
+/** conv3dTranspose 2³ at stride 2 with a gradient, which is made of a convolution and its weight gradient. */
 function transposed(tf: Tf): (x: Tensor, filter: Tensor) => Tensor {
   return tf.customGrad((x, filter, save) => {
     const [batch = 1, D = 1, H = 1, W = 1] = x.shape;

@@ -1,11 +1,11 @@
-// PyTorch on the CPU, where a python3 has it: not a peer, but a measure that everybody knows.
+// Times PyTorch on the CPU, if a python3 has it: not a peer, but a familiar reference.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { vnetLayers } from "../../model/networks/layers.ts";
 import { type Task, Unsupported } from "./engine.ts";
 
-/** Milliseconds of each task, and PyTorch's version. Throws an Unsupported where there is no PyTorch. */
+/** Returns the milliseconds of each task, and PyTorch's version. Throws an Unsupported without PyTorch. */
 export function timeTorch(tasks: readonly Task[]): { version: string; ms: number[] } {
   const python = ["python3", "/usr/bin/python3"].find(
     (command) => spawnSync(command, ["-c", "import torch"]).status === 0,
@@ -19,7 +19,7 @@ export function timeTorch(tasks: readonly Task[]): { version: string; ms: number
   return { version, ms: lines.map(Number) };
 }
 
-/** A task's shapes: it draws its own values. */
+/** A task's shapes, without values: the script draws its own. */
 function described(task: Task): object {
   const { op, pass, x } = task;
   const shapes = { op, pass, x: x.shape };

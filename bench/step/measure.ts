@@ -1,6 +1,6 @@
-// Whole training steps, measured from outside: the trainer names its phases on the device, and what is listening there
-// notes when each began and how much memory was in use. The first step, which is cold, is told apart; the last
-// has timestamps around every dispatch, which costs a pass each, so its time is no step's.
+// Measures whole training steps. The trainer names its phases on the device, and a listener there notes the
+// time and the memory in use. The first step warms up and is reported separately. The last step has
+// timestamps around every dispatch, which slow it down, so its duration is not counted.
 
 import { type Device, type Precision, Profile, type ProfiledDispatch, Random } from "../../engine/index.ts";
 import type { Method } from "../../model/methods/index.ts";
@@ -15,14 +15,14 @@ export interface StepOptions {
   norm: VnetConfig["norm"];
   patch: readonly [number, number, number];
   batch: number;
-  /** Of activations. */
+  /** The precision of activations. */
   precision: Precision;
-  /** Timed ones, after the cold one and before the profiled one. */
+  /** Timed steps, after the first and before the profiled one. */
   steps: number;
   method: Method;
 }
 
-/** A stretch of JavaScript, in milliseconds of performance.now(). */
+/** A phase of JavaScript, in milliseconds of performance.now(). */
 export interface Phase {
   name: string;
   begin: number;
@@ -30,30 +30,30 @@ export interface Phase {
 }
 
 export interface StepMeasurement {
-  /** Seconds until the network's parameters are there, and until its kernels are compiled. */
+  /** Seconds to make the network's parameters, and to compile its kernels. */
   setup: number;
   compile: number;
   pipelines: number;
-  /** Seconds of the cold step, in which a driver may compile once more, and of the median of the timed ones. */
+  /** Seconds of the first step, in which a driver may still compile, and the median of the timed ones. */
   first: number;
   seconds: number;
   samplesPerSecond: number;
   /** Calls of kernels and submissions in a step. */
   calls: number;
   submissions: number;
-  /** Milliseconds of JavaScript that record a step, and their share of it. */
+  /** Milliseconds of JavaScript that record a step, and their share of the step. */
   recording: number;
   share: number;
-  /** Bytes: the most in use, in use when backward begins, and between steps. */
+  /** Bytes in use: the most, those when backward begins, and those between steps. */
   peakBytes: number;
   keptBytes: number;
   restingBytes: number;
   losses: Record<string, number>[];
-  /** The profiled step; without timestamps it has no dispatches. */
+  /** The profiled step, which has no dispatches if the adapter has no timestamps. */
   profiled: { phases: Phase[]; dispatches: ProfiledDispatch[]; seconds: number };
 }
 
-/** Trains a student on random patches. `report` is told what is done meanwhile. */
+/** Trains a student on random patches. `report` gets a line about each step. */
 export async function measureSteps(
   device: Device,
   options: StepOptions,
@@ -93,10 +93,20 @@ export async function measureSteps(
   const recording = median(recordings.slice(1, steps + 1).sort((a, b) => a - b));
   trainer.free();
   return {
-    ...{ setup, compile, pipelines: device.pipelines.size, first: times[0]!, seconds: timed },
-    ...{ samplesPerSecond: options.batch / timed, calls, submissions },
-    ...{ recording, share: recording / 1000 / timed },
-    ...{ peakBytes: device.peakBytes, keptBytes: watch.keptBytes, restingBytes, losses },
+    setup,
+    compile,
+    pipelines: device.pipelines.size,
+    first: times[0]!,
+    seconds: timed,
+    samplesPerSecond: options.batch / timed,
+    calls,
+    submissions,
+    recording,
+    share: recording / 1000 / timed,
+    peakBytes: device.peakBytes,
+    keptBytes: watch.keptBytes,
+    restingBytes,
+    losses,
     profiled: {
       phases: watch.phases,
       dispatches: (await profile?.dispatches()) ?? [],
@@ -107,7 +117,7 @@ export async function measureSteps(
 
 /** Listens to the phases that a trainer names on its device. */
 class PhaseWatch {
-  /** Of the step that began last. */
+  /** The phases of the latest step. */
   phases: Phase[] = [];
   keptBytes = 0;
   #name = "";
@@ -126,19 +136,19 @@ class PhaseWatch {
     });
   }
 
-  /** A step begins, with the upload of its batch. */
+  /** Begins a step, with the upload of its batch. */
   start(): void {
     const now = performance.now();
     this.phases = [{ name: "upload", begin: now, end: now }];
   }
 
-  /** Of all phases of the step. */
+  /** The milliseconds of all phases of the latest step. */
   get milliseconds(): number {
     return this.phases.length ? this.phases.at(-1)!.end - this.phases[0]!.begin : 0;
   }
 }
 
-/** An epoch has one step, so that each is read when it is done. */
+/** A trainer whose epochs have one step each, so that it reads the loss of every step. */
 function trainerOf(device: Device, options: StepOptions, begin: () => void): Trainer {
   const { filters, levels, norm, patch, batch, steps, precision, method } = options;
   const config = (modalities: number): VnetConfig => ({ ...VNET, modalities, filters, levels, norm });
@@ -148,7 +158,12 @@ function trainerOf(device: Device, options: StepOptions, begin: () => void): Tra
   const label = Uint8Array.from({ length: voxels }, () => random.integer(VNET.classes));
   const data = { images, label, cases: Array.from({ length: batch }, (_, i) => `random ${i}`) };
   return new Trainer({
-    ...{ device, method, patch, channels: [0], epochs: steps + 2, stepsPerEpoch: 1 },
+    device,
+    method,
+    patch,
+    channels: [0],
+    epochs: steps + 2,
+    stepsPerEpoch: 1,
     network: { params: new Params(device, { seed: 1 }), config: config(1), precision },
     teacher: method.teacher
       ? { params: new Params(device, { seed: 2 }), config: config(4), precision }

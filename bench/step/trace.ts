@@ -1,5 +1,5 @@
-// A step as chrome://tracing and ui.perfetto.dev show it: JavaScript's phases on one track, the GPU's dispatches on
-// another. The two clocks have no common zero: the first dispatch is drawn where recording began.
+// The trace of a step for chrome://tracing and ui.perfetto.dev: JavaScript's phases on one track, the GPU's
+// dispatches on another. The two clocks share no zero, so the first dispatch is drawn where recording began.
 
 import type { ProfiledDispatch } from "../../engine/index.ts";
 import type { Phase } from "./measure.ts";

@@ -1,4 +1,4 @@
-// 3³ at stride 1: an invocation computes one element, and loads two for each multiply-add.
+// 3³ at stride 1: an invocation computes one element. Each multiply-add takes two loads.
 //   y [n,o,p] = Σ_{c,k} weight[o,c,k] · x[n,c, p + k - 1]
 
 alias real = f32;
@@ -34,7 +34,7 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
     for (var kz = 0u; kz < 3u; kz++) {
       for (var ky = 0u; ky < 3u; ky++) {
         for (var kx = 0u; kx < 3u; kx++) {
-          let p = vec3u(qz + kz, qy + ky, qx + kx) - 1u; // below zero it wraps, and fails the test against size
+          let p = vec3u(qz + kz, qy + ky, qx + kx) - 1u; // below zero it wraps and fails the bounds check
           if (any(p >= size)) { continue; }
           let voxel = f32(x[(((n * params.inputs + c) * size.x + p.x) * size.y + p.y) * size.z + p.z]);
           sum += weight[(((o * params.inputs + c) * 3u + kz) * 3u + ky) * 3u + kx] * voxel;

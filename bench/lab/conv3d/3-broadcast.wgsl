@@ -1,12 +1,12 @@
 enable subgroups;
 
-// 3³ at stride 1, where subgroups have at least 8 lanes.
+// 3³ at stride 1, for subgroups of at least 8 lanes.
 //   y [n,o,p] = Σ_{c,k} weight[o,c,k] · x[n,c, p + k - 1]
 //
-// An invocation computes TW voxels along W for TO output channels. All invocations of a workgroup work on the same
-// channels, so lane t of each eight loads the weight of channel o + t and the others get it by broadcast: a row of
-// taps costs TW + 2 voxels and 3 weights, instead of 3·TO, for 3·TW·TO multiply-adds. Nothing may branch before the
-// last broadcast: voxels outside count as zero.
+// An invocation computes TW voxels along W for TO output channels. All invocations of a workgroup work on the
+// same channels, so lane t of each eight loads the weight of channel o + t and broadcasts it to the others: a
+// row of taps loads TW + 2 voxels and 3 weights, instead of 3·TO, for 3·TW·TO multiply-adds. Nothing may
+// branch before the last broadcast, so voxels outside count as zero.
 
 alias real = f32;
 
@@ -19,7 +19,7 @@ struct Params {
   size: vec3u,              // D, H, W
   inputs: u32,              // C
   outputs: u32,             // O
-  tiles: u32,               // of a volume, rounded up to whole workgroups
+  tiles: u32,               // tiles of a volume, rounded up to whole workgroups
   batch: u32,               // N
   first: u32,               // first invocation
 }
@@ -54,7 +54,7 @@ fn forward(
 
   for (var c = 0u; c < params.inputs; c++) {
     for (var kz = 0u; kz < 3u; kz++) {
-      let z = qz + kz - 1u;                              // below zero it wraps, and fails the test against size
+      let z = qz + kz - 1u;                              // below zero it wraps and fails the bounds check
       for (var ky = 0u; ky < 3u; ky++) {
         let py = qy + ky - 1u;
         let inside = z < size.x && py < size.y;
@@ -81,7 +81,7 @@ fn forward(
   if (qz >= size.x || i >= params.tiles * blocks * params.batch) { return; }
   let volume = size.x * size.y * size.z;
   let corner = n * params.outputs * volume + (qz * size.y + qy) * size.z + qx;
-  for (var t = 0u; t < TO; t++) {                        // constant bounds, so that the sums stay in registers
+  for (var t = 0u; t < TO; t++) {                        // constant bounds keep the sums in registers
     if (o + t <= last) {
       for (var v = 0u; v < TW; v++) {
         let sum = select(high[v][t & 3u], low[v][t & 3u], t < 4u);

@@ -1,4 +1,4 @@
-// Instance norm: a workgroup does a channel, and reads it three times.   x [N,C,V]
+// Instance norm: a workgroup normalises one channel, and reads it three times.   x [N,C,V]
 //   y = weight[c] · (x - mean) / √(variance + eps) + bias[c], mean and variance of the V voxels
 
 alias real = f32;
@@ -21,7 +21,7 @@ var<workgroup> tree: array<f32, WG>;
 
 /* The sum over a workgroup, for all its threads. */
 fn total(lane: u32, own: f32) -> f32 {
-  workgroupBarrier();                   // an earlier sum has been read
+  workgroupBarrier();                   // until all have read the earlier sum
   tree[lane] = own;
   workgroupBarrier();
   for (var half = WG / 2u; half > 0u; half /= 2u) {

@@ -31,7 +31,7 @@ fn backwardWeight(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgro
   for (var n = 0u; n < params.batch; n++) {
     for (var z = 0u; z < size.x; z++) {
       for (var y = 0u; y < size.y; y++) {
-        let p = vec2u(z, y) + tap.xy - 1u;               // below zero it wraps, and fails the test against size
+        let p = vec2u(z, y) + tap.xy - 1u;               // below zero it wraps and fails the bounds check
         if (any(p >= size.xy)) { continue; }
         let line = (((n * params.inputs + c) * size.x + p.x) * size.y + p.y) * size.z;
         let grad = (((n * params.outputs + o) * size.x + z) * size.y + y) * size.z;

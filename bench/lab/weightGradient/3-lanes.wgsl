@@ -1,17 +1,17 @@
 enable subgroups;
 
-// The gradient of a 3³ weight at stride 1, where subgroups have at least 8 lanes.
+// The gradient of a 3³ weight at stride 1, for subgroups of at least 8 lanes.
 //   partial[s,o,c,k] = Σ_{(n,p) of share s} dy[n,o,p] · x[n,c, p + k - 1]        (then conv3d's sumSplits)
 //
-// Eight invocations compute the 3x3 taps of one kz for 8 output channels, one each, and TC input channels, over one of
-// `splits` shares of the rows of dy. They walk a row STRIP voxels at a time: lane v loads the v-th of the STRIP + 2
-// voxels of x that these meet, which all get by broadcast.
+// Eight invocations, one for each of 8 output channels, compute the 3x3 taps of one kz for TC input channels,
+// over one of `splits` shares of the rows of dy. They go along a row STRIP voxels at a time: these meet STRIP
+// + 2 voxels of x. One lane loads each of those and broadcasts it.
 
 alias real = f32;
 
 const TO = 8u;              // output channels of a tile
 const TC = 4u;              // input channels
-const STRIP = 6u;           // voxels along W that are taken at once
+const STRIP = 6u;           // voxels along W at a time
 
 struct Params {
   size: vec3u,              // D, H, W
@@ -90,7 +90,7 @@ fn backwardWeight(
 
 struct Place { n: u32, z: u32, y: u32, x: u32 }
 
-// x at a place; zero outside the volume. Of a channel that there is not, another's.
+// x at a place; zero outside the volume. A channel beyond the last reads another one.
 fn voxel(c: u32, at: Place) -> f32 {
   let size = params.size;
   let row = ((at.n * params.inputs + min(c, params.inputs - 1u)) * size.x + at.z) * size.y + min(at.y, size.y - 1u);
