@@ -120,20 +120,15 @@ class PhaseWatch {
   /** The phases of the latest step. */
   phases: Phase[] = [];
   keptBytes = 0;
-  #name = "";
 
   constructor(device: Device) {
-    Object.defineProperty(device, "phase", {
-      get: () => this.#name,
-      set: (name: string) => {
-        const now = performance.now();
-        const open = this.phases.at(-1);
-        if (open) open.end = now;
-        if (name) this.phases.push({ name, begin: now, end: now });
-        if (name === "backward") this.keptBytes = device.bytes;
-        this.#name = name;
-      },
-    });
+    device.listener.phase = (name) => {
+      const now = performance.now();
+      const open = this.phases.at(-1);
+      if (open) open.end = now;
+      if (name) this.phases.push({ name, begin: now, end: now });
+      if (name === "backward") this.keptBytes = device.bytes;
+    };
   }
 
   /** Begins a step, with the upload of its batch. */

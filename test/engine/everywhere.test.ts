@@ -1,7 +1,6 @@
-// The rows again, on the devices that the other tests do not use: with Dawn's checks and without, with the
-// adapter's limits and features and with the least that WebGPU guarantees, under which other kernels run. All
-// memory is full of NaN when it is handed out, as a buffer of the pool is of old numbers, so that an element that
-// a kernel forgets is found out.
+// The rows again, on devices that the other tests do not use: with Dawn's checks and without, with the
+// adapter's limits and features and with the least that WebGPU guarantees, where other kernels run. Every
+// buffer is full of NaN when it is handed out, so that an element that a kernel forgets is noticed.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -16,7 +15,7 @@ for (const toggles of ["safe", "fast"] as const) {
   for (const limits of ["adapter", "default"] as const) {
     if (toggles === defaultToggles && limits === "adapter") continue; // ops.test.ts
     const device = littered(await openDevice({ toggles, limits }));
-    test(`memory is handed out full of NaN, ${toggles} and with the limits by ${limits}`, async () => {
+    test(`buffers are handed out full of NaN, toggles ${toggles}, limits ${limits}`, async () => {
       for (let round = 0; round < 2; round++) {
         const x = new Tensor(device, [5]);
         assert.ok((await x.read()).every(Number.isNaN));
@@ -25,11 +24,11 @@ for (const toggles of ["safe", "fast"] as const) {
       }
     });
     for (const row of cases) {
-      const title = `${row.op}, ${row.name}: value and gradients, ${toggles} and with the limits by ${limits}`;
+      const title = `${row.op}, ${row.name}: value and gradients, toggles ${toggles}, limits ${limits}`;
       test(title, () => check(row, device));
     }
-    // Under lavapipe each kernel of a device holds some 120 mappings of memory, of which a process may have 65,530.
-    test(`the device is let go, ${toggles} and with the limits by ${limits}`, async () => {
+    // Under lavapipe each kernel of a device holds some 120 memory mappings, and a process may have 65,530.
+    test(`the device is destroyed, toggles ${toggles}, limits ${limits}`, async () => {
       const x = new Tensor(device, [5]);
       device.gpu.destroy();
       const outcome = await x.read().then(

@@ -1,5 +1,6 @@
-// The rows of test/cases/ on devices that force upon small tensors what else only large ones meet: a dispatch that
-// is wider than one dimension holds goes on in the next one, and a call of much work is cut into pieces.
+// The rows of test/support/cases on devices where small tensors meet what otherwise only large ones do: a
+// dispatch wider than one dimension continues in the next one, and a call of much work is cut into several
+// dispatches.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -21,7 +22,7 @@ for (const row of convolutions) {
   test(`${row.op}, ${row.name}: value and gradients, a workgroup at a time`, () => check(row, impatient));
 }
 
-test("a grid holds all workgroups, no dimension more than it may, and few that are too many", () => {
+test("a grid has all workgroups and few more, and no dimension exceeds its limit", () => {
   for (const [groups, widest] of [
     [0, 7],
     [1, 7],
@@ -37,7 +38,7 @@ test("a grid holds all workgroups, no dimension more than it may, and few that a
   }
 });
 
-// Under lavapipe each kernel of a device holds some 120 mappings of memory, of which a process may have 65,530.
+// Under lavapipe each kernel of a device holds some 120 memory mappings, and a process may have 65,530.
 test.after(() => [narrow, impatient].forEach(({ gpu }) => gpu.destroy()));
 
 test.run();
