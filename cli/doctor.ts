@@ -80,8 +80,9 @@ export async function examine(): Promise<Report> {
 
 /** What commands will use here; see tuning.ts. */
 async function tuningOf(adapter: GPUAdapter): Promise<Report["tuning"]> {
-  const kept = process.env["PROTOKD_TUNING"] === "off" ? null : await readTuning(adapter);
-  return { measured: kept !== null, choice: kept ?? defaultTuning(lanesOf(adapter)) };
+  const gpu = { lanes: lanesOf(adapter), gpu: adapter };
+  const kept = process.env["PROTOKD_TUNING"] === "off" ? null : await readTuning(adapter.info, gpu);
+  return { measured: kept !== null, choice: kept ?? defaultTuning(gpu) };
 }
 
 function describeAdapter({ info, limits, features }: GPUAdapter): AdapterReport {

@@ -15,7 +15,16 @@ export { Random } from "./autograd/random.ts";
 export { grad, partials, recompute, record, recordAll, vjp } from "./autograd/tape.ts";
 export { free, keep, pack, scope, tensor, Tensor } from "./autograd/tensor.ts";
 export { tune } from "./convolution/tune.ts";
-export { candidates, defaultTuning, isTuning, KERNELS, type Tuning, tuningOf } from "./convolution/tuning.ts";
+export type { Abilities, Choice } from "./convolution/row.ts";
+export {
+  candidates,
+  defaultTuning,
+  isTuning,
+  KERNELS,
+  type Tuning,
+  tuningOf,
+  withTuning,
+} from "./convolution/tuning.ts";
 export { gelu, leakyRelu, relu, sigmoid, tanh } from "./ops/activations.ts";
 export { add } from "./ops/add.ts";
 export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Running } from "./ops/batchNorm.ts";

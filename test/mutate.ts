@@ -78,6 +78,12 @@ function choose(names: readonly string[], sample: number): Mutation[] {
   const modules = [
     "autograd/tape",
     "convolution/convolution",
+    "convolution/families",
+    "convolution/geometry",
+    "convolution/halving",
+    "convolution/plain",
+    "convolution/row",
+    "convolution/same",
     "ops/common/labels",
     "ops/common/product",
     "optim/optimizers",

@@ -1,7 +1,7 @@
 // Checks convolutions of millions of voxels against float64, on a sample. An output voxel depends on few
 // input voxels, so the reference convolves only those. The gradient of one weight is one sum over all voxels.
 
-import type { Geometry } from "../../engine/convolution/convolution.ts";
+import type { Geometry } from "../../engine/convolution/geometry.ts";
 import { Random } from "../../engine/index.ts";
 import type { Values } from "../../model/networks/params.ts";
 import type { Array64 } from "../../test/support/gradcheck.ts";

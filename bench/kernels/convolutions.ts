@@ -1,6 +1,6 @@
 // The convolutions of the V-Net, each at its own shape, with all their gradients.
 
-import type { Geometry } from "../../engine/convolution/convolution.ts";
+import type { Geometry } from "../../engine/convolution/geometry.ts";
 import { channelSum, conv3d, convTranspose3d } from "../../engine/index.ts";
 import { VNET } from "../../model/networks/vnet.ts";
 import { type Layer, vnetLayers } from "../../model/networks/layers.ts";

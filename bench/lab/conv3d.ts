@@ -1,14 +1,14 @@
 // Versions of the forward pass of 3³ at stride 1, the most frequent convolution. The data gradient is the
 // same kernel.
 
-import { gather, type Geometry, split } from "../../engine/convolution/convolution.ts";
-import { Tensor, type Tuning } from "../../engine/index.ts";
+import { gather } from "../../engine/convolution/convolution.ts";
+import { SAME, split } from "../../engine/convolution/geometry.ts";
+import { type Choice, Tensor, withTuning } from "../../engine/index.ts";
 import { convolutionCheck } from "../kernels/convolutionCheck.ts";
 import type { Tensors } from "../kernels/case.ts";
 import { normal, sizeOf } from "../values.ts";
-import { choosing, EIGHT, EIGHT_OR_MORE, type Subject } from "./subject.ts";
+import { EIGHT, EIGHT_OR_MORE, type Subject } from "./subject.ts";
 
-const SAME: Geometry = { kernel: 3, stride: 1, padding: 1 };
 const check = convolutionCheck(SAME, false);
 
 export const conv3d: Subject = {
@@ -98,6 +98,6 @@ function convolved({ x, weight }: Tensors, call: (operands: Operands, work: numb
   return y;
 }
 
-function engine({ x, weight }: Tensors, forward: Tuning["forward"]): Tensor {
-  return choosing(x!.device, { forward }, () => gather(x!, weight!, null, split(x!).size, SAME));
+function engine({ x, weight }: Tensors, forward: Choice): Tensor {
+  return withTuning(x!.device, { forward }, () => gather(x!, weight!, null, split(x!).size, SAME));
 }

@@ -2,14 +2,7 @@
 // The first is naive, and the last are those of shaders/, run by the engine.
 
 import { readFile } from "node:fs/promises";
-import {
-  type Device,
-  type Lanes,
-  type Tensor,
-  type Tuning,
-  tuningOf,
-  type Vec3,
-} from "../../engine/index.ts";
+import type { Lanes, Tensor, Vec3 } from "../../engine/index.ts";
 import { kernels, type Kernels } from "../../engine/gpu/shader.ts";
 import type { Values } from "../../model/networks/params.ts";
 import type { Tensors } from "../kernels/case.ts";
@@ -50,15 +43,4 @@ export const EIGHT = {
 export async function kernelsOf({ file }: Version): Promise<Kernels> {
   if (file.startsWith("shaders/")) return {};
   return kernels(file, await readFile(new URL(`../../${file}`, import.meta.url), "utf8"));
-}
-
-/** Calls `run` with other choices of the engine's kernels. */
-export function choosing(device: Device, choice: Partial<Tuning>, run: () => Tensor): Tensor {
-  const before = tuningOf(device);
-  device.tuning = { ...before, ...choice };
-  try {
-    return run();
-  } finally {
-    device.tuning = before;
-  }
 }

@@ -1,14 +1,14 @@
 // Versions of the weight gradient of 3³ at stride 1: few sums, each over all voxels.
 
-import { type Geometry, pair, split } from "../../engine/convolution/convolution.ts";
-import { free, Tensor, type Tuning } from "../../engine/index.ts";
+import { pair } from "../../engine/convolution/convolution.ts";
+import { SAME, split } from "../../engine/convolution/geometry.ts";
+import { type Choice, free, Tensor, withTuning } from "../../engine/index.ts";
 import { shader } from "../../engine/gpu/shader.ts";
 import type { Tensors } from "../kernels/case.ts";
 import { convolutionCheck } from "../kernels/convolutionCheck.ts";
 import { normal, sizeOf } from "../values.ts";
-import { choosing, EIGHT, EIGHT_OR_MORE, type Subject } from "./subject.ts";
+import { EIGHT, EIGHT_OR_MORE, type Subject } from "./subject.ts";
 
-const SAME: Geometry = { kernel: 3, stride: 1, padding: 1 };
 const check = convolutionCheck(SAME, false);
 const conv = await shader("conv3d");
 
@@ -101,6 +101,6 @@ function workOf({ dy, inputs }: Operands): number {
   return 2 * 27 * inputs * dy.size;
 }
 
-function engine({ x, dy }: Tensors, choice: Tuning["weightGradient"]): Tensor {
-  return choosing(x!.device, { weightGradient: choice }, () => pair(dy!, x!, SAME));
+function engine({ x, dy }: Tensors, weightGradient: Choice): Tensor {
+  return withTuning(x!.device, { weightGradient }, () => pair(dy!, x!, SAME));
 }

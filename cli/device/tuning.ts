@@ -4,7 +4,15 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type Device, isTuning, KERNELS, lanesOf, type Tuning, tune, tuningOf } from "../../engine/index.ts";
+import {
+  type Abilities,
+  type Device,
+  isTuning,
+  KERNELS,
+  type Tuning,
+  tune,
+  tuningOf,
+} from "../../engine/index.ts";
 import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
 
@@ -26,9 +34,9 @@ export function isSoftware({ isFallbackAdapter, architecture, description }: GPU
 }
 
 /** The choice that is kept for an adapter; null where there is none, or none that fits. */
-export async function readTuning({ info, features }: GPUAdapter): Promise<Tuning | null> {
+export async function readTuning(info: GPUAdapterInfo, gpu: Abilities): Promise<Tuning | null> {
   const found = (await readAll())[keyOf(info)];
-  return isTuning(found, lanesOf({ info, features })) ? found : null;
+  return isTuning(found, gpu) ? found : null;
 }
 
 async function readAll(): Promise<Record<string, unknown>> {
@@ -63,9 +71,9 @@ export async function applyTuning(
   if (process.env["PROTOKD_TUNING"] === "off") return device;
   const known = retune
     ? null
-    : isTuning(recorded, device.lanes)
+    : isTuning(recorded, device)
       ? recorded
-      : await readTuning(device.adapter);
+      : await readTuning(device.adapter.info, device);
   if (known) device.tuning = known;
   else if (retune || !isSoftware(device.adapter.info)) {
     say("choosing the fastest kernels for this adapter");

@@ -1,99 +1,75 @@
-// Chooses among the kernels of each kind of convolution by trying them on the device. A candidate that disagrees with
-// the plain kernel on a small volume, or does not run, is out; of the others the one that takes the least time wins.
-// Some seconds, most of which is compiling: a choice is worth keeping.
+// Chooses the kernel of each family by trying its candidates on the device. A candidate that does not run, or disagrees
+// with the plain kernel on a small volume, is dropped. The fastest of the others wins. This takes some seconds, mostly
+// to compile, so callers keep the choice.
 
-import { gather, type Geometry, pair, scatter } from "./convolution.ts";
 import type { Device } from "../gpu/device.ts";
 import { GpuError } from "../gpu/errors.ts";
-import { Random } from "../autograd/random.ts";
 import type { Vec3 } from "../gpu/grid.ts";
+import { Random } from "../autograd/random.ts";
 import { free, scope, type Tensor, tensor } from "../autograd/tensor.ts";
-import { candidates, defaultTuning, PLAIN, type Tuning } from "./tuning.ts";
+import { gather, pair, scatter } from "./convolution.ts";
+import { FAMILIES, type Family, FAMILY_NAMES } from "./families.ts";
+import type { Choice } from "./row.ts";
+import { candidates, defaultTuning, plainTuning, type Tuning } from "./tuning.ts";
 
-/** What a family's candidates are tried on. */
+/** Operands to try kernels on: x [1,C,...size], y [1,C,...outSize], weight [C,C,K,K,K]. */
 interface Trial {
   x: Tensor;
   y: Tensor;
   weight: Tensor;
   size: Vec3;
+  outSize: Vec3;
 }
-type Run = (trial: Trial) => Readonly<Record<string, Tensor>>;
 
-const SAME: Geometry = { kernel: 3, stride: 1, padding: 1 };
-const HALVING: Geometry = { kernel: 2, stride: 2, padding: 0 };
-
-const FAMILIES: Readonly<Record<keyof Tuning, { kernel: number; run: Run }>> = {
-  forward: {
-    kernel: 3,
-    run: ({ x, weight, size }) => ({ y: gather(x, weight, null, size, SAME) }),
-  },
-  weightGradient: { kernel: 3, run: ({ x, y }) => ({ dweight: pair(y, x, SAME) }) },
-  halving: {
-    kernel: 2,
-    run: ({ x, weight, size }) => {
-      const half = size.map((edge) => edge / 2) as unknown as Vec3;
-      const small = gather(x, weight, null, half, HALVING);
-      return { small, large: scatter(small, weight, null, size, HALVING), dweight: pair(small, x, HALVING) };
-    },
-  },
-};
-
-const CHECKED = { channels: 9, size: [4, 6, 10] } as const; // no multiple of any tile
+const CHECKED = { channels: 9, size: [4, 6, 10] } as const; // not a multiple of any tile
 const TIMED = [
-  { channels: 16, size: [16, 32, 32] }, // where a network spends its time
-  { channels: 64, size: [6, 8, 8] }, // and where few voxels make it hard to fill a GPU
+  { channels: 16, size: [16, 32, 32] }, // a network spends most time on such volumes
+  { channels: 64, size: [6, 8, 8] }, // few voxels, which hardly fill a GPU
 ] as const;
 
-const TOLERANCE = 1e-5; // float32's rounding of sums of a thousand terms, in another order
-const WORTH = 0.97; // of the default's time: what is less of a gain is left to chance
+const TOLERANCE = 1e-5; // float32 rounds sums of a thousand terms so much differently in another order
+const WORTH = 0.97; // of the default's time: a smaller gain may be chance
 const SAMPLE_MS = 10;
 const SAMPLES = 3;
 const MOST_CALLS = 200;
 
-/** How long a call takes; replaced where a test says how long. */
+/** Measures how long a call takes. Tests replace it. */
 export type Timer = (device: Device, run: () => void) => Promise<number>;
 
-/** The fastest kernels that compute what the plain ones do. What `device.tuning` says stays. */
+/** Returns the fastest kernels that agree with the plain ones. It leaves `device.tuning` as it is. */
 export async function tune(device: Device, timer: Timer = milliseconds): Promise<Tuning> {
   const before = device.tuning;
-  const chosen = defaultTuning(device.lanes);
+  const chosen: Record<Family, Choice> = { ...defaultTuning(device) };
   try {
-    for (const family of Object.keys(FAMILIES) as (keyof Tuning)[]) {
-      await choose(device, chosen, family, timer);
-    }
+    for (const family of FAMILY_NAMES) chosen[family] = await fastest(device, family, timer);
   } finally {
     device.tuning = before;
   }
   return chosen;
 }
 
-/** Replaces chosen[family] where another candidate is better. */
-async function choose<Family extends keyof Tuning>(
-  device: Device,
-  chosen: Tuning,
-  family: Family,
-  timer: Timer,
-): Promise<void> {
-  const all = candidates(device.lanes)[family];
-  const { kernel, run } = FAMILIES[family];
-  const select = (candidate: Tuning[Family]) => {
-    device.tuning = { ...defaultTuning(device.lanes), [family]: candidate };
+/** The fastest right candidate of a family, while all other families run their defaults. */
+async function fastest(device: Device, family: Family, timer: Timer): Promise<Choice> {
+  const all = candidates(device)[family];
+  let best = all[0]!;
+  let least = Infinity;
+  const select = (choice: Choice) => {
+    device.tuning = { ...defaultTuning(device), [family]: choice };
   };
-  const small = trial(device, CHECKED, kernel);
-  const large = TIMED.map((shape) => trial(device, shape, kernel));
+  const small = trial(device, CHECKED, family);
+  const large = TIMED.map((shape) => trial(device, shape, family));
   try {
-    select(PLAIN[family] as Tuning[Family]);
-    const expected = await values(run, small);
-    let least = Infinity;
+    select(plainTuning(device)[family]);
+    const expected = await values(family, small);
     for (const candidate of all) {
       select(candidate);
       try {
-        if (!agree(await values(run, small), expected)) continue;
+        if (!agree(await values(family, small), expected)) continue;
         let time = 0;
-        for (const shape of large) time += await timer(device, () => void run(shape));
+        for (const shape of large) time += await timer(device, () => void run(family, shape));
         if (time >= least) continue;
         least = candidate === all[0] ? WORTH * time : time;
-        chosen[family] = candidate;
+        best = candidate;
       } catch (error) {
         if (!(error instanceof GpuError) || error.kind === "lost") throw error;
       }
@@ -101,11 +77,15 @@ async function choose<Family extends keyof Tuning>(
   } finally {
     for (const { x, y, weight } of [small, ...large]) [x, y, weight].forEach(free);
   }
+  return best;
 }
 
-function trial(device: Device, { channels, size }: { channels: number; size: Vec3 }, kernel: number): Trial {
+function trial(device: Device, shape: { channels: number; size: Vec3 }, family: Family): Trial {
+  const { channels, size } = shape;
+  const { kernel, stride, padding } = FAMILIES[family].geometry;
+  const outSize = size.map((edge) => (edge + 2 * padding - kernel) / stride + 1) as unknown as Vec3;
   const random = new Random(1);
-  const draw = (shape: number[]) => {
+  const draw = (...shape: number[]) => {
     const elements = shape.reduce((a, b) => a * b, 1);
     return tensor(
       device,
@@ -113,17 +93,28 @@ function trial(device: Device, { channels, size }: { channels: number; size: Vec
       Float32Array.from({ length: elements }, () => random.normal()),
     );
   };
-  const volume = [1, channels, ...size];
   return {
-    x: draw(volume),
-    y: draw(volume),
-    weight: draw([channels, channels, kernel, kernel, kernel]),
+    x: draw(1, channels, ...size),
+    y: draw(1, channels, ...outSize),
+    weight: draw(channels, channels, kernel, kernel, kernel),
     size,
+    outSize,
   };
 }
 
-async function values(run: Run, on: Trial): Promise<Float32Array[]> {
-  const tensors = Object.values(scope(() => run(on)));
+/** Runs each kernel of a family once. */
+function run(family: Family, { x, y, weight, size, outSize }: Trial): Readonly<Record<string, Tensor>> {
+  const { geometry, tables } = FAMILIES[family];
+  const results: Record<string, Tensor> = {};
+  if (tables.gather) results["small"] = gather(x, weight, null, outSize, geometry);
+  if (tables.scatter && tables.scatter !== tables.gather)
+    results["large"] = scatter(y, weight, null, size, geometry);
+  if (tables.pair) results["weight"] = pair(y, x, geometry);
+  return results;
+}
+
+async function values(family: Family, on: Trial): Promise<Float32Array[]> {
+  const tensors = Object.values(scope(() => run(family, on)));
   const all: Float32Array[] = [];
   for (const result of tensors) all.push(await result.read());
   tensors.forEach(free);
@@ -137,7 +128,7 @@ function agree(got: readonly Float32Array[], expected: readonly Float32Array[]):
   });
 }
 
-/** Of one call, by the clock on the wall: the least of some samples, each of as many calls as take a while. */
+/** Milliseconds of one call by wall clock, in the shortest of some samples of many calls each. */
 async function milliseconds(device: Device, run: () => void): Promise<number> {
   const sample = async (calls: number) => {
     await device.gpu.queue.onSubmittedWorkDone();

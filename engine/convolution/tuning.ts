@@ -1,70 +1,56 @@
-// Which kernels do the convolutions on an adapter, and how wide their workgroups are. Choices differ in how they round;
-// the same one gives the same bits. By default the rules of thumb below hold; tune.ts measures.
+// Which kernels a device's convolutions run, and in which sizes. Kernels differ in how they round; the same choice gives
+// the same bits. Without a choice the default of each family runs; tune.ts measures.
 
 import type { Device } from "../gpu/device.ts";
-import type { Lanes } from "../gpu/lanes.ts";
+import { candidatesOf, type Family, FAMILY_NAMES, namesOf } from "./families.ts";
+import type { Abilities, Choice } from "./row.ts";
 
-/** Plain JSON, to be kept in a file. */
-export interface Tuning {
-  /** Of 3³ at stride 1: its forward pass and its data gradient, which are one kernel. */
-  forward: Forward;
-  /** Of 3³ at stride 1. */
-  weightGradient: { kernel: "eight" } | { kernel: "plain"; WG: number };
-  /** Of 2³ at stride 2, all sums. */
-  halving: { kernel: "halving" | "plain" };
+/** The choice of each family. Plain JSON: config.json records it, and the user's cache keeps it. */
+export type Tuning = Readonly<Record<Family, Choice>>;
+export type Candidates = Readonly<Record<Family, readonly Choice[]>>;
+
+/** The names of all kernels. A kept choice is measured anew when they change. */
+export const KERNELS = FAMILY_NAMES.map((family) => `${family} ${namesOf(family).join(" ")}`).join(", ");
+
+/** Returns everything that can run on a GPU, the default of each family first. */
+export function candidates(gpu: Abilities): Candidates {
+  return byFamily((family) => candidatesOf(family, gpu));
 }
 
-type Forward =
-  | { kernel: "eight" } // conv3dEight.wgsl
-  | { kernel: "subgroups"; WG: number } // conv3dSubgroups.wgsl
-  | { kernel: "plain"; WG: number; TW: number }; // conv3d.wgsl
-
-export type Candidates = { readonly [Family in keyof Tuning]: readonly Tuning[Family][] };
-
-/** Of the kernels that are chosen from: a choice made for others is no longer one. Counted up when they change. */
-export const KERNELS = 1;
-
-/** What every adapter can run. */
-export const PLAIN = {
-  forward: { kernel: "plain", WG: 64, TW: 8 },
-  weightGradient: { kernel: "plain", WG: 64 },
-  halving: { kernel: "plain" },
-} as const satisfies Tuning;
-
-/** What can be chosen where subgroups are of so many lanes, the default first. */
-export function candidates(lanes: Lanes): Candidates {
-  const eight = lanes.min === 8 && lanes.max === 8; // wider subgroups would idle
-  const widths = lanes.min < 8 ? [] : [...new Set([Math.min(lanes.max, 64), 32, 64, 128])];
-  const plain = [64, 32, 128, 256];
-  return {
-    forward: [
-      ...(eight ? [{ kernel: "eight" } as const] : []),
-      ...widths.map((WG) => ({ kernel: "subgroups", WG }) as const),
-      ...plain.flatMap((WG) => [8, 4].map((TW) => ({ kernel: "plain", WG, TW }) as const)),
-    ],
-    weightGradient: [
-      ...(eight ? [{ kernel: "eight" } as const] : []),
-      ...plain.map((WG) => ({ kernel: "plain", WG }) as const),
-    ],
-    halving: [...(eight ? [{ kernel: "halving" } as const] : []), PLAIN.halving],
-  };
+/** Returns the first candidates: the choice for a GPU that nothing has measured. */
+export function defaultTuning(gpu: Abilities): Tuning {
+  return byFamily((family) => candidatesOf(family, gpu)[0]!);
 }
 
-/** The kernels that convolve on a device: those chosen for it, or else the defaults. */
+/** Returns the kernels that run everywhere, in their default sizes. The others are checked against them. */
+export function plainTuning(gpu: Abilities): Tuning {
+  return byFamily((family) => candidatesOf(family, gpu).find(({ kernel }) => kernel === "plain")!);
+}
+
+/** Returns the kernels that a device runs: those chosen for it, or else the defaults. */
 export function tuningOf(device: Device): Tuning {
-  return (device.tuning ??= defaultTuning(device.lanes)) as Tuning;
+  return (device.tuning ??= defaultTuning(device)) as Tuning;
 }
 
-/** What is chosen without measuring. */
-export function defaultTuning(lanes: Lanes): Tuning {
-  const { forward, weightGradient, halving } = candidates(lanes);
-  return { forward: forward[0]!, weightGradient: weightGradient[0]!, halving: halving[0]! };
+/** Calls f with other kernels for some families. */
+export function withTuning<Result>(device: Device, choices: Partial<Tuning>, f: () => Result): Result {
+  const before = tuningOf(device);
+  device.tuning = { ...before, ...choices };
+  try {
+    return f();
+  } finally {
+    device.tuning = before;
+  }
 }
 
-/** Whether a value, which may come from a file, is a choice for subgroups of so many lanes. */
-export function isTuning(value: unknown, lanes: Lanes): value is Tuning {
+/** Returns true if a value, perhaps from a file, is a choice for this GPU. */
+export function isTuning(value: unknown, gpu: Abilities): value is Tuning {
   const found = (value ?? {}) as Record<string, unknown>;
-  return Object.entries(candidates(lanes)).every(([family, choices]) =>
+  return Object.entries(candidates(gpu)).every(([family, choices]) =>
     choices.some((choice) => JSON.stringify(choice) === JSON.stringify(found[family])),
   );
+}
+
+function byFamily<Value>(value: (family: Family) => Value): Record<Family, Value> {
+  return Object.fromEntries(FAMILY_NAMES.map((family) => [family, value(family)])) as Record<Family, Value>;
 }

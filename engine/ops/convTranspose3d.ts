@@ -1,4 +1,5 @@
-import { type Geometry, gather, pair, scatter, split } from "../convolution/convolution.ts";
+import { gather, pair, scatter } from "../convolution/convolution.ts";
+import { type Geometry, split } from "../convolution/geometry.ts";
 import type { Vec3 } from "../gpu/grid.ts";
 import { type Input, record } from "../autograd/tape.ts";
 import type { Tensor } from "../autograd/tensor.ts";

@@ -1,4 +1,4 @@
-// The choice of kernels: every candidate computes the same, the fastest right one is taken, and it is kept.
+// The choice of kernels: candidates come from the tables, the fastest right one wins, and it is kept.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,23 +6,35 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
-import { applyTuning, readTuning, tuningFile, tuningText } from "../../cli/device/tuning.ts";
+import { applyTuning, isSoftware, readTuning, tuningFile, tuningText } from "../../cli/device/tuning.ts";
+import { FAMILIES } from "../../engine/convolution/families.ts";
+import type { VolumeRow } from "../../engine/convolution/row.ts";
+import { FORWARD } from "../../engine/convolution/same.ts";
 import {
+  type Abilities,
   candidates,
+  conv3d,
   defaultTuning,
   type Device,
   isTuning,
+  KERNELS,
+  type Precision,
+  Tensor,
   type Tuning,
   tune,
   tuningOf,
+  withTuning,
 } from "../../engine/index.ts";
 import { device as shared } from "../support/gradcheck.ts";
 import { silenced } from "../support/quietly.ts";
 
 const text = (value: unknown) => JSON.stringify(value);
 
-test("the default is what fits the lanes of a subgroup", () => {
-  const kernels = (min: number, max: number) => text(Object.values(defaultTuning({ min, max })));
+/** A GPU with subgroups of so many lanes. */
+const withLanes = (min: number, max: number): Abilities => ({ lanes: { min, max }, gpu: shared.gpu });
+
+test("the default of a family is the first row that runs on the GPU", () => {
+  const kernels = (min: number, max: number) => text(Object.values(defaultTuning(withLanes(min, max))));
   assert.is(kernels(8, 8), text([{ kernel: "eight" }, { kernel: "eight" }, { kernel: "halving" }]));
   const rest = [{ kernel: "plain", WG: 64 }, { kernel: "plain" }];
   assert.is(kernels(32, 32), text([{ kernel: "subgroups", WG: 32 }, ...rest]));
@@ -35,50 +47,99 @@ test("the default is what fits the lanes of a subgroup", () => {
 });
 
 test("no candidate is listed twice, and only candidates are choices", () => {
-  for (const lanes of [
-    { min: 0, max: 0 },
-    { min: 8, max: 8 },
-    { min: 16, max: 32 },
-  ]) {
-    for (const all of Object.values(candidates(lanes))) {
+  for (const gpu of [withLanes(0, 0), withLanes(8, 8), withLanes(16, 32)]) {
+    for (const all of Object.values(candidates(gpu))) {
       assert.is(new Set(all.map(text)).size, all.length);
     }
-    assert.ok(isTuning(JSON.parse(text(defaultTuning(lanes))), lanes));
+    assert.ok(isTuning(JSON.parse(text(defaultTuning(gpu))), gpu));
   }
-  const plain = { min: 0, max: 0 };
-  assert.not(isTuning(defaultTuning({ min: 8, max: 8 }), plain), "kernels of eight lanes elsewhere");
+  const plain = withLanes(0, 0);
+  assert.not(isTuning(defaultTuning(withLanes(8, 8)), plain), "kernels of eight lanes elsewhere");
   const odd = { ...defaultTuning(plain), weightGradient: { kernel: "plain", WG: 63 } };
   for (const value of [odd, {}, null, "eight", 3, undefined]) assert.not(isTuning(value, plain));
 });
 
-/** A device on which few candidates are left, since each takes seconds to compile. */
-async function small(): Promise<Device> {
-  const own = await openDevice();
-  return Object.defineProperty(own, "lanes", { value: { min: 0, max: 0 } });
-}
+test("every table ends with a kernel that runs everywhere, and a choice names its kernels once", () => {
+  for (const [family, { tables }] of Object.entries(FAMILIES)) {
+    for (const rows of Object.values(tables) as readonly (readonly Pick<VolumeRow, "name" | "sizes">[])[]) {
+      assert.ok(rows.at(-1)!.sizes(withLanes(0, 0)).length > 0, family);
+      assert.is(new Set(rows.map(({ name }) => name)).size, rows.length, family);
+    }
+  }
+  assert.is(KERNELS, "forward eight subgroups plain, weightGradient eight plain, halving halving plain");
+});
 
-/** Says that a call takes as long as `milliseconds` has it for what is being tried. */
+test("one more row is a candidate, the default if it comes first, and runs the calls that it fits", () => {
+  const grid = { groups: [2, 3, 5] as const, work: 7 };
+  const ran: object[] = [];
+  const row: VolumeRow = {
+    name: "cube",
+    sizes: ({ gpu }) => (gpu.limits.maxComputeWorkgroupSizeX >= 128 ? [{ edge: 4 }, { edge: 8 }] : []),
+    fits: ({ operands: { x, size } }) => x.precision === "f16" && size.every((edge) => edge > 4),
+    grid: () => grid,
+    run: (call, given, sizes) => void ran.push({ outputs: call.operands.outputs, given, sizes }),
+  };
+  const table = FORWARD as VolumeRow[];
+  table.unshift(row);
+  try {
+    const [first, second] = candidates(shared).forward;
+    assert.equal(
+      [first, second],
+      [
+        { kernel: "cube", edge: 4 },
+        { kernel: "cube", edge: 8 },
+      ],
+    );
+    const small = { lanes: shared.lanes, gpu: { ...shared.gpu, limits: { maxComputeWorkgroupSizeX: 64 } } };
+    assert.not(candidates(small as unknown as Abilities).forward.some(({ kernel }) => kernel === "cube"));
+
+    const on = shared.counting();
+    assert.equal(tuningOf(on).forward, first);
+    const dispatched: string[] = [];
+    on.listener.dispatch = (label) => void dispatched.push(label);
+    const weight = new Tensor(on, [3, 2, 3, 3, 3]);
+    const x = (edge: number, precision: Precision) => new Tensor(on, [1, 2, edge, edge, edge], precision);
+    conv3d(x(5, "f16"), weight);
+    withTuning(on, { forward: second! }, () => conv3d(x(5, "f16"), weight));
+    assert.equal(ran, [
+      { outputs: 3, given: grid, sizes: { edge: 4 } },
+      { outputs: 3, given: grid, sizes: { edge: 8 } },
+    ]);
+    assert.equal(dispatched, []);
+    conv3d(x(4, "f16"), weight);
+    conv3d(x(5, "f32"), weight);
+    assert.is(dispatched.length, 2, "other calls go to the next row");
+    assert.is(ran.length, 2);
+  } finally {
+    table.shift();
+  }
+});
+
+/** A device without features, where few candidates run: each takes seconds to compile. */
+const small = (): Promise<Device> => openDevice({ limits: "default" });
+
+/** A timer that says how long a call takes with the kernels under trial. */
 const timer = (milliseconds: (tuning: Tuning) => number) => (own: Device) =>
   Promise.resolve(milliseconds(tuningOf(own)));
 
-test("the fastest of the right candidates is taken, and the default where a gain is too small", async () => {
+test("the fastest of the right candidates wins, but the default if the gain is small", async () => {
   const own = await small();
-  const before = (own.tuning = defaultTuning(own.lanes));
-  const width = ({ forward }: Tuning) => (forward.kernel === "plain" ? forward.WG : 0);
+  const before = tuningOf(own);
+  const width = ({ forward }: Tuning) => (forward.kernel === "plain" ? forward["WG"] : 0);
   assert.equal(
     await tune(
       own,
       timer((tuning) => (width(tuning) === 64 ? 100 : 98)),
     ),
     before,
-    "2 % is chance",
+    "2 % may be chance",
   );
-  assert.is(own.tuning, before, "a choice is returned, not made");
+  assert.is(own.tuning, before, "tune() returns a choice and leaves the device as it was");
   const fast = { kernel: "plain", WG: 128, TW: 4 } as const;
   const favoured = timer(({ forward }) => (text(forward) === text(fast) ? 50 : 100));
   assert.equal(await tune(own, favoured), { ...before, forward: fast });
   spoil(own, `conv3d.wgsl/forward {"WG":128,"K":3,"S":1,"P":1,"TW":4}`);
-  assert.equal(await tune(own, favoured), before, "as fast as it may be, it is wrong");
+  assert.equal(await tune(own, favoured), before, "the fastest is wrong");
   own.gpu.destroy();
 });
 
@@ -94,87 +155,83 @@ function spoil({ gpu, pipelines }: Device, key: string): void {
   pipelines.set(key, gpu.createComputePipeline({ layout: "auto", compute }));
 }
 
-test("a choice is kept for its adapter, read again, and a file that is none is as if there were none", async () => {
+test("a choice is kept for its adapter and read again; a broken file counts as no file", async () => {
   const cache = mkdtempSync(join(tmpdir(), "protokd-"));
-  const known = {
-    XDG_CACHE_HOME: process.env["XDG_CACHE_HOME"],
-    PROTOKD_TUNING: process.env["PROTOKD_TUNING"],
-  };
-  Object.assign(process.env, { XDG_CACHE_HOME: cache, PROTOKD_TUNING: "" });
+  const restore = environment({ XDG_CACHE_HOME: cache, PROTOKD_TUNING: undefined });
   const own = await small();
-  const { adapter } = own;
-  Object.defineProperty(own, "adapter", { value: { ...plainAdapter, info: adapter.info } });
+  const { info } = own.adapter;
   try {
     const path = tuningFile();
     assert.is(path, join(cache, "protokd", "tuning.json"));
-    assert.is(await readTuning(own.adapter), null);
-    const chosen: Tuning = { ...defaultTuning(own.lanes), weightGradient: { kernel: "plain", WG: 128 } };
-    own.tuning = defaultTuning(own.lanes);
+    assert.is(await readTuning(info, own), null);
+    const chosen: Tuning = { ...defaultTuning(own), weightGradient: { kernel: "plain", WG: 128 } };
+    own.tuning = defaultTuning(own);
     const said = await silenced(() =>
       applyTuning(own, { retune: true, choose: () => Promise.resolve(chosen) }),
     );
     assert.match(said.join("\n"), /weight gradient plain \(WG 128\)/);
     assert.equal(own.tuning, chosen);
-    assert.equal(await readTuning(own.adapter), chosen);
+    assert.equal(await readTuning(info, own), chosen);
     const kept = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
     const [key] = Object.keys(kept);
-    assert.match(key!, / \| kernels \d+$/);
+    assert.ok(key!.endsWith(` | kernels ${KERNELS}`));
 
-    own.tuning = defaultTuning(own.lanes);
-    await applyTuning(own, { choose: () => Promise.reject(new Error("what is kept is not sought again")) });
+    own.tuning = defaultTuning(own);
+    await applyTuning(own, { choose: () => Promise.reject(new Error("measured again")) });
     assert.equal(own.tuning, chosen);
     const recorded: Tuning = { ...chosen, weightGradient: { kernel: "plain", WG: 32 } };
     await applyTuning(own, { recorded });
     assert.equal(own.tuning, recorded, "a run's own choice comes first");
-    await applyTuning(own, { recorded: defaultTuning({ min: 8, max: 8 }) });
+    await applyTuning(own, { recorded: defaultTuning(withLanes(8, 8)) });
     assert.equal(own.tuning, chosen, "unless this adapter cannot run it");
-    own.tuning = defaultTuning(own.lanes);
+    own.tuning = defaultTuning(own);
     process.env["PROTOKD_TUNING"] = "off";
     await applyTuning(own, { recorded });
-    assert.equal(own.tuning, defaultTuning(own.lanes), "switched off");
+    assert.equal(own.tuning, defaultTuning(own), "switched off");
 
     writeFileSync(path, JSON.stringify({ other: 1, [key!]: { ...chosen, halving: { kernel: "halving" } } }));
-    assert.is(await readTuning(own.adapter), null, "not for these lanes");
+    assert.is(await readTuning(info, own), null, "not for these lanes");
     for (const broken of ["", "{", "3", "null", "[]"]) {
       writeFileSync(path, broken);
-      assert.is(await readTuning(own.adapter), null);
+      assert.is(await readTuning(info, own), null);
     }
   } finally {
     own.gpu.destroy();
-    for (const [name, value] of Object.entries(known)) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
+    restore();
     rmSync(cache, { recursive: true });
   }
 });
 
-/** An adapter without features. */
-const plainAdapter = { features: new Set<string>() };
-
 test("a software adapter takes the default without measuring", async () => {
-  const { isFallbackAdapter, architecture, description } = shared.adapter.info;
-  if (!isFallbackAdapter && !/swiftshader|llvmpipe/i.test(`${architecture} ${description}`))
-    return console.log("SKIPPED: the default of software adapters: this one is none");
-  const known = process.env["PROTOKD_TUNING"];
-  delete process.env["PROTOKD_TUNING"];
+  if (!isSoftware(shared.adapter.info))
+    return console.log("SKIPPED: the default of software adapters: this adapter is a GPU");
+  const cache = mkdtempSync(join(tmpdir(), "protokd-"));
+  const restore = environment({ XDG_CACHE_HOME: cache, PROTOKD_TUNING: undefined });
   try {
-    const choose = () => Promise.reject(new Error("nothing is measured"));
-    const info = { ...describing(shared.adapter.info), description: "llvmpipe of a test" };
-    const own = Object.assign(Object.create(shared) as Device, { adapter: { ...plainAdapter, info } });
-    await applyTuning(own, { choose });
-    assert.equal(tuningOf(own), tuningOf(shared));
+    const own = shared.counting();
+    await applyTuning(own, { choose: () => Promise.reject(new Error("measured")) });
+    assert.equal(tuningOf(own), defaultTuning(shared));
   } finally {
-    if (known !== undefined) process.env["PROTOKD_TUNING"] = known;
+    restore();
+    rmSync(cache, { recursive: true });
   }
 });
 
-const describing = ({ vendor, architecture, device, description }: GPUAdapterInfo) => {
-  return { vendor, architecture, device, description };
-};
+/** Sets variables of the environment. Returns a function that restores them. */
+function environment(variables: Readonly<Record<string, string | undefined>>): () => void {
+  const set = (values: Readonly<Record<string, string | undefined>>) => {
+    for (const [name, value] of Object.entries(values)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  };
+  const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]));
+  set(variables);
+  return () => set(before);
+}
 
 test("a choice in words names kernels and widths", () => {
-  const words = tuningText({ ...defaultTuning({ min: 32, max: 32 }), halving: { kernel: "plain" } });
+  const words = tuningText({ ...defaultTuning(withLanes(32, 32)), halving: { kernel: "plain" } });
   assert.is(words, "forward subgroups (WG 32), weight gradient plain (WG 64), halving plain");
 });
 
