@@ -1,31 +1,31 @@
 enable subgroups;
 
-// conv3d.wgsl's sums for 3³ at stride 1, where subgroups have exactly eight lanes, as software adapters' do.
-//   y [n,o,p] = bias[o] + Σ_{c,k} weight[o,c,k] · x[n,c, p + k - 1]        (forward)
-//   dw[o,c,k] =           Σ_{n,p} dy[n,o,p]     · x[n,c, p + k - 1]        (backwardWeight, then conv3d's sumSplits)
+// 3³ at stride 1, for subgroups of exactly eight lanes, as software adapters have.
+//   y [n,o,p] = bias[o] + Σ_{c,k} weight[o,c,k] · x[n,c, p + k - 1]   (forward)
+//   dw[o,c,k] =           Σ_{n,p} dy[n,o,p]     · x[n,c, p + k - 1]   (backwardWeight, then sumSplits)
 //
-// A workgroup is one subgroup, and its lanes are eight output channels. There a load is gathered lane by lane, which
-// takes as long as some twenty multiply-adds, while to hand a value round takes one or two: so each load brings
-// eight voxels of a row, one a lane, and all lanes get them by broadcast. Code that does not fit the instruction
-// cache is what costs next: a loop's body is kept to some 600 multiply-adds.
+// A workgroup is one subgroup; its lanes are eight output channels. A software adapter gathers a load lane by
+// lane, as long as some twenty multiply-adds; a broadcast takes as long as one or two. So a load brings eight
+// voxels of a row, one per lane, and broadcasts give them to all lanes. Code beyond the instruction cache
+// costs most after loads, so a loop body has at most some 600 multiply-adds.
 //
-// forward: eight rows of eight voxels. Of a plane of taps, 10 rows and their 20 edges are loaded, with 9 weights.
+// forward: eight rows of eight voxels. For a plane of taps it loads 10 rows, their 20 edges and 9 weights.
 // It can also write the moments of its tiles, which a norm merges (instanceNorm.wgsl).
 //
-// backwardWeight: the 3x3 taps of one kz for TC input channels, over one of `splits` shares of the pairs of rows
-// of dy, STRIP voxels at a time: these meet STRIP + 2 voxels of four rows of x.
+// backwardWeight: the 3x3 taps of one kz for TC input channels, over one of `splits` shares of the pairs of
+// rows of dy, STRIP voxels at a time: these meet STRIP + 2 voxels of four rows of x.
 //
-// The 9 products of a plane, or the 2·STRIP of a strip, are added up before they join the sum: shorter sums round
-// less. Loops over arrays have the arrays' lengths, so that they are unrolled and the arrays stay in registers.
+// The 9 products of a plane, or the 2·STRIP of a strip, are summed before they join the sum: short sums round
+// less. Loops over arrays have the arrays' lengths: they are unrolled, and the arrays stay in registers.
 
 alias real = f32;
 
-override moments: bool = false;  // whether forward writes them
+override moments: bool = false;  // true if forward writes the moments
 
 const LANES = 8u;
 const T = 8u;               // voxels along H and W of a tile
 const TC = 4u;              // input channels of backwardWeight
-const STRIP = 6u;           // voxels along W that backwardWeight takes at once
+const STRIP = 6u;           // voxels along W that backwardWeight reads at a time
 
 struct Params {
   size: vec3u,              // D, H, W
@@ -33,7 +33,7 @@ struct Params {
   outputs: u32,             // O
   batch: u32,               // N
   biased: u32,              // 1 if there is a bias
-  outputStride: u32,        // of weight, from one output channel to the next
+  outputStride: u32,        // elements of weight from one output channel to the next
   inputStride: u32,         // and from one input channel to the next
   reversed: u32,            // 1 if its taps are in reverse
   splits: u32,              // shares of the pairs of rows in backwardWeight
@@ -44,7 +44,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<real>;
-@group(0) @binding(4) var<storage, read_write> momentsOfTiles: array<vec4f>; // [N,O,tiles]: count, shift, mean, M2
+@group(0) @binding(4) var<storage, read_write> momentsOfTiles: array<vec4f>; // [N,O,tiles]
 @group(0) @binding(5) var<storage, read> dy: array<real>;
 @group(0) @binding(6) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(7) var<uniform> params: Params;
@@ -70,11 +70,11 @@ fn forward(
   let qy = tile / across % down * T;
   let qz = tile / across / down;
 
-  let column = qx + lane;                                // that this lane loads; those outside count as zero
+  let column = qx + lane;                                // this lane loads it; columns outside are zero
   let columnHeld = column < size.z;
-  var rows: array<u32, T + 2u>;                          // where it loads, in a plane
+  var rows: array<u32, T + 2u>;                          // where this lane loads in a plane
   for (var r = 0u; r < T + 2u; r++) { rows[r] = min(qy + r - 1u, size.y - 1u) * size.z + min(column, size.z - 1u); }
-  let odd = lane & 1u;                                   // of rows r, the left and right edge: lanes 2r and 2r + 1
+  let odd = lane & 1u;                                   // lanes 2r and 2r + 1 load the edges of row r
   let edge0 = edgeOf(qy + lane / 2u - 1u, qx - 1u + odd * (T + 1u));
   let edge1 = edgeOf(qy + lane / 2u + 3u, qx - 1u + odd * (T + 1u));
   let edge2 = edgeOf(qy + lane / 2u + 7u, qx - 1u + odd * (T + 1u));
@@ -82,7 +82,7 @@ fn forward(
   for (var k = 0u; k < 9u; k++) { taps[k] = select(k, 8u - k, params.reversed == 1u); }
   let mine = min(o, params.outputs - 1u) * params.outputStride;
 
-  var sum0: array<f32, T>;                               // of the first row of the tile
+  var sum0: array<f32, T>;                               // sums of the first row of the tile
   var sum1: array<f32, T>;
   var sum2: array<f32, T>;
   var sum3: array<f32, T>;
@@ -92,7 +92,7 @@ fn forward(
   var sum7: array<f32, T>;
   for (var c = 0u; c < params.inputs; c++) {
     for (var kz = 0u; kz < 3u; kz++) {
-      let z = qz + kz - 1u;                              // below zero it wraps, and fails the test against size
+      let z = qz + kz - 1u;                              // below zero it wraps and fails the bounds check
       let plane = ((n * params.inputs + c) * size.x + min(z, size.x - 1u)) * size.y * size.z;
       let inside = z < size.x;
       let e = eight(select(0.0, f32(x[plane + edge0.at]), inside && edge0.held));
@@ -137,7 +137,7 @@ fn forward(
   }
   if (!moments) { return; }
   let shift = sum0[0];
-  var mean = 0.0;                                        // of sum - shift
+  var mean = 0.0;                                        // the mean of sum - shift
   for (var r = 0u; r < T; r++) {
     for (var j = 0u; j < T; j++) {
       mean += select(0.0, tileRows[r][j] - shift, qy + r < size.y && qx + j < size.z);
@@ -157,19 +157,19 @@ fn forward(
 
 struct Edge { at: u32, held: bool }
 
-// A voxel of a plane, and whether there is one.
+// The place of a voxel in a plane; held is false outside it.
 fn edgeOf(py: u32, px: u32) -> Edge {
   let size = params.size;
   return Edge(min(py, size.y - 1u) * size.z + min(px, size.z - 1u), py < size.y && px < size.z);
 }
 
-// A row of a plane, of which each lane loads a voxel, between its two edges.
+// A row of a plane between its two edges. Each lane loads one of its voxels.
 fn line(at: u32, held: bool, left: f32, right: f32) -> array<f32, T + 2u> {
   let v = eight(select(0.0, f32(x[at]), held));
   return array<f32, T + 2u>(left, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], right);
 }
 
-// What a plane of taps adds to voxel j of a row, from the rows before, at and after it.
+// The products of a plane of taps for voxel j of a row, from the rows before, at and after it.
 fn products(
   w: array<f32, 9>,
   before: array<f32, T + 2u>,
@@ -209,13 +209,13 @@ fn backwardWeight(
   let down = (size.y + 1u) / 2u;
   let pairs = params.batch * size.x * down;
   let volume = size.x * size.y * size.z;
-  let lastInput = params.inputs - 1u;                    // of a channel that there is not, another's voxels
+  let lastInput = params.inputs - 1u;                    // channels beyond it read its voxels
   let c0 = c * volume;
   let c1 = min(c + 1u, lastInput) * volume;
   let c2 = min(c + 2u, lastInput) * volume;
   let c3 = min(c + 3u, lastInput) * volume;
-  var sum0 = Taps();                                     // of input channel c
-  var sum1 = Taps();                                     // of c + 1 …
+  var sum0 = Taps();                                     // sums of input channel c
+  var sum1 = Taps();                                     // and of c + 1 …
   var sum2 = Taps();
   var sum3 = Taps();
 
@@ -227,7 +227,7 @@ fn backwardWeight(
     if (z >= size.x) { continue; }
     let row = (n * params.outputs + mine) * volume + (qz * size.y + qy) * size.z;
     let two = qy + 1u < size.y;
-    let corner = n * params.inputs * volume + z * size.y * size.z; // of channel 0
+    let corner = n * params.inputs * volume + z * size.y * size.z; // in channel 0
     let rows = Rows(
       (max(qy, 1u) - 1u) * size.z,
       qy * size.z,
@@ -239,7 +239,7 @@ fn backwardWeight(
     );
     for (var qx = 0u; qx < size.z; qx += STRIP) {
       var g: array<f32, STRIP>;
-      var h: array<f32, STRIP>;                          // of the second row
+      var h: array<f32, STRIP>;                          // from the second row
       for (var v = 0u; v < STRIP; v++) {
         let i = row + min(qx + v, size.z - 1u);
         g[v] = select(0.0, f32(dy[i]), qx + v < size.z);
@@ -266,15 +266,15 @@ fn backwardWeight(
   }
 }
 
-// The nine taps of a plane: those of the row above, of the same and of the row below, along W.
+// The nine taps of a plane along W: those of the row above, of the row itself and of the row below.
 struct Taps { above: vec3f, here: vec3f, below: vec3f }
 
 fn plus(a: Taps, b: Taps) -> Taps { return Taps(a.above + b.above, a.here + b.here, a.below + b.below); }
 
-// Where four rows of a plane of x begin, the second of them row qy, and which of the others there are.
+// Where four rows of a plane of x begin, from row qy - 1 on, and which of them the plane has; it has row qy.
 struct Rows { before: u32, first: u32, second: u32, after: u32, hasBefore: bool, hasSecond: bool, hasAfter: bool }
 
-// What two strips, rows qy and qy + 1, add to the taps of an input channel. Lane v loads voxel v of four rows.
+// The products of two strips, rows qy and qy + 1, for the taps of a channel. Lane v loads voxel v of a row.
 fn tapsOf(g: array<f32, STRIP>, h: array<f32, STRIP>, rows: Rows, at: u32, held: bool) -> Taps {
   let a = eight(select(0.0, f32(x[at + rows.before]), held && rows.hasBefore));
   let b = eight(select(0.0, f32(x[at + rows.first]), held));

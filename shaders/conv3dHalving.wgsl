@@ -1,19 +1,20 @@
 enable subgroups;
 
-// The sums of convolutions of 2³ taps at stride 2, between a large grid q = 2p + k and a small one p, where subgroups
-// have exactly eight lanes. No tap meets a voxel twice, so each is a product of matrices.
+// Convolutions of 2³ taps at stride 2, between a large grid q = 2p + k and a small grid p, for subgroups of
+// exactly eight lanes. No two taps of a window meet the same voxel, so each sum is a product of matrices.
 //   gather   small[n,o,p]  = bias[o] + Σ_{c,k} weight[o,c,k] · large[n,c, 2p + k]
 //   scatter  large[n,c,q]  = bias[c] + Σ_o     weight[o,c,k] · small[n,o,p]
-//   pair     weight[o,c,k] =           Σ_{n,p} small[n,o,p]  · large[n,c, 2p + k]     (then conv3d's sumSplits)
+//   pair     weight[o,c,k] =           Σ_{n,p} small[n,o,p]  · large[n,c, 2p + k]   (then conv3d's sumSplits)
 //
-// A workgroup is one subgroup. As in conv3dEight.wgsl its lanes are eight channels of the result (pair: of o), and
-// a load brings eight neighbours of a row, one a lane, which all get by broadcast. Rows of the small grid are
-// numbered through its planes, so that small volumes fill a tile as well.
+// A workgroup is one subgroup. As in conv3dEight.wgsl its lanes are eight channels of the result (in pair, of
+// o); a load brings eight neighbours of a row, one per lane, and broadcasts give them to all lanes. The rows
+// of the small grid are numbered across its planes, so that small volumes fill a tile too.
 //
-// gather: 8 rows of 4 voxels for two blocks of 8 channels. scatter: a row of 8 voxels, 64 of the large grid. pair: the 8
-// taps of TC channels of the large grid and two blocks of 8 of the small one, over one of `splits` shares of the rows.
+// gather: 8 rows of 4 voxels for two blocks of 8 channels. scatter: a row of 8 voxels, which are 64 of the
+// large grid. pair: the 8 taps of TC channels of the large grid and two blocks of 8 channels of the small
+// one, over one of `splits` shares of the rows.
 //
-// Loops over arrays have the arrays' lengths, so that they are unrolled and the arrays stay in registers.
+// Loops over arrays have the arrays' lengths: they are unrolled, and the arrays stay in registers.
 
 alias real = f32;
 
@@ -68,8 +69,8 @@ fn gather(
   let last = params.smallChannels - 1u;
   let mine0 = min(o, last) * params.largeChannels * 8u;
   let mine1 = min(o + LANES, last) * params.largeChannels * 8u;
-  var sum0: array<vec4f, R>;                             // of channel o: four voxels of each row
-  var sum1: array<vec4f, R>;                             // of channel o + 8
+  var sum0: array<vec4f, R>;                             // sums of channel o: four voxels of each row
+  var sum1: array<vec4f, R>;                             // and of channel o + 8
   for (var c = 0u; c < params.largeChannels; c++) {
     for (var kz = 0u; kz < 2u; kz++) {
       let upper = (n * params.largeChannels + c) * volume + kz * params.largeSize.y * width + column;
@@ -100,7 +101,7 @@ fn gather(
   }
 }
 
-// What four taps, [ky,kx], add to four voxels, from eight voxels of two rows.
+// The products of four taps, [ky,kx], for four voxels, from eight voxels of two rows.
 fn products(w: vec4f, a: array<f32, 8>, b: array<f32, 8>) -> vec4f {
   var sum = w.x * vec4f(a[0], a[2], a[4], a[6]);
   sum = fma(vec4f(w.y), vec4f(a[1], a[3], a[5], a[7]), sum);
@@ -129,8 +130,8 @@ fn scatter(
 
   let mine = min(c, params.largeChannels - 1u) * 8u;
   let voxel = n * params.smallChannels * rows * size.z + row * size.z + min(qx + lane, size.z - 1u);
-  var left: array<vec4f, 8>;                             // sums by tap: of the first four voxels
-  var right: array<vec4f, 8>;                            // and of the others
+  var left: array<vec4f, 8>;                             // sums by tap of the first four voxels
+  var right: array<vec4f, 8>;                            // and of the other four
   for (var o = 0u; o < params.smallChannels; o += 4u) {
     let last = params.smallChannels - 1u;
     let x0 = halves(eight(f32(small[voxel + o * rows * size.z])));
@@ -169,7 +170,7 @@ struct Pair { left: vec4f, right: vec4f }
 
 fn halves(v: array<f32, 8>) -> Pair { return Pair(vec4f(v[0], v[1], v[2], v[3]), vec4f(v[4], v[5], v[6], v[7])); }
 
-// What four channels add to four voxels.
+// The products of four channels for four voxels.
 fn four(w: vec4f, a: vec4f, b: vec4f, c: vec4f, d: vec4f) -> vec4f {
   return fma(vec4f(w.w), d, fma(vec4f(w.z), c, fma(vec4f(w.y), b, w.x * a)));
 }
@@ -195,8 +196,8 @@ fn pair(
   let width = params.largeSize.z;
   let volume = params.largeSize.x * params.largeSize.y * width;
   let last = params.smallChannels - 1u;
-  var sum0 = Taps();                                     // of large channel c
-  var sum1 = Taps();                                     // of c + 1 …
+  var sum0 = Taps();                                     // sums of large channel c
+  var sum1 = Taps();                                     // and of c + 1 …
   var sum2 = Taps();
   var sum3 = Taps();
   for (var line = all * split / params.splits; line < all * (split + 1u) / params.splits; line++) {
@@ -250,7 +251,7 @@ fn strip(row: u32, qx: u32) -> vec4f {
   return select(vec4f(), v, vec4u(qx) + vec4u(0u, 1u, 2u, 3u) <= vec4u(last));
 }
 
-// What strips of channels o and o + 8 add to the taps of a large channel, whose voxels begin at `at`.
+// The products of strips of channels o and o + 8 for the taps of a large channel whose voxels begin at `at`.
 fn tapsOf(g: vec4f, h: vec4f, at: u32) -> Taps {
   let width = params.largeSize.z;
   let next = at + params.largeSize.y * width;
@@ -261,7 +262,7 @@ fn tapsOf(g: vec4f, h: vec4f, at: u32) -> Taps {
   return Taps(plane(g, a, b), plane(g, d, e), plane(h, a, b), plane(h, d, e));
 }
 
-// Σ_p g[p] · the four taps [ky,kx] that voxel p meets in two rows.
+// Σ_p g[p] · the four voxels of two rows that the taps [ky,kx] meet at p.
 fn plane(g: vec4f, a: array<f32, 8>, b: array<f32, 8>) -> vec4f {
   var sum = g.x * vec4f(a[0], a[1], b[0], b[1]);
   sum = fma(vec4f(g.y), vec4f(a[2], a[3], b[2], b[3]), sum);

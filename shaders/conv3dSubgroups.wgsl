@@ -1,15 +1,15 @@
 enable subgroups;
 
-// conv3d.wgsl's forward for 3³ at stride 1, where subgroups have at least 8 lanes.
+// The forward pass of 3³ at stride 1, for subgroups of at least 8 lanes.
 //   y [n,o,p] = bias[o] + Σ_{c,k} weight[o,c,k] · x[n,c, p + k - 1]
 //
-// An invocation computes two rows of TW voxels for TO output channels. All invocations of a workgroup work on the
-// same channels, so lane t of each eight loads the weight of channel o + t and the others get it by broadcast:
-// for a plane of taps, 4·(TW + 2) voxels and 9 weights are loaded, and multiplied 9·TO·2·TW times. (Loads are what
-// costs: a software driver gathers them lane by lane.) Nothing may branch before the last broadcast: voxels
-// outside count as zero.
+// An invocation computes two rows of TW voxels for TO output channels. All invocations of a workgroup work on
+// the same channels, so lane t of each eight loads the weight of channel o + t and broadcasts it to the
+// others. A plane of taps takes 4·(TW + 2) + 9 loads, which decide the time on software adapters, for
+// 9·TO·2·TW multiply-adds. Nothing may branch before the last broadcast, so voxels outside count as zero.
 //
-// The 9 products of a plane are added up before they join the sum: shorter sums round less. Loops over arrays have the arrays' lengths, so that they are unrolled and the arrays stay in registers.
+// The 9 products of a plane are summed before they join the sum: short sums round less. Loops over arrays
+// have the arrays' lengths: they are unrolled, and the arrays stay in registers.
 
 alias real = f32;
 
@@ -23,10 +23,10 @@ struct Params {
   size: vec3u,              // D, H, W
   inputs: u32,              // C
   outputs: u32,             // O
-  tiles: u32,               // of a volume, rounded up to whole workgroups
+  tiles: u32,               // tiles of a volume, rounded up to whole workgroups
   batch: u32,               // N
   biased: u32,              // 1 if there is a bias
-  outputStride: u32,        // of weight, from one output channel to the next
+  outputStride: u32,        // elements of weight from one output channel to the next
   inputStride: u32,         // and from one input channel to the next
   reversed: u32,            // 1 if its taps are in reverse
   first: u32,               // first invocation
@@ -66,7 +66,7 @@ fn forward(
 
   for (var c = 0u; c < params.inputs; c++) {
     for (var kz = 0u; kz < 3u; kz++) {
-      let z = qz + kz - 1u;                              // below zero it wraps, and fails the test against size
+      let z = qz + kz - 1u;                              // below zero it wraps and fails the bounds check
       let plane = ((n * params.inputs + c) * size.x + min(z, size.x - 1u)) * size.y;
       let a = voxels(plane, qy - 1u, qx, z < size.x);
       let b = voxels(plane, qy, qx, z < size.x);
@@ -118,7 +118,7 @@ fn voxels(plane: u32, py: u32, qx: u32, inside: bool) -> array<f32, TW + 2u> {
   return line;
 }
 
-// What a plane of taps adds to voxel v, from the rows before, at and after it.
+// The products of a plane of taps for voxel v, from the rows before, at and after it.
 fn products(
   w: array<vec4f, 9>,
   before: array<f32, TW + 2u>,

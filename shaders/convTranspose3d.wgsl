@@ -1,9 +1,9 @@
 // Transposed 3-D convolution, NCDHW, kernel K³, stride S, padding P: the adjoint of conv3d in x.
 //   y [n,o,q] = bias[o] + Σ_{i,k,p: S·p + k - P = q} weight[i,o,k] · x[n,i,p]
-// (Its own dx is conv3d of dy, its dw conv3d's with x and dy exchanged: conv3d.wgsl.)
+// Its dx is conv3d of dy; its dw is that of conv3d with x and dy exchanged (conv3d.wgsl).
 //
 // At an output q only the taps k ≡ q + P (mod S) meet an input, at p = (q + P - k) / S. An invocation
-// computes TW outputs S apart in a row, which share their taps, for TO output channels.
+// computes TW outputs of a row, S apart, which share their taps, for TO output channels.
 
 alias real = f32;
 
@@ -36,7 +36,7 @@ struct Params {
 fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let size = params.size;
   let out = params.outSize;
-  let tiles = (out.z + S * TW - 1u) / (S * TW) * S;      // along W, S phases of each stretch of S·TW
+  let tiles = (out.z + S * TW - 1u) / (S * TW) * S;      // along W: S phases of every S·TW outputs
   let blocks = (params.outputs + TO - 1u) / TO;
   let last = params.outputs - 1u;
   let J = (K + S - 1u) / S;                              // the most taps along an axis
@@ -62,7 +62,7 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
     var highHere = array<vec4f, 8>();
     for (var jz = 0u; jz < J; jz++) {
       let kz = phase.x + S * jz;
-      let z = start.x - jz;                              // below zero it wraps, and fails the test against size
+      let z = start.x - jz;                              // below zero it wraps and fails the bounds check
       for (var jy = 0u; jy < J; jy++) {
         let ky = phase.y + S * jy;
         let py = start.y - jy;
@@ -94,7 +94,7 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
 
   let plane = out.x * out.y * out.z;
   let corner = n * params.outputs * plane + (qz * out.y + qy) * out.z + qx;
-  // Constant bounds, so that the sums stay in registers.
+  // Constant bounds keep the sums in registers.
   for (var t = 0u; t < TO; t++) {
     if (o + t <= last) {
       let begin = select(0.0, bias[o + t], params.biased == 1u);

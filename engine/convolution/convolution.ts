@@ -1,9 +1,10 @@
-// The three sums behind conv3d, convTranspose3d and their gradients. With the small grid p (a convolution's output)
-// and the large grid q = S·p + k - P (its input):
+// The three sums behind conv3d, convTranspose3d and their gradients. With the small grid p (a convolution's
+// output) and the large grid q = S·p + k - P (its input):
 //   gather   small[n,o,p]  = Σ_{c,k} weight[o,c,k] · large[n,c,q]
 //   scatter  large[n,c,q]  = Σ_{o,k} weight[o,c,k] · small[n,o,p]
 //   pair     weight[o,c,k] = Σ_{n,p} small[n,o,p] · large[n,c,q]
-// conv3d is gather, its gradients scatter and pair; convTranspose3d is scatter, its gradients gather and pair.
+// conv3d is gather, its gradients scatter and pair; convTranspose3d is scatter, its gradients gather and
+// pair.
 
 import type { Vec3 } from "../gpu/grid.ts";
 import { shader } from "../gpu/shader.ts";
@@ -83,7 +84,10 @@ function volume(
   return { y, moments: row.run(call, row.grid(call, sizes), sizes) ?? null };
 }
 
-/** small [N,O,...], large [N,C,...] → weight [O,C,K,K,K]: in shares of the voxels, and then the sum of the shares. */
+/**
+ * small [N,O,...], large [N,C,...] → weight [O,C,K,K,K]: in shares of the voxels, and then the sum of the
+ * shares.
+ */
 export function pair(small: Tensor, large: Tensor, geometry: Geometry): Tensor {
   return scope(() => {
     const { batch, channels: outputs, size: outSize } = split(small);

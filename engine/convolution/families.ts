@@ -1,5 +1,6 @@
 // The kernels that convolutions choose from. A family has one geometry, one or more of the three sums of
-// convolution.ts, and one choice of a kernel for them (tuning.ts). One more kernel is one more row of a table.
+// convolution.ts, and one choice of a kernel for them (tuning.ts). One more kernel is one more row of a
+// table.
 
 import { type Geometry, HALVING, isSameGeometry, SAME } from "./geometry.ts";
 import { HALVING_GATHER, HALVING_PAIR, HALVING_SCATTER } from "./halving.ts";
@@ -8,8 +9,8 @@ import type { Abilities, Choice, Row, Sizes, VolumeCall, VolumeRow, WeightCall, 
 import { FORWARD, WEIGHT_GRADIENT } from "./same.ts";
 
 /**
- * Rows by sum, the default first. Where a row does not fit a call, the next that does takes its place: the last row
- * must run on every GPU and fit every call.
+ * Rows by sum, the default first. Where a row does not fit a call, the next that does takes its place: the
+ * last row must run on every GPU and fit every call.
  */
 export interface Tables {
   gather: readonly VolumeRow[];
@@ -57,7 +58,7 @@ interface Picked<R> {
   sizes: Sizes;
 }
 
-/** What was chosen for the families, and the GPU that the kernels run on. */
+/** The choice of each family, and the GPU to run on. */
 interface Chosen {
   tuning: Readonly<Record<Family, Choice>>;
   gpu: Abilities;

@@ -1,5 +1,5 @@
-// The kernels of 2³ at stride 2, which halves a volume, or doubles it: a table for each of the three sums. One choice
-// holds for all three.
+// The kernels of 2³ at stride 2, which halves a volume, or doubles it: a table for each of the three sums.
+// One choice holds for all three.
 
 import type { Tensor } from "../autograd/tensor.ts";
 import { shader } from "../gpu/shader.ts";

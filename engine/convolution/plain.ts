@@ -1,5 +1,5 @@
-// The kernels that compute every geometry on every GPU: the last rows of all tables. The others are checked against
-// them.
+// The kernels that compute every geometry on every GPU: the last rows of all tables. The others are checked
+// against them.
 
 import { shader } from "../gpu/shader.ts";
 import type { Geometry } from "./geometry.ts";

@@ -30,7 +30,10 @@ export interface Row<C, G extends Grid = Grid, R extends C = C> {
   fits: (call: C) => boolean;
   /** Returns the invocations or workgroups of the call; without sizes, of the default ones. */
   grid: (call: C, sizes: Sizes) => G;
-  /** Dispatches the kernel. Returns the moments of the output if the call asks for them and the kernel has them. */
+  /**
+   * Dispatches the kernel. Returns the moments of the output if the call asks for them and the kernel has
+   * them.
+   */
   run: (call: R, grid: G, sizes: Sizes) => Tensor | void;
 }
 
@@ -49,7 +52,10 @@ export interface VolumeCall {
     outputs: number;
     batch: number;
   };
-  /** How the weight is read: elements from one channel of y, and of x, to the next; 1 if the taps are in reverse. */
+  /**
+   * How the weight is read: elements from one channel of y, and of x, to the next; 1 if the taps are in
+   * reverse.
+   */
   strides: { outputStride: number; inputStride: number; reversed: 0 | 1 };
   outSize: Vec3;
   geometry: Geometry;
@@ -79,8 +85,8 @@ const INVOCATIONS = 16384; // enough to fill a large GPU
 const SHARE = 256; // the fewest voxels that are worth a share of their own
 
 /**
- * Divides `rows` of the volume among shares, each of which takes `tiles` invocations. The number of shares depends on
- * shapes alone, so that sums repeat.
+ * Divides `rows` of the volume among shares that take `tiles` invocations each. The number of shares depends
+ * on shapes alone, so that sums repeat.
  */
 export function shared(
   { operands, outSize, work }: WeightCall,

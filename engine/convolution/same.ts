@@ -1,5 +1,5 @@
-// The kernels of 3³ at stride 1. The data gradient is the forward pass again, with the channels of the weight exchanged
-// and its taps in reverse.
+// The kernels of 3³ at stride 1. The data gradient is the forward pass again, with the channels of the weight
+// exchanged and its taps in reverse.
 
 import { free, Tensor } from "../autograd/tensor.ts";
 import type { Vec3 } from "../gpu/grid.ts";

@@ -1,6 +1,6 @@
-// Chooses the kernel of each family by trying its candidates on the device. A candidate that does not run, or disagrees
-// with the plain kernel on a small volume, is dropped. The fastest of the others wins. This takes some seconds, mostly
-// to compile, so callers keep the choice.
+// Chooses the kernel of each family by trying its candidates on the device. A candidate that does not run, or
+// disagrees with the plain kernel on a small volume, is dropped. The fastest of the others wins. This takes
+// some seconds, mostly to compile, so callers keep the choice.
 
 import type { Device } from "../gpu/device.ts";
 import { GpuError } from "../gpu/errors.ts";

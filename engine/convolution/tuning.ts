@@ -1,5 +1,5 @@
-// Which kernels a device's convolutions run, and in which sizes. Kernels differ in how they round; the same choice gives
-// the same bits. Without a choice the default of each family runs; tune.ts measures.
+// Which kernels a device's convolutions run, and in which sizes. Kernels differ in how they round; the same
+// choice gives the same bits. Without a choice the default of each family runs; tune.ts measures.
 
 import type { Device } from "../gpu/device.ts";
 import { candidatesOf, type Family, FAMILY_NAMES, namesOf } from "./families.ts";

@@ -1,4 +1,4 @@
-// Batch norm is instance norm whose samples share their statistics; see instanceNorm.ts.
+// Batch norm: instance norm whose samples share their statistics. See instanceNorm.ts.
 
 import { shader } from "../gpu/shader.ts";
 import { isRepetition } from "../autograd/tape.ts";
@@ -13,7 +13,7 @@ import {
 
 const kernel = await shader("batchNorm");
 
-/** Averages of the batches seen in training, each [C]; they belong to the program and are no parameters. */
+/** Averages [C] over the batches seen in training. The program owns them; they are not parameters. */
 export type Running = { readonly mean: Tensor; readonly variance: Tensor };
 
 interface Training extends InstanceNormOptions {
@@ -21,8 +21,11 @@ interface Training extends InstanceNormOptions {
   momentum?: number;
 }
 
-/** Standardises each channel over samples and voxels, and moves the running statistics towards the
- *  batch's by `momentum` (the variance's unbiased form, as in PyTorch). x [N,C,...], all else [C]. */
+/**
+ * Batch norm in training (Ioffe and Szegedy 2015): standardises each channel over samples and voxels, and
+ * moves the running statistics towards the batch's by `momentum`; the variance is unbiased there, as in
+ * PyTorch. x [N,C,...], all else [C]. Throws if a channel has a single value.
+ */
 export function batchNorm(
   x: Tensor,
   weight: Tensor,
@@ -34,7 +37,7 @@ export function batchNorm(
   return scope(() => normalise(x, weight, bias, ofBatch("batchNorm", x, running, options)));
 }
 
-/** relu(batchNorm(x, weight, bias, running)), and `skip` added to that: see instanceNormRelu(). */
+/** relu(batchNorm(x, weight, bias, running)), plus `skip` if given: see instanceNormRelu(). */
 export function batchNormRelu(
   x: Tensor,
   weight: Tensor,
@@ -49,7 +52,7 @@ export function batchNormRelu(
   });
 }
 
-/** Standardises each channel by the running statistics. x [N,C,...], all else [C]. */
+/** Batch norm in use: standardises each channel by the running statistics. x [N,C,...], all else [C]. */
 export function batchNormEval(
   x: Tensor,
   weight: Tensor,
@@ -61,7 +64,7 @@ export function batchNormEval(
   return scope(() => normalise(x, weight, bias, ofRunning(x, running, eps)));
 }
 
-/** relu(batchNormEval(x, weight, bias, running)), and `skip` added to that: see instanceNormRelu(). */
+/** relu(batchNormEval(x, weight, bias, running)), plus `skip` if given: see instanceNormRelu(). */
 export function batchNormEvalRelu(
   x: Tensor,
   weight: Tensor,
@@ -73,7 +76,7 @@ export function batchNormEvalRelu(
   return scope(() => normalise(x, weight, bias, { ...ofRunning(x, running, eps), activated: true, skip }));
 }
 
-/** The batch's statistics, towards which the running ones are moved. */
+/** Computes the batch's statistics, and moves the running ones towards them. */
 function ofBatch(
   op: string,
   x: Tensor,

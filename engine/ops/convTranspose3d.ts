@@ -9,13 +9,14 @@ import { checkKernel } from "./conv3d.ts";
 export interface ConvTransposeOptions {
   stride?: number;
   padding?: number;
-  /** Voxels added at the far end, as PyTorch's output_padding. */
+  /** Voxels added to the far end of each axis, as PyTorch's output_padding. */
   outputPadding?: number;
 }
 
 /**
- * Transposed convolution. x [N,I,D,H,W], weight [I,O,K,K,K] with K at most 4, bias [O] or null
- * → [N,O,D',H',W'] with D' = (D-1)·stride - 2·padding + K + outputPadding, as PyTorch's conv_transpose3d.
+ * Transposed convolution, as PyTorch's conv_transpose3d. x [N,I,D,H,W], weight [I,O,K,K,K] with K at most 4,
+ * bias [O] or null → [N,O,D',H',W'] with D' = (D-1)·stride - 2·padding + K + outputPadding. Throws if shapes
+ * do not match, or if the stride is not 1 or 2.
  */
 export function convTranspose3d(
   x: Tensor,

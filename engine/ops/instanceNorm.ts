@@ -1,5 +1,5 @@
-// Instance norm, alone and with the ReLU and the skip that follow it in a network, and the normalisation by given
-// or computed statistics that batch norm shares with it.
+// Instance norm, alone or with the ReLU and the skip that follow it in a network. batchNorm.ts shares its
+// parts.
 
 import { shader } from "../gpu/shader.ts";
 import { type Input, record } from "../autograd/tape.ts";
@@ -7,20 +7,23 @@ import { scope, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("instanceNorm");
 
-const CHUNK = 8192; // voxels that one workgroup goes through: 128 a thread
+const CHUNK = 8192; // voxels of a workgroup: 128 of each thread
 
-/** Threads of a workgroup for so many values: few values are not worth many threads' meeting. */
+/** The threads of a workgroup for so many values. Few values are summed faster by few threads. */
 const width = (values: number) => (values > 512 ? 64 : 8);
 
 export interface InstanceNormOptions {
   eps?: number;
-  /** The moments of x [N,C,chunks,4], if conv3dWithMoments() returned them: x is then read once, not twice. */
+  /**
+   * The moments of x [N,C,chunks,4], if conv3dWithMoments() returned them: x is then read once, not twice.
+   */
   moments?: Tensor | null;
 }
 
 /**
- * Instance norm (Ulyanov et al. 2016): weight·(x - mean)/√(variance + eps) + bias, with the mean and variance of each
- * channel of each sample over its voxels. x [N,C,...], weight and bias [C]. A channel of equal voxels becomes its bias.
+ * Instance norm (Ulyanov et al. 2016): weight·(x - mean)/√(variance + eps) + bias, with the mean and variance
+ * of each channel of each sample over its voxels. x [N,C,...], weight and bias [C]. A channel of equal voxels
+ * becomes its bias.
  */
 export function instanceNorm(
   x: Tensor,
@@ -36,8 +39,8 @@ export function instanceNorm(
 }
 
 /**
- * relu(instanceNorm(x, weight, bias)), plus `skip` of x's shape if given. One pass forward; for the backward pass it
- * keeps x alone.
+ * relu(instanceNorm(x, weight, bias)), plus `skip` of x's shape if given. One pass forward; for the backward
+ * pass it keeps x alone.
  */
 export function instanceNormRelu(
   x: Tensor,
@@ -52,23 +55,29 @@ export function instanceNormRelu(
   });
 }
 
-/** How a tensor is cut into channels and rows of voxels; `together` samples share statistics. */
+/**
+ * The channels and chunks of voxels of a tensor [N,C,...] whose samples share statistics, `together` of them.
+ */
 function layout({ shape }: Tensor, together: number) {
   const [batch, channels, ...size] = shape as [number, number, ...number[]];
   const voxels = size.reduce((a, b) => a * b, 1);
   const chunks = Math.ceil(voxels / CHUNK);
   return {
-    ...{ batch, channels, chunks, samples: batch / together },
+    batch,
+    channels,
+    chunks,
+    samples: batch / together,
     config: { channels, voxels, chunk: CHUNK, together, WG: width(voxels) },
     grid: { groups: [chunks, channels, batch] as const },
   };
 }
 
 /**
- * [N/together, C, 4]: shift, mean of x - shift, variance, 1/√(variance + eps), over `together` samples of a channel.
- * They are merged from `given`, the moments of x [N,C,chunks,4], or computed from x where those are null. Moments are,
- * for each chunk of a channel's voxels: their count, a shift, the mean of x - shift, and the sum of squares about that
- * mean. Chunks may have any size, even 0. Digits are lost where |mean - shift| exceeds the standard deviation.
+ * [N/together, C, 4]: shift, mean of x - shift, variance, 1/√(variance + eps), over `together` samples of a
+ * channel. They are merged from `given`, the moments of x [N,C,chunks,4], or computed from x where those are
+ * null. Moments are, for each chunk of a channel's voxels: their count, a shift, the mean of x - shift, and
+ * the sum of squares about that mean. Chunks may have any size, even 0. Digits are lost where |mean - shift|
+ * exceeds the standard deviation.
  */
 export function statisticsOf(x: Tensor, together: number, eps: number, given: Tensor | null = null): Tensor {
   const { channels, samples, chunks, config, grid } = layout(x, together);
@@ -118,7 +127,7 @@ export function normalise(
   const { batch, channels, samples, chunks, config, grid } = layout(x, together);
   const given = { ...config, x, weight, bias, statistics, activated };
   const y = new Tensor(device, shape, precision);
-  const joined = { skip: skip ?? x, added: skip !== null }; // without a skip x is bound in its place, and not read
+  const joined = { skip: skip ?? x, added: skip !== null }; // x is bound where there is no skip, and not read
   kernel.forward({ ...given, ...joined, y }, grid);
 
   const reduce = (dy: Tensor) => {
@@ -149,7 +158,10 @@ export function normalise(
   return record(y, inputs, [x, weight, bias, statistics], reduce);
 }
 
-/** Throws unless x is [N,C,...] with values, each of `vectors` is [C], a skip has x's shape, and moments fit it. */
+/**
+ * Throws unless x is [N,C,...] with values, each of `vectors` is [C], a skip has x's shape, and moments fit
+ * it.
+ */
 export function checkNorm(
   op: string,
   x: Tensor,

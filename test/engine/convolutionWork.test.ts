@@ -1,5 +1,5 @@
-// Which kernels a convolution and its gradients run, in how many workgroups and for how many operations, on a device that
-// only counts. Superfluous work would change no result, so only this test notices it.
+// Which kernels a convolution and its gradients run, in how many workgroups and for how many operations, on a
+// device that only counts. Superfluous work would change no result, so only this test notices it.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,4 +1,5 @@
-// What the rows of cases cannot show: rows of many chunks, running statistics, and what the norms refuse.
+// Tests of the norms that the rows of cases cannot make: many chunks, running statistics, given moments,
+// errors.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -30,8 +31,8 @@ for (const { op, run, expected } of [
     expected: reference.batchNorm,
   },
 ]) {
-  test(`${op} merges rows of several chunks whose mean is 1000 standard deviations`, async () => {
-    const shape = [2, 2, 20, 21, 22]; // 9,240 voxels: two chunks, the last a short one
+  test(`${op} merges several chunks of a row whose mean is 1000 standard deviations`, async () => {
+    const shape = [2, 2, 20, 21, 22]; // 9,240 voxels: two chunks, the second a short one
     const x = random(shape, { offset: 1000 });
     const dy = random(shape, { seed: 9 });
     const [tx, tw, tb] = [x, weight, bias].map(upload) as [Tensor, Tensor, Tensor];
@@ -59,18 +60,18 @@ for (const { op, run, expected } of [
   });
 }
 
-test("batchNorm of what is no number leaves the running statistics as they are", async () => {
+test("batchNorm of a channel with NaN or Infinity leaves its running statistics unchanged", async () => {
   for (const bad of [NaN, Infinity]) {
     const x = tensor(device, [2, 2, 1, 1, 2], [1, bad, 3, 4, 5, 6, 7, 9]);
     const statistics = running();
     batchNorm(x, upload(vector(1, 1)), upload(vector(0, 0)), statistics);
     const [mean, variance] = [await statistics.mean.read(), await statistics.variance.read()];
     assert.equal([mean[0], variance[0]], [0, 1]);
-    assert.ok(mean[1]! > 0.1 && variance[1]! > 1, "another channel's move");
+    assert.ok(mean[1]! > 0.1 && variance[1]! > 1, "those of the other channel move");
   }
 });
 
-test("batchNorm moves the running statistics, which batchNormEval uses", async () => {
+test("batchNorm moves the running statistics, and batchNormEval uses them", async () => {
   const x = random([3, 2, 2, 3, 5], { scale: 2, offset: 5 });
   const statistics = running();
   const mean = [0, 0];
@@ -89,7 +90,7 @@ test("batchNorm moves the running statistics, which batchNormEval uses", async (
   close(await y.read(), expected.data, TOLERANCE, "evaluation");
 });
 
-test("a norm's gradients repeat bit for bit, and leave no bytes behind", async () => {
+test("the gradients of a norm repeat bit for bit, and no bytes are left", async () => {
   const x = upload(random([2, 2, 20, 21, 22]));
   const [w, b] = [weight, bias].map(upload) as [Tensor, Tensor];
   const before = device.bytes;
@@ -107,7 +108,7 @@ test("a norm's gradients repeat bit for bit, and leave no bytes behind", async (
 test("statistics are merged from given moments, of any chunks and shifts", async () => {
   const values = random([2, 2, 1, 5, 7], { offset: 100 });
   const x = upload(values);
-  // Chunks of 20 voxels, none, and 15; of an empty one nothing but its count may matter.
+  // Chunks of 0, 20, 0 and 15 voxels. Only the count of an empty chunk may matter.
   const chunks = [0, 1, 2, 3].flatMap((row) =>
     [
       { from: 0, to: 0, shift: 3e38 },
@@ -185,7 +186,7 @@ const fused: Record<string, Fused> = {
 };
 
 for (const [op, { run, calls, groups }] of Object.entries(fused)) {
-  test(`${op} calls ${calls} kernels and 3 backward, and the tape holds x and the statistics alone`, () => {
+  test(`${op} calls ${calls} kernels, 3 backward, and the tape holds only x and the statistics`, () => {
     const [x, skip] = [1, 2].map((seed) => upload(random([2, 2, 4, 5, 7], { seed }))) as [Tensor, Tensor];
     const [w, b] = [weight, bias].map(upload) as [Tensor, Tensor];
     const averages = running();
@@ -203,12 +204,12 @@ for (const [op, { run, calls, groups }] of Object.entries(fused)) {
     assert.is(device.dispatches - after.calls, 3);
     assert.is(after.bytes - before.bytes, 4 * output.size + 16 * groups);
     assert.equal(holds, [1, 0, 0]);
-    assert.is(grads[3], skip, "the skip's gradient is no copy");
+    assert.is(grads[3], skip, "the skip's gradient is dy itself");
     [output, ...grads.slice(0, 3)].forEach(free);
   });
 }
 
-test("what a node's pullbacks share of dy is computed once, outlives the first, and is then let go", async () => {
+test("the result that the pullbacks of a node share is computed once, and freed after the last", async () => {
   const [a, b] = [upload(vector(1, 2)), upload(vector(3, 4))];
   const shared: Tensor[] = [];
   const pullback = (_: Tensor, reduced: Tensor) => add(reduced, reduced);
@@ -242,7 +243,7 @@ test("norms name the tensor whose shape is wrong", () => {
   assert.throws(() => softmax(two), /softmax: expected \[N,C,\.\.\.\], got \[2\]/);
 });
 
-test("batchNorm refuses one value per channel in training, and batchNormEval takes it", async () => {
+test("batchNorm refuses one value per channel, and batchNormEval accepts it", async () => {
   const x = upload(random([1, 2, 1, 1, 1]));
   const [w, b] = [weight, bias].map(upload) as [Tensor, Tensor];
   assert.throws(

@@ -1,5 +1,5 @@
-// 3³ convolutions by kernels that no other test runs on this adapter, because they are not the default, with or without
-// the adapter's features. Only a few of them, since each takes seconds to compile.
+// 3³ convolutions by kernels that no other test runs on this adapter, because they are not the default, with
+// or without the adapter's features. Only a few of them, since each takes seconds to compile.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";

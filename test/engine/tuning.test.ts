@@ -94,6 +94,7 @@ test("one more row is a candidate, the default if it comes first, and runs the c
     assert.not(candidates(small as unknown as Abilities).forward.some(({ kernel }) => kernel === "cube"));
 
     const on = shared.counting();
+    on.tuning = null;
     assert.equal(tuningOf(on).forward, first);
     const dispatched: string[] = [];
     on.listener.dispatch = (label) => void dispatched.push(label);

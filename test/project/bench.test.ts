@@ -1,4 +1,5 @@
-// The benchmarks check what they time: these hold that their checks see what is wrong, and that no op is left out.
+// The benchmarks check the results that they time. These tests show that the checks notice errors, and that
+// every op is timed.
 
 import { readdirSync } from "node:fs";
 import { test } from "uvu";
@@ -24,18 +25,21 @@ const TOLERANCE = 1e-4; // that of npm run bench
 
 const float = ({ shape, data }: Array64): Values => ({ shape, data: Float32Array.from(data) });
 
-/** The values that a case's inputs are drawn as. */
+/** Draws the inputs of a case. */
 const drawn = ({ inputs }: KernelCase): Record<string, Values> =>
   Object.fromEntries(Object.entries(inputs).map(([name, draw]) => [name, draw()]));
 
-/** One case of the smallest network that has all levels. */
+/** Finds a case by its op and the beginning of its detail. */
 function find(cases: KernelCase[], op: string, detail: string): KernelCase {
   const found = cases.find((row) => row.op === op && row.detail.startsWith(detail));
   assert.ok(found, `${op} ${detail}`);
   return found;
 }
 
-/** Fails unless the check accepts what is right, and refuses it with its last values doubled, and with none. */
+/**
+ * Fails unless the check accepts the right results, and refuses them with the last values doubled, or with
+ * zeros.
+ */
 function discerns(row: KernelCase, given: Given, right: Values[]): void {
   const name = `${row.op} ${row.detail}, ${given.pass.name}`;
   const error = (results: Values[]) => row.check({ ...given, results });
@@ -59,7 +63,7 @@ const GEOMETRIES = [
 ] as const;
 
 for (const { op, detail, ...geometry } of GEOMETRIES) {
-  test(`the benchmark of ${op} ${detail} sees a wrong value and wrong gradients`, () => {
+  test(`the benchmark of ${op} ${detail} notices a wrong value and wrong gradients`, () => {
     const row = find(convolutionCases(2, PATCH), op, detail);
     const inputs = drawn(row);
     const [x, weight] = [array64(inputs["x"]!), array64(inputs["weight"]!)];
@@ -85,7 +89,7 @@ for (const { op, detail, ...geometry } of GEOMETRIES) {
   });
 }
 
-test("the benchmark of instanceNorm sees a wrong value, and any wrong gradient", () => {
+test("the benchmark of instanceNorm notices a wrong value and any wrong gradient", () => {
   const row = find(volumeCases(2, [3, 4, 5]), "instanceNorm", "2");
   const inputs = drawn(row);
   const [x, weight, bias] = ["x", "weight", "bias"].map((name) => array64(inputs[name]!)) as [
@@ -119,13 +123,16 @@ test("the benchmark of instanceNorm sees a wrong value, and any wrong gradient",
   }
 });
 
-test("weights that a volume of one voxel never meets are right where they are zero, and only there", () => {
+test("an error relative to zeros is 0 if all is zero, and else infinite", () => {
   assert.is(relativeError([0, 0], [0, 0]), 0);
   assert.ok(!(relativeError([0, 1e-9], [0, 0]) < TOLERANCE));
   assert.ok(!(relativeError([0, NaN], [0, 0]) < TOLERANCE));
 });
 
-/** Ops of a few numbers, or copies without a kernel, or made of others that are timed, or of other methods' small matrices. */
+/**
+ * Ops of a few numbers, copies without a kernel, ops made of others that are timed, and ops of small
+ * matrices.
+ */
 const UNTIMED = [
   "barlowTwins",
   "cast",
@@ -138,7 +145,7 @@ const UNTIMED = [
   "weightedSum",
 ];
 
-test("every op is timed by npm run bench, but for those that are too small to matter", () => {
+test("npm run bench times every op, except those that are too small to matter", () => {
   const timed = new Set(kernelCases({ filters: 2, patch: PATCH }).map(({ op }) => op));
   const ops = readdirSync(new URL("../../engine/ops", import.meta.url))
     .filter((file) => file.endsWith(".ts"))
@@ -149,10 +156,10 @@ test("every op is timed by npm run bench, but for those that are too small to ma
   );
 });
 
-/** No multiple of any tile, and a channel more than one takes. */
+/** Not a multiple of any tile, and one channel more than a tile has. */
 const LAB_SHAPE = { channels: 9, size: [3, 5, 11] } as const;
 
-test("every version in the lab computes what its subject says, and every file there is a version", async () => {
+test("every version in the lab is right, and every file there is a version", async () => {
   const files = new Set<string>();
   for (const subject of Object.values(SUBJECTS)) {
     for (const version of subject.versions) {
@@ -174,7 +181,7 @@ test("every version in the lab computes what its subject says, and every file th
   );
 });
 
-test("the lab sees a wrong result", () => {
+test("the lab notices a wrong result", () => {
   for (const [name, subject] of Object.entries(SUBJECTS)) {
     const inputs = subject.inputs(2, [3, 4, 5]);
     const shape = name === "weightGradient" ? [2, 2, 3, 3, 3] : inputs["x"]!.shape;
@@ -182,7 +189,7 @@ test("the lab sees a wrong result", () => {
   }
 });
 
-test("a measured step says where its time and memory go, and its trace has every dispatch on the GPU's track", async () => {
+test("a measured step reports time and memory by phase, and its trace has all dispatches on the GPU's track", async () => {
   const own = await openDevice();
   const options = {
     filters: 2,
@@ -197,7 +204,7 @@ test("a measured step says where its time and memory go, and its trace has every
   const measured = await measureSteps(own, { ...options, method: METHODS["protokd"]! }, (line) => {
     reported.push(line);
   });
-  assert.is(reported.length, 3, "a cold step, a timed one, a profiled one");
+  assert.is(reported.length, 3, "a first step, a timed one, a profiled one");
   assert.ok(measured.seconds > 0 && measured.recording > 0 && measured.share < 1);
   assert.ok(measured.peakBytes >= measured.keptBytes && measured.keptBytes > measured.restingBytes);
   const { phases, dispatches } = measured.profiled;
@@ -206,7 +213,7 @@ test("a measured step says where its time and memory go, and its trace has every
     phases.map(({ name }) => name),
     names,
   );
-  assert.is(dispatches.length, measured.calls, "no call of so small a step is cut");
+  assert.is(dispatches.length, measured.calls, "each call of so small a step is one dispatch");
   assert.equal([...new Set(dispatches.map(({ phase }) => phase))], names.slice(1));
   const drawn = traceOf(phases, dispatches).filter((event) => event.ph === "X");
   const gpu = drawn.filter(({ tid }) => tid === 2);
@@ -218,7 +225,7 @@ test("a measured step says where its time and memory go, and its trace has every
   assert.is(Math.min(...gpu.map(({ ts }) => ts)), 0);
 });
 
-test("layouts for other engines go there and back, and a label becomes a map for each class", () => {
+test("layouts for other engines convert both ways, and a label becomes a map for each class", () => {
   const volume = normal([2, 3, 4, 5, 6]);
   const last = channelsLast(volume);
   assert.equal(last.shape, [2, 4, 5, 6, 3]);
