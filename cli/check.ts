@@ -4,7 +4,7 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { Command, Option } from "commander";
-import { allFindings, checkDataset, type CheckReport } from "../data/datasets/check.ts";
+import { allFindings, checkDataset, type CheckReport } from "../data/check/check.ts";
 import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";

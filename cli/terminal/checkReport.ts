@@ -1,8 +1,8 @@
 // What the data check prints: some lines a case as it goes, then a table, all warnings and all problems.
 
-import { allFindings, type CheckReport } from "../../data/datasets/check.ts";
-import type { CaseReport } from "../../data/datasets/checkCase.ts";
-import { formatSpacing, short } from "../../data/datasets/checkVolume.ts";
+import { allFindings, type CheckReport } from "../../data/check/check.ts";
+import type { CaseReport } from "../../data/check/checkCase.ts";
+import { formatSpacing, short } from "../../data/check/checkVolume.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { formatSize } from "../../data/nifti/geometry.ts";
 import { CLASS_NAMES, LABEL_CONVENTIONS, type LabelConvention } from "../../data/datasets/labels.ts";

@@ -9,7 +9,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkFolder, type CheckFlags } from "../../cli/check.ts";
-import { allFindings, checkDataset, type CheckReport } from "../../data/datasets/check.ts";
+import { allFindings, checkDataset, type CheckReport } from "../../data/check/check.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { IDENTITY, sourceOf, volumeFile } from "../support/fixtures.ts";
 

@@ -4,12 +4,12 @@
 import { checkForms, checkGrid, checkIntensities, checkLabel, checkPlace } from "./checkVolume.ts";
 import type { Findings, Intensities, LabelReport } from "./checkVolume.ts";
 import { boundingBox } from "../preparation/crop.ts";
-import { type CaseFiles, type Modality, MODALITIES, type Source } from "./datasets.ts";
+import { type CaseFiles, type Modality, MODALITIES, type Source } from "../datasets/datasets.ts";
 import { sha256 } from "../digest.ts";
 import { collectProblems, DataError } from "../errors.ts";
 import { formatSize, type Vec3 } from "../nifti/geometry.ts";
 import { isGzip } from "../nifti/gzip.ts";
-import type { LabelConvention } from "./labels.ts";
+import type { LabelConvention } from "../datasets/labels.ts";
 import { readNifti, type Volume } from "../nifti/nifti.ts";
 import { orientationOf } from "../nifti/orientation.ts";
 import { compareGrids, findModality, type Image, type Read } from "../preparation/preprocess.ts";

@@ -3,12 +3,12 @@
 
 import { type CaseExpectations, checkCase, type CaseReport, readBytes } from "./checkCase.ts";
 import { checkNumbers, type Findings, formatSpacing } from "./checkVolume.ts";
-import { type Dataset, MODALITIES, type Source, type Survey, surveyDataset } from "./datasets.ts";
+import { type Dataset, MODALITIES, type Source, type Survey, surveyDataset } from "../datasets/datasets.ts";
 import { collectProblems } from "../errors.ts";
 import { formatSize, type Vec3 } from "../nifti/geometry.ts";
-import { fittingConventions, type LabelConvention } from "./labels.ts";
+import { fittingConventions, type LabelConvention } from "../datasets/labels.ts";
 import { readNifti } from "../nifti/nifti.ts";
-import { visibleFiles } from "./source.ts";
+import { visibleFiles } from "../datasets/source.ts";
 
 /** What is expected of a data set. */
 export interface CheckOptions extends CaseExpectations {

@@ -11,7 +11,7 @@ import {
   type LabelConvention,
   labelCounts,
   toClasses,
-} from "./labels.ts";
+} from "../datasets/labels.ts";
 import type { Volume } from "../nifti/nifti.ts";
 import { obliqueness, orientationOf } from "../nifti/orientation.ts";
 
