@@ -84,7 +84,7 @@ test("a data set without fault has none, and its numbers are told", async ({ dat
   assert.match(printed, /oedema \(2\) 160 voxels, 0\.16 ml; enhancing tumour \(4\) 160 voxels/);
   assert.match(
     printed,
-    /data: BraTS folders: .* like one\/one_flair\.nii\.gz\nlabels: brats \(0 background, 1 necr/,
+    /data: BraTS folders: .* for example one\/one_flair\.nii\.gz\nlabels: brats \(0 background, 1 necr/,
   );
   assert.match(printed, /\n2 cases: no problem, no warning$/);
 });
@@ -151,8 +151,8 @@ test("everything that is wrong with any file comes in one run", async ({ root, d
     /^case crc: crc\/crc_t1\.nii\.gz: expected a whole gzip file/,
     /^case lying: lying\/lying_t1\.nii\.gz: expected .* bytes of voxels \(30000x9x8 float32\), got 2880/,
     /^case empty: empty\/empty_t1\.nii\.gz: expected a NIfTI file, got an empty one/,
-    /^case again: expected one file of its t1, got again\/again_t1\.nii(\.gz)? and again\/again_t1\.nii(\.gz)?$/,
-    /^data: expected case names that differ, got Twin and twin$/,
+    /^case again: expected one t1 file, got again\/again_t1\.nii(\.gz)? and again\/again_t1\.nii(\.gz)?: remove one$/,
+    /^data: expected different case names, got Twin and twin: rename one$/,
     /^case link: link\/link_t1\.nii\.gz: is a link that leads out of/,
     /^folder: is a link to a folder, which is not followed/,
     /^gone\.nii\.gz: is a link to nothing$/,
@@ -211,11 +211,11 @@ test("labels that may mean two things are refused with the flags that fit, and o
   const options = { modalities: ["t1"], labels: true, patch: [8, 8, 8] } as const;
   const of = (changes = {}) => checkDataset(sourceOf(files), { ...options, patch: [7, 8, 8], ...changes });
   each(allFindings(await of(), "problems"), [
-    /^data: expected file names that tell .* got both BraTS's \(a\/a_t1.*\) and BraTS 2023's \(b\/b_t1n.*\): say --labels/,
+    /^data: expected image names that .* got names of BraTS to 2021 \(a\/a_t1.*\) and of BraTS 2023 \(b\/b_t1n.*\): use --labels/,
     /^the labels' values are 0, 1, 2, 3: they fit --labels brats2023 or --labels msd$/,
   ]);
   const settled = await of({ convention: "brats2023" });
-  assert.equal([allFindings(settled, "problems"), settled.why.convention], [[], "--labels says so"]);
+  assert.equal([allFindings(settled, "problems"), settled.why.convention], [[], "set by --labels"]);
 });
 
 test("dataset.json: paths that lead out, files that are not there, a label nobody has", async () => {
@@ -236,7 +236,7 @@ test("dataset.json: paths that lead out, files that are not there, a label nobod
   each(allFindings(report, "problems"), [
     /^data\/dataset\.json: expected a path inside the folder, got "\.\.\/\.\.\/secret\.nii\.gz"$/,
     /^data\/dataset\.json: expected a path inside the folder, got "\/etc\/passwd"$/,
-    /^data\/dataset\.json: expected the file imagesTr\/gone\.nii\.gz that it lists, got none$/,
+    /^data\/dataset\.json: expected the listed file imagesTr\/gone\.nii\.gz, got none: add it, or remove its entry$/,
   ]);
   each(allFindings(report, "warnings"), [
     /^no case has necrotic core \(2\): is the convention msd right\?$/,

@@ -145,7 +145,7 @@ test("all problems of all cases come in one error, each naming its case and file
     /^case a: t2 \(a\/a_t2\.nii\.gz\): expected an image, got zero in every voxel$/,
     /^case b: t1ce \(b\/b_t1ce\.nii\.gz\): expected the shape 7x6x5 of t1 \(b\/b_t1\.nii\.gz\), got 8x6x5$/,
     /^case b: flair .*: expected the affine of t1.*1, 0\]\], got .*1, 0\.5\]\], .*by 0\.50 mm/,
-    /^case c: label \(c\/c_seg\.nii\.gz\): expected labels 0, 1, 2, 4 .*say --labels brats2023/,
+    /^case c: label \(c\/c_seg\.nii\.gz\): expected labels 0, 1, 2, 4 .*use --labels brats2023/,
     /^case d: d\/d_t1\.nii\.gz: expected a NIfTI file, got only 8 bytes/,
     /^case d: d\/d_t2\.nii\.gz: expected a whole gzip file, got a damaged or cut one/,
     /^case e: expected the modality t2, got only /,
