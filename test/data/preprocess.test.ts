@@ -147,7 +147,7 @@ test("all problems of all cases come in one error, each naming its case and file
     /^case b: flair .*: expected the affine of t1.*1, 0\]\], got .*1, 0\.5\]\], .*by 0\.50 mm/,
     /^case c: label \(c\/c_seg\.nii\.gz\): expected labels 0, 1, 2, 4 .*use --labels brats2023/,
     /^case d: d\/d_t1\.nii\.gz: expected a NIfTI file, got only 8 bytes/,
-    /^case d: d\/d_t2\.nii\.gz: expected a whole gzip file, got a damaged or cut one/,
+    /^case d: d\/d_t2\.nii\.gz: expected a complete gzip file, got a damaged or truncated one/,
     /^case e: expected the modality t2, got only /,
   ];
   assert.is(problems.length, expected.length, problems.join("\n"));
