@@ -1,7 +1,7 @@
-// What is wrong with the user's data, as opposed to with the program or the command. One error carries
-// every problem that was found, so that a folder is mended in one go.
+// Errors in the user's data, as opposed to errors in the program or the command line. One error carries all
+// problems that were found, so that a user can fix a folder in one go.
 
-/** Thrown for everything wrong with data; `problems` has one line each, naming its file or case. */
+/** Thrown for problems with data. `problems` has one line per problem, which names its file or case. */
 export class DataError extends Error {
   readonly problems: readonly string[];
 
@@ -13,7 +13,10 @@ export class DataError extends Error {
   }
 }
 
-/** Runs `read` and returns its result; a DataError's problems go to `problems`, other errors go on. */
+/**
+ * Runs `read` and returns its result. If it throws a DataError, adds its problems to `problems`; rethrows
+ * other errors.
+ */
 export async function collectProblems<T>(
   problems: string[],
   read: () => Promise<T> | T,

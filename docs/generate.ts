@@ -1,5 +1,5 @@
-// Writes docs/reference/commands.md: what every command's --help says, by running it. `npm run docs` does this; a
-// test says when the page is out of date.
+// Writes docs/reference/commands.md from the --help of every command. `npm run docs` runs it; a test fails if
+// the page is out of date.
 
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,7 +10,10 @@ import { promisify } from "node:util";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const page = "docs/reference/commands.md";
 
-/** The help of each command, by its name; commands are all that cli/ makes with commander. */
+/**
+ * Runs every command with --help and returns the outputs by name. Commands are what cli/ makes with
+ * commander.
+ */
 export async function helpOfCommands(): Promise<Map<string, string>> {
   const names = readdirSync(join(root, "cli"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
@@ -26,7 +29,7 @@ export async function helpOfCommands(): Promise<Map<string, string>> {
   return new Map(await Promise.all(names.sort().map(helpOf)));
 }
 
-/** The page's text. */
+/** Returns the text of the page. */
 export function pageOf(commands: ReadonlyMap<string, string>): string {
   const pages = [...commands];
   const index = pages.map(([name]) => `[${name}](#node-cli${name}js)`).join(", ");

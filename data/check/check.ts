@@ -1,5 +1,5 @@
-// A whole data set looked at: case by case, holding the voxels of one at a time, then what only shows between
-// cases. Where no layout is recognised, every NIfTI file is read for itself.
+// Checks a whole data set: first each case, with the voxels of one case in memory at a time, then the cases
+// against each other. If no layout is recognised, every NIfTI file is checked by itself.
 
 import { type CaseExpectations, checkCase, type CaseReport, readBytes } from "./checkCase.ts";
 import { checkNumbers, type Findings, formatSpacing } from "./checkVolume.ts";
@@ -10,28 +10,28 @@ import { fittingConventions, type LabelConvention } from "../datasets/labels.ts"
 import { readNifti } from "../nifti/nifti.ts";
 import { visibleFiles } from "../datasets/source.ts";
 
-/** What is expected of a data set. */
+/** The requirements that a data set is checked against. */
 export interface CheckOptions extends CaseExpectations {
-  /** What the labels' values mean; by the names if left out. */
+  /** The label convention; detected from the names if absent. */
   convention?: LabelConvention | undefined;
-  /** D, H, W of what training cuts out. */
+  /** D, H, W of a training patch. */
   patch: Vec3;
 }
 
-/** What is in a data set; its own findings are those between cases and about names. */
+/** The result of a check. Its own findings are about file names and about cases compared with each other. */
 export interface CheckReport extends Findings {
   name: string;
-  /** Null where none was recognised. */
+  /** Null if no layout was recognised. */
   layout: Dataset["layout"] | null;
   convention: LabelConvention | null;
-  /** Which names say so. */
+  /** The names that layout and convention were detected from. */
   why: Survey["why"];
   cases: CaseReport[];
 }
 
 /**
- * Checks every file of `source`. `seen` is called after each case (without a layout: file) with how many of
- * how many are done. Throws nothing for whatever is wrong with the data: that is the report.
+ * Checks every file of `source`. Calls `seen` after each case (without a layout: after each file) with the
+ * progress. Problems with the data go into the report; they throw no error.
  */
 export async function checkDataset(
   source: Source,
@@ -39,8 +39,13 @@ export async function checkDataset(
   seen: (done: number, total: number, report: CaseReport | null) => void = () => {},
 ): Promise<CheckReport> {
   const report: CheckReport = {
-    ...{ name: source.name, layout: null, convention: null, why: { layout: "", convention: "" } },
-    ...{ cases: [], problems: [], warnings: [] },
+    name: source.name,
+    layout: null,
+    convention: null,
+    why: { layout: "", convention: "" },
+    cases: [],
+    problems: [],
+    warnings: [],
   };
   const survey = await collectProblems(report.problems, () => surveyDataset(source, options));
   if (!survey) {
@@ -63,12 +68,12 @@ export async function checkDataset(
   return report;
 }
 
-/** All problems, or all warnings, of a report: the data set's, then its cases'. */
+/** Returns all problems, or all warnings, of a report: those of the data set, then those of its cases. */
 export function allFindings(report: CheckReport, kind: keyof Findings): string[] {
   return [...report[kind], ...report.cases.flatMap((one) => one[kind])];
 }
 
-/** Reads each NIfTI file that no case claims. */
+/** Reads every NIfTI file of a source without a layout. */
 async function checkLooseFiles(
   source: Source,
   report: CheckReport,
@@ -85,11 +90,10 @@ async function checkLooseFiles(
     });
     seen(done + 1, paths.length, null);
   }
-  if (paths.length)
-    report.warnings.push(`${paths.length} NIfTI files were read for themselves, none as a case`);
+  if (paths.length) report.warnings.push(`${paths.length} NIfTI files were checked one by one, not as cases`);
 }
 
-/** The same scan under two names: two cases may then be on both sides of a split. */
+/** Finds the same scan under two names: its cases could be in both the training and the test set. */
 function findDuplicates({ cases, problems }: CheckReport): void {
   const first = new Map<string, { id: string; path: string }>();
   for (const { id, images } of cases) {
@@ -97,36 +101,39 @@ function findDuplicates({ cases, problems }: CheckReport): void {
       const other = digest === undefined ? undefined : first.get(digest);
       if (digest !== undefined && !other) first.set(digest, { id, path });
       if (!other) continue;
-      const remedy = other.id === id ? "one of them is not what its name says" : "leave one of the cases out";
-      problems.push(`${other.path} and ${path}: expected two scans, got the same voxels: ${remedy}`);
+      const remedy = other.id === id ? "one of them has the wrong name" : "remove one of the cases";
+      problems.push(
+        `${other.path} and ${path}: expected two different scans, got the same voxels: ${remedy}`,
+      );
     }
   }
 }
 
-/** Orientations and spacings of which there are several. */
+/** Warns if cases differ in orientation or voxel size. */
 function compareCases({ cases, warnings }: CheckReport): void {
   const grouped = (of: (grid: NonNullable<CaseReport["grid"]>) => string) => {
     const groups = new Map<string, string[]>();
     for (const { id, grid } of cases) if (grid) groups.set(of(grid), [...(groups.get(of(grid)) ?? []), id]);
     return [...groups].sort(([, a], [, b]) => b.length - a.length);
   };
-  const said = (groups: [string, string[]][]) =>
+  const listed = (groups: [string, string[]][]) =>
     groups
       .slice(0, 6)
       .map(([name, ids]) => `${name} in ${ids.length} (${ids[0]}${ids.length > 1 ? ", ..." : ""})`)
       .join(", ");
   const orientations = grouped(({ orientation }) => orientation);
   if (orientations.length > 1) {
-    const remedy = "a network sees axes, not anatomy: reorient them to one";
-    warnings.push(`cases differ in orientation: ${said(orientations)}: ${remedy}`);
+    const remedy = "a network sees axes, not anatomy: reorient all cases to one";
+    warnings.push(`cases differ in orientation: ${listed(orientations)}: ${remedy}`);
   }
   const spacings = grouped(({ spacing }) => formatSpacing(spacing));
   if (spacings.length > 1) {
-    warnings.push(`cases differ in voxel size, mm: ${said(spacings)}: nothing here resamples`);
+    const remedy = "this program does not resample: resample all cases to one";
+    warnings.push(`cases differ in voxel size, mm: ${listed(spacings)}: ${remedy}`);
   }
 }
 
-/** Brains that a patch does not fit into: the larger part of a batch may then be background. */
+/** Warns of brains smaller than the patch: most of a batch could then be background. */
 function checkSizes({ cases, warnings }: CheckReport, patch: Vec3): void {
   const small = cases.flatMap(({ id, grid }) =>
     grid?.brain.some((length, axis) => length < patch[axis]!) ? [{ id, size: grid.brain }] : [],
@@ -134,14 +141,15 @@ function checkSizes({ cases, warnings }: CheckReport, patch: Vec3): void {
   if (!small.length) return;
   const least = (axis: 0 | 1 | 2) => Math.min(...small.map(({ size }) => size[axis]));
   const fitting = ([0, 1, 2] as const).map((axis) => Math.min(patch[axis]!, Math.max(16, least(axis) & ~15)));
-  const whose = `the brain is smaller than the patch of ${formatSize(patch)} in ${small.length} of ${cases.length} cases`;
+  const where = `${small.length} of ${cases.length} cases (${small[0]!.id}: ${formatSize(small[0]!.size)})`;
+  const remedy = `use --patch ${fitting.join()}, which fits into all of them`;
   warnings.push(
-    `${whose} (${small[0]!.id}: ${formatSize(small[0]!.size)}): the rest of each patch is background; ` +
-      `--patch ${fitting.join()} fits into all of them`,
+    `the brain is smaller than the patch of ${formatSize(patch)} in ${where}: ` +
+      `the rest of each patch is background; ${remedy}`,
   );
 }
 
-/** Classes that no case has, and what the values say where the names do not. */
+/** Warns of classes that no case has. Without a convention, adds a problem with those that the values fit. */
 function checkClasses(
   { cases, convention, warnings, problems }: CheckReport,
   { labels }: CheckOptions,
@@ -155,8 +163,8 @@ function checkClasses(
     const fitting = fittingConventions(values);
     if (!values.length) return;
     const flags = fitting.map((name) => `--labels ${name}`).join(" or ");
-    const meaning = fitting.length ? `they fit ${flags}` : "no convention has all of them";
-    problems.push(`the labels' values are ${values.join(", ")}: ${meaning}`);
+    const remedy = fitting.length ? `use ${flags}` : "no convention has all of them";
+    problems.push(`labels: expected a known convention, got the values ${values.join(", ")}: ${remedy}`);
     return;
   }
   const whole = labelled.filter(({ classes }) => classes.length);
@@ -166,7 +174,7 @@ function checkClasses(
   }
 }
 
-/** Volumes that belong to no case: their names may be misspelt. */
+/** Warns of volumes that belong to no case: their names may be misspelt. */
 function checkUnused(paths: readonly string[], { cases, layout }: Survey, report: CheckReport): void {
   const used = new Set(
     cases.flatMap(({ images, label }) => [
@@ -178,7 +186,7 @@ function checkUnused(paths: readonly string[], { cases, layout }: Survey, report
     if (used.has(path)) continue;
     if (layout !== "brats" && /^(imagesTs|labelsTs)\//.test(path)) continue;
     if (VOLUME.test(path))
-      report.warnings.push(`${path}: belongs to no case, and is not used: ${HINT[layout]}`);
+      report.warnings.push(`${path}: belongs to no case and is ignored: ${HINT[layout]}`);
   }
 }
 

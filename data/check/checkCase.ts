@@ -1,8 +1,16 @@
-// Everything about one case that can be seen in its files: what training would refuse, and what is odd
-// although it would not. Nothing that is wrong with a file keeps the others from being looked at.
+// Checks the files of one case. Problems are what training would refuse, warnings what looks odd. A problem
+// with one file does not stop the check of the others.
 
-import { checkForms, checkGrid, checkIntensities, checkLabel, checkPlace } from "./checkVolume.ts";
-import type { Findings, Intensities, LabelReport } from "./checkVolume.ts";
+import {
+  checkForms,
+  checkGrid,
+  checkIntensities,
+  checkLabel,
+  checkPlace,
+  type Findings,
+  type Intensities,
+  type LabelReport,
+} from "./checkVolume.ts";
 import { boundingBox } from "../preparation/crop.ts";
 import { type CaseFiles, type Modality, MODALITIES, type Source } from "../datasets/datasets.ts";
 import { sha256 } from "../digest.ts";
@@ -14,15 +22,15 @@ import { readNifti, type Volume } from "../nifti/nifti.ts";
 import { orientationOf } from "../nifti/orientation.ts";
 import { compareGrids, findModality, type Image, type Read } from "../preparation/preprocess.ts";
 
-/** What is expected of every case. */
+/** The requirements that every case is checked against. */
 export interface CaseExpectations {
-  /** The modalities that have to be there. */
+  /** The required modalities. */
   modalities: readonly Modality[];
-  /** Whether a label has to be there. */
+  /** True if a label is required. */
   labels: boolean;
 }
 
-/** What is in a case. */
+/** The content of a case, and the findings about it. */
 export interface CaseReport extends Findings {
   id: string;
   grid?: Grid;
@@ -30,26 +38,26 @@ export interface CaseReport extends Findings {
   label?: { path: string } & LabelReport;
 }
 
-/** How a case lies in its first readable image. */
+/** The grid of a case: that of its first readable image. */
 export interface Grid {
   /** D, H, W. */
   size: Vec3;
   /** D, H, W in mm. */
   spacing: Vec3;
-  /** Where x, y and z point to: LPS and so on. */
+  /** The directions of x, y and z: LPS and so on. */
   orientation: string;
-  /** D, H, W of the box around all voxels that are not 0. */
+  /** D, H, W of the box around all nonzero voxels. */
   brain: Vec3;
 }
 
-/** What is in an image. */
+/** The content of an image. */
 export interface ImageReport extends Intensities {
   path: string;
-  /** SHA-256 of its voxels, the same for the same scan however it is packed; none if it has no brain. */
+  /** SHA-256 of its voxels, equal for the same scan, compressed or not; absent if the image is constant. */
   digest?: string;
 }
 
-/** Reads and looks at all files of a case, the modalities that are not asked for too. */
+/** Reads and checks all files of a case, also of modalities that are not required. */
 export async function checkCase(
   source: Source,
   files: CaseFiles,
@@ -105,21 +113,23 @@ function checkPresence(files: CaseFiles, { modalities, labels }: CaseExpectation
   const present = MODALITIES.filter((modality) => files.images[modality]);
   const missing = modalities.filter((modality) => !files.images[modality]);
   if (missing.length) {
-    const students = present.length ? `; a student of ${present.join(" or ")} can use it` : "";
+    const students = present.length ? `: it can still train a student of ${present.join(" or ")}` : "";
     const got = present.join(", ") || "none";
     found.problems.push(`expected the modalities ${modalities.join(", ")}, got only ${got}${students}`);
   }
   if (labels && files.label === undefined) found.problems.push("expected a label, got none");
 }
 
-/** Reads each file once, and says what is odd about its name. */
+/** Returns a function that reads each file once, and warns if its name does not match its compression. */
 function reader(source: Source, found: Findings): Read {
   const volumes = new Map<string, Promise<Volume>>();
   const readNew = async (path: string) => {
     const bytes = await readBytes(source, path);
     if (isGzip(bytes) !== path.toLowerCase().endsWith(".gz")) {
-      const packed = isGzip(bytes) ? "is gzip'd, but not named so" : "is not gzip'd, but named so";
-      found.warnings.push(`${path}: ${packed}: it is read here, other programs refuse it`);
+      const odd = isGzip(bytes)
+        ? "is gzip-compressed, but its name does not end in .gz"
+        : "is not gzip-compressed, but its name ends in .gz";
+      found.warnings.push(`${path}: ${odd}: other programs may refuse it`);
     }
     const volume = await readNifti(bytes, path);
     checkForms(volume, path, found);
@@ -132,19 +142,21 @@ function reader(source: Source, found: Findings): Read {
   };
 }
 
-/** A file's bytes; whatever keeps it from being read is a DataError that names it. */
+/** Reads a file. Throws a DataError with its name if it cannot be read. */
 export async function readBytes(source: Source, path: string): Promise<Uint8Array> {
   try {
     return await source.read(path);
   } catch (error) {
     if (error instanceof DataError) throw error;
-    throw new DataError(`${path}: expected a file that can be read, got ${(error as Error).message}`);
+    throw new DataError(`${path}: expected a readable file, got ${(error as Error).message}`);
   }
 }
 
 type Placed = Pick<Image, "what" | "volume">;
 
-/** All shapes where one differs, else each affine that differs from the first. */
+/**
+ * Adds a problem with all shapes if one differs, else a problem for each affine that differs from the first.
+ */
 function compareAll(all: readonly Placed[], where: string, problems: string[]): void {
   const [first, ...others] = all;
   if (!first) return;

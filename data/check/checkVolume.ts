@@ -1,5 +1,5 @@
-// What is odd about one volume, beyond what reading it refuses: voxels, labels, the grid. Problems are what
-// no training should go on with; warnings are what somebody should look at.
+// Checks one volume that could be read: its voxels, labels and grid. Training should not start while there
+// are problems; warnings deserve a look.
 
 import { collectProblems } from "../errors.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
@@ -15,23 +15,23 @@ import {
 import type { Volume } from "../nifti/nifti.ts";
 import { obliqueness, orientationOf } from "../nifti/orientation.ts";
 
-/** What was found, one line each. */
+/** The findings of a check, one line each. */
 export interface Findings {
   problems: string[];
   warnings: string[];
 }
 
-/** The finite voxels of an image; the mean and deviation are over those that are not 0. */
+/** Statistics of an image's finite voxels; mean and deviation are over the nonzero ones. */
 export interface Intensities {
   min: number;
   max: number;
   mean: number;
   deviation: number;
-  /** The share of all voxels that is not 0. */
+  /** The share of nonzero voxels. */
   brain: number;
 }
 
-/** Looks at an image's voxels; `what` names it. */
+/** Checks an image's voxels and returns their statistics; `what` names the image in messages. */
 export function checkIntensities(voxels: Float32Array, what: string, found: Findings): Intensities {
   let [min, max, sum, brain, negative] = [Infinity, -Infinity, 0, 0, 0];
   for (const value of voxels) {
@@ -51,39 +51,41 @@ export function checkIntensities(voxels: Float32Array, what: string, found: Find
   const { problems, warnings } = found;
   const finite = checkNumbers(voxels, what, problems);
   if (!brain) {
-    if (finite) problems.push(`${what}: expected an image, got zero in every voxel: leave the file out`);
+    if (finite) problems.push(`${what}: expected an image, got zero in every voxel: remove the file`);
     else [min, max] = [NaN, NaN];
   } else if (deviation <= 1e-6 * Math.abs(mean)) {
-    problems.push(`${what}: expected an image, got the same value, ${short(mean)}, in all voxels but 0`);
+    problems.push(
+      `${what}: expected an image, got one value, ${short(mean)}, in all nonzero voxels: remove the file`,
+    );
   } else if (negative) {
-    warnings.push(`${what}: ${negative} voxels are negative; all that is not 0 counts as brain`);
+    warnings.push(`${what}: ${negative} voxels are negative; every nonzero voxel counts as brain`);
   }
   if (brain > 0.95 * voxels.length && deviation > 0) {
-    const remedy = "is the skull stripped, and the background 0?";
-    warnings.push(`${what}: ${percent(brain / voxels.length)} of the voxels are not 0: ${remedy}`);
+    const question = "is the skull stripped, and the background 0?";
+    warnings.push(`${what}: ${percent(brain / voxels.length)} of the voxels are not 0: ${question}`);
   }
   return { min, max, mean, deviation, brain: brain / voxels.length };
 }
 
-/** Adds a problem if voxels are NaN or infinite; returns how many are not. */
+/** Adds a problem if voxels are NaN or infinite. Returns the number of finite voxels. */
 export function checkNumbers(voxels: Float32Array, what: string, problems: string[]): number {
   let finite = 0;
   for (const value of voxels) if (Number.isFinite(value)) finite++;
   const bad = voxels.length - finite;
   if (bad)
-    problems.push(`${what}: expected numbers, got ${bad} voxels that are NaN or infinite: export it again`);
+    problems.push(`${what}: expected finite voxels, got ${bad} that are NaN or infinite: export it again`);
   return finite;
 }
 
-/** The label of a case in numbers. */
+/** Counts of a case's label. */
 export interface LabelReport {
-  /** Voxels of each value in the file, smallest value first. */
+  /** The number of voxels of each value in the file, smallest value first. */
   values: [value: number, voxels: number][];
-  /** Of each of the tumour's classes, where the convention is known and has all values. */
+  /** Voxels and volume of each tumour class; empty unless the convention is known and has all values. */
   classes: { name: string; value: number; voxels: number; ml: number }[];
 }
 
-/** Looks at a label's values; without a convention they are only counted. */
+/** Checks a label's values; without a convention it only counts them. */
 export async function checkLabel(
   { data, spacing }: Pick<Volume, "data" | "spacing">,
   convention: LabelConvention | null,
@@ -95,7 +97,7 @@ export async function checkLabel(
   if (counts.has(3) && counts.has(4)) {
     const meaning = "3 is enhancing tumour in BraTS 2023 and the Decathlon, 4 is it in BraTS to 2021";
     const listed = [3, 4].map((value) => `${value} (${counts.get(value)} voxels)`).join(" and ");
-    found.problems.push(`${what}: expected one convention, got both ${listed}: ${meaning}`);
+    found.problems.push(`${what}: expected labels of one convention, got both ${listed}: ${meaning}`);
     return report;
   }
   if (!convention) {
@@ -116,7 +118,7 @@ export async function checkLabel(
   return report;
 }
 
-/** Looks at where labelled voxels lie: all `images` [D, H, W] of the case are 0 outside the head. */
+/** Checks that labelled voxels lie in the brain: outside it all `images` [D, H, W] of the case are 0. */
 export function checkPlace(
   label: Float32Array,
   images: readonly Float32Array[],
@@ -133,42 +135,43 @@ export function checkPlace(
   const share = `${outside} of ${labelled} labelled voxels (${percent(outside / labelled)})`;
   if (outside > labelled / 2)
     problems.push(
-      `${what}: expected it to lie in the brain, got ${share} where every image is 0: is it flipped?`,
+      `${what}: expected labels inside the brain, got ${share} where every image is 0: is the label flipped?`,
     );
   else warnings.push(`${what}: ${share} lie where every image is 0`);
 }
 
-/** Looks at whether a file says in one way only where it lies. */
+/** Warns if a file's sform and qform disagree. */
 export function checkForms({ disagreement, spacing }: Volume, what: string, { warnings }: Findings): void {
-  if (disagreement <= 0.01 * Math.min(...spacing)) return; // digits that a quaternion loses
-  const off = `${short(disagreement)} mm apart at a corner`;
+  if (disagreement <= 0.01 * Math.min(...spacing)) return; // the rounding of a quaternion
+  const off = `${short(disagreement)} mm at a corner`;
   warnings.push(
-    `${what}: its sform and qform are ${off}: the sform is taken here; other programs may take the other`,
+    `${what}: its sform and qform differ by ${off}: this program uses the sform; others may use the qform`,
   );
 }
 
-/** Looks at a case's voxel sizes and axes. */
+/** Warns of unusual voxel sizes and oblique axes. */
 export function checkGrid(
   { spacing, affine }: Pick<Volume, "spacing" | "affine">,
   { warnings }: Findings,
 ): void {
   const [least, most] = [Math.min(...spacing), Math.max(...spacing)];
-  const said = formatSpacing(spacing);
-  if (most > 1.5 * least) warnings.push(`voxels of ${said} mm are anisotropic: nothing here resamples`);
-  if (least < 0.3 || most > 6) warnings.push(`voxels of ${said} mm are unusual: is the header right?`);
+  const size = formatSpacing(spacing);
+  if (most > 1.5 * least)
+    warnings.push(`voxels of ${size} mm are anisotropic: this program does not resample`);
+  if (least < 0.3 || most > 6) warnings.push(`voxels of ${size} mm are unusual: is the header right?`);
   const angle = obliqueness(affine);
   if (angle > 20) {
     const axes = orientationOf(affine);
-    warnings.push(`its axes are ${angle.toFixed(0)} degrees off the patient's: ${axes} is only the nearest`);
+    warnings.push(`its axes are ${angle.toFixed(0)} degrees off the patient's: ${axes} is only approximate`);
   }
 }
 
-/** A spacing [D, H, W] as x × y × z, in mm. */
+/** Formats a spacing [D, H, W] in mm as x × y × z. */
 export function formatSpacing([depth, height, width]: Vec3): string {
   return [width, height, depth].map((mm) => +mm.toFixed(2)).join("x");
 }
 
-/** A number in four digits at most. */
+/** Formats a number in about four digits, or "-" if it is not finite. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return "-";
   return Math.abs(value) >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(4)));

@@ -1,11 +1,10 @@
-// BraTS folders: <case>/<case>_t1.nii.gz and so on, at any depth (BraTS 2018 keeps HGG and LGG apart). The
-// names of the modalities changed in 2023 together with the labels' numbers, so the names tell the
-// convention.
+// BraTS folders: <case>/<case>_t1.nii.gz and so on, at any depth (BraTS 2018 keeps HGG and LGG apart). In
+// 2023 the modality names and the label numbers changed together, so the names tell the label convention.
 
 import type { LabelConvention } from "./labels.ts";
 import { baseName, type CaseFiles, clashingIds, type Modality, type Survey } from "./source.ts";
 
-/** Suffixes of files, the modality each holds, and the convention of the data sets that use it. */
+/** File name suffixes, the modality of each, and the label convention of the data sets that use it. */
 const SUFFIXES: Readonly<Record<string, { modality: Modality; convention: LabelConvention }>> = {
   t1: { modality: "t1", convention: "brats" },
   t2: { modality: "t2", convention: "brats" },
@@ -18,12 +17,12 @@ const SUFFIXES: Readonly<Record<string, { modality: Modality; convention: LabelC
 };
 const FILE = new RegExp(`^(.+)[_-](${Object.keys(SUFFIXES).join("|")}|seg)\\.nii(\\.gz)?$`, "i");
 
-/** Whether any path is named as BraTS names its files. */
+/** True if any path is named as BraTS names its files. */
 export function looksLikeBrats(paths: readonly string[]): boolean {
   return paths.some((path) => FILE.test(baseName(path)));
 }
 
-/** The cases among `paths`, and each file or convention that has two readings. */
+/** Returns the cases among `paths`. Duplicate files and ambiguous label conventions go to `problems`. */
 export function surveyBratsFolders(paths: readonly string[], name: string, given?: LabelConvention): Survey {
   const cases = new Map<string, CaseFiles>();
   const conventions = new Map<LabelConvention, string>(); // and an example of each
@@ -38,7 +37,7 @@ export function surveyBratsFolders(paths: readonly string[], name: string, given
     const known = SUFFIXES[suffix.toLowerCase()];
     const other = known ? found.images[known.modality]?.path : found.label;
     const what = known ? known.modality : "label";
-    if (other) problems.push(`case ${id}: expected one file of its ${what}, got ${other} and ${path}`);
+    if (other) problems.push(`case ${id}: expected one ${what} file, got ${other} and ${path}: remove one`);
     if (other) continue;
     if (known) {
       found.images[known.modality] = { path, channel: 0 };
@@ -54,20 +53,21 @@ export function surveyBratsFolders(paths: readonly string[], name: string, given
   if (!convention) problems.push(undecided(conventions, name));
   const example = [...conventions.values()][0] ?? paths.find((path) => FILE.test(baseName(path)));
   const why = {
-    layout: `files are named as BraTS names them, like ${example}`,
+    layout: `files are named as in BraTS, for example ${example}`,
     convention:
       convention === given
-        ? "--labels says so"
-        : `names like ${example} are BraTS ${convention === "brats" ? "2018 to 2021" : "2023"}'s`,
+        ? "set by --labels"
+        : `BraTS ${convention === "brats" ? "2018 to 2021" : "2023"} uses names like ${example}`,
   };
   return { layout: "brats", convention, cases: list, why, problems };
 }
 
 function undecided(conventions: Map<LabelConvention, string>, name: string): string {
   const [first] = conventions.keys();
-  const expected = `${name}: expected file names that tell how labels are numbered`;
+  const expected = `${name}: expected image names that show how labels are numbered`;
+  const [old, recent] = [conventions.get("brats"), conventions.get("brats2023")];
   const got = first
-    ? `got both BraTS's (${conventions.get("brats")}) and BraTS 2023's (${conventions.get("brats2023")})`
-    : "got labels only";
-  return `${expected}, ${got}: say --labels brats, --labels brats2023 or --labels msd`;
+    ? `got names of BraTS to 2021 (${old}) and of BraTS 2023 (${recent})`
+    : "got label files only";
+  return `${expected}, ${got}: use --labels brats, --labels brats2023 or --labels msd`;
 }

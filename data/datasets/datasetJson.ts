@@ -1,6 +1,6 @@
-// Folders with a dataset.json: nnU-Net's (imagesTr/CASE_0000.nii.gz, one file a channel) and the Medical
-// Segmentation Decathlon's (imagesTr/CASE.nii.gz, all channels in one 4-D file). Modalities and labels go
-// by their names in it.
+// Folders with a dataset.json: nnU-Net's (imagesTr/CASE_0000.nii.gz, one file per channel) and the Medical
+// Segmentation Decathlon's (imagesTr/CASE.nii.gz, all channels in one 4-D file). dataset.json names the
+// modalities and labels.
 
 import * as v from "valibot";
 import { collectProblems, DataError } from "../errors.ts";
@@ -16,7 +16,7 @@ const Description = v.looseObject({
 });
 type Description = v.InferOutput<typeof Description>;
 
-/** Spellings of the modalities, letters and digits only, lower case. */
+/** Spellings of each modality, in lower case, with letters and digits only. */
 const SPELLINGS: Readonly<Record<Modality, readonly string[]>> = {
   t1: ["t1", "t1w", "t1n", "t1native", "t1weighted"],
   t2: ["t2", "t2w", "t2weighted"],
@@ -24,7 +24,7 @@ const SPELLINGS: Readonly<Record<Modality, readonly string[]>> = {
   flair: ["flair", "t2flair", "t2f", "t2wflair", "flairt2"],
 };
 
-/** The modality of this name, however it is spelt. */
+/** Returns the modality with this name, in any of its usual spellings. */
 export function modalityNamed(spelling: string): Modality | undefined {
   const plain = spelling.toLowerCase().replace(/[^a-z0-9]/g, "");
   return (Object.keys(SPELLINGS) as Modality[]).find((key) => SPELLINGS[key].includes(plain));
@@ -35,8 +35,8 @@ const CHANNEL_FILE = /^(.+)_(\d{4})\.nii(\.gz)?$/;
 const VOLUME_FILE = /^(.+?)\.nii(\.gz)?$/;
 
 /**
- * The cases of a folder whose files are `paths`, with the `json` of its dataset.json, and what is wrong with
- * them. Throws DataError where that does not say what the channels are.
+ * Returns the cases of a folder with the files `paths` and a dataset.json with the content `json`, and the
+ * problems with them. Throws DataError if dataset.json does not name the channels.
  */
 export async function surveyDatasetJson(
   json: Uint8Array,
@@ -55,8 +55,8 @@ export async function surveyDatasetJson(
   const layout = description.channel_names || numbered.length ? "nnunet" : "msd";
   if (numbered.length && numbered.length < images.length) {
     const other = images.find((path) => !CHANNEL_FILE.test(baseName(path)));
-    const expected = `expected imagesTr/CASE_0000.nii.gz for every image, or for none`;
-    problems.push(`${name}: ${expected}, got ${numbered[0]} and ${other}`);
+    const expected = `expected all images in imagesTr, or no image, to be named CASE_0000.nii.gz`;
+    problems.push(`${name}: ${expected}, got ${numbered[0]} and ${other}: rename one kind`);
   }
   const files = new Set(paths);
   const cases =
@@ -72,8 +72,8 @@ export async function surveyDatasetJson(
     layout:
       layout === "nnunet"
         ? `dataset.json names the channels ${listed}, one file each`
-        : `dataset.json names the channels ${listed}, all in one 4-D file a case`,
-    convention: given ? "--labels says so" : `dataset.json names the labels ${JSON.stringify(labels)}`,
+        : `dataset.json names the channels ${listed}, all in one 4-D file per case`,
+    convention: given ? "set by --labels" : `dataset.json names the labels ${JSON.stringify(labels)}`,
   };
   return { layout, convention, cases, why, problems };
 }
@@ -85,7 +85,7 @@ function parse(json: Uint8Array, where: string): Description {
   try {
     value = JSON.parse(new TextDecoder().decode(json));
   } catch (error) {
-    throw new DataError(`${where}: expected JSON, got something else (${(error as Error).message})`);
+    throw new DataError(`${where}: expected JSON, got text that is not valid: ${(error as Error).message}`);
   }
   const result = v.safeParse(Description, value);
   if (result.success) return result.output;
@@ -94,13 +94,13 @@ function parse(json: Uint8Array, where: string): Description {
   );
 }
 
-/** Which channel holds each modality. */
+/** Returns the modality of each channel. */
 function modalitiesOf(channels: Record<string, string>, where: string): Map<number, Modality> {
   const found = new Map<number, Modality>();
   const spelt = new Map<Modality, string>();
   for (const [channel, spelling] of Object.entries(channels)) {
     const modality = modalityNamed(spelling);
-    if (!modality) continue; // a channel that no model here takes
+    if (!modality) continue; // a channel that no model here uses
     const other = spelt.get(modality);
     if (other)
       throw new DataError(`${where}: expected one channel of ${modality}, got ${other} and ${spelling}`);
@@ -126,7 +126,7 @@ function nnunetCases(
     const modality = modalities.get(Number(channel));
     const other = modality && found.images[modality];
     if (other)
-      problems.push(`case ${id}: expected one file of its ${modality}, got ${other.path} and ${path}`);
+      problems.push(`case ${id}: expected one ${modality} file, got ${other.path} and ${path}: remove one`);
     else if (modality) found.images[modality] = { path, channel: 0 };
     const label = [`labelsTr/${id}.nii.gz`, `labelsTr/${id}.nii`].find((candidate) => files.has(candidate));
     if (label) found.label = label;
@@ -159,7 +159,7 @@ async function msdCases({
     const label = await inside(entry.label);
     for (const path of training ? [image, label] : []) {
       if (path && !files.has(path))
-        problems.push(`${where}: expected the file ${path} that it lists, got none`);
+        problems.push(`${where}: expected the listed file ${path}, got none: add it, or remove its entry`);
     }
     if (image === undefined || !files.has(image)) continue;
     const found: CaseFiles = { id: VOLUME_FILE.exec(baseName(image))?.[1] ?? baseName(image), images: {} };
@@ -170,7 +170,7 @@ async function msdCases({
   return cases;
 }
 
-/** The convention whose numbers mean what the names in dataset.json say. */
+/** Returns the convention in which the labels have the meanings that dataset.json gives them. */
 function conventionOf(labels: NonNullable<Description["labels"]>, where: string): LabelConvention {
   const classes = classesByName(labels);
   const fitting = CONVENTION_NAMES.filter((name) => {
@@ -178,12 +178,12 @@ function conventionOf(labels: NonNullable<Description["labels"]>, where: string)
     return classes.size === 3 && [...classes].every(([c, value]) => table[value] === c);
   });
   if (fitting.length === 1) return fitting[0]!;
-  const expected = `expected labels whose names say oedema, necrotic core and enhancing tumour`;
-  const flag = "say --labels brats, --labels brats2023 or --labels msd";
-  throw new DataError(`${where}: ${expected}, got ${JSON.stringify(labels)}: ${flag}`);
+  const expected = `expected labels named oedema, necrotic core and enhancing tumour`;
+  const remedy = "use --labels brats, --labels brats2023 or --labels msd";
+  throw new DataError(`${where}: ${expected}, got ${JSON.stringify(labels)}: ${remedy}`);
 }
 
-/** The label value of each class 1, 2, 3: from exclusive labels, or from nnU-Net's nested regions. */
+/** Returns the label value of each class 1, 2, 3, from exclusive labels or from nnU-Net's nested regions. */
 function classesByName(labels: NonNullable<Description["labels"]>): Map<number, number> {
   const entries = Object.entries(labels).map(([key, value]): [string, number[]] =>
     typeof value === "string" && /^\d+$/.test(key)

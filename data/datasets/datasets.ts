@@ -1,5 +1,5 @@
-// Finds the cases of a data set and says what its labels mean. Layouts and conventions are detected where
-// one reading is possible; where two are, the message names the flag that settles it.
+// Finds the cases of a data set and the meaning of its labels. Layout and label convention are detected; if
+// two conventions are possible, the error message names the flag that chooses one.
 
 import { looksLikeBrats, surveyBratsFolders } from "./bratsFolders.ts";
 import { surveyDatasetJson } from "./datasetJson.ts";
@@ -11,8 +11,8 @@ export { MODALITIES } from "./source.ts";
 export type { CaseFiles, Dataset, Modality, Source, Survey } from "./source.ts";
 
 /**
- * The cases in `source`: BraTS folders, an nnU-Net raw folder or a Decathlon task. `convention` overrides
- * what names say of the labels. Reads no volume. Throws DataError.
+ * Finds the cases in `source`: BraTS folders, an nnU-Net raw folder or a Decathlon task. `convention`
+ * overrides the detected label convention. Reads no volume. Throws one DataError with all problems.
  */
 export async function openDataset(
   source: Source,
@@ -24,8 +24,8 @@ export async function openDataset(
 }
 
 /**
- * The same with all that is wrong with its names, and the cases that they give nonetheless. Throws
- * DataError where no layout is recognised.
+ * As `openDataset`, but returns the problems together with the cases that were found in spite of them. Throws
+ * DataError if no layout is recognised.
  */
 export async function surveyDataset(
   source: Source,
@@ -43,13 +43,14 @@ export async function surveyDataset(
   const below = paths.find((path) => path.endsWith("/dataset.json"));
   if (below) {
     const folder = below.slice(0, -"/dataset.json".length);
-    throw new DataError(`${source.name}: expected one data set, got a folder of them: give ${folder} in it`);
+    throw new DataError(`${source.name}: expected one data set, got several: use ${source.name}/${folder}`);
   }
   const numbered = paths.find((path) => /_\d{4}\.nii(\.gz)?$/.test(path));
   if (numbered) {
-    const meaning = `expected to be told which modality 0000 is, got ${numbered} without a dataset.json`;
-    const remedy = "put that beside a folder imagesTr of them, or name them <case>_t1ce.nii.gz and so on";
-    throw new DataError(`${source.name}: ${meaning}: ${remedy}`);
+    const expected = `expected a dataset.json that names the channels, got ${numbered} without one`;
+    const remedy =
+      "add it beside a folder imagesTr with the images, or name them <case>_t1ce.nii.gz and so on";
+    throw new DataError(`${source.name}: ${expected}: ${remedy}`);
   }
   const got = paths.length ? `${paths.length} files (${paths.slice(0, 3).join(", ")}...)` : "an empty folder";
   const brats = "<case>/<case>_t1.nii.gz (_t2, _t1ce, _flair, _seg)";
@@ -58,8 +59,8 @@ export async function surveyDataset(
 }
 
 /**
- * Throws one DataError that lists every case of `dataset` lacking one of `modalities`, or a label if
- * wanted.
+ * Throws one DataError that lists every case without one of `modalities`, or without a label if `labels` is
+ * set.
  */
 export function requireModalities(
   dataset: Dataset,

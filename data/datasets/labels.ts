@@ -1,13 +1,13 @@
 // Label conventions. The same number means different tissue in different data sets (1 is necrosis in BraTS
-// and oedema in the Decathlon), so a convention is named, checked voxel by voxel, and mapped back in what
-// is written.
+// and oedema in the Decathlon), so every convention has a name, labels are checked voxel by voxel, and
+// predictions are written in the convention of their source.
 
 import { DataError } from "../errors.ts";
 
-/** What the numbers in label files mean. */
+/** A meaning of the numbers in label files. */
 export type LabelConvention = "brats" | "brats2023" | "msd";
 
-/** Network class by the value in a label file. BraTS until 2021; BraTS 2023; the Decathlon's Task01. */
+/** The network class of each value in a label file: BraTS until 2021, BraTS 2023, the Decathlon's Task01. */
 export const LABEL_CONVENTIONS: Readonly<Record<LabelConvention, Readonly<Record<number, number>>>> = {
   brats: { 0: 0, 1: 2, 2: 3, 4: 1 },
   brats2023: { 0: 0, 1: 2, 2: 3, 3: 1 },
@@ -18,12 +18,13 @@ export const CONVENTION_NAMES = Object.keys(LABEL_CONVENTIONS) as readonly Label
 /** The network's classes, by index. */
 export const CLASS_NAMES = ["background", "enhancing tumour", "necrotic core", "oedema"] as const;
 
-/** How far a label stored as a float may lie from its integer. */
+/** How far a label stored as a float may be from an integer. */
 const TOLERANCE = 1e-3;
 
 /**
- * Classes of the voxels of a label file, in the same order. Throws DataError, with what was found and which
- * convention would fit, for a value that `convention` does not have; `name` is the file.
+ * Converts the voxels of the label file `name` to network classes, in the same order. Throws DataError for a
+ * value that `convention` does not have; the message lists the values in the file and the conventions that
+ * would fit.
  */
 export function toClasses(data: Float32Array, convention: LabelConvention, name: string): Uint8Array {
   const table = LABEL_CONVENTIONS[convention];
@@ -38,7 +39,7 @@ export function toClasses(data: Float32Array, convention: LabelConvention, name:
   return classes;
 }
 
-/** What a label file of `convention` holds for these classes: the inverse of `toClasses`. */
+/** Converts network classes to the values of `convention`: the inverse of `toClasses`. */
 export function fromClasses(classes: Uint8Array, convention: LabelConvention): Uint8Array {
   const values = new Map(
     Object.entries(LABEL_CONVENTIONS[convention]).map(([value, c]) => [c, Number(value)]),
@@ -50,7 +51,7 @@ export function fromClasses(classes: Uint8Array, convention: LabelConvention): U
   });
 }
 
-/** The conventions that have all of these values. */
+/** Returns the conventions that have all of these values. */
 export function fittingConventions(values: Iterable<number>): LabelConvention[] {
   const labels = [...values].map((value) =>
     Math.abs(value - Math.round(value)) <= TOLERANCE ? Math.round(value) : NaN,
@@ -58,7 +59,7 @@ export function fittingConventions(values: Iterable<number>): LabelConvention[] 
   return CONVENTION_NAMES.filter((name) => labels.every((label) => label in LABEL_CONVENTIONS[name]));
 }
 
-/** How many voxels there are of each value, smallest value first. */
+/** Counts the voxels of each value, smallest value first. */
 export function labelCounts(data: Float32Array | Uint8Array): Map<number, number> {
   const counts = new Map<number, number>();
   for (const value of data) counts.set(value, (counts.get(value) ?? 0) + 1);
@@ -72,8 +73,8 @@ function unknownLabel(data: Float32Array, convention: LabelConvention, name: str
   const has = Object.keys(LABEL_CONVENTIONS[convention]).join(", ");
   const fitting = fittingConventions(counts.keys());
   const remedy = fitting.length
-    ? `these values fit ${fitting.join(" and ")}: say --labels ${fitting.join(" or --labels ")}`
-    : "no convention has all of these: is it a label map of this task?";
+    ? `these values fit ${fitting.join(" and ")}: use --labels ${fitting.join(" or --labels ")}`
+    : "no convention has all of these values: is it a label map of brain tumours?";
   return new DataError(
     `${name}: expected labels ${has} (${convention}), got ${listed.join(", ")}; ${remedy}`,
   );

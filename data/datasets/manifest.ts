@@ -1,5 +1,5 @@
-// Which files a run was made of, by content: for its record, and so that the same scan under two names is found
-// before it is trained and tested on.
+// The manifest of a run: its data files with checksums. It documents the run, and finds a scan that is both
+// in the training and in the test set under two names.
 
 import { sha256 } from "../digest.ts";
 import { DataError } from "../errors.ts";
@@ -7,15 +7,15 @@ import type { Volume } from "../nifti/nifti.ts";
 import { type CaseFiles, MODALITIES } from "./source.ts";
 import type { Split } from "./splits.ts";
 
-/** One file of a data set, as it was read. Shape and spacing are in the file's order: x, y, z. */
+/** One data file. Shape and spacing are in the file's order: x, y, z. */
 export interface FileRecord {
   path: string;
   bytes: number;
   /** SHA-256 of the file. */
   sha256: string;
-  /** SHA-256 of its voxels' values, as float32: the same for the same scan, however it is packed. */
+  /** SHA-256 of the voxel values as float32: equal for the same scan, compressed or not. */
   voxels: string;
-  /** x, y, z, and the number of volumes if there are several. */
+  /** x, y, z, and the number of volumes if it is more than one. */
   shape: number[];
   /** In mm. */
   spacing: number[];
@@ -23,40 +23,43 @@ export interface FileRecord {
   affine: number[][];
 }
 
-/** The files of a case that were read. */
+/** A case and those of its files that were read. */
 export interface CaseRecord {
   id: string;
   images: Record<string, FileRecord & { channel: number }>;
   label?: FileRecord;
 }
 
-/** Describes a file that was read. */
+/** Returns the manifest entry of a file that was read. */
 export async function recordOf(path: string, bytes: Uint8Array, volume: Volume): Promise<FileRecord> {
   const { data, size, channels, spacing, affine } = volume;
   return {
-    ...{ path, bytes: bytes.length, sha256: await sha256(bytes), voxels: await sha256(data) },
+    path,
+    bytes: bytes.length,
+    sha256: await sha256(bytes),
+    voxels: await sha256(data),
     shape: [...size.toReversed(), ...(channels > 1 ? [channels] : [])],
     spacing: spacing.toReversed(),
     affine,
   };
 }
 
-/** Of the files of a case, which is what: by modality and, for a 4-D file, the volume in it. */
+/** Assigns the files of a case to its modalities and label; `channel` is the volume within a 4-D file. */
 export function caseRecord({ id, images, label }: CaseFiles, files: readonly FileRecord[]): CaseRecord {
   const read = new Map(files.map((file) => [file.path, file]));
-  const shown: CaseRecord["images"] = {};
+  const recorded: CaseRecord["images"] = {};
   for (const modality of MODALITIES) {
     const image = images[modality];
     const file = image && read.get(image.path);
-    if (file) shown[modality] = { ...file, channel: image.channel };
+    if (file) recorded[modality] = { ...file, channel: image.channel };
   }
   const labelled = label === undefined ? undefined : read.get(label);
-  return { id, images: shown, ...(labelled && { label: labelled }) };
+  return { id, images: recorded, ...(labelled && { label: labelled }) };
 }
 
 /**
- * Throws a DataError that names every scan which is in two sets of the split under two names: images of two cases
- * whose voxels are the same.
+ * Throws one DataError that names every scan in two sets of the split: images of two cases with the same
+ * voxels.
  */
 export function checkDisjoint(split: Split, records: readonly CaseRecord[]): void {
   const sets = (id: string) => (["train", "val", "test"] as const).filter((set) => split[set].includes(id));
@@ -75,7 +78,7 @@ export function checkDisjoint(split: Split, records: readonly CaseRecord[]): voi
         pairs.add(`${other.id} ${id}`);
         problems.push(
           `cases ${other.id} (${there.join(", ")}) and ${id} (${here.join(", ")}) are the same scan: ${other.path} ` +
-            `and ${path} have the same voxels: put both into one set, or leave one out`,
+            `and ${path} have the same voxels: put both into one set, or remove one`,
         );
       }
     }
@@ -83,17 +86,17 @@ export function checkDisjoint(split: Split, records: readonly CaseRecord[]): voi
   if (problems.length) throw new DataError(problems);
 }
 
-/** What dataset_manifest.json holds of these cases: one a line. */
+/** Returns the content of dataset_manifest.json: one case per line. */
 export function formatManifest(cases: readonly CaseRecord[]): string {
   return `{"cases": [\n${cases.map((record) => JSON.stringify(record)).join(",\n")}\n]}\n`;
 }
 
-/** And back. */
+/** Reads the content of dataset_manifest.json. */
 export function parseManifest(text: string): CaseRecord[] {
   return (JSON.parse(text) as { cases: CaseRecord[] }).cases;
 }
 
-/** The paths of the files that have other bytes now than before; of files that were not there, nothing is said. */
+/** Returns the paths of the files in both lists whose bytes differ. */
 export function changedFiles(before: readonly CaseRecord[], now: readonly CaseRecord[]): string[] {
   const files = (cases: readonly CaseRecord[]) =>
     cases.flatMap(({ images, label }) => [...Object.values(images), ...(label ? [label] : [])]);

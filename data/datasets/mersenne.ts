@@ -1,5 +1,6 @@
 // The Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998) with NumPy's legacy seeding and shuffling
-// (numpy.random.RandomState), only to draw the folds that nnU-Net draws. All else draws from engine/autograd/random.ts.
+// (numpy.random.RandomState). It is used only to draw nnU-Net's folds; everything else uses
+// engine/autograd/random.ts.
 
 const [LENGTH, SHIFT] = [624, 397];
 
@@ -7,10 +8,10 @@ export class MersenneTwister {
   readonly #state = new Uint32Array(LENGTH);
   #position = LENGTH;
 
-  /** As RandomState(seed), for a seed of 32 bits. */
+  /** Seeds the generator as RandomState(seed) does; `seed` has 32 bits. */
   constructor(seed: number) {
     if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-      throw new Error(`MersenneTwister: the seed must be an integer of 32 bits, got ${seed}`);
+      throw new Error(`MersenneTwister: expected a seed of 32 bits, got ${seed}`);
     }
     this.#state[0] = seed;
     for (let i = 1; i < LENGTH; i++) {
@@ -19,7 +20,7 @@ export class MersenneTwister {
     }
   }
 
-  /** 32 random bits. */
+  /** Returns 32 random bits. */
   next(): number {
     if (this.#position === LENGTH) this.#twist();
     let bits = this.#state[this.#position++]!;
@@ -29,7 +30,10 @@ export class MersenneTwister {
     return (bits ^ (bits >>> 18)) >>> 0;
   }
 
-  /** Uniform in 0 ... most: numbers of as few bits as hold `most` are drawn until one is not above it. */
+  /**
+   * Returns an integer in 0 ... most, each equally likely: draws just enough bits until the value is not
+   * above `most`.
+   */
   integer(most: number): number {
     if (most === 0) return 0;
     const mask = 0xffffffff >>> Math.clz32(most);

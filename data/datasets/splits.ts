@@ -1,41 +1,43 @@
-// Which cases train, validate and test: drawn as in the published experiments, or in nnU-Net's five folds, with its
-// own numbers; or given in a file, ours or nnU-Net's.
+// The split into training, validation and test cases: drawn as in the published experiments, drawn as
+// nnU-Net's five folds (with its random numbers), or read from a file in our format or nnU-Net's.
 
 import * as v from "valibot";
 import { Random } from "../../engine/autograd/random.ts";
 import { DataError } from "../errors.ts";
 import { MersenneTwister } from "./mersenne.ts";
 
-/** Case ids by use. */
+/** The case ids of each set. */
 export interface Split {
   train: string[];
   val: string[];
   test: string[];
 }
 
-/** One entry of nnU-Net's splits_final.json; `test` is ours, where a fold has test cases of its own. */
+/** One entry of nnU-Net's splits_final.json. `test` is an extension: the fold's own test cases. */
 export interface Fold {
   train: string[];
   val: string[];
   test?: string[] | undefined;
 }
 
-/** The seed of all splits, the same for all stages and seeds so that they share their test cases; nnU-Net's. */
+/**
+ * The seed of all splits (nnU-Net's). It does not depend on --seed, so that all runs share their test cases.
+ */
 export const SPLIT_SEED = 12345;
 
-/** The file of a data folder that divides its cases, where there is one. */
+/** The file in a data folder that gives the split, if there is one. */
 export const SPLIT_FILE = "split.json";
 
-/** How many folds are drawn; nnU-Net's number. */
+/** The number of folds, as in nnU-Net. */
 export const FOLDS = 5;
 
-/** Shares of the cases that train, validate and test, as in the published experiments. */
+/** The shares of training, validation and test cases in the published experiments. */
 const FRACTIONS = [0.7, 0.1, 0.2] as const;
 
 /**
- * Divides case ids at random, the same way for the same ids (in any order) and seed. At least one case
- * trains and one tests; validation may be empty. Throws DataError for fewer than two, or for an id given
- * twice.
+ * Splits case ids at random, the same way for the same ids (in any order) and seed. The training and test
+ * sets have at least one case; validation may be empty. Throws DataError for fewer than two ids, or an id
+ * given twice.
  */
 export function splitCases(
   ids: readonly string[],
@@ -56,9 +58,9 @@ export function splitCases(
 }
 
 /**
- * Divides case ids into folds of which each validates once, exactly as nnU-Net does (scikit-learn's
- * KFold(shuffle=True, random_state=seed) of the sorted ids). Throws DataError for fewer ids than folds, or one
- * given twice.
+ * Splits case ids into folds exactly as nnU-Net does (scikit-learn's KFold(shuffle=True, random_state=seed)
+ * of the sorted ids). Each case is a validation case in one fold. Throws DataError for fewer ids than folds,
+ * or an id given twice.
  */
 export function crossValidation(
   ids: readonly string[],
@@ -66,7 +68,7 @@ export function crossValidation(
 ): Fold[] {
   const sorted = sortedIds(ids, "crossValidation");
   if (ids.length < folds) {
-    throw new DataError(`crossValidation: expected at least ${folds} cases, one a fold, got ${ids.length}`);
+    throw new DataError(`crossValidation: expected at least ${folds} cases, one per fold, got ${ids.length}`);
   }
   const shuffled = new MersenneTwister(seed).shuffle([...sorted.keys()]);
   let start = 0;
@@ -90,12 +92,12 @@ const Folds = v.pipe(
 );
 
 /**
- * The content of a split file `path`: one split, or nnU-Net's list of folds. Every case must be in `known`, and none
- * in two sets of a split. Throws one DataError that lists what is wrong.
+ * Reads the content of the split file `path`: one split, or nnU-Net's list of folds. Throws one DataError
+ * that lists every case that is not in `known`, or that a split names twice.
  */
 export function parseSplits(text: string, path: string, known: readonly string[]): Split | Fold[] {
   const form =
-    'expected {"train": [...], "val": [...], "test": [...]} of case ids, or a list of such, one a fold';
+    'expected {"train": [...], "val": [...], "test": [...]} with case ids, or a list of these, one per fold';
   let splits: Split | Fold[];
   try {
     const json: unknown = JSON.parse(text);
@@ -118,8 +120,9 @@ export function parseSplits(text: string, path: string, known: readonly string[]
 }
 
 /**
- * The split of one of `folds`: what it validates on are also its test cases, as in nnU-Net's cross-validation, unless
- * it names others; so do `test`, cases that are in no fold. "all" trains on every case and validates on none.
+ * Returns the split of one fold. Its test cases are those that the fold names, else `test` (cases in no
+ * fold), else its validation cases, as in nnU-Net's cross-validation. "all" trains on every case of the folds
+ * and has no validation. Throws DataError for a fold that does not exist.
  */
 export function splitOfFold(
   folds: readonly Fold[],

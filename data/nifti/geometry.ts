@@ -1,5 +1,5 @@
-// Where voxels lie in the patient. An affine takes the voxel (x, y, z), x fastest in the file, to
-// millimetres; sizes and spacings are in the order of the arrays, [D, H, W] = [z, y, x].
+// The position of voxels in the patient. An affine maps the voxel (x, y, z), x fastest in the file, to
+// millimetres. Sizes and spacings are in the order of the arrays, [D, H, W] = [z, y, x].
 
 import type { Vec3 } from "../../engine/index.ts";
 export type { Vec3 };
@@ -7,13 +7,16 @@ export type { Vec3 };
 /** Four rows of four: millimetres = affine · (x, y, z, 1). */
 export type Affine = readonly (readonly number[])[];
 
-/** The distance between neighbouring voxels in mm, [D, H, W]: the lengths of the affine's columns. */
+/** Returns the distance between neighbouring voxels in mm, [D, H, W]: the lengths of the affine's columns. */
 export function spacingOf(affine: Affine): Vec3 {
   const length = (axis: number) => Math.hypot(affine[0]![axis]!, affine[1]![axis]!, affine[2]![axis]!);
   return [length(2), length(1), length(0)];
 }
 
-/** The farthest that any corner of a volume of `size` moves, in mm, if `b` is taken for `a`. */
+/**
+ * Returns the largest distance, in mm, between the positions of a corner of a volume of `size` under `a` and
+ * `b`.
+ */
 export function cornerDisplacement(a: Affine, b: Affine, size: Vec3): number {
   let farthest = 0;
   for (let corner = 0; corner < 8; corner++) {
@@ -31,7 +34,9 @@ export function cornerDisplacement(a: Affine, b: Affine, size: Vec3): number {
   return farthest;
 }
 
-/** The determinant of the affine's 3x3 part: negative for mirrored axes, 0 for no volume at all. */
+/**
+ * Returns the determinant of the affine's 3x3 part: negative for mirrored axes, 0 if it cannot be inverted.
+ */
 export function determinant(affine: Affine): number {
   const [[a, b, c], [d, e, f], [g, h, i]] = affine as [Row, Row, Row];
   return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g);
@@ -39,7 +44,7 @@ export function determinant(affine: Affine): number {
 type Row = [number, number, number];
 
 /**
- * NIfTI's qform: rotation (b, c, d) as a unit quaternion, voxel sizes, the sign of the third axis, an
+ * NIfTI's qform: a rotation as the parts b, c, d of a unit quaternion, voxel sizes, sign of the third axis,
  * offset.
  */
 export interface Qform {
@@ -49,7 +54,7 @@ export interface Qform {
   offset: Vec3; // x, y, z
 }
 
-/** The affine of a qform (nifti1.h, method 2). */
+/** Returns the affine of a qform (nifti1.h, method 2). */
 export function affineOfQform({ quaternion, pixdim, qfac, offset }: Qform): number[][] {
   const norm = Math.max(1, Math.hypot(...quaternion));
   const [b, c, d] = quaternion.map((part) => part / norm) as [number, number, number];
@@ -66,7 +71,7 @@ export function affineOfQform({ quaternion, pixdim, qfac, offset }: Qform): numb
   ];
 }
 
-/** The qform of an affine, or undefined for one that shears: a qform cannot say that. */
+/** Returns the qform of an affine, or undefined if the affine shears: a qform cannot express that. */
 export function qformOf(affine: Affine): Qform | undefined {
   const [depth, height, width] = spacingOf(affine);
   const pixdim: Vec3 = [width, height, depth];
@@ -79,18 +84,20 @@ export function qformOf(affine: Affine): Qform | undefined {
   return far <= 1e-4 * Math.max(...pixdim) ? qform : undefined;
 }
 
-/** The affine as one line for messages. */
+/** Formats an affine in one line, for messages. */
 export function formatAffine(affine: Affine): string {
   const rows = affine.slice(0, 3).map((row) => `[${row.map((value) => +value.toFixed(4)).join(", ")}]`);
   return `[${rows.join(", ")}]`;
 }
 
-/** A size [D, H, W] as files and viewers say it: x × y × z. */
+/** Formats a size [D, H, W] as files and viewers do: x × y × z. */
 export function formatSize([depth, height, width]: Vec3): string {
   return `${width}x${height}x${depth}`;
 }
 
-/** (b, c, d) of a rotation matrix with a >= 0, by way of the largest of the four parts. */
+/**
+ * Returns the quaternion (b, c, d), a >= 0, of a rotation matrix; divides by the largest of the four parts.
+ */
 function quaternionOf(r: number[][]): Vec3 {
   const [[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]] = r as [Row, Row, Row];
   const squares = [1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz];

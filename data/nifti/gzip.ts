@@ -1,24 +1,24 @@
-// gzip by the platform's own streams, which check the sums. The stream is stopped as soon as it gives more
-// than the volume's header declares, so a small file cannot unpack into all of memory.
+// gzip by the platform's own streams, which verify the checksums. Decompression stops as soon as it yields
+// more bytes than the volume's header declares, so that a small file cannot fill the memory.
 
 import { Gunzip } from "fflate";
 import { DataError } from "../errors.ts";
 
-/** Bytes that may follow the voxels: extensions' padding, a writer's leftovers. */
+/** Bytes that may follow the voxels, such as padding of extensions. */
 const SLACK = 1 << 20;
-/** As much as the longest NIfTI header takes. */
+/** The length of the longest NIfTI header, in bytes. */
 const HEAD = 544;
-/** Packed bytes that are looked through at a time: they unpack to 4 MiB at most. */
+/** Compressed bytes that are searched for members at a time: they decompress to 4 MiB at most. */
 const CHUNK = 1 << 12;
 
-/** Whether the bytes are gzip's, whatever the file is called. */
+/** True if the bytes are gzip-compressed, whatever the file's name. */
 export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
 /**
- * Unpacks `bytes`. `declared` is asked once, with the first 544 bytes (or all, if fewer), how many bytes
- * there should be; more than that and some slack is an error. Throws DataError naming the file.
+ * Decompresses `bytes`. `declared` gets the first 544 bytes (or all, if fewer) and returns the expected
+ * number of bytes. Throws DataError with the file's name if the data are damaged or much longer than that.
  */
 export async function gunzip(
   bytes: Uint8Array,
@@ -35,7 +35,7 @@ export async function gunzip(
   }
 }
 
-/** Unpacks one member after the other; `error` is what came of all of them at once. */
+/** Decompresses one member after the other; `error` is the error of decompressing all at once. */
 async function unpackMembers(
   bytes: Uint8Array,
   name: string,
@@ -50,15 +50,16 @@ async function unpackMembers(
   return unpacked.finish();
 }
 
-/** Packs `bytes`. */
+/** Compresses `bytes`. */
 export async function gzip(bytes: Uint8Array): Promise<Uint8Array> {
   const stream = streamOf(bytes).pipeThrough(new CompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 /**
- * The members of a gzip file made by joining several; what cannot be told apart comes as one. Each is given as soon
- * as it has been gone through, so that whoever finds one damaged need not wait for those after it.
+ * Yields the members of a gzip file made by joining several; a damaged remainder comes as one member. Each is
+ * yielded as soon as its end is found, so that a caller can stop at a damaged one without a search through
+ * the rest.
  */
 export function* gzipMembers(bytes: Uint8Array): Generator<Uint8Array> {
   let start = 0;
@@ -79,7 +80,7 @@ export function* gzipMembers(bytes: Uint8Array): Generator<Uint8Array> {
   yield bytes.subarray(start);
 }
 
-/** Gathers chunks, and stops them when there are more than the header allows. */
+/** Collects chunks, and throws when they exceed the size that the header declares. */
 class Collector {
   #chunks: Uint8Array[] = [];
   #total = 0;
@@ -98,7 +99,9 @@ class Collector {
     if (this.#total >= HEAD) this.#limit ??= this.#ask();
     if (this.#limit !== undefined && this.#total > this.#limit + SLACK) {
       const expected = `expected the ${this.#limit} bytes that its header declares`;
-      throw new DataError(`${this.#name}: ${expected}, got more: it is damaged, or made to fill the memory`);
+      throw new DataError(
+        `${this.#name}: ${expected}, got more: the file is damaged, or made to fill the memory`,
+      );
     }
   }
 
@@ -129,7 +132,7 @@ async function inflate(bytes: Uint8Array, unpacked: Collector): Promise<void> {
   try {
     for (let next = await reader.read(); !next.done; next = await reader.read()) unpacked.add(next.value);
   } catch (error) {
-    await reader.cancel().catch(() => {}); // an errored stream has nothing to cancel
+    await reader.cancel().catch(() => {}); // rejects if the stream itself has failed
     throw error;
   }
 }
@@ -147,6 +150,6 @@ function fail(name: string, error: unknown): never {
   if (error instanceof DataError) throw error;
   const reason = error instanceof Error ? error.message : String(error);
   throw new DataError(
-    `${name}: expected a whole gzip file, got a damaged or cut one (${reason}): copy it again`,
+    `${name}: expected a complete gzip file, got a damaged or truncated one (${reason}): copy it again`,
   );
 }

@@ -1,6 +1,6 @@
-// What a NIfTI header says, checked before anything is allocated on its word. nifti-reader-js reads the
-// fields; the affine is chosen here as nibabel does: sform, else qform, else voxel sizes about the volume's
-// middle.
+// Reads a NIfTI header and checks it before any memory is allocated for the voxels. nifti-reader-js reads the
+// fields; the affine is chosen here as in nibabel: the sform, else the qform, else voxel sizes around the
+// volume's centre.
 
 import { NIFTI1, NIFTI2 } from "nifti-reader-js";
 import { DataError } from "../errors.ts";
@@ -22,13 +22,14 @@ export interface NiftiHeader {
   size: Vec3;
   channels: number;
   datatype: Datatype;
-  /** Where the voxels start, and how many bytes they take. */
+  /** The first byte of the voxels. */
   offset: number;
+  /** The number of bytes of the voxels. */
   voxelBytes: number;
   slope: number;
   intercept: number;
   affine: number[][];
-  /** The farthest that its qform puts a corner from where its sform does, in mm; 0 where it has only one of them. */
+  /** The largest distance between a corner under the sform and under the qform, in mm; 0 without both. */
   disagreement: number;
   /** The first 352 (NIfTI-2: 544) bytes as in the file. */
   bytes: Uint8Array;
@@ -39,7 +40,7 @@ export interface Datatype {
   bytes: number;
 }
 
-/** NIfTI's numeric voxel types by code; colours and complex numbers are no intensities. */
+/** NIfTI's numeric voxel types by code. Colours and complex numbers are not intensities, and are refused. */
 export const DATATYPES: ReadonlyMap<number, Datatype> = new Map([
   [2, { name: "uint8", bytes: 1 }],
   [4, { name: "int16", bytes: 2 }],
@@ -62,20 +63,20 @@ const REFUSED = new Map([
   [2304, "RGBA colours"],
 ]);
 
-/** Bytes of voxels, and before them: what fits into one array anywhere. No brain needs more; a file that lies may. */
+/** The most bytes of voxels, or before them. No brain needs more, but a damaged header may claim more. */
 const LARGEST = 2 ** 31;
 
-/** How long the header of a version is, with the four bytes that announce extensions. */
+/** Returns the length of a header, with the four bytes that announce extensions. */
 export function headerLength(version: 1 | 2): number {
   return version === 1 ? 352 : 544;
 }
 
-/** Reads and checks the header at the start of `bytes`. Throws DataError naming the file. */
+/** Reads and checks the header at the start of `bytes`. Throws DataError with the file's name. */
 export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
   const { version, pair } = identify(bytes, name);
   const length = headerLength(version);
   const fields = version === 1 ? new NIFTI1() : new NIFTI2();
-  // A copy of its own (Buffer.slice() would be a view), and without extensions: they may be garbage.
+  // A copy (Buffer.slice() would be a view) without extensions, which may be damaged.
   fields.readHeader(new Uint8Array(bytes.subarray(0, length - 4)).buffer);
   if (fields instanceof NIFTI2) readIntegers(fields, bytes);
   const { size, channels } = shapeOf(fields, name);
@@ -125,7 +126,7 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
   };
 }
 
-/** The voxels' shape and type as messages say it. */
+/** Formats the voxels' shape and type, for messages. */
 export function formatVoxels({
   size,
   channels,
@@ -134,7 +135,9 @@ export function formatVoxels({
   return `${formatSize(size)}${channels > 1 ? `x${channels}` : ""} ${datatype.name}`;
 }
 
-/** Reads the integers of 64 bits again: the library takes negative ones, and large ones in big-endian files, for others. */
+/**
+ * Reads the 64-bit integers again: the library misreads negative ones, and large ones in big-endian files.
+ */
 function readIntegers(fields: NIFTI2, bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const at = (start: number) => Number(view.getBigInt64(start, fields.littleEndian));
@@ -146,7 +149,7 @@ function identify(bytes: Uint8Array, name: string): { version: 1 | 2; pair: bool
   if (bytes.length === 0) throw new DataError(`${name}: expected a NIfTI file, got an empty one`);
   if (bytes.length < 348) {
     throw new DataError(
-      `${name}: expected a NIfTI file, got only ${bytes.length} bytes: no header is that short`,
+      `${name}: expected a NIfTI file, got only ${bytes.length} bytes: a header has at least 348`,
     );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -156,8 +159,8 @@ function identify(bytes: Uint8Array, name: string): { version: 1 | 2; pair: bool
     const magic = text(344);
     if (magic === "n+1\0" || magic === "ni1\0") return { version: 1, pair: magic[1] === "i" };
     if (magic === "\0\0\0\0") {
-      const remedy = "it does not tell left from right: convert it to NIfTI";
-      throw new DataError(`${name}: expected NIfTI, got what looks like Analyze 7.5: ${remedy}`);
+      const remedy = "that format does not tell left from right: convert it to NIfTI";
+      throw new DataError(`${name}: expected NIfTI, got Analyze 7.5: ${remedy}`);
     }
     const printable = JSON.stringify(magic.replace(/\0+$/, ""));
     throw new DataError(`${name}: expected the NIfTI magic "n+1" or "ni1", got ${printable}`);
@@ -169,7 +172,7 @@ function identify(bytes: Uint8Array, name: string): { version: 1 | 2; pair: bool
     return { version: 2, pair: magic[1] === "i" };
   }
   throw new DataError(
-    `${name}: expected a NIfTI file, got something else: it does not start with a NIfTI header`,
+    `${name}: expected a NIfTI file, got another format: it does not start with a NIfTI header`,
   );
 }
 
@@ -194,7 +197,7 @@ function affineOf(fields: NIFTI1 | NIFTI2, bytes: Uint8Array, size: Vec3, name: 
   const affine = chooseAffine(fields, bytes, size);
   const volume = determinant(affine);
   if (!affine.flat().every(Number.isFinite) || volume === 0) {
-    throw new DataError(`${name}: expected an affine that can be inverted, got ${formatAffine(affine)}`);
+    throw new DataError(`${name}: expected an invertible affine, got ${formatAffine(affine)}`);
   }
   return affine;
 }
@@ -214,7 +217,7 @@ function qformAffine(fields: NIFTI1 | NIFTI2): number[][] {
 
 function chooseAffine(fields: NIFTI1 | NIFTI2, bytes: Uint8Array, [depth, height, width]: Vec3): number[][] {
   if (fields.sform_code > 0) {
-    // Read here: the library prefers the qform where its code is the larger one.
+    // Read here because the library prefers the qform if its code is the larger one.
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     const at = (index: number) =>
       fields instanceof NIFTI1

@@ -1,6 +1,6 @@
-// NIfTI files to volumes: NIfTI-1 and -2, either byte order, single files and .hdr/.img pairs, gzip or not
-// (told by the content, not the name). x runs fastest in the file, so its voxels are a row-major [C, D=z,
-// H=y, W=x] array.
+// Reads NIfTI files: NIfTI-1 and -2, either byte order, single files and .hdr/.img pairs, compressed or not
+// (by content, not by name). x runs fastest in the file, so its voxels are a row-major array [C, D=z, H=y,
+// W=x].
 
 import { DataError } from "../errors.ts";
 import { spacingOf, type Vec3 } from "./geometry.ts";
@@ -13,13 +13,13 @@ export { writeLabelLike, writeNifti, writeProbabilitiesLike } from "./write.ts";
 export interface Volume {
   /** D, H, W. */
   size: Vec3;
-  /** Volumes in the file: the fourth dimension (times the fifth), 1 if there is none. */
+  /** The number of volumes in the file: the fourth dimension times the fifth. */
   channels: number;
   /** [channels, D, H, W], with the header's slope and intercept applied. */
   data: Float32Array;
-  /** 4x4, voxel (x, y, z) to mm: the sform, else the qform, else the voxel sizes about the middle. */
+  /** 4x4, maps the voxel (x, y, z) to mm: the sform, else the qform, else voxel sizes around the centre. */
   affine: number[][];
-  /** The farthest that the qform puts a corner from where the sform does, in mm; 0 where there is only one of them. */
+  /** The largest distance between a corner under the sform and under the qform, in mm; 0 without both. */
   disagreement: number;
   /** D, H, W in mm. */
   spacing: Vec3;
@@ -28,8 +28,8 @@ export interface Volume {
 }
 
 /**
- * Reads a volume from the bytes of a .nii, .nii.gz or .hdr file; the last needs its .img as `pair`.
- * Throws DataError naming the file for whatever cannot be read as it claims to be.
+ * Reads a volume from the bytes of a .nii, .nii.gz or .hdr file; for a .hdr file `pair` has the bytes of its
+ * .img. Throws DataError with the file's name if it is damaged or of an unsupported kind.
  */
 export async function readNifti(bytes: Uint8Array, name: string, pair?: Uint8Array): Promise<Volume> {
   let header: NiftiHeader | undefined;
@@ -44,7 +44,7 @@ export async function readNifti(bytes: Uint8Array, name: string, pair?: Uint8Arr
   const held = Math.max(0, raw.length - header.offset);
   if (held < header.voxelBytes) {
     const expected = `expected ${header.voxelBytes} bytes of voxels (${formatVoxels(header)})`;
-    throw new DataError(`${name}: ${expected}, got ${held}: the file is cut short: copy it again`);
+    throw new DataError(`${name}: ${expected}, got ${held}: the file is truncated: copy it again`);
   }
   const { size, channels, affine, disagreement } = header;
   return {
@@ -67,12 +67,12 @@ async function readImage(
   return isGzip(pair) ? gunzip(pair, `${name} (.img)`, () => header.offset + header.voxelBytes) : pair;
 }
 
-/** The voxels as numbers, scaled. */
+/** Returns the voxels as float32, scaled by slope and intercept. */
 function decode(raw: Uint8Array, header: NiftiHeader): Float32Array {
   const { offset, voxelBytes, slope, intercept, datatype, littleEndian } = header;
-  const voxels = new Uint8Array(voxelBytes); // a copy starts at an aligned address, and may be turned round
+  const voxels = new Uint8Array(voxelBytes); // a copy: aligned, and its bytes can be reversed in place
   voxels.set(raw.subarray(offset, offset + voxelBytes));
-  if (!littleEndian) reverseWords(voxels, datatype.bytes); // whatever has WebGPU is little-endian
+  if (!littleEndian) reverseWords(voxels, datatype.bytes); // every machine with WebGPU is little-endian
 
   const numbers = numbersOf(voxels.buffer, datatype.name);
   const data = numbers instanceof Float32Array ? numbers : new Float32Array(numbers);

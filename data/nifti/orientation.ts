@@ -1,16 +1,16 @@
-// How a volume lies in the patient, in the three letters that viewers and nibabel use: where each of the
-// array's axes x, y, z points to (right or left, anterior or posterior, superior or inferior).
+// The orientation of a volume in the patient, in the three letters of viewers and nibabel: the direction of
+// the array's axes x, y, z (right or left, anterior or posterior, superior or inferior).
 
 import type { Affine } from "./geometry.ts";
 
-/** Ends of the world's axes: towards its positive side, and its negative one. */
+/** The positive and the negative end of each patient axis. */
 const ENDS = [
   ["R", "L"],
   ["A", "P"],
   ["S", "I"],
 ] as const;
 
-/** Which of the world's axes each of the array's may be: all orders. */
+/** All orders of the patient axes along the array's. */
 const ORDERS = [
   [0, 1, 2],
   [0, 2, 1],
@@ -20,20 +20,20 @@ const ORDERS = [
   [2, 1, 0],
 ] as const;
 
-/** "RAS", "LPS" and so on, of an affine that can be inverted; of an oblique one, the nearest. */
+/** Returns "RAS", "LPS" and so on for an invertible affine; for an oblique one, the nearest. */
 export function orientationOf(affine: Affine): string {
   const { order } = nearest(affine);
   return order.map((world, axis) => ENDS[world]![affine[world]![axis]! >= 0 ? 0 : 1]).join("");
 }
 
-/** The angle in degrees between the array's axis that fits worst and the patient's that is nearest to it. */
+/** Returns the largest angle, in degrees, between an array axis and its nearest patient axis. */
 export function obliqueness(affine: Affine): number {
   const { order, cosines } = nearest(affine);
   const least = Math.min(...order.map((world, axis) => cosines[world]![axis]!));
   return (Math.acos(Math.min(1, least)) * 180) / Math.PI;
 }
 
-/** The order of axes whose cosines are the largest together. */
+/** Returns the order of patient axes with the largest sum of cosines. */
 function nearest(affine: Affine): { order: readonly (0 | 1 | 2)[]; cosines: number[][] } {
   const lengths = [0, 1, 2].map((axis) => Math.hypot(...[0, 1, 2].map((world) => affine[world]![axis]!)));
   const cosines = [0, 1, 2].map((world) =>

@@ -1,20 +1,20 @@
-// Volumes to gzip'd NIfTI files. A prediction goes out in its source's own grid: the header is the source's
-// with the bytes of affine, sform, qform and voxel sizes untouched, and with nothing in it that could name
-// a patient.
+// Writes gzip-compressed NIfTI files. A prediction keeps its source's grid: its header has the source's bytes
+// for affine, sform, qform and voxel sizes, and no text that could name a patient.
 
 import { NIFTI1 } from "nifti-reader-js";
 import { type Affine, qformOf, type Vec3 } from "./geometry.ts";
 import { gzip } from "./gzip.ts";
 import { DATATYPES, headerLength } from "./header.ts";
 
-const SCANNER = 1; // the code of an affine in the scanner's coordinates
+// NIfTI's codes: coordinates of the scanner, units, voxel types.
+const SCANNER = 1;
 const MILLIMETRES = 2;
 const UINT8 = 2;
 const FLOAT32 = 16;
 
 /**
- * A NIfTI-1 file, gzip'd, of one volume: `data` is [D, H, W] and kept in its type. The affine is written as
- * sform, and as qform too unless it shears.
+ * Returns a compressed NIfTI-1 file of one volume: `data` is [D, H, W] and keeps its type. The affine becomes
+ * the sform, and also the qform unless it shears.
  */
 export async function writeNifti(volume: {
   data: Uint8Array | Int16Array | Float32Array;
@@ -48,14 +48,14 @@ export async function writeNifti(volume: {
   [header.quatern_b, header.quatern_c, header.quatern_d] = qform?.quaternion ?? [0, 0, 0];
   [header.qoffset_x, header.qoffset_y, header.qoffset_z] = qform?.offset ?? [0, 0, 0];
   header.magic = "n+1\0";
-  // What has WebGPU is little-endian.
+  // Every machine with WebGPU is little-endian.
   const voxels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return packed(new Uint8Array(header.toArrayBuffer()), voxels);
 }
 
 /**
- * A label map in the grid of the file that `header` came from (352 bytes, or 544 of NIfTI-2; byte order
- * kept): uint8 values `labels` [D, H, W], gzip'd. Free text is cleared: it may name people.
+ * Returns a compressed label map of uint8 values `labels` [D, H, W] in the grid of the file that `header`
+ * came from (352 bytes, or 544 of NIfTI-2; its byte order is kept). Free text is cleared: it may name people.
  */
 export async function writeLabelLike(
   header: Uint8Array,
@@ -66,7 +66,7 @@ export async function writeLabelLike(
   return packed(headerLike(header, size, { volumes: 1, type: UINT8, bits: 8 }).bytes, labels);
 }
 
-/** Probabilities [C, D, H, W] as `writeLabelLike` writes labels: a 4-D file of float32, a volume a class. */
+/** As `writeLabelLike`, for probabilities [C, D, H, W]: a 4-D file of float32 with one volume per class. */
 export async function writeProbabilitiesLike(
   header: Uint8Array,
   probabilities: Float32Array,
@@ -85,7 +85,7 @@ export async function writeProbabilitiesLike(
   return packed(bytes, voxels);
 }
 
-/** The header with the grid of `header` and the given content, and its byte order. */
+/** Returns a header with the grid and byte order of `header`, for the given content. */
 function headerLike(
   header: Uint8Array,
   [depth, height, width]: Vec3,
@@ -118,7 +118,7 @@ function headerLike(
   return { bytes, little };
 }
 
-/** Byte ranges that say nothing of a label map's grid; text among them may name people. */
+/** Byte ranges that do not describe the grid. Some hold text that may name people. */
 const CLEARED = {
   1: [
     [4, 32], // data_type, db_name

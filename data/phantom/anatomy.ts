@@ -1,26 +1,28 @@
 // The phantom's head: a healthy brain as a function of position. Each part (cerebrum, temporal lobes,
 // cerebellum, stem, ventricles, deep grey) is a shape with an approximate depth in mm, positive inside.
 // Sulci, fissures and the outer surface together give one distance to the nearest pial surface, and that
-// distance is the tissue: fluid, then a ribbon of grey, then white. Results are written in place: this runs
-// for every voxel.
+// distance decides the tissue: fluid, then a ribbon of grey, then white. Results are written in place
+// because this runs for every voxel.
 
 import type { Random } from "../../engine/autograd/random.ts";
 import { emptyField, type Field, sample, smoothField, stamp } from "./field.ts";
 
-/** One head: its random shape and what lies in it besides tissue. */
+/** One head: its random shape, vessels and old lesions. */
 export type Anatomy = {
   scale: number;
-  ventricles: number; // factor on the radius
+  ventricles: number; // factor for the ventricles' radius
   sulcus: number; // depth of the sulci, mm
   folds: Field;
   vessels: Field; // 0..1
   lesions: Field; // 0..1: white-matter hyperintensities
 };
 
-/** A place in the head, mm: x to the patient's left, y backwards, z upwards, 0 in the middle. */
+/** A position in the head, in mm: x to the patient's left, y backwards, z upwards, 0 in the middle. */
 export type Point = { x: number; y: number; z: number };
 
-/** What a point holds: `depth` in mm below the outer surface, and fractions that sum to 1 (all 0 outside). */
+/**
+ * The tissue at a point: `depth` in mm below the outer surface, and fractions that sum to 1 (all 0 outside).
+ */
 export type Tissue = { depth: number; fluid: number; grey: number; white: number };
 
 // A lateral ventricle (x, y, z, radius): frontal horn, body, atrium, occipital horn; then its temporal horn.
@@ -36,7 +38,7 @@ const TEMPORAL_HORN = [
   [31, 6, -13, 2.4],
 ] as const;
 
-/** Draws a head. */
+/** Draws a random head. */
 export function drawAnatomy(random: Random): Anatomy {
   const ventricles = 0.75 + 0.65 * random.next();
   const head = {
@@ -48,7 +50,7 @@ export function drawAnatomy(random: Random): Anatomy {
   return { ...head, vessels: drawVessels(random), lesions: drawLesions(random, ventricles) };
 }
 
-/** The tissue at a point, written to `out`; `softness` is the width of a boundary in mm (a voxel or so). */
+/** Writes the tissue at a point to `out`; `softness` is the width of a boundary in mm (about a voxel). */
 export function tissueAt(head: Anatomy, { x, y, z }: Point, softness: number, out: Tissue): void {
   const side = Math.abs(x);
   const egg = 1 + 0.0013 * y - 0.00001 * y * y; // narrower in front
@@ -86,11 +88,12 @@ export function tissueAt(head: Anatomy, { x, y, z }: Point, softness: number, ou
   out.white = (1 - fluid) * (1 - grey);
 }
 
-// Distance to the nearest fluid: the outer surface, a sulcus, the fissure between the hemispheres (down to
-// the callosum) or the one above the temporal lobe. `depth` is the hemisphere's below its hull.
+// Returns the distance to the nearest fluid: the outer surface, a sulcus, the fissure between the hemispheres
+// (down to the callosum) or the one above the temporal lobe. `depth` is the depth below the hemisphere's
+// hull.
 function fromPia(head: Anatomy, x: number, y: number, z: number, depth: number): number {
   const side = Math.abs(x);
-  const surface = depth + 0.9; // little fluid is left outside after stripping
+  const surface = depth + 0.9; // skull stripping leaves little fluid outside
   const outwards = 1 + (0.8 * Math.max(0, depth)) / (Math.sqrt(x * x + y * y + z * z) + 1);
   const fold = sample(head.folds, x * outwards, y * outwards, z * outwards); // constant along a sulcus' depth
   const sulcus = 2.7 * Math.abs(fold) + Math.max(0, depth - head.sulcus);
@@ -101,13 +104,13 @@ function fromPia(head: Anatomy, x: number, y: number, z: number, depth: number):
   return Math.min(surface, sulcus, fissure, sylvian);
 }
 
-/** 0 below -width/2, 1 above width/2, a cubic between. */
+/** Returns 0 below -width/2, 1 above width/2, and a cubic between. */
 export function ramp(value: number, width: number): number {
   const t = Math.min(1, Math.max(0, value / width + 0.5));
   return t * t * (3 - 2 * t);
 }
 
-/** Millimetres to the wall of the nearer lateral ventricle, negative inside. */
+/** Returns the distance to the wall of the nearer lateral ventricle in mm, negative inside. */
 export function fromVentricle(head: Anatomy, { x, y, z }: Point): number {
   return toVentricle(head.ventricles, Math.abs(x), y, z);
 }
@@ -142,8 +145,8 @@ function ventricleAt(factor: number, side: number, y: number, z: number, softnes
   return ramp(inside, softness);
 }
 
-// Bright after contrast: the sagittal sinus, vessels of the midline, the choroid plexus, veins of the
-// surface.
+// Draws what is bright after contrast agent: the sagittal sinus, vessels of the midline, the choroid plexus,
+// veins of the surface.
 function drawVessels(random: Random): Field {
   const vessels = emptyField(2);
   const jitter = () => 0.8 * (random.next() - 0.5);
@@ -173,7 +176,7 @@ function drawVessels(random: Random): Field {
   return vessels;
 }
 
-// A walk along the upper surface that turns a little at each step.
+// Draws a vein: a walk along the upper surface that turns a little at each step.
 function drawVein(random: Random, vessels: Field): void {
   let x = (random.next() - 0.5) * 100;
   let y = (random.next() - 0.5) * 110;
@@ -193,7 +196,7 @@ function drawVein(random: Random, vessels: Field): void {
   }
 }
 
-// Small spots in the white matter around the ventricles, as age leaves them: bright in FLAIR and T2, no
+// Draws small spots in the white matter around the ventricles, as in old age: bright in FLAIR and T2, but no
 // tumour.
 function drawLesions(random: Random, ventricles: number): Field {
   const lesions = emptyField(2);
@@ -223,7 +226,7 @@ function drawLesions(random: Random, ventricles: number): Field {
   return lesions;
 }
 
-// Depth below an ellipsoid's surface, to first order (Quilez' bound): k(1-k)/|gradient|.
+// Returns the depth below an ellipsoid's surface, to first order (Quilez' bound): k(1-k)/|gradient|.
 function ellipsoid(x: number, y: number, z: number, a: number, b: number, c: number): number {
   const u = x / a;
   const v = y / b;
@@ -233,7 +236,7 @@ function ellipsoid(x: number, y: number, z: number, a: number, b: number, c: num
   return slope > 0 ? (k * (1 - k)) / slope : Math.min(a, b, c);
 }
 
-// The larger of two depths, with a fillet of radius k where they meet.
+// Returns the larger of two depths, with a fillet of radius k where they are equal.
 function smoothMax(a: number, b: number, k: number): number {
   const h = Math.max(0, k - Math.abs(a - b)) / k;
   return Math.max(a, b) + 0.25 * h * h * k;

@@ -1,19 +1,22 @@
 // Smooth random functions of space, for the phantom: random coefficients on a coarse lattice, smoothed once
-// by cubic B-splines onto a finer grid, then read anywhere by trilinear interpolation. Positions are in mm,
-// so that one draw gives the same shapes at every volume size; only sums, products and square roots are used,
-// which every machine rounds alike.
+// by cubic B-splines onto a finer grid, then sampled by trilinear interpolation. Positions are in mm, so that
+// one draw gives the same shapes at every volume size. Only sums, products and square roots are used: every
+// machine rounds these the same way.
 
 import type { Random } from "../../engine/autograd/random.ts";
 
-/** Values on a cubic grid around the origin; `points` a side, `step` mm apart. */
+/** Values on a cubic grid around the origin, with `points` values per side, `step` mm apart. */
 export type Field = { values: Float32Array; points: number; step: number };
 
-// The grid spans -REACH..REACH mm on each axis; beyond it the border's value is repeated.
+// The grid spans -REACH..REACH mm on each axis; beyond it the value at the border is repeated.
 const REACH = 92;
-// Deviation of a cubic B-spline sum of unit-variance coefficients, averaged over a cell: 0.479^1.5.
+// The deviation of a cubic B-spline sum of unit-variance coefficients, averaged over a cell: 0.479^1.5.
 const SPLINE_DEVIATION = 0.3317;
 
-/** A smooth field of mean 0 and deviation 1 with lattice points `knot` mm apart (period about 2.6 knots). */
+/**
+ * Draws a smooth field of mean 0 and deviation 1, with lattice points `knot` mm apart (period about 2.6
+ * knots).
+ */
 export function smoothField(random: Random, knot: number): Field {
   const step = knot / 2.5;
   const points = Math.ceil((2 * REACH) / step) + 1;
@@ -25,7 +28,7 @@ export function smoothField(random: Random, knot: number): Field {
   return { values, points, step };
 }
 
-/** A field that is 0 everywhere, to be filled by `stamp`; grid `step` mm. */
+/** Returns a field of zeros, with grid points `step` mm apart, for `stamp` to fill. */
 export function emptyField(step: number): Field {
   const points = Math.ceil((2 * REACH) / step) + 1;
   return { values: new Float32Array(points ** 3), points, step };
@@ -53,7 +56,7 @@ export function stamp(field: Field, x: number, y: number, z: number, radius: num
   }
 }
 
-/** The field at (x, y, z) mm. */
+/** Returns the field at (x, y, z) mm. */
 export function sample(field: Field, x: number, y: number, z: number): number {
   const { values, points, step } = field;
   const last = points - 1.001;
@@ -76,8 +79,8 @@ function between(values: Float32Array, at: number, fraction: number): number {
   return values[at]! + (values[at + 1]! - values[at]!) * fraction;
 }
 
-// Evaluates the spline along the slowest axis, [knots, rest] -> [rest, points]: the axes turn by one, so that
-// three calls treat all of them and return them to their places.
+// Evaluates the spline along the slowest axis, [knots, rest] -> [rest, points]: the axes rotate by one, so
+// that three calls treat all of them and restore their order.
 function upsampleFirstAxis(
   from: Float32Array,
   knots: number,

@@ -1,15 +1,18 @@
-// Phantom cases as the files of a BraTS folder, on a disk or only in memory.
+// Phantom cases as the files of a BraTS folder, on disk or in memory.
 
 import { writeNifti, type Vec3 } from "../nifti/nifti.ts";
 import { phantomCase } from "./phantom.ts";
 import type { Source } from "../datasets/source.ts";
 
-/** Of case `index`, counted from 0. */
+/** Returns the id of case `index`, counted from 0. */
 export function phantomName(index: number): string {
   return `PHANTOM_${String(index + 1).padStart(3, "0")}`;
 }
 
-/** The files of one case by path: `PHANTOM_001/PHANTOM_001_t1.nii.gz` and so on, labels in BraTS's convention. */
+/**
+ * Makes the files of one case, by path: `PHANTOM_001/PHANTOM_001_t1.nii.gz` and so on, labels in BraTS's
+ * convention.
+ */
 export async function phantomFiles(options: {
   seed: number;
   index: number;
@@ -24,7 +27,7 @@ export async function phantomFiles(options: {
   return new Map(await Promise.all(files));
 }
 
-/** `cases` phantoms without a disk. Each is made when one of its files is read, and kept. */
+/** Returns a source of `cases` phantoms in memory. Each is made when one of its files is first read. */
 export function phantomSource(options: { seed: number; cases: number; size: Vec3; first?: number }): Source {
   const { seed, cases, size, first = 0 } = options;
   const made = new Map<number, Promise<Map<string, Uint8Array>>>();
@@ -39,7 +42,7 @@ export function phantomSource(options: { seed: number; cases: number; size: Vec3
     list: () => Promise.resolve([...paths.keys()]),
     async read(path) {
       const index = paths.get(path);
-      if (index === undefined) throw new Error(`phantomSource: expected a path that it lists, got ${path}`);
+      if (index === undefined) throw new Error(`phantomSource: expected a listed path, got ${path}`);
       const files = made.get(index) ?? phantomFiles({ seed, index, size });
       made.set(index, files);
       return (await files).get(path)!;

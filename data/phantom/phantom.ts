@@ -1,8 +1,8 @@
-// A seeded generator of BraTS-like cases, so that everything runs without anybody's scans: a head
-// (phantomAnatomy.ts) with a tumour (phantomTumour.ts), seen by four modalities that differ as real ones do.
-// The rim is bright in T1ce only, oedema in T2 and FLAIR only, necrosis dark in T1 and T1ce: no one modality
-// shows what four show. Vessels (T1ce) and old lesions (T2, FLAIR) are bright without being tumour.
-// Shapes are functions of millimetres in a box of 160 mm: a case looks the same at every size.
+// A seeded generator of BraTS-like cases, so that everything runs without patient data: a head (anatomy.ts)
+// with a tumour (tumour.ts), scanned (scanner.ts) with four contrasts that differ as real ones do. The rim is
+// bright in T1ce only, oedema in T2 and FLAIR only, necrosis dark in T1 and T1ce: no single contrast shows
+// what all four show. Vessels (T1ce) and old lesions (T2, FLAIR) are bright but not tumour. Shapes are
+// functions of millimetres in a box of 160 mm: a case looks the same at every size.
 
 import { Random } from "../../engine/autograd/random.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
@@ -12,12 +12,12 @@ import { acquire, BOX } from "./scanner.ts";
 import { drawTumour, pull, type Regions, regionsAt, type Tumour } from "./tumour.ts";
 import type { Modality } from "../datasets/source.ts";
 
-/** Raised whenever the same seed begins to give other voxels. */
+/** The version of the generator: increase it with every change of the voxels of a given seed. */
 export const PHANTOM_VERSION = 1;
 
 /**
  * One case. Volumes [D,H,W], x fastest; background exactly 0. Label: 0, 1 necrosis, 2 oedema, 4 enhancing.
- * The affine takes a voxel (x, y, z) to RAS mm.
+ * The affine maps a voxel (x, y, z) to RAS mm.
  */
 export type PhantomCase = {
   images: Record<Modality, Int16Array>;
@@ -27,8 +27,8 @@ export type PhantomCase = {
 };
 
 // Signals in t1, t2, t1ce, flair; white matter is 1. Oedema turns white matter into `oedema` and grey matter
-// into `swollen`; the rim looks like oedema but for contrast agent. A tumour's own water and uptake add to
-// that, weighted by `wet` and `uptake`.
+// into `swollen`; the rim looks like oedema except for its contrast agent. A tumour's own water and uptake
+// are added, weighted by `wet` and `uptake`.
 const SIGNAL = {
   fluid: [0.3, 3.1, 0.33, 0.35],
   grey: [0.8, 1.4, 0.84, 1.15],
@@ -51,8 +51,8 @@ type Scan = {
 };
 
 /**
- * Case `index` of the data set `seed`, at `size` ([D,H,W], or one number for a cube; 16 to 512 a side). Equal
- * options give equal bytes on every machine. Throws for a size, seed or index outside its range.
+ * Returns case `index` of the data set `seed`, at `size` ([D,H,W], or one number for a cube; 16 to 512 per
+ * side). Equal options give equal bytes on every machine. Throws for a size, seed or index outside its range.
  */
 export function phantomCase(options: { seed: number; index: number; size: number | Vec3 }): PhantomCase {
   const { seed, index } = options;
@@ -77,7 +77,7 @@ export function phantomCase(options: { seed: number; index: number; size: number
   return { images: { t1: t1!, t2: t2!, t1ce: t1ce!, flair: flair! }, label, size, affine: affineOf(size) };
 }
 
-// The scan without the scanner: signals relative to white matter, the brain's mask and the label.
+// Returns an ideal scan: signals relative to white matter, the mask of the brain, and the label.
 function render(scan: Scan, [D, H, W]: Vec3) {
   const { head, tumour, turn, shift, warps, texture } = scan;
   const voxels = D * H * W;
@@ -85,7 +85,7 @@ function render(scan: Scan, [D, H, W]: Vec3) {
   const mask = new Uint8Array(voxels);
   const label = new Uint8Array(voxels);
   const softness = 0.5 + (0.6 * BOX * (1 / D + 1 / H + 1 / W)) / 3;
-  const here = { x: 0, y: 0, z: 0 }; // in the head's own frame
+  const here = { x: 0, y: 0, z: 0 }; // in the head's coordinates
   const before = { x: 0, y: 0, z: 0 }; // where its tissue lay before the tumour grew
   const tissue = { depth: 0, fluid: 0, grey: 0, white: 0 };
   const regions = { whole: 0, core: 0, necrosis: 0, rim: 0 };
@@ -137,7 +137,7 @@ function labelOf(regions: Regions): number {
   return regions.whole > 0.5 ? 2 : 0;
 }
 
-// A small rotation about each axis. Angles enter by the tangent of their half: no sine is needed.
+// Draws a small rotation about each axis. It uses the tangent of half the angle, and needs no sine.
 function drawRotation(random: Random): number[] {
   let turn = [1, 0, 0, 0, 1, 0, 0, 0, 1];
   for (let axis = 0; axis < 3; axis++) {
@@ -156,7 +156,8 @@ function drawRotation(random: Random): number[] {
   return turn;
 }
 
-// Indices run to the left, to the back and up, as in BraTS; the box lies 40 mm inside its 240 mm frame.
+// Returns the affine: indices run to the left, to the back and up, as in BraTS; the box lies 40 mm inside
+// BraTS's 240 mm frame.
 function affineOf([D, H, W]: Vec3): number[][] {
   const [dz, dy, dx] = [BOX / D, BOX / H, BOX / W];
   return [
@@ -169,5 +170,5 @@ function affineOf([D, H, W]: Vec3): number[][] {
 
 function checkInteger(name: string, value: number, low: number, high: number): void {
   if (Number.isInteger(value) && value >= low && value <= high) return;
-  throw new Error(`phantomCase: ${name} must be an integer from ${low} to ${high}, got ${value}`);
+  throw new Error(`phantomCase: ${name}: expected an integer from ${low} to ${high}, got ${value}`);
 }

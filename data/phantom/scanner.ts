@@ -1,17 +1,17 @@
-// The phantom's scanner: what lies between a tissue's signal and the number in the file. A blur of a fraction
-// of a voxel, a sensitivity that varies slowly over the head, noise of a magnitude image (Rician), and for
-// every modality of every case a gain of its own: white matter comes out anywhere from 250 to 1800.
+// The phantom's scanner turns a tissue's signal into the value in the file: a blur of a fraction of a voxel,
+// a sensitivity that varies slowly over the head, noise of a magnitude image (Rician), and a separate gain
+// for every modality of every case: white matter gets a value between 250 and 1800.
 
 import type { Random } from "../../engine/autograd/random.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 import { sample, smoothField } from "./field.ts";
 
-/** The edge of the volume scanned, mm. */
+/** The edge of the scanned volume, in mm. */
 export const BOX = 160;
 
 /**
- * Scans `plane` [D,H,W], signals relative to white matter, which it blurs in place. The image is 0 outside
- * the mask and at least 1 inside.
+ * Returns the scan of `plane` [D,H,W], which has signals relative to white matter; blurs `plane` in place.
+ * The scan is 0 outside the mask and at least 1 inside.
  */
 export function acquire(random: Random, plane: Float32Array, mask: Uint8Array, size: Vec3): Int16Array {
   const [D, H, W] = size;
@@ -36,12 +36,12 @@ export function acquire(random: Random, plane: Float32Array, mask: Uint8Array, s
   return image;
 }
 
-// Nearly normal, deviation 1, without logarithm or cosine: those differ between machines in the last bit.
+// Draws a nearly normal number, deviation 1, without logarithm or cosine: machines differ in their last bit.
 function bell(random: Random): number {
   return 2 * (random.next() + random.next() + random.next() - 1.5);
 }
 
-// Mixes each voxel with its two neighbours along one axis (1, 6, 1) / 8, in place; the ends stay.
+// Mixes each voxel with its two neighbours along one axis, (1, 6, 1) / 8, in place; the ends stay the same.
 function blurAlong(plane: Float32Array, stride: number, length: number): void {
   const block = stride * length;
   for (let start = 0; start < plane.length; start += block) {

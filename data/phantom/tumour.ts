@@ -1,16 +1,18 @@
-// The phantom's tumour: one or two foci in the white matter of one hemisphere, and around them nested regions
-// by distance to a focus, made irregular by smooth noise: necrosis inside an enhancing rim inside oedema,
-// which creeps along white matter, spares grey matter and seldom crosses the midline.
+// The phantom's tumour: one or two foci in the white matter of one hemisphere. Nested regions around them
+// depend on the distance to a focus, made irregular by smooth noise: necrosis, an enhancing rim, and oedema
+// that creeps along white matter, spares grey matter and rarely crosses the midline.
 
 import type { Random } from "../../engine/autograd/random.ts";
 import { type Anatomy, fromVentricle, type Point, ramp, type Tissue, tissueAt } from "./anatomy.ts";
 import { type Field, sample, smoothField } from "./field.ts";
 
-/** One tumour; lengths in mm, `reach` of a focus is 1 for the main one and larger for a smaller one. */
+/**
+ * One tumour; lengths in mm. `reach` of a focus is 1 for the main one; a larger one makes a smaller tumour.
+ */
 export type Tumour = {
   foci: (Point & { reach: number })[];
-  radius: number; // where oedema ends, before noise
-  core: number; // where the core ends
+  radius: number; // of the oedema, before noise
+  core: number; // radius of the core, before noise
   rim: number; // mean thickness of the enhancing rim; 0: none
   necrosis: boolean;
   water: number; // -0.3..0.1: makes oedema and rim darker or brighter in T2 and FLAIR
@@ -21,13 +23,10 @@ export type Tumour = {
   thickness: Field;
 };
 
-/** How much of a voxel is each region, nested: necrosis <= core <= whole; the rim is core less necrosis. */
+/** The share of each nested region in a voxel: necrosis <= core <= whole; the rim is core minus necrosis. */
 export type Regions = { whole: number; core: number; necrosis: number; rim: number };
 
-/**
- * Draws a tumour for the head, its centre 15 mm or more below the surface and clear of midline and
- * ventricles.
- */
+/** Draws a tumour. Its centre is 15 mm or more below the surface and away from midline and ventricles. */
 export function drawTumour(random: Random, head: Anatomy): Tumour {
   const radius = 23.5 + 8 * random.next();
   const core = radius * (0.55 + 0.17 * random.next());
@@ -54,8 +53,8 @@ export function drawTumour(random: Random, head: Anatomy): Tumour {
 }
 
 /**
- * The tumour pushes the tissue around it outwards: what lies at a point came from nearer the first focus, by
- * this fraction of their distance.
+ * Returns how far the tumour has pushed the tissue at a point outwards, as a fraction of the distance to the
+ * first focus.
  */
 export function pull(tumour: Tumour, { x, y, z }: Point): number {
   const { x: cx, y: cy, z: cz } = tumour.foci[0]!;
@@ -65,7 +64,7 @@ export function pull(tumour: Tumour, { x, y, z }: Point): number {
   return ((1 - squared) * (1 - squared) * tumour.push) / tumour.core;
 }
 
-/** The regions at a point, written to `out`, given the tissue there and the width of a boundary in mm. */
+/** Writes the regions at a point to `out`, for the tissue there and boundaries of `softness` mm. */
 export function regionsAt(
   tumour: Tumour,
   { x, y, z }: Point,

@@ -1,22 +1,25 @@
-// Boxes in volumes: around the brain or fixed, cut out of a volume, and put back.
+// Boxes in volumes: around the brain or fixed, copied out of a volume and back.
 
 import type { Vec3 } from "../nifti/geometry.ts";
 
-/** A box of voxels, its size and its first corner, both [D, H, W]. */
+/** A box of voxels: its size and first corner, both [D, H, W]. */
 export interface Box {
   size: Vec3;
   offset: Vec3;
 }
 
-/** What the published ProtoKD code keeps of BraTS's 155x240x240 voxels: [5:145, 24:216, 24:216]. */
+/** The crop of the published ProtoKD code in BraTS's 155x240x240 voxels: [5:145, 24:216, 24:216]. */
 export const PUBLISHED_BOX: Box = { size: [140, 192, 192], offset: [5, 24, 24] };
 
-/** How many voxels a volume of this size has. */
+/** Returns the number of voxels of a volume of this size. */
 export function voxelCount([depth, height, width]: Vec3): number {
   return depth * height * width;
 }
 
-/** The smallest box around every voxel that is not 0 in some image [D, H, W]; there must be one. */
+/**
+ * Returns the smallest box around all voxels that are nonzero in an image [D, H, W]; at least one voxel must
+ * be.
+ */
 export function boundingBox(images: readonly Float32Array[], size: Vec3): Box {
   const [depth, height, width] = size;
   const low = [depth, height, width] as [number, number, number];

@@ -1,19 +1,19 @@
-// How a network's input was made, as its checkpoint's card says it.
+// The description of a network's input in its checkpoint's card.
 
 import * as v from "valibot";
 import { CLASS_NAMES, CONVENTION_NAMES, type LabelConvention } from "../datasets/labels.ts";
 import type { Preparation } from "./preprocess.ts";
 import { MODALITIES, type Modality } from "../datasets/source.ts";
 
-/** What has to be known to make a network's input, and to write what it says. */
+/** The information needed to make a network's input and to write its predictions. */
 export interface Input extends Preparation {
   /** In channel order. */
   modalities: Modality[];
-  /** Convention of the labels it was trained on: predictions use it unless told otherwise. */
+  /** The convention of its training labels, and the default convention of its predictions. */
   labels: LabelConvention;
 }
 
-/** Reads the part of a card that is about the input. */
+/** The schema of the part of a card that describes the input. */
 export const INPUT = {
   schema: v.object({
     modalities: v.array(v.picklist(MODALITIES)),
@@ -25,5 +25,5 @@ export const INPUT = {
   classes: CLASS_NAMES,
 } as const;
 
-/** How the published ProtoKD code makes the input of its networks, whose files do not say it. */
+/** The input of the published ProtoKD code's networks: their files do not describe it. */
 export const PUBLISHED_INPUT = { background: "shifted", crop: "brain", padding: "zero" } as const;

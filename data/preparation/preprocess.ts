@@ -1,6 +1,6 @@
-// A case made ready for a network: chosen modalities read and checked against each other, each scaled to
-// mean 0 and deviation 1 over the brain, everything cropped to the brain's bounding box, or to the published
-// code's; and predictions put back.
+// Prepares a case for a network: reads the chosen modalities, checks that they share a grid, scales each to
+// mean 0 and deviation 1 over the brain, and crops everything to the brain's bounding box, or to the
+// published code's box. Also puts predictions back into the source's grid.
 
 import { type Box, boundingBox, PUBLISHED_BOX, putBox, takeBox, voxelCount } from "./crop.ts";
 import { type CaseFiles, type Dataset, type Modality, type Source } from "../datasets/datasets.ts";
@@ -16,14 +16,14 @@ export interface Case {
   channels: Modality[];
   /** [channels, D, H, W], normalised. */
   images: Float32Array;
-  /** What surrounds a volume that is smaller than the patch, by channel; 0 if there is none. */
+  /** The padding of a volume that is smaller than the patch, by channel; 0 if absent. */
   background?: readonly number[];
   /** Network classes [D, H, W]. */
   label?: Uint8Array;
   source: {
     /** D, H, W before cropping. */
     size: Vec3;
-    /** Where the crop starts in it. */
+    /** The first voxel of the crop, D, H, W. */
     offset: Vec3;
     /** D, H, W in mm. */
     spacing: Vec3;
@@ -33,13 +33,13 @@ export interface Case {
   convention: LabelConvention;
 }
 
-/** How a network's input is made; the second of each is the published ProtoKD code's. */
+/** The choices in making a network's input; the second of each is the published ProtoKD code's. */
 export interface Preparation {
-  /** What voxels outside the brain become: 0, or -mean/deviation, shifted with all others. */
+  /** Voxels outside the brain: 0, or -mean/deviation, scaled like all others. */
   background: "zero" | "shifted";
-  /** What is kept of a volume: the brain's bounding box, or a fixed box of BraTS's grid (PUBLISHED_BOX). */
+  /** The crop: the brain's bounding box, or a fixed box of BraTS's grid (PUBLISHED_BOX). */
   crop: "brain" | "published";
-  /** What surrounds a volume that is smaller than the patch: more background, or 0 whatever that is. */
+  /** The padding of a volume that is smaller than the patch: its background, or always 0. */
   padding: "background" | "zero";
 }
 
@@ -51,16 +51,16 @@ export const PREPARATION: Readonly<Preparation> = {
 };
 
 export interface LoadOptions extends Partial<Preparation> {
-  /** Whether a label is read, and has to be there. */
+  /** True to read a label; a case without one is then an error. */
   labels: boolean;
-  /** Is shown every file once, as it is read. */
+  /** Called once with every file that is read. */
   seen?: (path: string, bytes: Uint8Array, volume: Volume) => Promise<void>;
 }
 
-/** How far, in mm, the corners of two volumes of a case may lie apart: headers are rounded. */
+/** The largest distance, in mm, between the corners of two volumes of a case: headers are rounded. */
 const CLOSE_ENOUGH = 0.01;
 
-/** Reads and prepares one case. Throws one DataError with everything that is wrong with it. */
+/** Reads and prepares one case. Throws one DataError with all its problems. */
 export async function loadCase(
   source: Source,
   dataset: Dataset,
@@ -88,7 +88,8 @@ export async function loadCase(
   if (!first) throw new Error("loadCase: expected at least one modality, got none");
 
   const { volume } = first;
-  const box = crop === "published" ? fixedBox(volume.size, where) : brainBox(images, volume.size);
+  const scans = images.map((image) => image.voxels);
+  const box = crop === "published" ? fixedBox(volume.size, where) : boundingBox(scans, volume.size);
   const voxels = voxelCount(box.size);
   const prepared = new Float32Array(images.length * voxels);
   const outside = images.map((image, i) => {
@@ -124,13 +125,13 @@ export async function loadCases(
     const ready = await collectProblems(problems, () =>
       loadCase(source, dataset, files, modalities, options),
     );
-    if (ready && !problems.length) loaded.push(ready); // once one has failed, the rest are only checked
+    if (ready && !problems.length) loaded.push(ready); // after a problem, the rest is only checked
   }
   if (problems.length) throw new DataError(problems);
   return loaded;
 }
 
-/** Labels of the cropped case [D, H, W] in the source's whole grid, 0 outside the crop. */
+/** Puts labels of the cropped case [D, H, W] into the source's whole grid, with 0 outside the crop. */
 export function uncrop(labels: Uint8Array, { size, source }: Pick<Case, "size" | "source">): Uint8Array {
   if (labels.length !== voxelCount(size)) {
     throw new Error(`uncrop: expected labels of [${size}], got ${labels.length}`);
@@ -140,7 +141,10 @@ export function uncrop(labels: Uint8Array, { size, source }: Pick<Case, "size" |
   return whole;
 }
 
-/** Probabilities of the cropped case [classes, D, H, W] in the source's whole grid: outside the crop all is class 0. */
+/**
+ * Puts probabilities of the cropped case [classes, D, H, W] into the source's whole grid, with class 0
+ * outside the crop.
+ */
 export function uncropProbabilities(
   found: Float32Array,
   classes: number,
@@ -160,24 +164,17 @@ export function uncropProbabilities(
   return whole;
 }
 
-function brainBox(images: readonly Image[], size: Vec3): Box {
-  return boundingBox(
-    images.map(({ voxels }) => voxels),
-    size,
-  );
-}
-
 function fixedBox(size: Vec3, where: string): Box {
   const { offset } = PUBLISHED_BOX;
   const end = PUBLISHED_BOX.size.map((length, axis) => offset[axis]! + length) as [number, number, number];
   if (size.every((length, axis) => length >= end[axis]!)) return PUBLISHED_BOX;
   throw new DataError(
-    `${where}: expected at least ${formatSize(end)} voxels, for the published code's crop, ` +
-      `got ${formatSize(size)}: train with --crop brain, which takes any`,
+    `${where}: expected at least ${formatSize(end)} voxels for the published code's crop, ` +
+      `got ${formatSize(size)}: use --crop brain, which accepts any size`,
   );
 }
 
-/** One modality of a case, as read. */
+/** One modality of a case, before scaling and cropping. */
 export interface Image {
   what: string; // for messages: "t1 (case_t1.nii.gz)"
   volume: Volume;
@@ -185,7 +182,7 @@ export interface Image {
 }
 export type Read = (path: string) => Promise<Volume>;
 
-/** Reads each file once: the modalities of a 4-D file share it. */
+/** Returns a function that reads each file once: the modalities of a 4-D file share it. */
 function volumeReader(source: Source, seen: LoadOptions["seen"]): Read {
   const volumes = new Map<string, Promise<Volume>>();
   const readNew = async (path: string) => {
@@ -207,7 +204,10 @@ async function readModality(read: Read, files: CaseFiles, modality: Modality): P
   return image;
 }
 
-/** The volume that `files` has for a modality, whatever its voxels are. Throws DataError where there is none. */
+/**
+ * Returns the volume of a modality without a check of its voxels. Throws DataError if the case does not have
+ * it.
+ */
 export async function findModality(read: Read, { images }: CaseFiles, modality: Modality): Promise<Image> {
   const file = images[modality];
   if (!file) {
@@ -217,12 +217,8 @@ export async function findModality(read: Read, { images }: CaseFiles, modality: 
   }
   const volume = await read(file.path);
   const what = `${modality} (${file.path})`;
-  const channels =
-    Math.max(
-      ...Object.values(images)
-        .filter(({ path }) => path === file.path)
-        .map((f) => f.channel),
-    ) + 1;
+  const sharing = Object.values(images).filter(({ path }) => path === file.path);
+  const channels = 1 + Math.max(...sharing.map(({ channel }) => channel));
   if (volume.channels < channels || (channels === 1 && volume.channels > 1)) {
     throw new DataError(`${what}: expected ${channels} volumes in the file, got ${volume.channels}`);
   }
@@ -238,8 +234,10 @@ function checkIntensities(data: Float32Array, what: string): void {
     else if (value !== 0) nonZero++;
   }
   if (nonFinite)
-    throw new DataError(`${what}: expected numbers, got ${nonFinite} voxels that are NaN or infinite`);
-  if (!nonZero) throw new DataError(`${what}: expected an image, got zero in every voxel`);
+    throw new DataError(
+      `${what}: expected finite voxels, got ${nonFinite} that are NaN or infinite: export it again`,
+    );
+  if (!nonZero) throw new DataError(`${what}: expected an image, got zero in every voxel: remove the file`);
 }
 
 async function readLabel(read: Read, { label: path }: CaseFiles, convention: LabelConvention) {
@@ -252,25 +250,23 @@ async function readLabel(read: Read, { label: path }: CaseFiles, convention: Lab
 
 type Placed = Pick<Image, "what" | "volume">;
 
-/** Adds to `problems` what keeps two volumes of a case (`where`) from being laid over each other. */
+/** Adds a problem if two volumes of the case `where` do not have the same grid. */
 export function compareGrids(first: Placed, other: Placed, where: string, problems: string[]): void {
   const [a, b] = [first.volume, other.volume];
+  const remedy = `register or resample the volumes of ${where} to one grid`;
   if (a.size.some((length, axis) => length !== b.size[axis])) {
-    problems.push(
-      `${other.what}: expected the shape ${formatSize(a.size)} of ${first.what}, got ${formatSize(b.size)}`,
-    );
+    const expected = `expected the shape ${formatSize(a.size)} of ${first.what}`;
+    problems.push(`${other.what}: ${expected}, got ${formatSize(b.size)}: ${remedy}`);
     return;
   }
   const apart = cornerDisplacement(a.affine, b.affine, a.size);
   if (apart <= CLOSE_ENOUGH) return;
   const expected = `expected the affine of ${first.what}, ${formatAffine(a.affine)}`;
   const got = `got ${formatAffine(b.affine)}, which moves a corner by ${apart.toFixed(2)} mm`;
-  problems.push(
-    `${other.what}: ${expected}, ${got}: register or resample the volumes of ${where} to one grid`,
-  );
+  problems.push(`${other.what}: ${expected}, ${got}: ${remedy}`);
 }
 
-/** Mean and population deviation (1 where that is 0) over the voxels that are not 0; there must be one. */
+/** Returns mean and population deviation (1 if it is 0) of the nonzero voxels; there must be at least one. */
 function brainStatistics(voxels: Float32Array): { mean: number; deviation: number } {
   let [sum, brain, squares] = [0, 0, 0];
   for (const value of voxels) {
@@ -283,7 +279,10 @@ function brainStatistics(voxels: Float32Array): { mean: number; deviation: numbe
   return { mean, deviation: Math.sqrt(squares / brain) || 1 };
 }
 
-/** Scales to mean 0 and deviation 1. Voxels of 0 stay it, or are `shifted` with the rest; returns what they are. */
+/**
+ * Scales to mean 0 and deviation 1, in place. Voxels of value 0 keep it, or are scaled too if `shifted`.
+ * Returns the resulting value of the background.
+ */
 function normalise(
   voxels: Float32Array,
   { mean, deviation }: ReturnType<typeof brainStatistics>,

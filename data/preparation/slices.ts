@@ -1,8 +1,8 @@
-// Axial slices to look at: which of them shows the most, and how its values become greys.
+// Axial slices for display: the choice of a slice, and its grey values.
 
 import type { Vec3 } from "../nifti/geometry.ts";
 
-/** The axial slice with the largest area of any class; the middle one where the label [D,H,W] is empty. */
+/** Returns the axial slice with the largest labelled area; the middle one if the label [D,H,W] is empty. */
 export function chooseSlice(label: Uint8Array, [D, H, W]: Vec3): number {
   let [best, largest] = [D >> 1, 0];
   for (let d = 0; d < D; d++) {
@@ -14,8 +14,9 @@ export function chooseSlice(label: Uint8Array, [D, H, W]: Vec3): number {
 }
 
 /**
- * The brightness, 0 to 255, of each voxel of a slice. Greys run from the 1st to the 99.5th percentile of the voxels that are
- * not exactly 0, the air of raw and of normalised scans, which is black; so is what is no number.
+ * Returns the brightness, 0 to 255, of each voxel of a slice. Greys run from the 1st to the 99.5th percentile
+ * of the nonzero voxels. Voxels of exactly 0 (the air of raw and of normalised scans) and non-finite ones are
+ * black.
  */
 export function greysOf(slice: Float32Array): Float64Array {
   const tissue = slice.filter((value) => value !== 0).sort();

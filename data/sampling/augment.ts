@@ -1,43 +1,51 @@
-// How training patches are varied, by name: as the published ProtoKD code does, as nnU-Net does, or not at all.
-// Spatial changes are the same for all modalities and the label; intensities change channel by channel.
+// Augmentation of training patches: as in the published ProtoKD code, as in nnU-Net, or none. Spatial changes
+// are the same for all modalities and the label; intensities change channel by channel.
 
 import type { Random } from "../../engine/autograd/random.ts";
-import { addNoise, blur, brighten, changeContrast, changeGamma } from "./augmentIntensity.ts";
-import { lowerResolution, whiteNoise } from "./augmentIntensity.ts";
+import {
+  addNoise,
+  blur,
+  brighten,
+  changeContrast,
+  changeGamma,
+  lowerResolution,
+  whiteNoise,
+} from "./augmentIntensity.ts";
 import { type Matrix, turning } from "./augmentSpatial.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 
 export type Augmentation = "paper" | "nnunet" | "none";
 
-/** A patch whose intensities may be changed in place. */
+/** A patch whose intensities are changed in place. */
 export interface Patch {
   /** D, H, W. */
   size: Vec3;
-  /** Each channel's voxels. */
+  /** In the order of the modalities. */
   channels: readonly Channel[];
 }
 
 export interface Channel {
   voxels: Float32Array;
-  /** What surrounds the brain. */
+  /** The value outside the brain. */
   background: number;
-  /** Draws of this channel alone, so that they do not depend on which others are loaded. */
+  /** The generator of this channel alone: its draws do not depend on which other channels are loaded. */
   random: Random;
 }
 
-/** One way to vary patches. Draws that all channels share are the patch's own, given as `random`. */
+/** An augmentation. `random` is the patch's generator, for draws that all channels share. */
 export interface Recipe {
-  /** Whether each axis is mirrored with probability 1/2. */
+  /** True to mirror each axis with probability 1/2. */
   flips: boolean;
-  /** Rotation and scaling of a patch in a volume of this spacing (mm, [D, H, W]); null for none. */
+  /** Draws rotation and scaling of a patch in a volume of this spacing (mm, [D, H, W]); null for none. */
   turn(random: Random, spacing: Vec3): Matrix | null;
+  /** Changes the intensities in place. */
   intensities(patch: Patch, random: Random): void;
 }
 
 /**
- * Probabilities and ranges of nnU-Net v2 (nnUNetTrainer.get_training_transforms). `share` is the probability that a
- * patch is changed, `channel` that a channel of it is; ranges are uniform, those around 1 on either side of it with
- * equal chance.
+ * Probabilities and ranges of nnU-Net v2 (nnUNetTrainer.get_training_transforms). `share` is the probability
+ * that a patch is changed, `channel` that each of its channels then is. Ranges are uniform; factors around 1
+ * are below it as often as above.
  */
 export const NNUNET = {
   rotation: { share: 0.2, range: [-Math.PI / 6, Math.PI / 6] },
@@ -72,12 +80,15 @@ function drawTurn(random: Random, spacing: Vec3): Matrix | null {
   return turning(angles, scaled ? uniform(random, NNUNET.scaling.range) : 1, spacing);
 }
 
-/** nnU-Net's changes, in its order. Around the brain all stays as it was, as there (its MaskImageTransform). */
+/**
+ * Makes nnU-Net's changes, in its order. The air around the brain stays the same (nnU-Net's
+ * MaskImageTransform).
+ */
 function changeIntensities({ size, channels }: Patch, random: Random): void {
   const air = surroundings(channels);
   if (happens(random, NNUNET.noise.share)) {
     const deviation = uniform(random, NNUNET.noise.deviation);
-    const noise = whiteNoise(channels[0]!.voxels.length, random); // one for all channels
+    const noise = whiteNoise(channels[0]!.voxels.length, random); // the same for all channels
     for (const { voxels } of channels) addNoise(voxels, noise, deviation);
   }
   each(NNUNET.blur, ({ voxels, random: own }) => {
@@ -109,7 +120,7 @@ function changeIntensities({ size, channels }: Patch, random: Random): void {
   }
 }
 
-/** 1 where every channel has exactly its background. */
+/** Returns 1 for each voxel at which every channel has exactly its background. */
 function surroundings(channels: readonly Channel[]): Uint8Array {
   const air = new Uint8Array(channels[0]!.voxels.length).fill(1);
   for (const { voxels, background } of channels) {
@@ -126,7 +137,7 @@ function uniform(random: Random, [low, high]: readonly [number, number]): number
   return low + (high - low) * random.next();
 }
 
-/** Below 1 as often as above. */
+/** Draws a factor that is below 1 as often as above. */
 function aroundOne(random: Random, [low, high]: readonly [number, number]): number {
   return uniform(random, happens(random, 0.5) ? [low, 1] : [1, high]);
 }

@@ -1,10 +1,10 @@
-// What changes a patch's intensities: each a function of one channel [D, H, W], changed in place, and of the
-// numbers that were drawn for it. The formulas are nnU-Net's (batchgeneratorsv2).
+// Changes of a patch's intensities. Each function changes one channel [D, H, W] in place, with random numbers
+// drawn by the caller. The formulas are nnU-Net's (batchgeneratorsv2).
 
 import type { Random } from "../../engine/autograd/random.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 
-/** Standard normal noise for so many voxels. */
+/** Returns standard normal noise for this number of voxels. */
 export function whiteNoise(voxels: number, random: Random): Float32Array {
   const noise = new Float32Array(voxels);
   for (let i = 0; i < voxels; i++) noise[i] = random.normal();
@@ -16,12 +16,12 @@ export function addNoise(channel: Float32Array, noise: Float32Array, deviation: 
   for (let i = 0; i < channel.length; i++) channel[i] = channel[i]! + deviation * noise[i]!;
 }
 
-/** Multiplies. */
+/** Multiplies by `factor`. */
 export function brighten(channel: Float32Array, factor: number): void {
   for (let i = 0; i < channel.length; i++) channel[i] = channel[i]! * factor;
 }
 
-/** Multiplies the distance from the mean; nothing leaves the channel's range. */
+/** Multiplies the distance from the mean by `factor`, and clips to the channel's original range. */
 export function changeContrast(channel: Float32Array, factor: number): void {
   const { mean, low, high } = statistics(channel);
   for (let i = 0; i < channel.length; i++) {
@@ -30,8 +30,8 @@ export function changeContrast(channel: Float32Array, factor: number): void {
 }
 
 /**
- * Raises intensities, taken to 0 ... 1, to the power `gamma`; or 1 minus them, where `inverted`. Mean and deviation
- * are as before. A channel of one value stays as it is.
+ * Scales intensities to 0 ... 1 (to 1 ... 0 if `inverted`), raises them to the power `gamma`, and restores
+ * mean and deviation. A channel with one value stays the same.
  */
 export function changeGamma(channel: Float32Array, gamma: number, { inverted }: { inverted: boolean }): void {
   const { mean, deviation, low, high } = statistics(channel);
@@ -46,13 +46,13 @@ export function changeGamma(channel: Float32Array, gamma: number, { inverted }: 
   for (let i = 0; i < channel.length; i++) channel[i] = (channel[i]! - now.mean) * scale + mean;
 }
 
-/** Blurs with a Gaussian of its own deviation in voxels along each axis; the volume is mirrored at its border. */
+/** Blurs with a Gaussian with one deviation (in voxels) per axis; the volume is mirrored at its border. */
 export function blur(channel: Float32Array, size: Vec3, deviations: Vec3): void {
   for (const [axis, deviation] of deviations.entries()) {
     const kernel = gaussian(deviation);
     const radius = (kernel.length - 1) / 2;
     const length = size[axis]!;
-    const inner = size.slice(axis + 1).reduce((a, b) => a * b, 1); // voxels from one to the next along the axis
+    const inner = size.slice(axis + 1).reduce((a, b) => a * b, 1); // stride along the axis
     const block = length * inner;
     const padded = new Float32Array(block + 2 * radius * inner);
     for (let start = 0; start < channel.length; start += block) {
@@ -70,7 +70,7 @@ export function blur(channel: Float32Array, size: Vec3, deviations: Vec3): void 
   }
 }
 
-/** A Gaussian's weights, which add up to 1: about three deviations to either side, as many as nnU-Net takes. */
+/** Returns a Gaussian's weights, with sum 1: about three deviations to either side, as many as in nnU-Net. */
 export function gaussian(deviation: number): Float64Array {
   const radius = Math.round(3 * deviation - 0.25);
   const weights = Float64Array.from({ length: 2 * radius + 1 }, (_, i) =>
@@ -81,8 +81,8 @@ export function gaussian(deviation: number): Float64Array {
 }
 
 /**
- * What a scanner of lower resolution would have seen: only a share `scale` of the voxels along each axis is kept,
- * the nearest ones, and the rest interpolated between them.
+ * Simulates a lower resolution: keeps a share `scale` of the voxels along each axis and interpolates the
+ * others.
  */
 export function lowerResolution(channel: Float32Array, size: Vec3, scale: number): void {
   const small = size.map((length) => Math.max(1, Math.round(length * scale))) as [number, number, number];
@@ -123,10 +123,13 @@ export function lowerResolution(channel: Float32Array, size: Vec3, scale: number
 interface Neighbour {
   low: number;
   high: number;
-  share: number; // of the higher one
+  share: number; // weight of `high`
 }
 
-/** Between which two of `count` samples, spread evenly over `length` voxels, each voxel's centre lies. */
+/**
+ * Returns, for each of `length` voxels, the two of `count` evenly spaced samples that its centre lies
+ * between.
+ */
 function neighbours(length: number, count: number): Neighbour[] {
   return Array.from({ length }, (_, i) => {
     const place = Math.min(count - 1, Math.max(0, ((i + 0.5) * count) / length - 0.5));
@@ -135,7 +138,7 @@ function neighbours(length: number, count: number): Neighbour[] {
   });
 }
 
-/** The index in 0 ... length-1 that a mirror at the centres of the first and last voxel shows at `at`. */
+/** Mirrors the index `at` at the centres of the first and last voxel, into 0 ... length-1. */
 function mirrored(at: number, length: number): number {
   if (length === 1) return 0;
   const period = 2 * (length - 1);
@@ -143,7 +146,7 @@ function mirrored(at: number, length: number): number {
   return Math.min(place, period - place);
 }
 
-/** Mean, population deviation and range. */
+/** Returns mean, population deviation and range. */
 function statistics(values: Float32Array): { mean: number; deviation: number; low: number; high: number } {
   let sum = 0;
   let low = Infinity;

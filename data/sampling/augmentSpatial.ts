@@ -1,40 +1,44 @@
-// A patch taken out of a volume: copied where it only has to be mirrored, sampled where it is turned or scaled as
-// well. Both read the whole volume, so that a turned patch has no empty corners where the volume goes on.
+// Takes a patch out of a volume: copies it if it is only mirrored, samples it if it is turned or scaled too.
+// Both read the whole volume, so that a turned patch has no empty corners inside it.
 
 import type { Vec3 } from "../nifti/geometry.ts";
 
-/** Rows of a 3x3 matrix, in the order of the arrays: [D, H, W]. */
+/** The rows of a 3x3 matrix, in the order of the arrays: [D, H, W]. */
 export type Matrix = readonly [Vec3, Vec3, Vec3];
 
-/** Where a patch lies in a volume. */
+/** The position of a patch in a volume. */
 export interface Placement {
-  /** Of the patch before it is turned, in voxels; negative where the volume is the smaller. */
+  /** The first voxel of the patch before it is turned; negative if the volume is smaller. */
   corner: Vec3;
-  /** The axes that are mirrored, last. */
+  /** The axes to mirror, after the turn. */
   flip: readonly [boolean, boolean, boolean];
-  /** Takes steps in the patch to steps in the volume, both in voxels; null is the identity. */
+  /** Maps steps in the patch to steps in the volume, both in voxels; null is the identity. */
   turn: Matrix | null;
 }
 
-/** A volume of several channels, and what surrounds it. */
+/** A volume with several channels. */
 export interface Channels {
   /** D, H, W. */
   size: Vec3;
   /** [channels, D, H, W]. */
   images: Float32Array;
-  /** By channel; 0 if there is none. */
+  /** The value outside the volume, by channel; 0 if absent. */
   background?: readonly number[];
 }
 
-/** The voxel of a patch about which it is turned: it shows the same voxel of the volume, turned or not. */
+/**
+ * Returns the voxel of a patch about which it is turned: it shows the same voxel of the volume, turned or
+ * not.
+ */
 export function pivot(patch: Vec3): Vec3 {
   const [d, h, w] = patch.map((length) => Math.floor(length / 2)) as [number, number, number];
   return [d, h, w];
 }
 
 /**
- * A rotation by `angles` (radians, about the axes D, H and W) and a scaling: steps of `scale` voxels a voxel, so
- * that what is seen grows smaller above 1. It is rigid in millimetres: `spacing` is the voxels', [D, H, W].
+ * Returns a rotation by angles (radians, about the axes D, H and W) and a scaling: one voxel of the patch is
+ * `scale` voxels of the volume, so that objects shrink if it is above 1. The rotation is rigid in
+ * millimetres; `spacing` is [D, H, W].
  */
 export function turning([about0, about1, about2]: Vec3, scale: number, spacing: Vec3): Matrix {
   const d = rotation(about0, 1, 2);
@@ -48,7 +52,7 @@ export function turning([about0, about1, about2]: Vec3, scale: number, spacing: 
   return [row(0), row(1), row(2)];
 }
 
-/** Fills `target` [channels, patch] with the placed patch; trilinear where it is turned. */
+/** Fills `target` [channels, patch] with the placed patch; interpolates trilinearly if it is turned. */
 export function takeImages(volume: Channels, target: Float32Array, patch: Vec3, place: Placement): void {
   const voxels = patch[0] * patch[1] * patch[2];
   const count = target.length / voxels;
@@ -62,8 +66,8 @@ export function takeImages(volume: Channels, target: Float32Array, patch: Vec3, 
 }
 
 /**
- * Fills `target` [patch] with the placed patch of the labels [size], 0 outside. Where it is turned, a voxel has the
- * class that weighs most in trilinear interpolation, the lowest of several.
+ * Fills `target` [patch] with the placed patch of the labels [size], with 0 outside. In a turned patch a
+ * voxel gets the class with the most weight in trilinear interpolation; of equal ones, the lowest.
  */
 export function takeLabels(
   label: Uint8Array,
@@ -99,7 +103,7 @@ export function takeLabels(
   });
 }
 
-/** Copies the part of `source` [size] that the patch covers into `target` [patch], mirrored as asked. */
+/** Copies the part of `source` [size] that the patch covers into `target` [patch], and mirrors it. */
 function copyPatch(
   source: Float32Array | Uint8Array,
   size: Vec3,
@@ -171,13 +175,15 @@ function sampleImages(
   });
 }
 
-/** Of a row of a patch: the index of its first voxel before it is mirrored, and where the next one is. */
+/** A row of a patch: the index of its first voxel before mirroring, and the step to the next. */
 interface Row {
   start: number;
   step: 1 | -1;
 }
 
-/** Visits every row of the patch with the point of the volume that its first voxel shows, and the way to the next. */
+/**
+ * Visits every row of the patch, with the volume's point at its first voxel and the step to the next point.
+ */
 function eachRow(
   patch: Vec3,
   { corner, flip, turn }: Placement,
@@ -202,12 +208,12 @@ function eachRow(
   }
 }
 
-/** Linear interpolation that gives `a` exactly where both are equal, as they are in a background. */
+/** Interpolates linearly; returns exactly `a` if both are equal, as in a background. */
 function between(a: number, b: number, share: number): number {
   return a + share * (b - a);
 }
 
-/** The weights of the eight neighbours of a point, in the order of their indices. */
+/** Writes the weights of the eight neighbours of a point to `weights`, in the order of their indices. */
 function weigh(weights: Float64Array, fz: number, fy: number, fx: number): Float64Array {
   for (let i = 0; i < 8; i++) {
     weights[i] = (i & 4 ? fz : 1 - fz) * (i & 2 ? fy : 1 - fy) * (i & 1 ? fx : 1 - fx);
@@ -215,6 +221,7 @@ function weigh(weights: Float64Array, fz: number, fy: number, fx: number): Float
   return weights;
 }
 
+/** Returns the class with the largest total weight; of equal ones, the lowest. */
 function heaviest(classes: Uint8Array, weights: Float64Array): number {
   let [best, most] = [0, -1];
   for (let i = 0; i < 8; i++) {
@@ -227,7 +234,7 @@ function heaviest(classes: Uint8Array, weights: Float64Array): number {
 
 type Three = [number, number, number];
 
-/** The rotation that takes the axis `from` towards `to`. */
+/** Returns the rotation of the axis `from` towards `to`. */
 function rotation(angle: number, from: number, to: number): Matrix {
   const rows: [Three, Three, Three] = [
     [1, 0, 0],

@@ -1,18 +1,18 @@
-// Where the classes of a label are, for patches that must show one: remembered case by case, and of large classes
-// only an even sample.
+// The positions of the classes of a label, for patches that must show one. They are cached by label; for
+// large classes only an evenly spaced sample is kept.
 
 import type { Random } from "../../engine/autograd/random.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 
-/** How many voxels of a class are remembered. */
+/** The most voxels that are kept of a class. */
 export const REMEMBERED = 10_000;
 
-/** By label: by class, the indices of its voxels. */
+/** The indices of the voxels of each class, by label. */
 const known = new WeakMap<Uint8Array, Uint32Array[]>();
 
 /**
- * A voxel (z, y, x) of a class but 0 in `label` [size]: every class that is there is drawn equally often, as nnU-Net
- * does, and so are its voxels. Null where all is 0.
+ * Draws a foreground voxel (z, y, x) of `label` [size]: first a class, each with equal probability as in
+ * nnU-Net, then one of its voxels. Returns null if the whole label is 0.
  */
 export function foregroundOf(label: Uint8Array, size: Vec3, random: Random): Vec3 | null {
   const classes = known.get(label) ?? locate(label);
@@ -24,7 +24,7 @@ export function foregroundOf(label: Uint8Array, size: Vec3, random: Random): Vec
   return [Math.floor(row / size[1]), row % size[1], x];
 }
 
-/** The voxels of every class but 0 that is there, in order; of more than REMEMBERED, so many at even distances. */
+/** Returns the voxels of every class except 0, in order; at most REMEMBERED of each, at even distances. */
 function locate(label: Uint8Array): Uint32Array[] {
   const counts = new Uint32Array(256);
   for (const value of label) counts[value]!++;

@@ -1,6 +1,7 @@
-// Random patches for training. The batches of a run are counted from 0, and each is a pure function of the seed, the
-// cases, the options and its number: threads in any number draw the same, and a run goes on from one number. By
-// default the published sampling (one patch per case and epoch), with the last offset reachable and every batch full.
+// Random patches for training. The batches of a run are numbered from 0, and each is a pure function of the
+// seed, the cases, the options and its number: any number of threads draws the same batches, and one number
+// is enough to resume. The default is the published sampling (one patch per case and epoch), except that the
+// last offset can be drawn and every batch is full.
 
 import type { Random } from "../../engine/autograd/random.ts";
 import { type Augmentation, AUGMENTATIONS, type Recipe } from "./augment.ts";
@@ -21,27 +22,29 @@ export interface Batch {
   cases: string[];
 }
 
-/** What `PatchSampler` needs to go on bit for bit: plain numbers, for JSON. */
+/** The state of a `PatchSampler`, as JSON: enough to resume to the same bits. */
 export interface SamplerState {
-  /** How many batches were taken. */
+  /** The number of batches taken so far. */
   batches: number;
-  /** Of how many cases. */
+  /** The number of cases. */
   cases: number;
 }
 
-/** How patches are drawn. */
+/** The options of sampling. */
 export interface Sampling {
-  /** Whether the last place in a volume where a patch fits is drawn, too, or not, as in the published code. */
+  /**
+   * "inclusive" can draw the last position at which a patch fits; "exclusive" cannot, as in the published
+   * code.
+   */
   offsets: "inclusive" | "exclusive";
-  /** When an epoch's cases do not fill the last batch, it runs on into the next, or is short, as published. */
+  /** The last batch of an epoch: filled with cases of the next epoch, or short, as in the published code. */
   lastBatch: "full" | "short";
-  /** How they are varied. */
   augment: Augmentation;
-  /** The share of patches that must show a voxel of some class but the background, 0 to 1. */
+  /** The share of patches that must show a foreground voxel, 0 to 1. */
   foreground: number;
 }
 
-/** The defaults. */
+/** The defaults of sampling. */
 export const SAMPLING: Readonly<Sampling> = {
   offsets: "inclusive",
   lastBatch: "full",
@@ -56,17 +59,17 @@ export interface SamplerOptions extends Partial<Sampling> {
   seed: number;
 }
 
-/** What is drawn, each from a stream of its own. */
+/** The random streams: order of the cases, share of foreground patches, a patch, a channel of a patch. */
 const [ORDER, SHARE, PATCH, CHANNEL] = [0, 1, 2, 3];
 
-/** An endless stream of batches: every case once an epoch, in a new order. */
+/** An endless stream of batches: every case once per epoch, in a new order each time. */
 export class PatchSampler {
   readonly #cases: readonly Case[];
   readonly #options: Required<SamplerOptions>;
   readonly #recipe: Recipe;
   #taken = 0;
 
-  /** `cases` need labels and the same modalities; throws a DataError otherwise. */
+  /** Throws DataError unless all `cases` have labels and the same modalities. */
   constructor(cases: readonly Case[], options: SamplerOptions) {
     const first = cases[0];
     if (!first) throw new DataError("PatchSampler: expected at least one case to train on, got none");
@@ -83,17 +86,17 @@ export class PatchSampler {
     this.#recipe = AUGMENTATIONS[this.#options.augment];
   }
 
-  /** Batches until every case has been seen once. */
+  /** The number of batches until every case has been used once. */
   get batchesPerEpoch(): number {
     return Math.ceil(this.#cases.length / this.#options.batch);
   }
 
-  /** The next batch. */
+  /** Returns the next batch. */
   next(): Batch {
     return this.batch(this.#taken++);
   }
 
-  /** Batch `number` of the run, from 0 on. */
+  /** Returns batch `number` of the run, counted from 0. */
   batch(number: number): Batch {
     const { patch, seed } = this.#options;
     const chosen = this.#casesOf(number);
@@ -118,12 +121,12 @@ export class PatchSampler {
     return { images, label, cases: chosen.map(({ id }) => id) };
   }
 
-  /** What `restore` needs to go on after the batches taken so far. */
+  /** Returns the state for `restore`. */
   state(): SamplerState {
     return { batches: this.#taken, cases: this.#cases.length };
   }
 
-  /** Goes on from a `state()` of a sampler with as many cases. Throws a DataError for what is none. */
+  /** Resumes from a `state()`. Throws DataError if it is invalid or of another number of cases. */
   restore(state: SamplerState): void {
     this.#taken = batchesTaken(state, this.#cases.length);
   }
@@ -148,7 +151,9 @@ export class PatchSampler {
     return streamAt(this.#options.seed, ORDER, epoch).shuffle([...this.#cases.keys()]);
   }
 
-  /** How many of a batch must show foreground: its last ones. On average exactly the share that was asked for. */
+  /**
+   * Returns how many of a batch must show foreground (its last ones): on average the share in the options.
+   */
   #forced(number: number, size: number): number {
     const { foreground, seed } = this.#options;
     return Math.floor(foreground * size + streamAt(seed, SHARE, number).next());
@@ -161,7 +166,7 @@ export class PatchSampler {
     const centre = forced ? foregroundOf(label!, size, random) : null;
     const corner = free.map((room, axis) => {
       const start = centre && centre[axis]! - pivot(patch)[axis]!;
-      if (start !== null && turn) return start; // a turn leaves this voxel where it is
+      if (start !== null && turn) return start; // a turn does not move this voxel
       if (room < 0) return Math.ceil(room / 2); // padded, centred
       if (start !== null) return Math.min(room, Math.max(0, start));
       return random.integer(offsets === "inclusive" ? room + 1 : Math.max(room, 1));
@@ -171,17 +176,21 @@ export class PatchSampler {
   }
 }
 
-/** How many batches a state says were taken; throws a DataError unless it is one of a sampler with so many cases. */
+/**
+ * Returns the number of batches in a state. Throws DataError unless it is the state of a sampler with `cases`
+ * cases.
+ */
 export function batchesTaken(state: SamplerState, cases: number): number {
   if (!Number.isSafeInteger(state.batches) || state.batches < 0) {
     const got = Object.keys(state).join(", ") || "nothing";
     throw new DataError(
-      `PatchSampler: expected a state that counts batches, got one of ${got}: a checkpoint of an earlier version ` +
-        "cannot be continued; train the stage anew",
+      `PatchSampler: expected a state with a number of batches, got ${got}: ` +
+        "checkpoints of an earlier version cannot be resumed; train the stage again",
     );
   }
   if (state.cases !== cases) {
-    throw new DataError(`PatchSampler: expected the state of ${cases} cases, got ${state.cases}`);
+    const remedy = "resume with the cases that the training started with";
+    throw new DataError(`PatchSampler: expected the state of ${cases} cases, got ${state.cases}: ${remedy}`);
   }
   return state.batches;
 }

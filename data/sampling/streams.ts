@@ -1,11 +1,11 @@
-// A generator of random numbers for every place in a run. What is drawn at one place does not depend on what was
-// drawn before it, so that places can be visited in any order, by any number of threads, and again after a stop.
+// A random generator for every place in a run. The draws at one place do not depend on earlier draws, so that
+// places can be visited in any order, by any number of threads, and again after an interruption.
 
 import { Random } from "../../engine/autograd/random.ts";
 
 /**
- * The generator of a place, which is a path of integers from 0 on. Equal seeds and places give equal sequences;
- * those of different places are as good as independent.
+ * Returns the generator of a place, which is a path of integers from 0 on. Equal seeds and places give equal
+ * sequences; different places give practically independent ones.
  */
 export function streamAt(seed: number, ...place: number[]): Random {
   let random = new Random(seed);

@@ -1,4 +1,4 @@
-"""A checkpoint's tensors by name, where the package safetensors is missing: a length, a JSON header, and bytes."""
+"""Reads a checkpoint's tensors by name without the package safetensors: a length, a JSON header, and bytes."""
 import json, struct, torch
 
 def load_file(path):

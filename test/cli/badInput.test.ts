@@ -61,14 +61,14 @@ test("what is wrong with any case, to train, validate or test on, comes in one m
   const expected = [
     /^case noT2: expected the modality t2, got only flair, t1, t1ce$/,
     /^case noLabel: expected a label, got none$/,
-    /^case shape: t1ce \(.*\): expected the shape 8x8x8 of t1 \(.*\), got 9x8x8$/,
+    /^case shape: t1ce \(.*\): expected the shape 8x8x8 of t1 \(.*\), got 9x8x8: register or resample/,
     /^case affine: flair \(.*\): expected the affine of t1 .* moves a corner by 5\.00 mm: register or resample/,
-    /^case labelShape: label \(.*\): expected the shape 8x8x8 of t1 .*, got 8x7x8$/,
-    /^case value: label \(.*\): expected labels 0, 1, 2, 4 \(brats\), got .*3 \(64 voxels\).* say --labels/,
+    /^case labelShape: label \(.*\): expected the shape 8x8x8 of t1 .*, got 8x7x8: register or resample/,
+    /^case value: label \(.*\): expected labels 0, 1, 2, 4 \(brats\), got .*3 \(64 voxels\).* use --labels/,
     /^case text: text\/text_t1\.nii\.gz: /,
     /^case cut: cut\/cut_t1\.nii\.gz: /,
-    /^case nan: flair \(.*\): expected numbers, got 64 voxels that are NaN or infinite$/,
-    /^case zero: t2 \(.*\): expected an image, got zero in every voxel$/,
+    /^case nan: flair \(.*\): expected finite voxels, got 64 that are NaN or infinite: export it again$/,
+    /^case zero: t2 \(.*\): expected an image, got zero in every voxel: remove the file$/,
   ];
   assert.is(problems.length, expected.length);
   problems.forEach((problem, i) => assert.match(problem, expected[i]!));
@@ -85,7 +85,7 @@ test("no folder, an empty one, and one of other files are told apart", async ({ 
   writeFileSync(join(data, "CASE_0000.nii.gz"), "");
   assert.match(
     await of(),
-    /told which modality 0000 is, got CASE_0000\.nii\.gz without a dataset\.json: put/,
+    /expected a dataset\.json that names the channels, got CASE_0000\.nii\.gz without one: add/,
   );
   assert.equal(readdirSync(root), ["data"]);
 });
@@ -109,7 +109,7 @@ test("a split that names unknown cases, or one twice, or is none, is refused", a
   }
   assert.match(
     await of('{"train": []}'),
-    /split\.json: expected \{"train": .* of case ids, or a list of such, one a fold/,
+    /split\.json: expected \{"train": .* with case ids, or a list of these, one per fold/,
   );
   assert.match(await of("train: a"), /split\.json: expected \{"train"/);
 });

@@ -1,4 +1,4 @@
-// Augmentation: every change of a patch against a simple reference of its own, and nnU-Net's probabilities.
+// Augmentation: every change of a patch compared with a simple reference, and nnU-Net's probabilities.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -9,8 +9,10 @@ import {
   brighten,
   changeContrast,
   changeGamma,
+  gaussian,
+  lowerResolution,
+  whiteNoise,
 } from "../../data/sampling/augmentIntensity.ts";
-import { gaussian, lowerResolution, whiteNoise } from "../../data/sampling/augmentIntensity.ts";
 import type { Vec3 } from "../../data/nifti/geometry.ts";
 import { streamAt } from "../../data/sampling/streams.ts";
 import { Random } from "../../engine/autograd/random.ts";
@@ -25,7 +27,7 @@ const deviation = (values: ArrayLike<number>) => {
   return Math.sqrt(mean(Array.from(values, (value) => (value - middle) ** 2)));
 };
 
-test("blurring a point gives the Gaussian, which adds up to 1, and leaves a constant alone", () => {
+test("blurring a point gives the Gaussian, with sum 1; a constant stays the same", () => {
   const size: Vec3 = [11, 13, 15];
   const sigmas: Vec3 = [0.5, 0.8, 1];
   const point = new Float32Array(11 * 13 * 15);
@@ -63,7 +65,7 @@ test("blurring a point gives the Gaussian, which adds up to 1, and leaves a cons
   close(thin[1]!, 2, 1e-6);
 });
 
-test("noise has the deviation that was drawn, and mean 0", () => {
+test("noise has the given deviation, and mean 0", () => {
   const channel = new Float32Array(40_000).fill(2);
   addNoise(channel, noise(40_000, 3), 0.07);
   close(mean(channel), 2, 2e-3);
@@ -113,7 +115,7 @@ test("gamma follows its formula, keeps mean and deviation, and is the identity a
   assert.equal([...flat], [2, 2, 2, 2, 2]);
 });
 
-test("brightness multiplies; a lower resolution keeps the nearest voxels and interpolates between", () => {
+test("brightness multiplies; a lower resolution keeps the nearest voxels and interpolates", () => {
   const channel = Float32Array.from([1, -2, 3]);
   brighten(channel, 1.2);
   for (const [i, value] of [1.2, -2.4, 3.6].entries()) close(channel[i]!, value, 1e-6);
@@ -121,7 +123,7 @@ test("brightness multiplies; a lower resolution keeps the nearest voxels and int
   const before = same.slice();
   lowerResolution(same, [4, 5, 6], 1);
   assert.equal(same, before);
-  // Of 8 voxels the kept ones of scale 0.5 are 1, 3, 5, 7; their centres lie at 0.5, 2.5, 4.5, 6.5.
+  // Scale 0.5 keeps the voxels 1, 3, 5, 7 of 8; their centres lie at 0.5, 2.5, 4.5, 6.5.
   const line = Float32Array.from([9, 0, 9, 10, 9, 30, 9, 20]);
   lowerResolution(line, [1, 1, 8], 0.5);
   assert.equal([...line], [0, 2.5, 7.5, 15, 25, 27.5, 22.5, 20]);
@@ -132,7 +134,7 @@ test("brightness multiplies; a lower resolution keeps the nearest voxels and int
   for (const [i, value] of ramp.entries()) close(value, expected[Math.floor(i / 4) % 8]!, 1e-5);
 });
 
-test("rotations and scalings come as often, and as far, as nnU-Net's", () => {
+test("rotations and scalings have nnU-Net's probabilities and ranges", () => {
   const [count, found] = [4000, { turned: 0, rotated: 0, scaled: 0 }];
   const scales: number[] = [];
   const tilts: number[] = [];
@@ -154,7 +156,7 @@ test("rotations and scalings come as often, and as far, as nnU-Net's", () => {
   assert.ok(Math.max(...tilts) <= Math.PI / 6 + 1e-9 && Math.max(...tilts) > 0.5, `${Math.max(...tilts)}`);
 });
 
-test("intensities change channel by channel, as often as nnU-Net's; the air around the brain stays as it was", () => {
+test("intensities change by channel, with nnU-Net's probabilities; the air around the brain stays", () => {
   const size: Vec3 = [6, 6, 6];
   const changed = [0, 0];
   let apart = 0;

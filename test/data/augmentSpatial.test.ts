@@ -1,4 +1,4 @@
-// Patches that are turned and scaled: against permutations, linear fields and balls.
+// Turned and scaled patches, compared with permutations, linear fields and balls.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -19,13 +19,13 @@ const test = suite("augmentSpatial");
 const CUBE: Vec3 = [1, 1, 1];
 const none = [false, false, false] as const;
 
-/** Standard normal values. */
+/** Returns standard normal values. */
 function noise(count: number, seed: number): Float32Array {
   const random = new Random(seed);
   return Float32Array.from({ length: count }, () => random.normal());
 }
 
-/** The whole of a volume as a patch, turned about its pivot. */
+/** Places a whole volume as a patch, turned about its pivot. */
 function whole(turn: Placement["turn"]): Placement {
   return { corner: [0, 0, 0], flip: none, turn };
 }
@@ -61,7 +61,7 @@ test("a turn by 90 degrees about each axis is the permutation of voxels, in imag
   }
 });
 
-test("a turn by nothing at scale 1 is the copy, mirrored axes and the surroundings included", () => {
+test("a turn by 0 at scale 1 is a copy, also with mirrored axes and outside the volume", () => {
   const [size, patch]: [Vec3, Vec3] = [
     [5, 6, 7],
     [4, 9, 3],
@@ -123,7 +123,7 @@ test("turned and scaled images follow a linear field exactly, and labels of a ba
   });
   const expected = ((4 / 3) * Math.PI * 6 ** 3) / scale ** 3;
   close(ball.filter((value) => value === 2).length, expected, 0.04 * expected);
-  assert.is(ball.filter((value) => value !== 2 && value !== 0).length, 0, "no class that was not there");
+  assert.is(ball.filter((value) => value !== 2 && value !== 0).length, 0, "no new class");
 });
 
 test("a turn is rigid in millimetres, whatever the spacing", () => {
@@ -138,11 +138,11 @@ test("a turn is rigid in millimetres, whatever the spacing", () => {
   }
 });
 
-test("where classes meet a turned label is the class that weighs most, the lowest of several", () => {
+test("between classes a turned label has the class with the most weight, of equal ones the lowest", () => {
   const size: Vec3 = [1, 1, 4];
   const label = Uint8Array.from([3, 3, 1, 1]);
   const at = (shift: number) => {
-    const out = new Uint8Array(1); // one voxel: the pivot; moved by a corner that is no integer
+    const out = new Uint8Array(1); // one voxel, the pivot, moved by a fractional corner
     takeLabels(label, size, out, [1, 1, 1], {
       corner: [0, 0, 1 + shift],
       flip: none,
@@ -153,17 +153,21 @@ test("where classes meet a turned label is the class that weighs most, the lowes
   assert.equal([at(0), at(0.4), at(0.5), at(0.6)], [3, 3, 1, 1]);
 });
 
-test("a turned patch has no empty corners where the volume goes on, and background where it ends", () => {
+test("a turned patch has no empty corners inside the volume, and background outside it", () => {
   const size: Vec3 = [40, 40, 40];
   const voxels = 40 ** 3;
   const source = { size, offset: [0, 0, 0] as Vec3, spacing: CUBE, header: new Uint8Array(352) };
   const volume: Case = {
-    ...{ id: "a", size, channels: ["t1"], source, convention: "brats" },
+    id: "a",
+    size,
+    channels: ["t1"],
+    source,
+    convention: "brats",
     images: new Float32Array(voxels).fill(1),
     label: new Uint8Array(voxels),
     background: [-3],
   };
-  volume.label![20 * 1640 + 20] = 1; // in the middle, where patches of 12 are turned without leaving the volume
+  volume.label![20 * 1640 + 20] = 1; // in the middle: turned patches of 12 stay in the volume
   const options = {
     patch: [12, 12, 12] as Vec3,
     batch: 1,

@@ -1,4 +1,4 @@
-// node cli/check.js: a data set broken in every way that people break them; each is named, in one run.
+// node cli/check.js: one run on a data set with every common fault names all of them.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -35,9 +35,10 @@ const FLAGS = { modality: "all", patch: "7,8,8" } as const;
 
 type Content = Partial<Record<"t1" | "t2" | "t1ce" | "flair" | "seg", Uint8Array>>;
 
-async function whole(changes: Content = {}): Promise<Content> {
-  const images = { t1: await image(), t2: await image(), t1ce: await image(), flair: await image() };
-  return { ...images, seg: fullLabel, ...changes };
+async function whole(changes: Content = {}, affine = IDENTITY): Promise<Content> {
+  const content: Content = { seg: fullLabel };
+  for (const modality of MODALITIES) content[modality] = await image(affine);
+  return { ...content, ...changes };
 }
 
 function write(folder: string, path: string, content: Uint8Array | string): void {
@@ -55,7 +56,7 @@ async function check(data: string, flags: Partial<CheckFlags> = {}): Promise<[Ch
   return [report, lines.join("\n")];
 }
 
-/** Asserts that each pattern fits exactly one line, and each line exactly one pattern. */
+/** Asserts that each pattern matches exactly one line, and that every line is matched. */
 function each(lines: readonly string[], patterns: readonly RegExp[]): void {
   for (const pattern of patterns)
     assert.is(lines.filter((line) => pattern.test(line)).length, 1, `${pattern} in\n${lines.join("\n")}`);
@@ -63,7 +64,7 @@ function each(lines: readonly string[], patterns: readonly RegExp[]): void {
   assert.equal(rest, []);
 }
 
-test("a data set without fault has none, and its numbers are told", async ({ data }) => {
+test("a sound data set has no findings, and its numbers are printed", async ({ data }) => {
   writeCase(data, "one", await whole());
   writeCase(data, "two", await whole());
   const [report, printed] = await check(data);
@@ -84,12 +85,12 @@ test("a data set without fault has none, and its numbers are told", async ({ dat
   assert.match(printed, /oedema \(2\) 160 voxels, 0\.16 ml; enhancing tumour \(4\) 160 voxels/);
   assert.match(
     printed,
-    /data: BraTS folders: .* like one\/one_flair\.nii\.gz\nlabels: brats \(0 background, 1 necr/,
+    /data: BraTS folders: .* for example one\/one_flair\.nii\.gz\nlabels: brats \(0 background, 1 necr/,
   );
   assert.match(printed, /\n2 cases: no problem, no warning$/);
 });
 
-test("everything that is wrong with any file comes in one run", async ({ root, data }) => {
+test("one run reports every problem of every file", async ({ root, data }) => {
   const { t2: _, ...withoutT2 } = await whole();
   const { seg: __, ...withoutLabel } = await whole();
   const t1 = await image();
@@ -133,26 +134,26 @@ test("everything that is wrong with any file comes in one run", async ({ root, d
 
   const [report, printed] = await check(data);
   each(allFindings(report, "problems"), [
-    /^copy\/copy_t1\.nii\.gz and twin\/twin_t1\.nii\.gz: expected two scans, got the same voxels: leave one/,
-    /^sameTwice\/sameTwice_t1.* and sameTwice\/sameTwice_t2.*: one of them is not what its name says$/,
-    /^case noT2: expected the modalities t1, t2, .* got only t1, t1ce, flair; a student of t1 or /,
+    /^copy\/copy_t1\.nii\.gz and twin\/twin_t1\.nii\.gz: expected two different scans, got the same voxels: remove one/,
+    /^sameTwice\/sameTwice_t1.* and sameTwice\/sameTwice_t2.*: one of them has the wrong name$/,
+    /^case noT2: expected the modalities t1, t2, .* got only t1, t1ce, flair: it can still train a student of t1 or /,
     /^case noLabel: expected a label, got none$/,
-    /^case nan: flair \(.*\): expected numbers, got 90 voxels that are NaN or infinite/,
-    /^case zero: t2 \(.*\): expected an image, got zero in every voxel/,
-    /^case constant: t2 \(.*\): expected an image, got the same value, 7, in all voxels but 0/,
+    /^case nan: flair \(.*\): expected finite voxels, got 90 that are NaN or infinite: export/,
+    /^case zero: t2 \(.*\): expected an image, got zero in every voxel: remove the file$/,
+    /^case constant: t2 \(.*\): expected an image, got one value, 7, in all nonzero voxels: remove the file$/,
     /^case shape: expected one shape, got t1 \(\S+\) 10x9x8, t2 \S+ 10x9x8, t1ce \S+ 11x9x8, flair \S+ 10x9x8, label/,
     /^case affine: flair \(.*\): expected the affine of t1 .* moves a corner by 5\.00 mm/,
     /^case value: label \(.*\): expected labels 0, 1, 2, 4 \(brats\), got .*7 \(80 voxels\)/,
-    /^case both: label \(.*\): expected one convention, got both 3 \(80 voxels\) and 4 \(80 voxels\)/,
+    /^case both: label \(.*\): expected labels of one convention, got both 3 \(80 voxels\) and 4 \(80 voxels\)/,
     /^case half: label \(.*\): expected labels 0, 1, 2, 4 \(brats\), got .*0\.5 \(80 voxels\)/,
-    /^case outside: label \(.*\): .* 160 of 160 labelled voxels \(100 %\) where every image is 0: is it flip/,
+    /^case outside: label \(.*\): .* 160 of 160 labelled voxels \(100 %\) where every image is 0: is the label flip/,
     /^case text: text\/text_t1\.nii\.gz: expected a NIfTI file, got only 15 bytes/,
-    /^case cut: cut\/cut_t1\.nii\.gz: expected a whole gzip file/,
-    /^case crc: crc\/crc_t1\.nii\.gz: expected a whole gzip file/,
+    /^case cut: cut\/cut_t1\.nii\.gz: expected a complete gzip file/,
+    /^case crc: crc\/crc_t1\.nii\.gz: expected a complete gzip file/,
     /^case lying: lying\/lying_t1\.nii\.gz: expected .* bytes of voxels \(30000x9x8 float32\), got 2880/,
     /^case empty: empty\/empty_t1\.nii\.gz: expected a NIfTI file, got an empty one/,
-    /^case again: expected one file of its t1, got again\/again_t1\.nii(\.gz)? and again\/again_t1\.nii(\.gz)?$/,
-    /^data: expected case names that differ, got Twin and twin$/,
+    /^case again: expected one t1 file, got again\/again_t1\.nii(\.gz)? and again\/again_t1\.nii(\.gz)?: remove one$/,
+    /^data: expected different case names, got Twin and twin: rename one$/,
     /^case link: link\/link_t1\.nii\.gz: is a link that leads out of/,
     /^folder: is a link to a folder, which is not followed/,
     /^gone\.nii\.gz: is a link to nothing$/,
@@ -161,18 +162,14 @@ test("everything that is wrong with any file comes in one run", async ({ root, d
   assert.match(printed, /22 cases, 17 of them with problems: 23 problems, \d+ warnings$/);
 });
 
-test("what is odd, but no reason to refuse, is a warning", async ({ data }) => {
+test("odd data that training accepts give warnings", async ({ data }) => {
   const lps = [[-1, 0, 0, 0], [0, -1, 0, 0], ...IDENTITY.slice(2)];
   const thick = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 4, 0], IDENTITY[3]!];
-  const all = async (affine: number[][], seg: Uint8Array): Promise<Content> => ({
-    ...{ t1: await image(affine), t2: await image(affine), t1ce: await image(affine) },
-    ...{ flair: await image(affine), seg },
-  });
-  const labelOn = (affine: number[][], value: (z: number, y: number) => number) =>
-    volumeFile([8, 9, 10], value, affine);
+  const labelled = async (affine: number[][], value: (z: number, y: number) => number) =>
+    whole({ seg: await volumeFile([8, 9, 10], value, affine) }, affine);
   writeCase(data, "good", await whole());
-  writeCase(data, "turned", await all(lps, await labelOn(lps, (z, y) => (z > 2 && y > 0 ? 1 : 0))));
-  writeCase(data, "thick", await all(thick, await labelOn(thick, (z) => (z === 3 ? 2 : 0))));
+  writeCase(data, "turned", await labelled(lps, (z, y) => (z > 2 && y > 0 ? 1 : 0)));
+  writeCase(data, "thick", await labelled(thick, (z) => (z === 3 ? 2 : 0)));
   writeCase(data, "healthy", await whole({ seg: await label(() => 0) }));
   writeCase(data, "negative", await whole({ t1: await volumeFile([8, 9, 10], (z, y) => (y ? z - 1 : 0)) }));
   writeCase(data, "air", await whole({ t2: await volumeFile([8, 9, 10], (z, _, x) => 1 + z + x) }));
@@ -189,19 +186,19 @@ test("what is odd, but no reason to refuse, is a warning", async ({ data }) => {
   each(allFindings(report, "warnings"), [
     /^cases differ in orientation: RAS in 7 \(air, \.\.\.\), LPS in 1 \(turned\): a network sees axes, not anat/,
     /^cases differ in voxel size, mm: 1x1x1 in 7 \(air, \.\.\.\), 1x1x4 in 1 \(thick\)/,
-    /^the brain is smaller than the patch of 8x8x16 in 8 of 8 cases \(.*--patch 16,8,8 fits into all of them$/,
-    /^plain\/plain_t1gd\.nii\.gz: belongs to no case, and is not used: names end in _t1, /,
+    /^the brain is smaller than the patch of 8x8x16 in 8 of 8 cases \(.*use --patch 16,8,8, which fits into all of them$/,
+    /^plain\/plain_t1gd\.nii\.gz: belongs to no case and is ignored: names end in _t1, /,
     /^case thick: voxels of 1x1x4 mm are anisotropic/,
     /^case thick: label \(.*\): 10 of 90 labelled voxels \(11 %\) lie where every image is 0$/,
     /^case healthy: label \(.*\): no voxel is labelled$/,
     /^case negative: t1 \(.*\): 80 voxels are negative/,
     /^case air: t2 \(.*\): 100 % of the voxels are not 0: is the skull stripped/,
-    /^case forms: forms\/forms_t2\.nii\.gz: its sform and qform are 3 mm apart at a corner: the sform is taken/,
-    /^case plain: plain\/plain_t1\.nii\.gz: is not gzip'd, but named so/,
+    /^case forms: forms\/forms_t2\.nii\.gz: its sform and qform differ by 3 mm at a corner: this program uses the sform/,
+    /^case plain: plain\/plain_t1\.nii\.gz: is not gzip-compressed, but its name ends in \.gz/,
   ]);
 });
 
-test("labels that may mean two things are refused with the flags that fit, and one of these settles it", async () => {
+test("ambiguous labels are refused with the flags that fit, and one of these flags decides", async () => {
   const files = {
     "a/a_seg.nii.gz": await label((z) => z % 4),
     "a/a_t1.nii.gz": await image(),
@@ -209,16 +206,17 @@ test("labels that may mean two things are refused with the flags that fit, and o
     "b/b_seg.nii.gz": await label((z) => z % 4),
   };
   const options = { modalities: ["t1"], labels: true, patch: [8, 8, 8] } as const;
-  const of = (changes = {}) => checkDataset(sourceOf(files), { ...options, patch: [7, 8, 8], ...changes });
-  each(allFindings(await of(), "problems"), [
-    /^data: expected file names that tell .* got both BraTS's \(a\/a_t1.*\) and BraTS 2023's \(b\/b_t1n.*\): say --labels/,
-    /^the labels' values are 0, 1, 2, 3: they fit --labels brats2023 or --labels msd$/,
+  const checked = (changes = {}) =>
+    checkDataset(sourceOf(files), { ...options, patch: [7, 8, 8], ...changes });
+  each(allFindings(await checked(), "problems"), [
+    /^data: expected image names that .* got names of BraTS to 2021 \(a\/a_t1.*\) and of BraTS 2023 \(b\/b_t1n.*\): use --labels/,
+    /^labels: expected a known convention, got the values 0, 1, 2, 3: use --labels brats2023 or --labels msd$/,
   ]);
-  const settled = await of({ convention: "brats2023" });
-  assert.equal([allFindings(settled, "problems"), settled.why.convention], [[], "--labels says so"]);
+  const settled = await checked({ convention: "brats2023" });
+  assert.equal([allFindings(settled, "problems"), settled.why.convention], [[], "set by --labels"]);
 });
 
-test("dataset.json: paths that lead out, files that are not there, a label nobody has", async () => {
+test("dataset.json: paths that lead out of the folder, missing files, a class that no case has", async () => {
   const training = [
     { image: "./imagesTr/a.nii.gz", label: "./labelsTr/a.nii.gz" },
     { image: "../../secret.nii.gz", label: "/etc/passwd" },
@@ -236,7 +234,7 @@ test("dataset.json: paths that lead out, files that are not there, a label nobod
   each(allFindings(report, "problems"), [
     /^data\/dataset\.json: expected a path inside the folder, got "\.\.\/\.\.\/secret\.nii\.gz"$/,
     /^data\/dataset\.json: expected a path inside the folder, got "\/etc\/passwd"$/,
-    /^data\/dataset\.json: expected the file imagesTr\/gone\.nii\.gz that it lists, got none$/,
+    /^data\/dataset\.json: expected the listed file imagesTr\/gone\.nii\.gz, got none: add it, or remove its entry$/,
   ]);
   each(allFindings(report, "warnings"), [
     /^no case has necrotic core \(2\): is the convention msd right\?$/,
@@ -245,7 +243,7 @@ test("dataset.json: paths that lead out, files that are not there, a label nobod
   ]);
 });
 
-test("where no layout is recognised, each file is read for itself", async () => {
+test("without a known layout, each file is checked by itself", async () => {
   const source = sourceOf({
     "good.nii.gz": await image(),
     "nan.nii.gz": await volumeFile([2, 2, 2], (z) => (z ? Infinity : 1)),
@@ -256,11 +254,11 @@ test("where no layout is recognised, each file is read for itself", async () => 
   each(report.problems, [
     /^data: expected <case>\/<case>_t1\.nii\.gz/,
     /^bad\.nii: expected a NIfTI file/,
-    /^nan\.nii\.gz: expected numbers, got 4 voxels that are NaN or infinite/,
+    /^nan\.nii\.gz: expected finite voxels, got 4 that are NaN or infinite/,
   ]);
 });
 
-test("a file that cannot be read for another reason is named, and the others are checked", async () => {
+test("a file with an I/O error is named, and the other files are checked", async () => {
   const source = sourceOf({
     "a/a_t1.nii.gz": await image(),
     "a/a_t2.nii.gz": "",
@@ -273,11 +271,11 @@ test("a file that cannot be read for another reason is named, and the others are
   };
   const report = await checkDataset(failing, { modalities: ["t1"], labels: true, patch: [7, 8, 8] });
   assert.equal(allFindings(report, "problems"), [
-    "case a: a/a_t2.nii.gz: expected a file that can be read, got EIO: i/o error",
+    "case a: a/a_t2.nii.gz: expected a readable file, got EIO: i/o error",
   ]);
 });
 
-test("the command: --json is the report, exit codes 0, 2 and 3", async ({ data }) => {
+test("the command: --json prints the report, exit codes are 0, 2 and 3", async ({ data }) => {
   const { seg: _, t2: __, ...content } = await whole();
   writeCase(data, "one", content);
   const run = (...flags: string[]) => {

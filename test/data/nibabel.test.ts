@@ -1,5 +1,5 @@
-// NIfTI files between nibabel and this program: what one writes the other reads, grid, type and voxels, to the
-// last bit. nibabel's part is nibabelFiles.py.
+// NIfTI files between nibabel and this program: each reads what the other writes, with the same grid, type
+// and voxels, to the last bit. nibabelFiles.py is nibabel's part.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import { loadCase } from "../../data/preparation/preprocess.ts";
 import { close } from "../support/gradcheck.ts";
 import { sourceOf } from "../support/fixtures.ts";
 
-/** A file as nibabel reads it. */
+/** The content of a file as nibabel reads it. */
 interface Described {
   file: string;
   shape: number[];
@@ -45,10 +45,11 @@ if (python) {
   const names = readdirSync(sources);
   const described = describe(names.map((name) => join(sources, name)));
   for (const source of described) {
-    test(`${source.file}, by nibabel, is read to its grid and voxels`, () => readsAsDescribed(source));
+    test(`${source.file}, written by nibabel, is read with its grid and voxels`, () =>
+      readsAsDescribed(source));
   }
-  test("predictions in the grids of all of these are what nibabel reads", () => predictsInGridsOf(described));
-  test("all kinds of files were there", () => {
+  test("nibabel reads predictions in the grids of all of these files", () => predictsInGridsOf(described));
+  test("all kinds of files are covered", () => {
     assert.is(described.length, 25);
     const of = (read: (source: Described) => string) => new Set(described.map(read)).size;
     assert.equal([of((s) => s.version), of((s) => s.endianness), of((s) => s.dtype)], [2, 2, 9]);
@@ -58,7 +59,7 @@ if (python) {
     ] as const)
       assert.is(described.filter((source) => source[name][1] > 0).length, count, name);
   });
-  test("volumes written here have the type, grid and voxels in nibabel that were given", writesForNibabel);
+  test("nibabel reads the type, grid and voxels of volumes written here", writesForNibabel);
 } else {
   console.log("SKIPPED: NIfTI files between nibabel and this program: no python3 with nibabel");
 }
@@ -89,7 +90,7 @@ async function predictsInGridsOf(described: readonly Described[]): Promise<void>
   }
 }
 
-/** Writes the labels of a source, prepared and cropped, as a prediction of its case would be; returns the path. */
+/** Prepares the labels of a source, writes them as a prediction of its case, and returns the path. */
 async function predict({ file }: Described): Promise<string> {
   const id = file.slice(0, file.indexOf("."));
   const dataset: Dataset = { layout: "brats", convention: "brats", cases: [] };
@@ -145,7 +146,7 @@ async function writesForNibabel(): Promise<void> {
   }
 }
 
-/** nibabelFiles.py read. */
+/** Runs nibabelFiles.py read. */
 function describe(paths: readonly string[]): Described[] {
   const lines = run("read", ...paths)
     .trim()

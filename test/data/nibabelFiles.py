@@ -1,6 +1,6 @@
-# What nibabel makes and reads, for test/data/nibabel.test.ts.
-#   nibabelFiles.py make FOLDER    writes source files of many kinds, whose voxels are labels 0, 1, 2 and 4
-#   nibabelFiles.py read FILE ...  prints a line of JSON for each file: its grid, its type and its voxels
+# Writes and reads files with nibabel, for test/data/nibabel.test.ts.
+#   nibabelFiles.py make FOLDER    writes source files of many kinds, with labels 0, 1, 2 and 4 as voxels
+#   nibabelFiles.py read FILE ...  prints a line of JSON for each file: grid, type and voxels
 
 import json
 import sys
@@ -17,7 +17,7 @@ ANISOTROPIC = numpy.array([[-0.5, 0, 0, 90.25], [0, -0.75, 0, 126.1], [0, 0, 6, 
 def make(folder):
     shape = (5, 4, 3)
     values = LABELS[numpy.arange(60).reshape(shape, order="F") * 7 % 4]
-    values[0] = values[:, :, 2] = 0  # what is cropped, and has to come back
+    values[0] = values[:, :, 2] = 0  # is cropped, and has to come back
     kinds = {"1": nibabel.Nifti1Image, "2": nibabel.Nifti2Image}
     for version, image in kinds.items():
         for order in "<>":

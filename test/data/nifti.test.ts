@@ -40,7 +40,7 @@ async function problemOf(bytes: Uint8Array, name = "bad.nii"): Promise<string> {
   return assert.unreachable(`${name} was read`) as never;
 }
 
-test("a volume that is written is read back: values, shape, affine and spacing", async () => {
+test("a written volume is read back: values, shape, affine and spacing", async () => {
   const size: Vec3 = [2, 3, 4];
   for (const data of [
     Uint8Array.from({ length: 24 }, (_, i) => i * 10),
@@ -61,7 +61,7 @@ test("x runs fastest: the array is [D, H, W] of a file of x, y, z", async () => 
   assert.is(volume.data[(1 * 3 + 2) * 4 + 3], 23);
 });
 
-test("the qform says what the sform says, mirrored axes too, and is left out where axes shear", async () => {
+test("the qform equals the sform, also for mirrored axes, and is absent for sheared ones", async () => {
   const rotated = [
     [-1.6, -1.2, 0, 5],
     [1.2, -1.6, 0, 6],
@@ -83,7 +83,7 @@ test("the qform says what the sform says, mirrored axes too, and is left out whe
   assert.ok(cornerDisplacement(sheared.affine, OBLIQUE, [100, 100, 100]) < 1e-3);
 });
 
-test("a label map in a source's grid keeps the bytes of the affine, and none of its text", async () => {
+test("a label map in a source's grid keeps the bytes of the affine and drops all text", async () => {
   for (const little of [true, false]) {
     const source = (await readNifti(await plainFile(), "plain.nii")).header;
     const view = new DataView(source.buffer);
@@ -107,7 +107,7 @@ test("a label map in a source's grid keeps the bytes of the affine, and none of 
   }
 });
 
-/** Turns the numbers round that a big-endian reader of these tests' headers needs. */
+/** Makes a header big-endian, in the fields that these tests use. */
 function swapHeader(view: DataView): void {
   const words = (start: number, end: number, bytes: number) => {
     for (let at = start; at < end; at += bytes) new Uint8Array(view.buffer, at, bytes).reverse();
@@ -120,7 +120,7 @@ function swapHeader(view: DataView): void {
   words(256, 328, 4);
 }
 
-test("a gzip file cut anywhere, or with a wrong sum, is refused by name", async () => {
+test("a truncated gzip file, or one with a wrong checksum, is refused by name", async () => {
   const whole = await writeNifti({
     data: Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i)),
     size: [16, 16, 16],
@@ -129,15 +129,15 @@ test("a gzip file cut anywhere, or with a wrong sum, is refused by name", async 
   for (let end = 2; end < whole.length; end += 997) {
     assert.match(
       await problemOf(whole.subarray(0, end), "cut.nii.gz"),
-      /^cut\.nii\.gz: expected a whole gzip file/,
+      /^cut\.nii\.gz: expected a complete gzip file/,
     );
   }
   const wrong = whole.slice();
   wrong[wrong.length - 6]! ^= 1;
-  assert.match(await problemOf(wrong, "sum.nii.gz"), /^sum\.nii\.gz: expected a whole gzip file/);
+  assert.match(await problemOf(wrong, "sum.nii.gz"), /^sum\.nii\.gz: expected a complete gzip file/);
 });
 
-test("a damaged header gives a volume or a DataError, never anything else", async () => {
+test("a damaged header gives a volume or a DataError, never another error", async () => {
   const bytes = await plainFile();
   for (let at = 0; at < 352; at++) {
     for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
@@ -148,7 +148,7 @@ test("a damaged header gives a volume or a DataError, never anything else", asyn
   }
 });
 
-test("the members of a joined gzip file are told apart, for readers that stop after the first", () => {
+test("the members of a joined gzip file are separated, for readers that stop after the first", () => {
   const parts = ["one", "two and more", "three"].map((text) => new Uint8Array(gzipSync(text)));
   const joined = Uint8Array.from(parts.flatMap((part) => [...part]));
   assert.equal(

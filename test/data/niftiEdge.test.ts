@@ -1,4 +1,4 @@
-// The collection of odd NIfTI files in ../shared/data/nifti-edge, against what nibabel reads from each.
+// The odd NIfTI files in ../shared/data/nifti-edge, compared with what nibabel reads from each.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,15 +24,15 @@ const entries: Entry[] = existsSync(join(shared, "manifest.json"))
   ? (JSON.parse(readFileSync(join(shared, "manifest.json"), "utf8")) as Entry[])
   : [];
 
-/** What is deliberately not done as nibabel does. */
+/** Files that nibabel reads and this program deliberately refuses. */
 const REFUSED_HERE: Record<string, RegExp> = {
-  "generated/analyze75_int16.hdr": /Analyze 7\.5: it does not tell left from right/,
+  "generated/analyze75_int16.hdr": /Analyze 7\.5: that format does not tell left from right/,
   "generated/rgb24.nii.gz": /RGB colours/,
   "nibabel/row_major.dconn.nii": /expected a volume, or several/,
 };
-// Told by their content, not by their name.
+// Recognised by their content, not by their name.
 const READ_HERE = ["generated/misnamed_gzip.nii", "generated/misnamed_plain.nii.gz"];
-const SAME_VOXELS = "nifti-edge/generated/multimember_gzip.nii.gz"; // as in those two
+const SAME_VOXELS = "nifti-edge/generated/multimember_gzip.nii.gz"; // the same voxels as these two
 
 const odd = entries.filter(({ path }) => path.startsWith("nifti-edge/") && !/\.img(\.gz)?$/.test(path));
 if (!odd.length) console.log("SKIPPED: nifti-edge: no ../shared/data/manifest.json");
@@ -50,7 +50,7 @@ for (const entry of odd) {
   const refusal =
     REFUSED_HERE[name] ?? (entry.nibabel_error && !READ_HERE.includes(name) ? /expected .*, got / : null);
   if (refusal) {
-    test(`${name} is refused with a message that says why`, async () => {
+    test(`${name} is refused with a message that gives the reason`, async () => {
       const error = await read().then(
         () => assert.unreachable("it was read"),
         (thrown: unknown) => thrown,
@@ -61,7 +61,7 @@ for (const entry of odd) {
     });
   } else {
     const known = READ_HERE.includes(name) ? entries.find(({ path }) => path === SAME_VOXELS)! : entry;
-    test(`${name} reads to nibabel's values`, async () => compare(await read(), known));
+    test(`${name} has the values that nibabel reads`, async () => compare(await read(), known));
   }
 }
 

@@ -1,5 +1,5 @@
-// Files whose headers or gzip wrappers claim what is not so. They are read in a process of their own, where every
-// array that is asked for and the most memory ever in use are seen: no claim is taken at its word.
+// Files whose headers or gzip wrappers make false claims. A separate process reads them and records its
+// largest array and its peak memory: no claim leads to an allocation.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -15,17 +15,17 @@ import type { Outcome } from "../support/allocations.ts";
 import { IDENTITY } from "../support/fixtures.ts";
 
 const MIB = 2 ** 20;
-const MOST = 64 * MIB; // a quarter of what the bombs hold; the honest file that they are made of unpacks to 448 bytes
+const MOST = 64 * MIB; // a quarter of what the bombs hold; the honest file in them has 448 bytes
 
 const test = suite("niftiLies");
 
-/** A whole file of 2x3x4 float32 voxels, unpacked. */
+/** A correct file of 2x3x4 float32 voxels, uncompressed. */
 async function honest(): Promise<Uint8Array> {
   const file = await writeNifti({ data: new Float32Array(24).fill(7), size: [2, 3, 4], affine: IDENTITY });
   return gunzip(file, "honest.nii.gz", () => 0);
 }
 
-/** The same as NIfTI-2: only what readers need is filled in. */
+/** The same as NIfTI-2, with only the fields that readers need. */
 function honest2(): Uint8Array {
   const bytes = new Uint8Array(544 + 96);
   const view = new DataView(bytes.buffer);
@@ -87,10 +87,10 @@ const headers2: Record<string, [patch: Patch, message: RegExp]> = {
   ],
 };
 
-/** Every lie: the file, and what is said of it. */
+/** Every file with a false claim, and the expected message. */
 async function lies(): Promise<Map<string, [bytes: Uint8Array, message: RegExp]>> {
   const files = new Map<string, [Uint8Array, RegExp]>();
-  const zeros = gzipSync(new Uint8Array(256 * MIB)); // a quarter of a MiB, to be joined to what it is to follow
+  const zeros = gzipSync(new Uint8Array(256 * MIB)); // a quarter of a MiB, appended to other members
   for (const [base, list] of [
     [await honest(), headers],
     [honest2(), headers2],
@@ -106,7 +106,7 @@ async function lies(): Promise<Map<string, [bytes: Uint8Array, message: RegExp]>
     }
   }
   const whole = gzipSync(await honest());
-  const cut = /expected a whole gzip file, got a damaged or cut one/;
+  const cut = /expected a complete gzip file, got a damaged or truncated one/;
   files.set("cut in the middle.nii.gz", [whole.subarray(0, whole.length >> 1), cut]);
   files.set("cut in the trailer.nii.gz", [whole.subarray(0, -4), cut]);
   files.set("cut in gzip's header.nii.gz", [whole.subarray(0, 5), cut]);
@@ -123,7 +123,7 @@ async function lies(): Promise<Map<string, [bytes: Uint8Array, message: RegExp]>
   return files;
 }
 
-test("no claim of a header or of gzip is allocated, and each is refused with the file's name", async () => {
+test("no false claim leads to an allocation, and each is refused with the file's name", async () => {
   const folder = mkdtempSync(join(tmpdir(), "lies-"));
   try {
     const files = await lies();

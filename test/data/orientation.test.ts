@@ -1,11 +1,11 @@
-// Three letters for how a volume lies in the patient.
+// The three letters of a volume's orientation in the patient.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { obliqueness, orientationOf } from "../../data/nifti/orientation.ts";
 import { IDENTITY } from "../support/fixtures.ts";
 
-test("orientation codes are those of nibabel, also of permuted and oblique axes", () => {
+test("orientation codes are those of nibabel, also for permuted and oblique axes", () => {
   const axes = (...columns: number[][]) => [
     ...[0, 1, 2].map((row) => [...columns.map((column) => column[row]!), 0]),
     [0, 0, 0, 1],

@@ -1,4 +1,4 @@
-// Training patches: where they come from, how they are varied, and that they can be repeated bit for bit.
+// Training patches: their positions, their augmentation, and that they repeat bit for bit.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -11,7 +11,10 @@ import { problemsOf } from "../support/fixtures.ts";
 
 const test = suite("patches");
 
-/** A case whose first modality says where each voxel is (1 + its index), the second the negative of that. */
+/**
+ * Returns a case whose first modality is 1 + the index of each voxel, and whose second is the negative of
+ * that.
+ */
 function caseOf(id: string, size: Vec3, background?: number[]): Case {
   const voxels = size[0] * size[1] * size[2];
   const source = { size, offset: [0, 0, 0] as Vec3, spacing: [1, 1, 1] as Vec3, header: new Uint8Array(352) };
@@ -28,7 +31,7 @@ function caseOf(id: string, size: Vec3, background?: number[]): Case {
 }
 const plain = { augment: "none" } as const;
 
-test("a patch is a piece of image and label, and every corner comes, the last one too", () => {
+test("a patch is a piece of image and label, and every corner is drawn, also the last one", () => {
   const size: Vec3 = [4, 5, 6];
   const sampler = new PatchSampler([caseOf("a", size)], { patch: [3, 3, 3], batch: 2, seed: 1, ...plain });
   const corners = new Set<number>();
@@ -61,7 +64,7 @@ test("the paper's flips mirror each axis about half the time, images and label t
   for (let i = 0; i < 400; i++) {
     const { images, label } = sampler.next();
     const [first, ...scales] = unscaled(images);
-    seen.set(first!, (seen.get(first!) ?? 0) + 1); // which voxel came to the front says which axes were turned
+    seen.set(first!, (seen.get(first!) ?? 0) + 1); // the first voxel shows the mirrored axes
     for (let v = 0; v < 8; v++) {
       assert.is(Math.round(images[v]! / scales[0]!), 1 + (v ^ first!));
       assert.is(Math.round(images[8 + v]! / scales[1]!), -1 - (v ^ first!));
@@ -72,7 +75,7 @@ test("the paper's flips mirror each axis about half the time, images and label t
   for (const count of seen.values()) assert.ok(count > 25 && count < 80, `${count} of 400`);
 });
 
-test("the paper's scaling multiplies each modality by 0.9 to 1.1 about half the time, on its own", () => {
+test("the paper's scaling multiplies each modality by 0.9 to 1.1 about half the time, independently", () => {
   const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], { patch: [2, 2, 2], batch: 1, seed: 5 });
   const factors = Array.from({ length: 400 }, () => {
     const [, ...scales] = unscaled(sampler.next().images);
@@ -87,7 +90,9 @@ test("the paper's scaling multiplies each modality by 0.9 to 1.1 about half the 
   assert.ok(factors.some(([a, b]) => a !== 1 && b === 1));
 });
 
-/** Of a patch of all eight voxels of a `caseOf`: which came first, and what each modality was multiplied by. */
+/**
+ * Returns, for a patch of all eight voxels of a `caseOf`, which voxel is first, and each modality's factor.
+ */
 function unscaled(images: Float32Array): [first: number, ...scales: number[]] {
   const sum = (m: number) => images.subarray(8 * m, 8 * m + 8).reduce((a, b) => a + b, 0);
   const scales = [sum(0) / 36, sum(1) / -36].map((scale) => (Math.abs(scale - 1) < 1e-6 ? 1 : scale));
@@ -113,7 +118,7 @@ test("a volume smaller than the patch is padded on both sides, with background a
   }
 });
 
-test("an epoch shows every case once, in an order of its own; batches run on and are always full", () => {
+test("an epoch uses every case once, in a new order; batches are always full and run across epochs", () => {
   const cases = ["a", "b", "c", "d", "e"].map((id) => caseOf(id, [2, 2, 2]));
   const sampler = new PatchSampler(cases, { patch: [2, 2, 2], batch: 2, seed: 1 });
   assert.is(sampler.batchesPerEpoch, 3);
@@ -124,7 +129,7 @@ test("an epoch shows every case once, in an order of its own; batches run on and
   assert.ok(new Set(epochs.map((ids) => ids.join())).size > 1);
 });
 
-test("one seed gives one stream, and a stored state goes on bit for bit", () => {
+test("one seed gives one stream, and a stored state resumes it bit for bit", () => {
   const cases = ["a", "b", "c"].map((id) => caseOf(id, [3, 4, 5]));
   const make = (seed: number) => new PatchSampler(cases, { patch: [2, 2, 4], batch: 2, seed });
   const [first, second, other] = [make(7), make(7), make(8)];
@@ -140,7 +145,7 @@ test("one seed gives one stream, and a stored state goes on bit for bit", () => 
   assert.equal([later.next(), later.next(), later.next()], expected);
   assert.equal(make(7).batch(6), expected[1], "a batch is a function of its number");
   const fewer = new PatchSampler(cases.slice(1), { patch: [2, 2, 2], batch: 1, seed: 1 });
-  assert.throws(() => fewer.restore(stored), /expected the state of 2 cases, got 3/);
+  assert.throws(() => fewer.restore(stored), /expected the state of 2 cases, got 3: resume with the cases/);
 });
 
 test("no cases, a case without label and a case of other modalities are refused by name", async () => {
@@ -157,17 +162,17 @@ test("no cases, a case without label and a case of other modalities are refused 
   );
 });
 
-test("a state of the samplers before is refused: it has no batch number", async () => {
+test("a state of an earlier version is refused: it does not count batches", async () => {
   const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], { patch: [2, 2, 2], batch: 1, seed: 1 });
   const old = { random: [1, 2, 3, 4], order: [0], position: 1 } as unknown as SamplerState;
   const [problem] = await problemsOf(() => sampler.restore(old));
   assert.match(
     problem!,
-    /one of random, order, position: a checkpoint of an earlier version.*train the stage anew/,
+    /got random, order, position: checkpoints of an earlier version.*train the stage again/,
   );
 });
 
-test("what one modality gets does not depend on which others are loaded", () => {
+test("the patches of one modality do not depend on which others are loaded", () => {
   const both = caseOf("a", [5, 6, 7]);
   const voxels = 5 * 6 * 7;
   const alone: Case = { ...both, channels: ["flair"], images: both.images.slice(voxels) };
@@ -182,10 +187,10 @@ test("what one modality gets does not depend on which others are loaded", () => 
   }
 });
 
-test("the share of patches that must show foreground do, each class as often; the rest fall where they may", () => {
+test("the given share of patches shows foreground, each class equally often; the others are anywhere", () => {
   const size: Vec3 = [12, 12, 12];
   const label = new Uint8Array(12 ** 3);
-  label[0] = 1; // a corner: a patch around it has to be pushed into the volume
+  label[0] = 1; // a corner: a patch around it has to be moved into the volume
   label.fill(3, 6 * 144, 6 * 144 + 50);
   const sparse: Case = { ...caseOf("a", size), label };
   const count = (foreground: number, augment: "none" | "paper" | "nnunet", batch = 4) => {
@@ -218,7 +223,7 @@ test("the share of patches that must show foreground do, each class as often; th
   assert.is(sampler.next().label.length, 16);
 });
 
-test("of a large class an even sample is remembered, over its whole extent", () => {
+test("an even sample of a large class is kept, over its whole extent", () => {
   const size: Vec3 = [40, 50, 60];
   const label = new Uint8Array(40 * 50 * 60).fill(2);
   label.fill(0, 0, 3000);

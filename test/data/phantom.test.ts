@@ -1,5 +1,5 @@
-// The phantom: that its voxels depend on nothing but the options, that its label says what the images show,
-// and that no single image shows it all.
+// The phantom: its voxels depend only on the options, its label agrees with the images, and no single image
+// shows all regions.
 
 import { createHash } from "node:crypto";
 import { test } from "uvu";
@@ -17,7 +17,7 @@ const cases = [...rimmed, solid, rimless];
 test("equal options give the same bytes, on every machine", () => {
   const options = { seed: 7, index: 2, size: [20, 24, 28] } as const;
   assert.is(digest(phantomCase(options)), digest(phantomCase(options)));
-  // Other bytes than these: raise PHANTOM_VERSION, so that folders made before are not taken for the same.
+  // If this changes, increase PHANTOM_VERSION, so that folders made before are not mistaken for the same.
   assert.is(digest(phantomCase(options)), "f2d9c3f11ee2b942");
 });
 
@@ -31,7 +31,7 @@ test("another seed and another index give another head", () => {
   assert.is(new Set(digests).size, 4);
 });
 
-test("the four images share one brain, 0 outside it, that holds all of the label", () => {
+test("the four images share one brain, are 0 outside it, and it contains the whole label", () => {
   for (const { images, label } of cases) {
     let brain = 0;
     for (let at = 0; at < label.length; at++) {
@@ -56,16 +56,18 @@ test("labels are BraTS's, and the whole tumour takes 3 to 14 percent of the brai
   }
 });
 
-test("the rim encloses the necrosis, and oedema the core but where fluid borders it", () => {
+test("the rim encloses the necrosis, and oedema the core except beside fluid", () => {
   for (const { images, label, size } of rimmed) {
-    // Around necrosis: rim or more necrosis. Around the core: oedema, or fluid that no tumour fills, or the
-    // outside.
+    // Around necrosis: rim or more necrosis. Around the core: oedema, fluid without tumour, or the outside.
     const inner = neighbours(label, size, (value) => value === 1);
     const outer = neighbours(label, size, (value) => value === 1 || value === 4);
     const open = inner.filter((at) => images.t1[at] !== 0 && label[at] !== 4).length;
     const bare = outer.filter((at) => images.t1[at] !== 0 && label[at] !== 2).length;
-    assert.ok(open <= 0.1 * inner.length, `${open} of ${inner.length} neighbours of the necrosis are no rim`);
-    assert.ok(bare <= 0.3 * outer.length, `${bare} of ${outer.length} neighbours of the core are no oedema`);
+    assert.ok(
+      open <= 0.1 * inner.length,
+      `${open} of ${inner.length} neighbours of the necrosis are not rim`,
+    );
+    assert.ok(bare <= 0.3 * outer.length, `${bare} of ${outer.length} neighbours of the core are not oedema`);
   }
 });
 
@@ -79,7 +81,7 @@ test("the rim is bright in T1ce, and like the oedema in T1, T2 and FLAIR", () =>
   }
 });
 
-test("oedema is brighter than white matter in FLAIR and T2, and lost in T1 and T1ce", () => {
+test("oedema is brighter than white matter in FLAIR and T2, and invisible in T1 and T1ce", () => {
   for (const scan of cases) {
     for (const modality of ["flair", "t2"] as const) {
       const excess = mean(scan, modality, 2) / healthyTissue(scan, modality, 1 / 3).mean;
@@ -124,10 +126,10 @@ test("a case is the same head at every size, in a box of 160 mm", () => {
 test("sizes, seeds and indices out of range are refused by name", () => {
   assert.throws(
     () => phantomCase({ seed: 1, index: 0, size: 8 }),
-    /size must be an integer from 16 to 512, got 8/,
+    /size: expected an integer from 16 to 512, got 8/,
   );
-  assert.throws(() => phantomCase({ seed: 0.5, index: 0, size: 32 }), /seed must be/);
-  assert.throws(() => phantomCase({ seed: 1, index: -1, size: 32 }), /index must be/);
+  assert.throws(() => phantomCase({ seed: 0.5, index: 0, size: 32 }), /seed: expected/);
+  assert.throws(() => phantomCase({ seed: 1, index: -1, size: 32 }), /index: expected/);
 });
 
 test.run();
@@ -157,7 +159,8 @@ function mean({ images, label }: PhantomCase, modality: Modality, value: number)
   return sum / voxels;
 }
 
-// The brightest part of the healthy brain in T1: a third of it is white matter, two thirds all but the fluid.
+// Statistics of the brightest part of the healthy brain in T1: the brightest third is white matter, the
+// brightest two thirds are everything except fluid.
 function healthyTissue({ images, label }: PhantomCase, modality: Modality, part: number) {
   const healthy = [...label.keys()].filter((at) => label[at] === 0 && images.t1[at] !== 0);
   healthy.sort((a, b) => images.t1[b]! - images.t1[a]!);
@@ -167,7 +170,7 @@ function healthyTissue({ images, label }: PhantomCase, modality: Modality, part:
   return { mean: average, deviation: Math.sqrt(variance) };
 }
 
-// Voxels outside a region with one of their six neighbours inside.
+// Returns the voxels outside a region with one of their six neighbours inside.
 function neighbours(
   label: Uint8Array,
   [, H, W]: PhantomCase["size"],

@@ -1,4 +1,4 @@
-// The phantom's folder and its command: whole sets or none, and nobody's files touched.
+// The phantom's folder and its command: complete data sets only, and other files stay untouched.
 
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { phantomCase } from "../../data/phantom/phantom.ts";
 
-test("the folder holds every case as BraTS names it, with the voxels that phantomCase gives", async () => {
+test("the folder has every case under BraTS's names, with the voxels of phantomCase", async () => {
   await inTemporary(async (folder) => {
     const out = join(folder, "deep", "set");
     await makePhantom({ out, cases: 2, size: [16, 18, 20], seed: 3 });
@@ -30,7 +30,7 @@ test("the folder holds every case as BraTS names it, with the voxels that phanto
   });
 });
 
-test("the same phantom is made once; another is refused, unless told to overwrite", async () => {
+test("the same phantom is made once; another needs --overwrite", async () => {
   await inTemporary(async (folder) => {
     const out = join(folder, "set");
     const lines: string[] = [];
@@ -50,7 +50,7 @@ test("the same phantom is made once; another is refused, unless told to overwrit
   });
 });
 
-test("a folder with other files is never replaced, one that lacks a case never used", async () => {
+test("a folder with other files is never replaced, one without a case never used", async () => {
   await inTemporary(async (folder) => {
     const out = join(folder, "set");
     await writeFile(join(folder, "scan.nii"), "mine");
@@ -68,7 +68,7 @@ test("a folder with other files is never replaced, one that lacks a case never u
   });
 });
 
-test("node cli/phantom.js makes a set, and exits 2 for wrong options before it writes", async () => {
+test("node cli/phantom.js makes a set, and exits with 2 for wrong options before it writes", async () => {
   await inTemporary(async (folder) => {
     const out = join(folder, "set");
     const wrong = run("--out", out, "--size", "64,64");

@@ -1,4 +1,4 @@
-// Cases made ready: normalised, cropped, checked; and predictions put back into the source's grid.
+// Preparation of cases: normalised, cropped, checked; and predictions put back into the source's grid.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ const brain = (scale: number) =>
 const segmentation = () =>
   volumeFile(SIZE, (z, y, x) => (z === 2 && y === 3 ? ([0, 1, 2, 4, 4, 0, 0][x] ?? 0) : 0));
 
-/** The files of a sound case, some of them replaced. */
+/** Returns the files of a sound case, some of them replaced. */
 async function caseFiles(
   id: string,
   replaced: Record<string, Uint8Array> = {},
@@ -43,7 +43,7 @@ async function load(
   return loadCases(source, dataset, dataset.cases, MODALITIES, options);
 }
 
-test("a case is cropped to the brain, and scaled to mean 0 and deviation 1 in it", async () => {
+test("a case is cropped to the brain and scaled to mean 0 and deviation 1 in it", async () => {
   const files = await caseFiles("a", {
     t1: await volumeFile(SIZE, (z, y, x) => (z === 2 && y === 3 && x < 4 ? x : 0)),
   });
@@ -68,7 +68,7 @@ test("a case is cropped to the brain, and scaled to mean 0 and deviation 1 in it
   assert.ok(Math.abs(mean) < 1e-6 && Math.abs(squares - 1) < 1e-5);
 });
 
-test("a voxel below 0 belongs to the brain: only 0 is outside", async () => {
+test("a negative voxel belongs to the brain: only 0 is outside", async () => {
   const t1 = await volumeFile(SIZE, (z, y, x) => (z === 2 && y === 3 && x < 4 ? [0, -3, 1, 2][x]! : 0));
   const [loaded] = await load(await caseFiles("a", { t1 }));
   const row = (1 * 3 + 1) * 5;
@@ -84,13 +84,13 @@ test("the published code's background is the constant -mean/deviation of each mo
   assert.ok(Math.abs(loaded!.images[45]! - expected) < 1e-6);
 });
 
-test("a modality of one value is 0 throughout, never a division by 0", async () => {
+test("a modality with one value becomes 0 everywhere, without a division by 0", async () => {
   const [loaded] = await load(await caseFiles("a", { t1: await volumeFile(SIZE, (z) => (z === 2 ? 5 : 0)) }));
   const voxels = loaded!.images.length / 4;
   assert.ok(loaded!.images.subarray(0, voxels).every((value) => value === 0));
 });
 
-test("labels become classes, and go back to the source's grid, numbers and affine", async () => {
+test("labels become classes, and can be written back in the source's grid, numbers and affine", async () => {
   const affine = IDENTITY.map((row, i) => (i === 0 ? [0, -2, 0, 17.25] : i === 1 ? [2, 0, 0, -3] : row));
   const files: Record<string, Uint8Array> = {};
   for (const modality of MODALITIES) {
@@ -116,7 +116,7 @@ test("labels become classes, and go back to the source's grid, numbers and affin
   assert.equal(written.header.slice(252, 328), original.header.slice(252, 328));
 });
 
-test("a student's case is read with its own modality alone, and without a label to predict", async () => {
+test("a student's case needs only its own modality, and no label for a prediction", async () => {
   const files = await caseFiles("a");
   const source = sourceOf({ "a/a_flair.nii.gz": files["a/a_flair.nii.gz"]! });
   const dataset = await openDataset(source);
@@ -124,7 +124,7 @@ test("a student's case is read with its own modality alone, and without a label 
   assert.equal([loaded.channels, loaded.images.length, loaded.label], [["flair"], 45, undefined]);
 });
 
-test("all problems of all cases come in one error, each naming its case and file", async () => {
+test("one error lists all problems of all cases, each with its case and file", async () => {
   const shifted = IDENTITY.map((row, i) => (i === 2 ? [0, 0, 1, 0.5] : row));
   const nan = await volumeFile(SIZE, (z, y, x) => (x === 3 && z === 2 ? NaN : inBrain(z, y, x) ? y : 0));
   const other = await volumeFile([5, 6, 8], () => 1);
@@ -141,20 +141,20 @@ test("all problems of all cases come in one error, each naming its case and file
   delete files["e/e_t2.nii.gz"];
   const problems = await problemsOf(() => load(files));
   const expected = [
-    /^case a: t1 \(a\/a_t1\.nii\.gz\): expected numbers, got 6 voxels that are NaN or infinite$/,
-    /^case a: t2 \(a\/a_t2\.nii\.gz\): expected an image, got zero in every voxel$/,
-    /^case b: t1ce \(b\/b_t1ce\.nii\.gz\): expected the shape 7x6x5 of t1 \(b\/b_t1\.nii\.gz\), got 8x6x5$/,
+    /^case a: t1 \(a\/a_t1\.nii\.gz\): expected finite voxels, got 6 that are NaN or infinite: export it again$/,
+    /^case a: t2 \(a\/a_t2\.nii\.gz\): expected an image, got zero in every voxel: remove the file$/,
+    /^case b: t1ce \(b\/b_t1ce\.nii\.gz\): expected the shape 7x6x5 of t1 \(b\/b_t1\.nii\.gz\), got 8x6x5: register or resample/,
     /^case b: flair .*: expected the affine of t1.*1, 0\]\], got .*1, 0\.5\]\], .*by 0\.50 mm/,
-    /^case c: label \(c\/c_seg\.nii\.gz\): expected labels 0, 1, 2, 4 .*say --labels brats2023/,
+    /^case c: label \(c\/c_seg\.nii\.gz\): expected labels 0, 1, 2, 4 .*use --labels brats2023/,
     /^case d: d\/d_t1\.nii\.gz: expected a NIfTI file, got only 8 bytes/,
-    /^case d: d\/d_t2\.nii\.gz: expected a whole gzip file, got a damaged or cut one/,
+    /^case d: d\/d_t2\.nii\.gz: expected a complete gzip file, got a damaged or truncated one/,
     /^case e: expected the modality t2, got only /,
   ];
   assert.is(problems.length, expected.length, problems.join("\n"));
   for (const [i, pattern] of expected.entries()) assert.match(problems[i]!, pattern);
 });
 
-test("affines that differ by a rounding of their header are one grid", async () => {
+test("affines that differ only by rounding are one grid", async () => {
   const rounded = IDENTITY.map((row, i) => (i === 2 ? [0, 0, 1.001, 0.001] : row));
   const files = await caseFiles("a", {
     t2: await volumeFile(SIZE, (z, y, x) => (inBrain(z, y, x) ? 1 + z : 0), rounded),
@@ -178,11 +178,11 @@ test("a file with several volumes where one is expected is refused", async () =>
   assert.match(problems[0]!, /^case a: t1 \(imagesTr\/a\.nii\.gz\): expected 2 volumes in the file, got 1$/);
 });
 
-// Real scans, where they are.
+// Real scans, if they are present.
 
 const shared = join(import.meta.dirname, "../../../shared/data");
 
-/** A source of a real folder, of the files that start with `prefix`. */
+/** Returns a source of the files `paths` in the folder `name`. */
 function folder(name: string, paths: string[]): Source {
   return {
     name,

@@ -1,4 +1,4 @@
-// Splits: drawn as published, drawn as nnU-Net draws them, read from files, and kept apart by content.
+// Splits: drawn as published, drawn as nnU-Net draws them, read from files, and disjoint by content.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -29,7 +29,7 @@ test("a split has every case once, in the published shares, whatever the order o
   assert.not.equal(splitCases(ids, { seed: 1 }), split);
 });
 
-test("a split of few cases still trains and tests; one case, or one twice, is refused", async () => {
+test("a split of few cases has training and test cases; a single case, or one given twice, is refused", async () => {
   for (const [count, expected] of [
     [2, [1, 0, 1]],
     [3, [2, 0, 1]],
@@ -69,7 +69,7 @@ print(json.dumps([folds(n) for n in (5, 17, 285, 1251)]))
 const python = spawnSync("python3", ["-c", "import numpy"]).status === 0;
 if (!python) console.log("SKIPPED: splits: the folds that NumPy draws: no python3 with numpy");
 else {
-  test("the folds are those that scikit-learn's KFold draws with NumPy, for any number of cases", () => {
+  test("the folds are those of scikit-learn's KFold with NumPy, for any number of cases", () => {
     const expected = JSON.parse(execFileSync("python3", ["-c", NUMPY], { encoding: "utf8" })) as number[][][];
     for (const [i, n] of [5, 17, 285, 1251].entries()) {
       const ids = Array.from({ length: n }, (_, k) => String(k).padStart(5, "0"));
@@ -91,7 +91,7 @@ test("each case validates in one fold and trains in the four others", async () =
   assert.match((await problemsOf(() => crossValidation(ids.slice(0, 4))))[0]!, /at least 5 cases.*got 4/);
 });
 
-test("a fold tests on what it validates on, unless test cases are named; all trains on everything", async () => {
+test("a fold's test cases are its validation cases unless others are named; all trains on everything", async () => {
   const folds = [
     { train: ["a", "b"], val: ["c"] },
     { train: ["b", "c"], val: ["a"], test: ["d"] },
@@ -105,7 +105,7 @@ test("a fold tests on what it validates on, unless test cases are named; all tra
   ]);
 });
 
-test("split files are read in both formats, and all that is wrong with one is said at once", async () => {
+test("split files are read in both formats, and one error lists all problems of a file", async () => {
   const known = ["a", "b", "c", "d"];
   const read = (value: unknown) => parseSplits(JSON.stringify(value), "s.json", known);
   assert.equal(read({ train: ["a"], test: ["b"] }), { train: ["a"], val: [], test: ["b"] });
@@ -126,14 +126,14 @@ test("split files are read in both formats, and all that is wrong with one is sa
   for (const wrong of [{ val: ["a"] }, { train: [] }, [], [{ train: ["a"], val: [] }], { train: [1] }, 3]) {
     assert.match(
       (await problems(wrong))[0]!,
-      /^s\.json: expected \{"train".*or a list of such/s,
+      /^s\.json: expected \{"train".*or a list of these/s,
       JSON.stringify(wrong),
     );
   }
   assert.match((await problemsOf(() => parseSplits("{", "s.json", known)))[0]!, /^s\.json: expected/);
 });
 
-test("--fold takes the data set's splits_final.json, or --split's list, or draws the folds beside a split's test", async () => {
+test("--fold uses the data set's splits_final.json, --split's list, or folds of all but a split's test cases", async () => {
   const data = join(folder, "data");
   execFileSync("mkdir", ["-p", ...named(7).map((id) => join(data, id))]);
   for (const id of named(7)) {
@@ -155,7 +155,7 @@ test("--fold takes the data set's splits_final.json, or --split's list, or draws
   writeFileSync(join(data, "splits_final.json"), JSON.stringify(own));
   assert.equal((await open({ fold: 0 })).split, { train: [a], val: [b], test: [b] });
   assert.match(await problem({ fold: 4 }), /expected one of the 1 folds, 0, or all, got 4/);
-  assert.is((await open({})).split.train.length, 6, "without --fold it is not looked at");
+  assert.is((await open({})).split.train.length, 6, "without --fold it is ignored");
 
   const list = join(folder, "list.json");
   writeFileSync(list, JSON.stringify([{ train: [c], val: [a] }]));
@@ -168,7 +168,7 @@ test("--fold takes the data set's splits_final.json, or --split's list, or draws
   assert.equal([beside.split.test, beside.folds], [[a], crossValidation(named(6).slice(1))]);
 });
 
-test("one scan under two names is refused where the names are in different sets, and only there", async () => {
+test("one scan under two names is refused if the names are in different sets", async () => {
   const record = (id: string, voxels: string): CaseRecord => {
     const file = {
       path: `${id}.nii`,
@@ -190,7 +190,7 @@ test("one scan under two names is refused where the names are in different sets,
     }).catch((error: Error) => [error.message]);
   assert.equal(await check(["a", "b"], ["d"], ["c"]), [
     "cases a (train) and c (test) are the same scan: a.nii and c.nii have the same voxels: " +
-      "put both into one set, or leave one out",
+      "put both into one set, or remove one",
   ]);
   assert.equal(await check(["a", "c"], ["b"], ["d"]), ["no problem"]);
   assert.equal(

@@ -49,7 +49,7 @@ for (const norm of ["batch", "instance"] as const) {
     }
   };
 
-  const back = `a .pth from PyTorch, converted as README.md says, gives PyTorch's logits: ${norm} norm`;
+  const back = `a .pth from PyTorch, converted as the documentation shows, gives PyTorch's logits: ${norm} norm`;
   const theirs = async () => {
     const place = makeFolder(`theirs-${norm}`);
     inPython(place, "make", norm);

@@ -1,7 +1,10 @@
-// The documentation says what is true: its page of commands is what they say of themselves, every command line in it
-// has flags that exist and values that they take, every link leads somewhere.
+// The documentation is correct: the page of commands is the commands' help, every command line has existing
+// options with valid values, the README's example prints what the README shows, and every link leads
+// somewhere.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
@@ -28,16 +31,19 @@ interface Line {
   words: string[];
 }
 
-/** The command lines in a page's code: `node cli/NAME.js ...` to the end of the line, comment or backtick. */
+/**
+ * Returns the command lines in a page: `node cli/NAME.js ...` to the end of the line, a comment or a
+ * backtick.
+ */
 function linesOf(page: string, text: string): Line[] {
   const joined = text.replace(/\\\n\s*/g, " ");
   return Array.from(joined.matchAll(/node cli\/(\w+)\.js([^\n`]*)/g), ([, name, rest]) => {
-    const said = rest!.split(/\s#\s|\s#$|\s[|>;]|&&|"\]/)[0]!;
-    return { page, name: name!, words: said.trim().split(/\s+/).filter(Boolean) };
+    const line = rest!.split(/\s#\s|\s#$|\s[|>;]|&&|"\]/)[0]!;
+    return { page, name: name!, words: line.trim().split(/\s+/).filter(Boolean) };
   });
 }
 
-/** What is wrong with a command line, by the command's help. */
+/** Returns the mistakes in a command line, by the command's help. */
 function faultsOf({ page, name, words }: Line): string[] {
   const help = commands.get(name);
   const where = `${page}: node cli/${name}.js ${words.join(" ")}`;
@@ -45,7 +51,7 @@ function faultsOf({ page, name, words }: Line): string[] {
   const faults: string[] = [];
   words.forEach((word, i) => {
     if (!word.startsWith("-")) return;
-    // An entry is its flag at the start of a line, with an argument or not, and all text up to the next.
+    // An entry is a flag at the start of a line, perhaps with an argument, and all text up to the next flag.
     const entry = new RegExp(
       `^  (?:-\\w, )?${word}( <[^>]+>)?(?=\\s|$)([\\s\\S]*?)(?=^  -|^\\S|(?![\\s\\S]))`,
       "m",
@@ -65,11 +71,11 @@ function faultsOf({ page, name, words }: Line): string[] {
   return faults;
 }
 
-test("docs/reference/commands.md is what the commands' --help says", () => {
+test("docs/reference/commands.md is the commands' --help", () => {
   assert.ok(pageOf(commands) === read("docs/reference/commands.md"), "npm run docs brings it up to date");
 });
 
-test("every command line has options that exist, with values that they take", () => {
+test("every command line has existing options with valid values", () => {
   const lines = pages.flatMap((page) => linesOf(page, read(page)));
   assert.ok(lines.length > 40, `${lines.length} lines`);
   assert.equal(lines.flatMap(faultsOf), []);
@@ -86,6 +92,22 @@ test("a wrong command line is noticed", () => {
   assert.match(faults("node cli/check.js --json yes")[0]!, /--json takes none$/);
   assert.match(faults("node cli/check.js --labels brats2022")[0]!, /--labels takes .* not brats2022$/);
   assert.match(faults("node cli/check.js --modality all2")[0]!, /--modality takes .* not all2$/);
+});
+
+test("the README's example prints what it shows: a gradient and its finite difference", () => {
+  const [, code, shown] = /```js\n([^]*?)```\n\n```\n([^]*?)```/.exec(read("README.md"))!;
+  const folder = mkdtempSync(join(tmpdir(), "example-"));
+  try {
+    const file = join(folder, "example.mjs");
+    writeFileSync(file, code!.replaceAll('from "./', `from "${new URL("../..", import.meta.url).href}`));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [file], { encoding: "utf8" });
+    assert.is(status, 0, stderr);
+    assert.is(stdout, shown);
+    const [gradient, difference] = Array.from(stdout.matchAll(/-?\d+\.\d+/g), ([number]) => Number(number));
+    assert.ok(gradient !== 0 && gradient === difference, stdout);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("every relative link leads to a file, and every anchor to a heading", () => {

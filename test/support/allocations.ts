@@ -1,5 +1,5 @@
-// node test/support/allocations.js FILE ...: reads each NIfTI file, and prints a line of JSON with what became of it: the
-// error, the largest array that was asked for, and by how much the most memory ever in use has grown.
+// node test/support/allocations.js FILE ... reads each NIfTI file and prints a line of JSON with the error,
+// the largest array that was requested, and the growth of the process's peak memory.
 
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
@@ -8,9 +8,9 @@ export interface Outcome {
   file: string;
   error: string;
   message: string;
-  /** Bytes of the largest array. */
+  /** The bytes of the largest array. */
   largest: number;
-  /** Bytes, at least 0. */
+  /** The growth of peak memory in bytes, at least 0. */
   grown: number;
 }
 
@@ -18,7 +18,7 @@ type Constructor = new (...parameters: unknown[]) => { byteLength: number };
 
 let largest = 0;
 
-/** Makes the constructor of an array note how large it is asked for, whether that succeeds or not. */
+/** Makes an array's constructor record the requested size, also if the allocation fails. */
 function watch(name: string): void {
   const known = Reflect.get(globalThis, name) as Constructor & { BYTES_PER_ELEMENT?: number };
   const watched = new Proxy(known, {

@@ -1,4 +1,4 @@
-// Small data sets in memory: a Source over a Map, and volumes to put into it.
+// Small data sets in memory: a Source over an object, and volumes for it.
 
 import * as assert from "uvu/assert";
 import type { Source } from "../../data/datasets/datasets.ts";
@@ -12,7 +12,7 @@ export const IDENTITY = [
   [0, 0, 0, 1],
 ];
 
-/** A source of these files. */
+/** Returns a source of these files. */
 export function sourceOf(files: Record<string, Uint8Array | string>, name = "data"): Source {
   return {
     name,
@@ -25,7 +25,7 @@ export function sourceOf(files: Record<string, Uint8Array | string>, name = "dat
   };
 }
 
-/** A gzip'd NIfTI file of `size` [D, H, W] whose voxels are `value(z, y, x)`. */
+/** Returns a compressed NIfTI file of `size` [D, H, W] with the voxels `value(z, y, x)`. */
 export function volumeFile(
   size: Vec3,
   value: (z: number, y: number, x: number) => number,
@@ -39,7 +39,7 @@ export function volumeFile(
   return writeNifti({ data, size, affine });
 }
 
-/** The problems of the DataError that `run` ends in; throws if it ends otherwise. */
+/** Returns the problems of the DataError that `run` throws; throws if it does not throw one. */
 export async function problemsOf(run: () => unknown): Promise<readonly string[]> {
   try {
     await run();
@@ -50,7 +50,7 @@ export async function problemsOf(run: () => unknown): Promise<readonly string[]>
   throw new Error("expected a DataError, got none");
 }
 
-/** Fails unless `a` is within so much of `b`. */
+/** Fails unless `a` and `b` differ by at most `within`. */
 export function close(a: number, b: number, within: number): void {
   if (!(Math.abs(a - b) <= within)) assert.unreachable(`${a} is not within ${within} of ${b}`);
 }

@@ -102,7 +102,7 @@ test("each choice alone changes what a run ends with, the crop what it takes", a
     assert.is(chosen, key !== "postprocessing", "chosen by the validation cases, unless parity has none");
   }
   const refused = await failure(() => trainQuietly({ ...RUN, crop: "published", out: join(folder, "crop") }));
-  assert.match(refused.message, /case PHANTOM_003: expected at least 216x216x145 voxels, for the published/);
+  assert.match(refused.message, /case PHANTOM_003: expected at least 216x216x145 voxels for the published/);
 });
 
 test("the convention of a run is that of its summary", () => {
@@ -198,8 +198,8 @@ test("a volume without room for the fixed crop is refused, with what takes it", 
   const [problem] = await problemsOf(() => load({ t1: small, seg: small }));
   assert.is(
     problem,
-    "case a: expected at least 216x216x145 voxels, for the published code's crop, got 7x8x9: " +
-      "train with --crop brain, which takes any",
+    "case a: expected at least 216x216x145 voxels for the published code's crop, got 7x8x9: " +
+      "use --crop brain, which accepts any size",
   );
 });
 

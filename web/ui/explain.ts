@@ -103,6 +103,6 @@ function describe(error: unknown): { name: string; message: string; kind: string
 /** Command line options by the page's own controls. */
 function forPage(message: string): string {
   return message
-    .replace(/say --labels \w+(?:(?:, | or |, or )--labels \w+)*/g, "choose the meaning of the labels above")
+    .replace(/use --labels \w+(?:(?:, | or |, or )--labels \w+)*/g, "choose the meaning of the labels above")
     .replace(/--lr\b/g, "the learning rate");
 }
