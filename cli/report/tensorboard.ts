@@ -3,6 +3,7 @@
 
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { double, integer, joined, message, single, text } from "../../model/files/protobuf.ts";
 
 /** One value of one tag. */
 export interface Scalar {
@@ -27,30 +28,28 @@ export class EventFile {
     await mkdir(folder, { recursive: true });
     const name = `events.out.tfevents.${(now / 1000).toFixed(3)}.protokd.${process.pid}`;
     const file = new EventFile(join(folder, name));
-    file.#add(now, 0, bytesField(3, text("brain.Event:2"))); // file_version
-    file.#add(now, step, bytesField(7, varintField(1, 1))); // session_log: START
+    file.#add(now, 0, text(3, "brain.Event:2")); // file_version
+    file.#add(now, step, message(7, integer(1, 1))); // session_log: START
     await file.flush();
     return file;
   }
 
   /** Notes values of one step; those that are no numbers too, which TensorBoard draws as such. */
   scalars(step: number, values: readonly Scalar[], now = Date.now()): void {
-    const parts = values.map(({ tag, value }) =>
-      bytesField(1, joined(bytesField(1, text(tag)), floatField(2, value))),
-    );
-    if (parts.length) this.#add(now, step, bytesField(5, joined(...parts))); // summary
+    const parts = values.map(({ tag, value }) => message(1, text(1, tag), single(2, value)));
+    if (parts.length) this.#add(now, step, message(5, ...parts)); // summary
   }
 
   /** Writes what was noted. */
   async flush(): Promise<void> {
-    const bytes = joined(...this.#pending);
+    const bytes = joined(this.#pending);
     this.#pending = [];
     await appendFile(this.path, bytes);
   }
 
   /** An event of wall time (in ms), step, and what happened. */
   #add(now: number, step: number, what: Uint8Array): void {
-    this.#pending.push(tfRecord(joined(doubleField(1, now / 1000), varintField(2, step), what)));
+    this.#pending.push(tfRecord(joined([double(1, now / 1000), integer(2, step), what])));
   }
 }
 
@@ -58,7 +57,7 @@ export class EventFile {
 export function tfRecord(data: Uint8Array): Uint8Array {
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(data.length), true);
-  return joined(length, checksum(length), data, checksum(data));
+  return joined([length, checksum(length), data, checksum(data)]);
 }
 
 /** TFRecord's masked checksum as four bytes: rotated and offset, so that data may hold checksums themselves. */
@@ -82,40 +81,3 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
   return crc;
 });
-
-// Protocol buffers: a field is its number and kind in one varint, then its value.
-
-function varintField(field: number, value: number): Uint8Array {
-  return joined(varint(8 * field), varint(value));
-}
-
-function doubleField(field: number, value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setFloat64(0, value, true);
-  return joined(varint(8 * field + 1), bytes);
-}
-
-function bytesField(field: number, value: Uint8Array): Uint8Array {
-  return joined(varint(8 * field + 2), varint(value.length), value);
-}
-
-function floatField(field: number, value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setFloat32(0, value, true);
-  return joined(varint(8 * field + 5), bytes);
-}
-
-/** Seven bits a byte, the lowest first; all but the last have the eighth bit set. */
-function varint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
-  return Uint8Array.from([...bytes, value]);
-}
-
-function text(value: string): Uint8Array {
-  return new TextEncoder().encode(value);
-}
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  return Buffer.concat(parts);
-}
