@@ -3,6 +3,7 @@
 // adapter: with timestamps the stopwatch sleeps until the work must be done, since oversleeping costs nothing.
 
 import { type Device, Profile } from "../engine/index.ts";
+import { quantile } from "../model/scoring/statistics.ts";
 
 export type Clock = "timestamps" | "wall";
 
@@ -88,7 +89,7 @@ export class Stopwatch {
   }
 }
 
-/** The middle of sorted values. */
+/** The median of sorted values. */
 export function median(sorted: readonly number[]): number {
-  return sorted[sorted.length >> 1]!;
+  return quantile(sorted, 0.5);
 }

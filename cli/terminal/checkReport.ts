@@ -6,6 +6,7 @@ import { formatSpacing, short } from "../../data/datasets/checkVolume.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { formatSize } from "../../data/nifti/geometry.ts";
 import { CLASS_NAMES, LABEL_CONVENTIONS, type LabelConvention } from "../../data/datasets/labels.ts";
+import { quantile } from "../../model/scoring/statistics.ts";
 
 const LAYOUTS = { brats: "BraTS folders", nnunet: "nnU-Net raw", msd: "Decathlon (MSD)" } as const;
 
@@ -82,7 +83,7 @@ function table(cases: readonly CaseReport[]): string[] {
     const volumes = labels.flatMap(({ classes }) => classes.filter((c) => c.value === value && c.voxels));
     const ml = volumes.map((c) => c.ml).sort((a, b) => a - b);
     const said = ml.length
-      ? `${short(ml[0]!)} to ${short(ml.at(-1)!)} ml, median ${short(median(ml))} ml`
+      ? `${short(ml[0]!)} to ${short(ml.at(-1)!)} ml, median ${short(quantile(ml, 0.5))} ml`
       : "";
     rows.push([`${name} (${value})`, String(volumes.length), said]);
   }
@@ -95,11 +96,6 @@ function labelLine({ values, classes }: NonNullable<CaseReport["label"]>): strin
     return classes.map((c) => `${c.name} (${c.value}) ${c.voxels} voxels, ${short(c.ml)} ml`).join("; ");
   const listed = values.slice(0, 8).map(([value, voxels]) => `${short(value)}: ${voxels} voxels`);
   return `label values ${listed.join(", ")}${values.length > 8 ? `, ${values.length - 8} more` : ""}`;
-}
-
-function median(sorted: readonly number[]): number {
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function count(n: number, what: string): string {
