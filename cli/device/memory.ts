@@ -1,4 +1,4 @@
-// What a training will take of the GPU's memory, said before it begins; and if that is too much, what else fits.
+// Estimates the GPU memory of a training before it begins, and suggests settings that fit if that is too much.
 
 import { totalmem } from "node:os";
 import { bytesText, type Device, GpuError } from "../../engine/index.ts";
@@ -10,8 +10,8 @@ import { say } from "../terminal/console.ts";
 const GIB = 2 ** 30;
 
 /**
- * Prints the memory that training will take. Throws a GpuError that names what fits instead where that is more than the
- * adapter can bind, or than there is: --gpu-memory, or of an adapter that is a CPU the machine's own.
+ * Prints the memory that training will take. Throws a GpuError with settings that fit, if a tensor is larger than the
+ * adapter allows, or all of them together exceed --gpu-memory (on a CPU, the machine's memory).
  */
 export function reportMemory(
   device: Device,
@@ -20,14 +20,21 @@ export function reportMemory(
 ): Footprint {
   const { method, batch, patch, precision, lowMemory: lean, optimizer, gpuMemory } = config;
   const demand: Demand = {
-    ...{ config: networkConfig(config), teacher: teacher && teacher.config },
-    ...{ method, batch, patch, precision, lean, optimizer, modalities },
+    config: networkConfig(config),
+    teacher: teacher && teacher.config,
+    method,
+    batch,
+    patch,
+    precision,
+    lean,
+    optimizer,
+    modalities,
   };
   const onCpu = device.adapter.info.isFallbackAdapter;
   const memory = gpuMemory !== null ? gpuMemory * GIB : onCpu ? totalmem() : Infinity;
   const instead = () => {
     const found = remedies(device, demand, memory).map(asFlags);
-    return found.length ? `what fits: ${found.join("; or ")}` : "choose fewer --filters or a smaller --patch";
+    return found.length ? `these fit: ${found.join("; or ")}` : "choose fewer --filters or a smaller --patch";
   };
   let footprint: Footprint;
   try {
@@ -49,7 +56,7 @@ export function reportMemory(
   return footprint;
 }
 
-/** As a user says it. */
+/** The flags of a command line that apply a remedy. */
 function asFlags({ batch, precision, lean, patch }: Remedy): string {
   const flags = [
     batch && `--batch ${batch}`,

@@ -152,7 +152,7 @@ test("without an adapter doctor and setup say so in one line and exit with 4", (
   const env = { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "" };
   const doctor = command("doctor", [], env);
   assert.is(doctor.status, 4);
-  assert.match(doctor.stdout, /\nno GPU adapter: VK_DRIVER_FILES=\/nonexistent\.json gives none.*\n$/);
+  assert.match(doctor.stdout, /\nno GPU adapter: VK_DRIVER_FILES=\/nonexistent\.json has none.*\n$/);
   const setup = command("setup", [], env);
   assert.is(setup.status, 4);
   assert.match(setup.stderr, /no GPU adapter: VK_DRIVER_FILES=/);
