@@ -1,4 +1,4 @@
-// Predicted label maps as files, each in its source's own grid, affine and label convention.
+// Predicts cases and writes label maps, each in the grid, affine and label convention of its source.
 
 import { join } from "node:path";
 import { fromClasses, type LabelConvention } from "../../data/datasets/labels.ts";
@@ -16,27 +16,27 @@ import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 export interface Windows {
   /** Their size. */
   patch: Vec3;
-  /** How they are laid and weighed. */
+  /** How they are weighted. */
   window: Tiling["weighting"];
-  /** From one to the next, as a share of their size; 0.5 by default. */
+  /** The distance of neighbours, as a share of their size; 0.5 by default. */
   step?: number;
-  /** Whether to average over all reflections of the volume. */
+  /** Average over all reflections of the volume. */
   mirror?: boolean;
 }
 
-/** Told after each window. */
-type Told = (done: number, all: number) => void;
+/** Called after each window. */
+type Report = (done: number, all: number) => void;
 
-/** What a network needs of a case. */
-type Seen = Pick<Case, "images" | "channels" | "size" | "background">;
+/** The part of a case that a network needs. */
+type Prepared = Pick<Case, "images" | "channels" | "size" | "background">;
 
 /** Classes of a prepared case [D,H,W] (cropped), by sliding windows. */
 export async function predictCase(
   device: Device,
   network: Network,
-  prepared: Seen,
+  prepared: Prepared,
   windows: Windows,
-  progress?: Told,
+  progress?: Report,
 ): Promise<Uint8Array> {
   const found = await caseProbabilities(device, network, prepared, windows, progress);
   return likeliest(found, network.config.classes);
@@ -46,9 +46,9 @@ export async function predictCase(
 export function caseProbabilities(
   device: Device,
   network: Network,
-  prepared: Seen,
+  prepared: Prepared,
   { patch, window, step, mirror }: Windows,
-  progress?: Told,
+  progress?: Report,
 ): Promise<Float32Array> {
   return probabilities(device, imageOf(prepared), {
     window: patch,
@@ -61,12 +61,12 @@ export function caseProbabilities(
   });
 }
 
-/** The mean of several networks' probabilities, each of its own crop, in the source's whole grid. */
+/** The mean of several networks' probabilities, each for its own crop, in the source's whole grid. */
 export class Mean {
   #sums: Float32Array | null = null;
   #members = 0;
 
-  /** Takes in the probabilities [classes,D,H,W] of one network's crop; outside of it, all is background. */
+  /** Adds the probabilities [classes,D,H,W] of one network's crop; outside of it, all is background. */
   add(found: Float32Array, classes: number, prepared: Pick<Case, "size" | "source">): void {
     const whole = uncropProbabilities(found, classes, prepared);
     this.#members++;
@@ -74,7 +74,7 @@ export class Mean {
     else this.#sums = whole;
   }
 
-  /** The mean [classes,D,H,W]; something must have been added. */
+  /** The mean [classes,D,H,W]; call add() first. */
   probabilities(): Float32Array {
     const sums = this.#sums!;
     return this.#members > 1 ? sums.map((sum) => sum / this.#members) : sums;
@@ -116,7 +116,7 @@ export async function writeProbabilities(
   );
 }
 
-/** The case as a network of fewer modalities sees it. */
+/** The case with only the channels `wanted`, for a network of fewer modalities. */
 export function withChannels(prepared: Case, wanted: readonly string[]): Case {
   const { channels, images, size, background } = prepared;
   if (channels.join() === wanted.join()) return prepared;

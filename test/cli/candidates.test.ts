@@ -87,7 +87,7 @@ test("what is no model is refused with what to do", async () => {
   assert.match(await message(join(folder, "nothing")), /^\/nothing: expected a checkpoint, got no file$/);
   assert.match(
     await message(run, join(run, "teacher")),
-    /^--model: expected runs' folders, or checkpoints, got both/,
+    /^--model: expected folders of runs, or checkpoints, got both/,
   );
 });
 

@@ -116,7 +116,7 @@ test("predict, without labels, writes the stage's own prediction; evaluate print
   const predicted = run("predict", "--model", model, "--input", input, "--output", output);
   assert.is(predicted.stderr, "");
   assert.is(predicted.status, 0);
-  assert.match(predicted.stdout, /labels written: brats, as the input's names say/);
+  assert.match(predicted.stdout, /labels written: brats, by the input's names/);
   assert.match(predicted.stdout, /PHANTOM_004: \d+\.\d s, 8 windows \(1 of 1\)/);
   assert.match(predicted.stdout, /1 case, .* on the GPU/);
   const path = join(output, `${id}.nii.gz`);

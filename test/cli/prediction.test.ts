@@ -99,7 +99,7 @@ test("one error names all cases that no model can take, before anything starts; 
   assert.match(message, /^2 problems/);
   assert.match(
     message,
-    /case PHANTOM_003: expected what one of these needs: student_t1 \(t1\), student_t2 \(t2\), got only flair/,
+    /case PHANTOM_003: expected the modalities of one of student_t1 \(t1\), student_t2 \(t2\), got only flair/,
   );
   assert.match(message, /case PHANTOM_002: .*PHANTOM_002_t1.nii.gz/);
   assert.not(existsSync(output));
@@ -126,7 +126,7 @@ test("one error names all cases that no model can take, before anything starts; 
 test("a model alone says what a case lacks, and what takes it", async () => {
   assert.match(
     await refused({ model: join(run, "teacher") }),
-    /case PHANTOM_002: expected t2, flair for teacher, got only t1, t1ce; a run's folder as --model takes a student/,
+    /case PHANTOM_002: expected t2, flair for teacher, got only t1, t1ce; --model with the folder of a run would take a student/,
   );
 });
 
@@ -208,7 +208,7 @@ test("an interrupted prediction goes on with --continue; what is there is replac
   const reference = readFileSync(label(output, ids[1]!));
   assert.match(
     await refused({ output }),
-    /holds PHANTOM_001.nii.gz, .* already: replace with --overwrite, go on with --continue, or choose another folder$/,
+    /holds PHANTOM_001.nii.gz, .* already: keep them with --continue, replace them with --overwrite, or choose another folder$/,
   );
   rmSync(label(output, ids[1]!));
   const { said } = await predict({ output, continue: true });
@@ -226,21 +226,24 @@ test("an interrupted prediction goes on with --continue; what is there is replac
 
   assert.match(
     await refused({ output, continue: true, tta: true }),
-    /^--continue: PHANTOM_001.nii.gz was made otherwise: mirror false, now true: replace with --overwrite/,
+    /^--continue: PHANTOM_001.nii.gz was made differently: mirror false, now true: replace with --overwrite/,
   );
   assert.match(
     await refused({ output, continue: true, available: "t1", input: join(data, ids[0]!) }),
-    /was made otherwise: model teacher, now student_t1:/,
+    /was made differently: model teacher, now student_t1:/,
   );
   assert.match(
     await refused({ output, continue: true, window: "uniform" }),
     /: window gaussian, now uniform:/,
   );
-  assert.match(await refused({ output, continue: true, overwrite: true }), /^--continue: .* give one$/);
+  assert.match(
+    await refused({ output, continue: true, overwrite: true }),
+    /^--continue: .* give only one of them$/,
+  );
   rmSync(join(output, "predictions.json"));
   assert.match(
     await refused({ output, continue: true }),
-    /predictions.json does not say how PHANTOM_001.nii.gz was made/,
+    /predictions.json does not record how PHANTOM_001.nii.gz was made/,
   );
   await predict({ output, overwrite: true, input: join(data, ids[0]!) });
   assert.not.equal(statSync(label(output, ids[0]!)).mtimeMs, before[0]);
