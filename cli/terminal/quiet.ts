@@ -71,7 +71,7 @@ export async function filesAtRest(): Promise<void> {
   }
 }
 
-/** Whether descriptor 2 can be closed and opened again: it is a terminal, a pipe, or a file that can be appended to. */
+/** True if descriptor 2 can be closed and opened again: for a terminal, a pipe, or a file to which writes append. */
 function canReopen(): boolean {
   if (process.platform !== "linux") return false;
   const kind = fstatSync(2);

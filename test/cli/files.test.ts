@@ -78,7 +78,7 @@ for (const [operation, code] of [
     const error = await failing(operation, code, () => writeAtomically(path, "new content"));
     assert.is(error.name, "DiskError");
     assert.ok(error.message.startsWith(`${path}: could not be written (${code}): `), error.message);
-    assert.match(error.message, /; what was there is intact$/);
+    assert.match(error.message, /; the previous content is intact$/);
     assert.is(readFileSync(path, "utf8"), "old content");
     assert.equal(readdirSync(folder), ["a.json"]);
     await writeAtomically(path, "new content");
@@ -155,9 +155,7 @@ test("a lock is held by one, named to others, and given back with the folders it
     () => assert.unreachable(),
     (error: Error) => {
       assert.is(error.name, "UsageError");
-      assert.ok(
-        error.message.includes(`process ${process.pid} on ${hostname()} has been working in it since`),
-      );
+      assert.ok(error.message.includes(`in use by process ${process.pid} on ${hostname()} since`));
     },
   );
   await unlock();
@@ -193,7 +191,7 @@ test("locks of processes that are gone, even if their number is another's now, a
   );
   assert.match(
     error!.message,
-    /on elsewhere has been working .*; if elsewhere is gone, delete the lock\.\* in it/,
+    /in use by process \d+ on elsewhere .*; if elsewhere is gone, delete the lock\.\* in it/,
   );
 });
 

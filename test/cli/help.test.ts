@@ -24,7 +24,11 @@ test("every command has -h, with exit codes, and examples that start it and whos
     const { status, stdout, stderr } = spawnSync(process.execPath, [script, "-h"], { encoding: "utf8" });
     assert.equal([status, stderr], [0, ""], name);
     assert.match(stdout, /-h, --help/, name);
-    assert.match(stdout, /\nExit codes: 0 done, 2 usage, .* 6 disk,\n +130 stopped/, name);
+    assert.match(
+      stdout,
+      /\nExit codes: 0 done, 2 usage, .* 5 training diverged .*, 6 disk,\n +130 stopped/,
+      name,
+    );
     const [options, shown] = stdout.split("\nExamples:\n");
     const lines = shown?.split("\n\n")[0]!.split("\n") ?? [];
     assert.ok(lines.length > 0, `${name} has no examples`);

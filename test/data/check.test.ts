@@ -86,7 +86,7 @@ test("a data set without fault has none, and its numbers are told", async ({ dat
     printed,
     /data: BraTS folders: .* like one\/one_flair\.nii\.gz\nlabels: brats \(0 background, 1 necr/,
   );
-  assert.match(printed, /\n2 cases: no problem, no warning$/);
+  assert.match(printed, /\n2 cases: no problems, no warnings$/);
 });
 
 test("everything that is wrong with any file comes in one run", async ({ root, data }) => {
@@ -153,7 +153,7 @@ test("everything that is wrong with any file comes in one run", async ({ root, d
     /^case empty: empty\/empty_t1\.nii\.gz: expected a NIfTI file, got an empty one/,
     /^case again: expected one file of its t1, got again\/again_t1\.nii(\.gz)? and again\/again_t1\.nii(\.gz)?$/,
     /^data: expected case names that differ, got Twin and twin$/,
-    /^case link: link\/link_t1\.nii\.gz: is a link that leads out of/,
+    /^case link: link\/link_t1\.nii\.gz: expected a file in .*, got a link that leads out of it/,
     /^folder: is a link to a folder, which is not followed/,
     /^gone\.nii\.gz: is a link to nothing$/,
   ]);
@@ -291,7 +291,7 @@ test("the command: --json is the report, exit codes 0, 2 and 3", async ({ data }
   assert.is(report.cases[0]!.images.t1!.path, "one/one_t1.nii.gz");
   const fine = run("--modality", "t1ce", "--unlabelled");
   assert.is(fine.status, 0, fine.stdout + fine.stderr);
-  assert.match(fine.stdout, /1 case: no problem, 1 warning\n$/);
+  assert.match(fine.stdout, /1 case: no problems, 1 warning\n$/);
   assert.is(run("--modality", "ct").status, 2);
   assert.is(run("--patch", "8,8").status, 2);
 });
