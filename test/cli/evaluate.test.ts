@@ -204,7 +204,7 @@ test("usage errors exit with 2, name the nearest option, and need no data", () =
   assert.match(unknown.stderr, /unknown option '--partiall'\n\(Did you mean --partial\?\)/);
   assert.match(
     evaluate(...both, "--wholly-else").stderr,
-    /unknown option '--wholly-else': known are .*--labels/,
+    /unknown option '--wholly-else': the options are .*--labels/,
   );
   assert.match(
     evaluate("--prediction", "x").stderr,
