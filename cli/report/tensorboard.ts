@@ -1,9 +1,9 @@
-// TensorBoard's event files, of scalars alone: records framed as TFRecord (length, its checksum, data, its checksum),
-// each a protocol buffer of tensorflow/core/util/event.proto. Field numbers are those of its messages.
+// Writes TensorBoard's event files with scalars: records framed as TFRecord (length, its checksum, data, its checksum),
+// each a protocol buffer with the messages and field numbers of tensorflow/core/util/event.proto.
 
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { double, integer, joined, message, single, text } from "../../model/files/protobuf.ts";
+import { double, type Field, integer, joined, message, single, text } from "../../model/files/protobuf.ts";
 
 /** One value of one tag. */
 export interface Scalar {
@@ -11,7 +11,7 @@ export interface Scalar {
   value: number;
 }
 
-/** One event file of a run's folder, written to the end of it now and then. */
+/** One event file in a run's folder; events wait in memory until flush(). */
 export class EventFile {
   readonly path: string;
   #pending: Uint8Array[] = [];
@@ -21,8 +21,8 @@ export class EventFile {
   }
 
   /**
-   * Begins a file in `folder`. What older files there say of `step` and later steps no longer counts: TensorBoard
-   * drops it when it reads that a session starts at this step.
+   * Begins a file in `folder`. TensorBoard then drops the values of `step` and later steps in older files there, since
+   * this file says that a session starts at `step`.
    */
   static async begin(folder: string, step: number, now = Date.now()): Promise<EventFile> {
     await mkdir(folder, { recursive: true });
@@ -34,22 +34,22 @@ export class EventFile {
     return file;
   }
 
-  /** Notes values of one step; those that are no numbers too, which TensorBoard draws as such. */
+  /** Notes values of one step; NaN and infinity too, which TensorBoard marks. */
   scalars(step: number, values: readonly Scalar[], now = Date.now()): void {
     const parts = values.map(({ tag, value }) => message(1, text(1, tag), single(2, value)));
     if (parts.length) this.#add(now, step, message(5, ...parts)); // summary
   }
 
-  /** Writes what was noted. */
+  /** Writes all pending events. */
   async flush(): Promise<void> {
     const bytes = joined(this.#pending);
     this.#pending = [];
     await appendFile(this.path, bytes);
   }
 
-  /** An event of wall time (in ms), step, and what happened. */
-  #add(now: number, step: number, what: Uint8Array): void {
-    this.#pending.push(tfRecord(joined([double(1, now / 1000), integer(2, step), what])));
+  /** Adds an event with its wall time (in ms), step, and content. */
+  #add(now: number, step: number, content: Field): void {
+    this.#pending.push(tfRecord(joined([double(1, now / 1000), integer(2, step), content])));
   }
 }
 
@@ -60,7 +60,7 @@ export function tfRecord(data: Uint8Array): Uint8Array {
   return joined([length, checksum(length), data, checksum(data)]);
 }
 
-/** TFRecord's masked checksum as four bytes: rotated and offset, so that data may hold checksums themselves. */
+/** TFRecord's masked checksum as four bytes: rotated and offset, since data may contain checksums themselves. */
 function checksum(bytes: Uint8Array): Uint8Array {
   const crc = crc32c(bytes);
   const masked = (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
