@@ -1,4 +1,4 @@
-// A prepared case through a network, as both halves of the page do it.
+// Predicts a prepared case, for both tabs of the page.
 
 import type { Case } from "../../data/preparation/preprocess.ts";
 import type { Device } from "../../engine/index.ts";
@@ -15,7 +15,10 @@ export function predictCase(
   progress: (done: number, all: number) => void = () => {},
 ): Promise<Uint8Array> {
   return predict(device, imageOf(prepared), {
-    ...{ window: patch, weighting: window, classes: network.config.classes, progress },
+    window: patch,
+    weighting: window,
+    classes: network.config.classes,
+    progress,
     network: (x) => forward(network, x, "eval").logits,
   });
 }
