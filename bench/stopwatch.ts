@@ -3,6 +3,7 @@
 // the stopwatch therefore sleeps until the work should be done: sleeping too long changes no timestamp.
 
 import { type Device, Profile } from "../engine/index.ts";
+import { quantile } from "../model/scoring/statistics.ts";
 
 export type Clock = "timestamps" | "wall";
 
@@ -90,7 +91,7 @@ export class Stopwatch {
   }
 }
 
-/** The middle one of sorted values. */
+/** The median of sorted values. */
 export function median(sorted: readonly number[]): number {
-  return sorted[sorted.length >> 1]!;
+  return quantile(sorted, 0.5);
 }

@@ -1,5 +1,5 @@
-// node cli/check.js --data DIR: everything that is wrong or odd in a data set, in one go, and what is in it.
-// Exits with 3 if training would refuse something, with 0 if there is nothing but warnings.
+// node cli/check.js --data DIR: describes a data set and lists all its problems and oddities in one go. Exits with 3
+// if training would refuse something, with 0 if there are only warnings.
 
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
@@ -14,7 +14,7 @@ import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
 import { parsePatch } from "../model/settings/kinds.ts";
 
-/** What to check, and what is expected of it. */
+/** The data set to check, and what training will expect of it. */
 export interface CheckFlags {
   data: string;
   labels?: LabelConvention;
@@ -22,11 +22,11 @@ export interface CheckFlags {
   patch?: string;
   unlabelled?: boolean;
   json?: boolean;
-  /** Leave out what is said of each case. */
+  /** Print the summary alone. */
   quiet?: boolean;
 }
 
-/** Checks a folder. `print` gets lines as cases are done, `progress` a line for terminals ("" at the end). */
+/** Checks a folder. `print` gets the report's lines as cases are done, `progress` a line for terminals ("" at the end). */
 export async function checkFolder(
   { data, labels, modality, patch, unlabelled = false, json = false, quiet = false }: CheckFlags,
   print: (line: string) => void,
@@ -34,7 +34,7 @@ export async function checkFolder(
 ): Promise<CheckReport> {
   const source = await folderSource(data);
   const sizes = { ...DEFAULTS, ...((await exists(join(data, "phantom.json"))) && SMALL) };
-  const say = (lines: readonly string[]) => (json ? undefined : lines.forEach((line) => print(line)));
+  const printText = (lines: readonly string[]) => (json ? undefined : lines.forEach((line) => print(line)));
   const report = await checkDataset(
     source,
     {
@@ -45,21 +45,22 @@ export async function checkFolder(
     },
     (done, total, one) => {
       progress("");
-      if (one && !quiet) say(caseLines(one));
+      if (one && !quiet) printText(caseLines(one));
       if (done < total) progress(`${done} of ${total}: ${one?.id ?? ""}`);
     },
   );
-  const named = allFindings(report, "problems");
-  const links = await linkProblems(data);
-  const isNamed = (file: string) =>
-    named.some((problem) => problem.startsWith(`${file}: `) || problem.includes(` ${file}: `));
-  for (const [file, what] of links) if (!isNamed(file)) report.problems.push(`${file}: ${what}`);
+  const found = allFindings(report, "problems");
+  const isReported = (file: string) =>
+    found.some((problem) => problem.startsWith(`${file}: `) || problem.includes(` ${file}: `));
+  for (const [file, what] of await linkProblems(data)) {
+    if (!isReported(file)) report.problems.push(`${file}: ${what}`);
+  }
   if (json) print(JSON.stringify(report, null, 2));
-  say([...headLines(report), ...summaryLines(report)]);
+  printText([...headLines(report), ...summaryLines(report)]);
   return report;
 }
 
-/** Links that are no files of the folder: data sets are often made of links, and these are not followed. */
+/** The links in a folder that are not followed: those to nothing, to a folder, or to a file outside. */
 async function linkProblems(folder: string): Promise<[file: string, what: string][]> {
   const root = await realpath(folder);
   const problems: [string, string][] = [];
@@ -89,27 +90,27 @@ async function main(flags: CheckFlags): Promise<void> {
 /** The command's options and its help. */
 export function checkCommand(): Command {
   return new Command("check")
-    .description("Lists everything that is wrong or odd in a data set, and what is in it.")
+    .description("Describes a data set and lists all its problems and oddities.")
     .requiredOption("--data <folder>", "BraTS, nnU-Net or Decathlon data")
     .addOption(
-      new Option("--labels <convention>", "what label values mean (default: by the names)").choices([
+      new Option("--labels <convention>", "meaning of the label values (default: by the names)").choices([
         ...CONVENTION_NAMES,
       ]),
     )
     .addOption(
-      new Option("--modality <name>", "what every case has to have: a student's modality, or all four")
+      new Option("--modality <name>", "the modality that every case must have, or all four")
         .choices([...MODALITIES, "all"])
         .default("all"),
     )
-    .option("--unlabelled", "the cases are to be predicted: no labels are expected")
+    .option("--unlabelled", "check cases for prediction: labels are not needed")
     .option(
       "--patch <d,h,w>",
-      `warns of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
+      `warn of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
     )
     .addOption(
       new Option("--quiet", "print the summary alone, with all problems and warnings").conflicts("json"),
     )
-    .option("--json", "print the report as JSON, nothing else")
+    .option("--json", "print the report as JSON and nothing else")
     .addHelpText(
       "after",
       examples(

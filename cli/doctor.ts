@@ -1,5 +1,5 @@
-// `node cli/doctor.js`: what the engine would run on, whether it computes correctly there, and a verdict in
-// one line. Its output is what a report of a problem should contain. Exit code 4 without a working adapter.
+// `node cli/doctor.js`: describes the adapter and the machine, checks that the engine computes correctly there, and
+// gives a verdict in one line. A bug report should contain its output. Exits with 4 without a working adapter.
 
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { Command } from "commander";
@@ -9,7 +9,7 @@ import type { Toggles } from "./device/gpu.ts";
 import { isSoftware, readTuning, tuningText } from "./device/tuning.ts";
 import { chosenDriver } from "./device/vulkan.ts";
 
-/** What the engine profits from, with the least that WebGPU guarantees. */
+/** The limits that the engine profits from, with the least that WebGPU guarantees. */
 const limitDefaults = {
   maxBufferSize: 2 ** 28,
   maxStorageBufferBindingSize: 2 ** 27,
@@ -25,29 +25,29 @@ export interface AdapterReport {
   vendor: string;
   architecture: string;
   device: string;
-  /** The driver's own words, its version among them where it says so. */
+  /** The driver's own description, often with its version. */
   description: string;
-  /** Whether the adapter is the CPU. */
+  /** True if the adapter is the CPU. */
   software: boolean;
   backend: string;
-  /** The driver's manifest, where one was chosen by VK_DRIVER_FILES or by us. */
+  /** The driver's manifest, if VK_DRIVER_FILES or this program chose one. */
   driverFile: string | null;
-  /** The least and the most lanes of a subgroup; null where there are none. */
+  /** The least and the most lanes of a subgroup; null without subgroups. */
   subgroupSizes: readonly [number, number] | null;
   limits: Record<string, { adapter: number; guaranteed: number }>;
   features: readonly string[];
 }
 
-/** What doctor prints, and what --json prints as it is. `adapter` is null where there is none. */
+/** The report; --json prints it as it is. `adapter` is null if no adapter was found. */
 export interface Report {
   verdict: string;
   ready: boolean;
   adapter: AdapterReport | null;
   toggles: { mode: Toggles; enabled: readonly string[] };
   wgslLanguageFeatures: readonly string[];
-  /** Which kernels convolve: measured once, or the default. Null without an adapter. */
+  /** The convolution kernels: measured once, or the default ones. Null without an adapter. */
   tuning: { measured: boolean; choice: Tuning } | null;
-  /** What a kernel computed wrong, or null if all is right. */
+  /** A wrong result of a kernel, or null if all are right. */
   fault: string | null;
   node: string;
   system: string;
@@ -56,7 +56,7 @@ export interface Report {
   memoryBytes: { total: number; free: number };
 }
 
-/** Looks at the adapter and the machine, and runs one kernel. */
+/** Examines the adapter and the machine, and runs one kernel. */
 export async function examine(): Promise<Report> {
   const { dawnToggles, defaultToggles, describe, gpu, noAdapter } = await import("./device/gpu.ts");
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -78,7 +78,7 @@ export async function examine(): Promise<Report> {
   };
 }
 
-/** What commands will use here; see tuning.ts. */
+/** The kernels that commands will use here; see tuning.ts. */
 async function tuningOf(adapter: GPUAdapter): Promise<Report["tuning"]> {
   const gpu = { lanes: lanesOf(adapter), gpu: adapter };
   const kept = process.env["PROTOKD_TUNING"] === "off" ? null : await readTuning(adapter.info, gpu);
@@ -105,7 +105,7 @@ function describeAdapter({ info, limits, features }: GPUAdapter): AdapterReport 
   };
 }
 
-/** A sum of whole numbers is exact in float32: anything else is a fault of the driver, or ours. */
+/** A sum of whole numbers is exact in float32: any other result is a bug in the driver, or here. */
 async function selfCheck(): Promise<string | null> {
   const size = 100_003;
   try {
@@ -123,7 +123,7 @@ async function selfCheck(): Promise<string | null> {
   }
 }
 
-/** One line for people, where there is an adapter; `adapter` is its description. */
+/** One line for people; `adapter` is the adapter's description. */
 export function verdict(adapter: string, software: boolean, fault: string | null): string {
   if (fault !== null) return `broken: ${adapter} fails a kernel: ${fault}`;
   if (!software) return `ready: ${adapter}`;
@@ -166,7 +166,7 @@ export function text(report: Report): string {
 
 if (isMain(import.meta.url)) {
   const program = new Command("doctor")
-    .description("what the engine runs on here, and whether it computes correctly")
+    .description("Describes the GPU adapter and the machine, and checks that the engine computes correctly.")
     .addHelpText("after", examples("node cli/doctor.js", "node cli/doctor.js --json > doctor.json"))
     .option("--json", "print the report as JSON");
   const code = await runCommand<{ json?: boolean }>(program, async ({ json }) => {

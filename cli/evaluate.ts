@@ -1,5 +1,5 @@
-// node cli/evaluate.js --predictions DIR --references DIR: Dice and HD95 of predicted label maps, as a table
-// and as summary.json. Everything is checked before anything is said: one error names all that is wrong.
+// node cli/evaluate.js --predictions DIR --references DIR: Dice and HD95 of predicted label maps, as a table and as
+// summary.json. All files are read before anything is printed: one error lists all problems.
 
 import { readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -18,33 +18,32 @@ import { writeAtomically } from "./files/files.ts";
 import { findPredictions, findReferences, type LabelPair, pairLabels } from "./prediction/labelFiles.ts";
 import { formatSummary } from "./terminal/table.ts";
 
-const tolerance = 0.01; // mm that a corner of the volume may be off: affines lose digits as qforms
+const tolerance = 0.01; // mm that a corner of the volume may be off: qforms lose digits of the affine
 
-/** What to evaluate, and how. */
 export interface EvaluateOptions {
   /** A folder of `<case>.nii.gz`. */
   predictions: string;
   /** A folder of labels, BraTS cases, or an nnU-Net or MSD data set. */
   references: string;
-  /** What the values in both mean. */
+  /** The meaning of the values in both; default "brats". */
   labels?: LabelConvention;
-  /** Leave out references that have no prediction, instead of refusing. */
+  /** Skip references that have no prediction, instead of refusing. */
   partial?: boolean;
-  /** What empty regions score in the cases and their mean; the summary has all conventions' means beside it. */
+  /** The scores of empty regions in the cases and their mean; the summary also has the means of all conventions. */
   convention?: ConventionName;
-  /** Boxes by case: what lies outside of them is not looked at. All is, if left out. */
+  /** Boxes by case: only voxels inside are scored. Default: all voxels. */
   boxes?: ReadonlyMap<string, Box>;
   /** Seconds that predicting took, by case. */
   seconds?: ReadonlyMap<string, number>;
-  /** Where to write the summary, with files named from their folders on; nowhere if left out. */
+  /** Where to write the summary; it names files by their paths inside the folders. Default: nowhere. */
   output?: string;
   /** Called before each case with how many are done. */
   progress?: (done: number, total: number, name: string) => void;
 }
 
 /**
- * Compares every prediction with its reference. Throws a DataError that lists every case without its other
- * half, or, where all have one, every file that cannot be read or compared.
+ * Compares every prediction with its reference. Throws a DataError that lists every file without a counterpart, or,
+ * if all have one, every file that cannot be read or compared.
  */
 export async function evaluateFolders(options: EvaluateOptions): Promise<Summary> {
   const {
@@ -89,12 +88,12 @@ async function evaluatePair(pair: LabelPair, labels: LabelConvention, box?: Box)
   return caseMetrics(pair.case, found.classes, truth.classes, { size: truth.size, spacing: truth.spacing });
 }
 
-/** A file's path from the folder on, with slashes: what is above it is no business of a summary's readers. */
+/** A file's path inside the folder, with slashes: a summary does not reveal where the folder is. */
 function fromFolder(folder: string, path: string): string {
   return relative(folder, path).replaceAll("\\", "/");
 }
 
-/** The classes, without the file's numbers: those of a case are 70 MiB at full size. */
+/** Reads a label map; keeps the classes but not the file's floats, which take 70 MiB at full size. */
 async function readLabel(path: string, labels: LabelConvention): Promise<Label> {
   const { data, size, spacing, affine, channels } = await readNifti(await readFile(path), path);
   if (channels !== 1) throw new DataError(`${path}: expected a label map of one volume, got ${channels}`);
@@ -156,7 +155,7 @@ async function main({ output, ...flags }: Flags): Promise<void> {
 if (isMain(import.meta.url)) {
   const program = new Command("evaluate")
     .description(
-      "Dice, HD95 and lesion-wise scores of whole tumour (WT), tumour core (TC) and enhancing tumour (ET)",
+      "Scores predictions: Dice, HD95 and lesion-wise scores of whole tumour (WT), tumour core (TC) and enhancing tumour (ET).",
     )
     .addHelpText(
       "after",
@@ -174,7 +173,7 @@ if (isMain(import.meta.url)) {
     .addOption(
       new Option(
         "--labels <convention>",
-        "what the values in the files mean: 1 NCR, 2 ED, 4 ET; 1, 2, 3; or MSD's",
+        "meaning of the values in the files: 1 NCR, 2 ED, 4 ET; 1, 2, 3; or MSD's",
       )
         .choices(["brats", "brats2023", "msd"])
         .default("brats"),
@@ -182,11 +181,11 @@ if (isMain(import.meta.url)) {
     .addOption(
       new Option(
         "--convention <name>",
-        "what a region scores that is empty in a map (summary.json has the means of all)",
+        "scores of regions that are empty in a map (summary.json has the means of all conventions)",
       )
         .choices(CONVENTION_NAMES)
         .default("brats"),
     )
-    .option("--partial", "evaluate although references lack a prediction");
+    .option("--partial", "skip references that have no prediction");
   process.exitCode = await runCommand<Flags>(withVoices(program), main);
 }

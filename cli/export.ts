@@ -1,5 +1,5 @@
-// node cli/export.js --model FILE --output FILE: a checkpoint as others take it: an ONNX model, or a safetensors file of
-// the network's tensors alone. Needs no GPU.
+// node cli/export.js --model FILE --output FILE: converts a checkpoint to an ONNX model, or to a safetensors file of the
+// network's tensors alone. Needs no GPU.
 
 import { extname } from "node:path";
 import { Command, Option } from "commander";
@@ -24,11 +24,11 @@ export interface ExportOptions {
   output: string;
   /** Default: by the ending of `output`. */
   format?: Format;
-  /** ONNX: the input's size, D,H,W; open unless given. */
+  /** ONNX: the input's size, D,H,W; default: any size. */
   patch?: string;
-  /** ONNX: whether the features before the last layer are an output too. */
+  /** ONNX: also output the features before the last layer. */
   features?: boolean;
-  /** What a published network of one modality sees. */
+  /** The input of a published network of one modality. */
   modality?: Modality;
   overwrite?: boolean;
 }
@@ -36,17 +36,17 @@ export interface ExportOptions {
 const FORMATS = ["onnx", "safetensors"] as const;
 type Format = (typeof FORMATS)[number];
 
-/** Writes the file, and says what it holds. Throws a UsageError where options do not go together or the file is there. */
+/** Writes the file and prints what it holds. Throws a UsageError for options that conflict, or if the file exists. */
 export async function exportModel(options: ExportOptions): Promise<void> {
   const { output, patch, features = false } = options;
   const format = options.format ?? FORMATS.find((known) => extname(output) === `.${known}`);
   if (!format)
     throw new UsageError(`--output ${output}: expected the ending .onnx or .safetensors, or a --format`);
   const surplus = format === "onnx" ? undefined : patch !== undefined ? "--patch" : features && "--features";
-  if (surplus) throw new UsageError(`${surplus}: belongs to --format onnx, got ${format}`);
+  if (surplus) throw new UsageError(`${surplus}: expected with --format onnx, got ${format}`);
   if (!options.overwrite && (await exists(output)))
     throw new UsageError(
-      `${output}: is there already: choose another --output, or replace it with --overwrite`,
+      `${output}: exists already: choose another --output, or replace it with --overwrite`,
     );
   const model = await readModel(options.model);
   const modalities = channelsOf(model, options.modality);
@@ -59,11 +59,11 @@ export async function exportModel(options: ExportOptions): Promise<void> {
       : await encodeSealed(values, model.card ? cardMetadata({ ...model.card, network }) : {});
   await writeAtomically(output, bytes);
   result(`${output}: ${describeVnet(network)}, of ${modalities.join(", ")}; ${bytes.length} bytes`);
-  if (!model.card) say(`${model.path} does not say how its input was made, and so ${output} does not either`);
+  if (!model.card) say(`${model.path} does not record how its input was prepared, so neither does ${output}`);
   emit("end", { output, format, network, modalities, bytes: bytes.length });
 }
 
-/** What an ONNX model says of itself: what goes in, in channel order, what comes out, and how the input is made. */
+/** Metadata of an ONNX model: its modalities in channel order, its classes, and how its input is prepared. */
 function describe({ card, network }: StoredModel, modalities: readonly Modality[]): Record<string, string> {
   const known = { modalities: modalities.join(","), classes: CLASS_NAMES.join(","), norm: network.norm };
   if (!card) return known;
@@ -73,16 +73,18 @@ function describe({ card, network }: StoredModel, modalities: readonly Modality[
 
 if (isMain(import.meta.url)) {
   const program = new Command("export")
-    .description("A checkpoint as an ONNX model, or as safetensors without what training needs.")
-    .requiredOption("--model <file>", "a checkpoint, of a run or published")
-    .requiredOption("--output <file>", "where to: NAME.onnx or NAME.safetensors")
-    .addOption(new Option("--format <name>", "the kind of file (default: by its ending)").choices(FORMATS))
-    .option("--patch <d,h,w>", "onnx: size of the input (default: open, to multiples of 2^(levels-1))")
-    .option("--features", "onnx: the features before the last layer are an output too")
-    .addOption(
-      new Option("--modality <name>", "what a published model of one modality sees").choices(MODALITIES),
+    .description(
+      "Converts a checkpoint to an ONNX model, or to safetensors without the state of its training.",
     )
-    .option("--overwrite", "replace a file that is there")
+    .requiredOption("--model <file>", "a checkpoint, of a run or published")
+    .requiredOption("--output <file>", "the file to write: NAME.onnx or NAME.safetensors")
+    .addOption(new Option("--format <name>", "the kind of file (default: by its ending)").choices(FORMATS))
+    .option("--patch <d,h,w>", "onnx: size of the input (default: any multiple of 2^(levels-1))")
+    .option("--features", "onnx: also output the features before the last layer")
+    .addOption(
+      new Option("--modality <name>", "input of a published model of one modality").choices(MODALITIES),
+    )
+    .option("--overwrite", "replace an existing file")
     .addHelpText(
       "after",
       examples(

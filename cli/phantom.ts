@@ -1,5 +1,5 @@
-// node cli/phantom.js --out DIR --cases N --size 64 --seed S: makes a data set of seeded phantoms in BraTS
-// layout, to try everything without anybody's scans.
+// node cli/phantom.js --out DIR --cases N --size 64 --seed S: makes a data set of seeded phantoms in BraTS layout, to
+// try everything without patients' scans.
 
 import { Command, InvalidArgumentError } from "commander";
 import type { Vec3 } from "../data/nifti/geometry.ts";
@@ -8,7 +8,7 @@ import { makePhantom, type PhantomOptions } from "./files/phantomFolder.ts";
 
 if (isMain(import.meta.url)) {
   const program = new Command("phantom")
-    .description("Make a data set of seeded phantoms (heads with a tumour) in BraTS layout.")
+    .description("Makes a data set of seeded phantoms (heads with a tumour) in BraTS layout.")
     .addHelpText(
       "after",
       examples(
@@ -16,12 +16,12 @@ if (isMain(import.meta.url)) {
         "node cli/phantom.js --out small --cases 5 --size 32 --seed 7",
       ),
     )
-    .requiredOption("--out <dir>", "folder to make; one that holds the same phantom already is left as it is")
+    .requiredOption("--out <dir>", "folder to make; if it holds the same phantom already, nothing changes")
     .option("--cases <n>", "number of cases", integer("1 to 9999", 1, 9999), 20)
     .option("--size <voxels>", "edge of a cube, or D,H,W; 16 to 512 each", parseSize, 64)
     .option(
       "--seed <n>",
-      "the same seed gives the same voxels",
+      "seed of the phantoms: the same seed gives the same voxels",
       integer("0 to 4294967295", 0, 2 ** 32 - 1),
       1,
     )

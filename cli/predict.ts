@@ -1,6 +1,6 @@
-// node cli/predict.js --model RUN --input DIR --output DIR: label maps of new cases, each in its source's own grid, each
-// by the best model of the run that its modalities allow. Every case is read before the first is predicted: one error
-// names all that is wrong with them.
+// node cli/predict.js --model RUN --input DIR --output DIR: segments new cases, each with the best model of the run that
+// its modalities allow, and writes label maps in the grid of their source. Every case is read before the first is
+// predicted: one error lists all problems.
 
 import {
   type Dataset,
@@ -36,88 +36,91 @@ import {
   checkCases,
   type Load,
   planCases,
+  type PlannedCase,
   planText,
+  preparationOf,
 } from "./prediction/predictionPlan.ts";
-import { type PlannedCase, preparationOf } from "./prediction/predictionPlan.ts";
-import { carriedOn, lookAt, planned, PredictionRecord } from "./prediction/predictionRecord.ts";
+import { finishedRecords, findPredicted, planned, PredictionRecord } from "./prediction/predictionRecord.ts";
 import { caseProbabilities } from "../trainer/stages/prediction.ts";
 import { Mean, writeProbabilities, writeWhole } from "./prediction/predictions.ts";
 import { compiling, FAST, type PredictionProgress, predictionProgress } from "./terminal/progress.ts";
 import { useOf } from "./prediction/publishedUse.ts";
 import { openTuned } from "./device/tuning.ts";
 
-/** What to predict, with what, and where to. */
 export interface PredictOptions {
-  /** Whether kernels are chosen anew for the adapter. */
+  /** Measure again which kernels are fastest on the adapter. */
   retune?: boolean;
-  /** A run's folder, a stage's, or a checkpoint of this project, or a published one; several are averaged. */
+  /** Folder of a run or a stage, or a checkpoint of this project, or a published one; several are averaged. */
   model: string | readonly string[];
-  /** What a published one sees, if it is one modality, how its input was made, and its windows, D,H,W. */
+  /** Input of a published model: its modality if it has one, its background, and its window D,H,W. */
   modality?: Modality;
   background?: Preparation["background"];
   patch?: string;
-  /** The only modalities that may be used, separated by commas; all, if left out. */
+  /** The only modalities that may be used, separated by commas; default: all. */
   available?: string;
   /** BraTS folders, one case's folder, an nnU-Net or Decathlon data set; no labels needed. */
   input: string;
-  /** Gets <case>.nii.gz of every case, and predictions.json. */
+  /** The folder for <case>.nii.gz of every case and predictions.json. */
   output: string;
-  /** What the numbers written mean; as the input's names say, or else as the model learnt, if left out. */
+  /** The meaning of the label values to write; default: by the input's names, or the model's own. */
   labels?: LabelConvention;
-  /** How windows are weighed; as the model was scored, if left out. */
+  /** How windows are weighted; default: as the model was validated. */
   window?: Tiling["weighting"];
-  /** From one window to the next, as a share of the window; 0.5 if left out. */
+  /** The distance of windows, as a share of the window; default 0.5. */
   step?: number;
   /** Average over all eight reflections of each volume. */
   tta?: boolean;
   /** Write the classes' probabilities too. */
   saveProbabilities?: boolean;
-  /** Post-process as was chosen when the model was trained; by default so. */
+  /** Apply the post-processing chosen when the model was trained; default true. */
   postprocessing?: boolean;
-  /** Say that the device has no bounds checks. */
+  /** Print that the device has no bounds checks. */
   fast?: boolean;
-  /** Replace predictions that are there. */
+  /** Replace existing predictions. */
   overwrite?: boolean;
-  /** Leave predictions that are there, and go on with the rest. */
+  /** Keep existing predictions and predict the remaining cases. */
   continue?: boolean;
-  /** Predict the cases that can be, and name the others at the end. */
+  /** Skip cases that cannot be predicted, and list them at the end. */
   skipBad?: boolean;
 }
 
 /**
- * Predicts every case of a folder. Throws CheckpointError, UsageError, or a DataError of all cases, before it opens the
- * device; with `skipBad`, the DataError comes after all others were predicted.
+ * Predicts every case of a folder. Throws a CheckpointError, a UsageError, or a DataError with the problems of all
+ * cases before it opens the device; with `skipBad`, the DataError comes after the other cases are predicted.
  */
 export async function predictFolder(open: () => Promise<Device>, options: PredictOptions): Promise<void> {
-  const { model, input, output, overwrite = false, continue: goOn = false } = options;
-  if (overwrite && goOn) throw new UsageError("--continue: leaves what --overwrite would replace: give one");
+  const { model, input, output, overwrite = false, continue: keep = false } = options;
+  if (overwrite && keep)
+    throw new UsageError(
+      "--continue: keeps the predictions that --overwrite replaces: give only one of them",
+    );
   const allowed = parseAvailable(options.available);
   const candidates = await candidatesOf(typeof model === "string" ? [model] : model, options);
   const source = await folderSource(input);
   const { dataset, from } = await openUnlabelled(source, candidates[0]!.members[0]!.use, options.labels);
   const probabilities = options.saveProbabilities ?? false;
-  const found = await lookAt(dataset, { input, output, probabilities, overwrite, goOn });
+  const found = await findPredicted(dataset, { input, output, probabilities, overwrite, keep });
 
   const { plan, bad } = planCases(dataset, candidates, allowed);
   const { step = TILING.step, tta: mirror = false } = options;
   const settings = { labels: dataset.convention, step, mirror };
   const records = plan.map((one) => planned(one.id, one.available, one, settings));
-  const kept = carriedOn(found, records, output);
+  const kept = finishedRecords(found, records, output);
   const load = caseLoader(source, dataset);
   const checked = await checkCases(
     plan.filter(({ id }) => !kept.has(id)),
     load,
   );
-  const problems = sayBad([...bad, ...checked.bad], options.skipBad ?? false);
+  const problems = reportBad([...bad, ...checked.bad], options.skipBad ?? false);
   const skipped = new Set([...bad, ...checked.bad].map(({ id }) => id));
   const todo = checked.good;
   if (kept.size) say(`${kept.size} of ${dataset.cases.length} cases are predicted already`);
   for (const line of planText(todo)) say(`  ${line}`);
   say(`labels written: ${dataset.convention}, ${from}`);
   const all = records.filter((one) => !skipped.has(one.case)).map((one) => kept.get(one.case) ?? one);
-  if (goOn || overwrite) {
+  if (keep || overwrite) {
     const stray = await removeTemporaries(output);
-    if (stray.length) say(`${output}: removed ${stray.join(", ")}, which was never finished`);
+    if (stray.length) say(`${output}: removed the unfinished ${stray.join(", ")}`);
   }
   const record = new PredictionRecord(output, found, all, [...skipped]);
   await record.write();
@@ -139,7 +142,7 @@ interface Work {
   mirror: boolean;
 }
 
-/** Predicts cases, those of one model after another, so that one model at a time is on the device. */
+/** Predicts the cases model by model, so that only one model at a time is on the device. */
 async function predictCases(device: Device, plan: readonly PlannedCase[], work: Work): Promise<void> {
   const progress = predictionProgress(plan.length);
   const started = performance.now();
@@ -167,7 +170,7 @@ async function predictCases(device: Device, plan: readonly PlannedCase[], work: 
   emit("end", { cases: plan.length, seconds, gpuBytes: device.peakBytes, output: work.output });
 }
 
-/** A candidate's networks on the device, their kernels compiled. */
+/** Puts a candidate's networks on the device and compiles their kernels. */
 async function uploadAll(device: Device, { members }: Candidate): Promise<Network[]> {
   const networks: Network[] = [];
   for (const { model, use } of members) {
@@ -180,7 +183,7 @@ async function uploadAll(device: Device, { members }: Candidate): Promise<Networ
   return networks;
 }
 
-/** Predicts one case, and writes its files: the label last, which says that the case is done. */
+/** Predicts one case and writes its files; the label comes last: its file means that the case is done. */
 async function predictOne(
   device: Device,
   { id, candidate }: PlannedCase,
@@ -197,11 +200,11 @@ async function predictOne(
     loaded.set(key, prepared);
     const [network, before] = [networks[i]!, windows];
     const settings = { ...use, step: work.step, mirror: work.mirror };
-    const told = (done: number, all: number) => {
+    const report = (done: number, all: number) => {
       windows = before + done;
       progress.window(id, windows, before + all * (networks.length - i));
     };
-    const found = await caseProbabilities(device, network, prepared, settings, told);
+    const found = await caseProbabilities(device, network, prepared, settings, report);
     mean.add(found, network.config.classes, prepared);
   }
   const [first] = loaded.values();
@@ -216,7 +219,7 @@ async function predictOne(
   progress.written(id, seconds, windows);
 }
 
-/** The candidates as the options want them used. */
+/** The candidates, with the window and the post-processing that the options choose. */
 async function candidatesOf(paths: readonly string[], options: PredictOptions): Promise<Candidate[]> {
   const { window, postprocessing = true } = options;
   const candidates = await readCandidates(paths, (model) => {
@@ -225,12 +228,12 @@ async function candidatesOf(paths: readonly string[], options: PredictOptions): 
   });
   for (const { name, members, postprocessing: rule } of candidates) {
     if (!postprocessing || rule || !members.some((member) => member.postprocessing)) continue;
-    say(`${name}: its checkpoints have different post-processing: none is done`);
+    say(`${name}: its checkpoints have different post-processing: skipped`);
   }
   return postprocessing ? candidates : candidates.map((one) => ({ ...one, postprocessing: null }));
 }
 
-/** The data set, with the convention to write and where that is from: what names do not tell, the model does. */
+/** Opens the data set; its convention for the labels to write is the user's, or by its names, or the model's. */
 async function openUnlabelled(
   source: Source,
   use: ModelUse,
@@ -238,23 +241,23 @@ async function openUnlabelled(
 ): Promise<{ dataset: Dataset; from: string }> {
   if (labels) return { dataset: await openDataset(source, { convention: labels }), from: "by --labels" };
   const dataset = await collectProblems([], () => openDataset(source));
-  if (dataset) return { dataset, from: "as the input's names say" };
+  if (dataset) return { dataset, from: "by the input's names" };
   // Without labels their convention may be the only problem; any other is thrown again here.
   return {
     dataset: await openDataset(source, { convention: use.labels }),
-    from: "as the model learnt them",
+    from: "as in the model's training",
   };
 }
 
-/** Throws what is wrong with the cases, or says it, if bad cases are skipped; returns it. */
-function sayBad(bad: readonly BadCase[], skip: boolean): string[] {
+/** Throws the problems of the cases, or prints and returns them if bad cases are skipped. */
+function reportBad(bad: readonly BadCase[], skip: boolean): string[] {
   const problems = bad.flatMap((one) => one.problems);
   if (problems.length && !skip) throw new DataError(problems);
   for (const problem of problems) console.error(`skipped: ${problem}`);
   return problems;
 }
 
-/** "t1,t2" as modalities; all of them if left out. */
+/** "t1,t2" as modalities; all of them without a text. */
 function parseAvailable(text?: string): Modality[] {
   if (text === undefined) return [...MODALITIES];
   const names = text.split(",").map((name) => name.trim().toLowerCase());

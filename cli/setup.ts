@@ -1,7 +1,6 @@
-// `npm run setup`, and the first step of `npm start` and `npm test`: makes sure that there is an adapter.
-// With one, it says which and does nothing. Without one it installs software Vulkan where it may (apt, as
-// root or with passwordless sudo), says so, and has a fresh process look again. Otherwise it says what is
-// missing and how to get it, and exits with 4.
+// `npm run setup`, and the first step of `npm start` and `npm test`: makes sure that there is an adapter. If there is
+// one, it prints its name. If not, it installs software Vulkan if it may (apt, as root or with passwordless sudo) and
+// looks again in a new process; otherwise it prints what is missing and how to get it, and exits with 4.
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -13,7 +12,7 @@ import { chosenDriver, type Installation, installation, remedy, thisSystem } fro
 const lockSeconds = 300; // another apt may be at work: unattended upgrades after boot
 const commandSeconds = 900;
 
-/** Names the adapter and returns the exit code 0, or null where there is none. */
+/** Prints the adapter's name and returns the exit code 0, or null if no adapter was found. */
 async function adapter(): Promise<number | null> {
   const { describe, gpu } = await import("./device/gpu.ts");
   const found = await gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -37,7 +36,7 @@ async function install(allowed: boolean): Promise<number> {
   console.log(`no GPU adapter found; installing software Vulkan (${steps.packages[0]}${from}) ...`);
   const error = runInstallation(steps);
   if (error !== null) {
-    console.error(`${error}\nthe installation failed (apt's words above); by hand: ${remedy(system)}`);
+    console.error(`${error}\nthe installation failed (apt's messages above); by hand: ${remedy(system)}`);
     return 4;
   }
   const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--no-install"], {
@@ -46,7 +45,7 @@ async function install(allowed: boolean): Promise<number> {
   return status ?? 4;
 }
 
-/** Returns what went wrong, in apt's words, or null. */
+/** Installs the packages; returns apt's messages if that fails, else null. */
 function runInstallation({ packages, release, source, sudo }: Installation): string | null {
   const run = (command: string, args: string[], input = ""): string | null => {
     const [file, list] = sudo
@@ -66,13 +65,13 @@ function runInstallation({ packages, release, source, sudo }: Installation): str
     "Acquire::http::Timeout=30",
   ];
 
-  const strict = ["-o", "APT::Update::Error-Mode=any"]; // else update hides what it could not fetch
+  const strict = ["-o", "APT::Update::Error-Mode=any"]; // otherwise update hides failed downloads
 
   if (source) {
     const failure = sudo ? run("tee", [source.path], source.text) : write(source);
     if (failure !== null) return failure;
   }
-  // A source that has nothing to do with Mesa may be out of order: only a failing installation counts.
+  // A source that has nothing to do with Mesa may be broken: only a failing installation counts.
   const updated = waitingForLock(() => run("apt-get", [...options, ...strict, "update"]));
   const target = release ? ["-t", release] : [];
   const install = ["install", "-y", "--no-install-recommends", ...target, ...packages];
@@ -80,7 +79,7 @@ function runInstallation({ packages, release, source, sudo }: Installation): str
   return installed === null ? null : [updated, installed].filter((text) => text !== null).join("\n");
 }
 
-/** The timeout above is for dpkg's lock; the one on apt's lists is refused at once. */
+/** Retries while another apt holds the lock of its lists; the timeout above covers only dpkg's lock. */
 function waitingForLock(run: () => string | null): string | null {
   const end = Date.now() + 1000 * lockSeconds;
   for (;;) {
@@ -101,9 +100,9 @@ function write({ path, text }: { path: string; text: string }): string | null {
 }
 
 const program = new Command("setup")
-  .description("make sure that there is a GPU adapter, installing software Vulkan where that is possible")
+  .description("Looks for a GPU adapter, and installs software Vulkan if none is found.")
   .addHelpText("after", examples("node cli/setup.js", "node cli/setup.js --no-install"))
-  .option("--no-install", "only say what there is, or what is missing");
+  .option("--no-install", "install nothing: only print the adapter, or what is missing");
 const code = await runCommand<{ install: boolean }>(program, async (options) => {
   process.exitCode = (await adapter()) ?? (await install(options.install));
 });

@@ -1,6 +1,6 @@
-// npm start: the whole method once, on a phantom: a teacher of four modalities, a student of one alone, and
-// the same student with ProtoKD, trained and scored on cases none of them has seen. Stages that are finished
-// are kept, so that running it again shows the results at once.
+// npm start: the whole method once, on a phantom: trains a teacher of four modalities, a student of one alone, and the
+// same student with ProtoKD, and scores them on cases that none of them was trained on. Finished stages are kept: a
+// second run prints the results at once.
 
 import { join } from "node:path";
 import { Command } from "commander";
@@ -34,7 +34,7 @@ async function main({ fast = false, retune = false }: { fast?: boolean; retune?:
 
   const report = join(done[0]!.out, FILES.report);
   const notes = [
-    "One seed and a handful of phantom cases show that the pipeline learns; they say nothing about whether a method helps.",
+    "One seed and a handful of phantom cases show that training works; they do not show that a method helps.",
   ];
   await writeReport(report, "ProtoKD on the phantom", done, notes);
   const seconds = (performance.now() - started) / 1000;

@@ -1,4 +1,4 @@
-// The page: its tabs, its worker, and what it runs on.
+// The page: starts its worker and its tabs, and shows the GPU.
 
 import { attempt, showError } from "./ui/alerts.ts";
 import { byId } from "./ui/dom.ts";
@@ -31,11 +31,11 @@ function startTabs(): void {
   if (wanted) select(wanted);
 }
 
-/** For use without a network. Where the browser has none, the page is as good, but for that. */
+/** Registers the service worker, so that the page opens without a network. Without one the page works as well. */
 function keepOffline(): void {
   if (import.meta.env.DEV || !("serviceWorker" in navigator)) return;
   navigator.serviceWorker.register("./serviceWorker.js").catch((error: unknown) => {
-    console.info("not kept for use without a network:", error);
+    console.info("the page will not open without a network:", error);
   });
 }
 

@@ -1,10 +1,10 @@
-// Keeps the page's files, so that it opens without a network. A new version fetches all files again beside the old
-// ones, and takes over when no tab shows those any more.
+// Caches the page's files, so that it opens without a network. A new version fetches all files beside the old ones, and
+// takes over when no tab shows the old version any more.
 
-declare const __VERSION__: string; // vite.config.ts puts both in
+declare const __VERSION__: string; // vite.config.ts sets both
 declare const __FILES__: string[];
 
-/** What TypeScript's library for pages lacks of a service worker's events. */
+/** The parts of a service worker's events that TypeScript's DOM library lacks. */
 type Waiting = Event & { waitUntil(promise: Promise<unknown>): void };
 type Fetching = Event & { request: Request; respondWith(response: Promise<Response>): void };
 

@@ -1,5 +1,5 @@
-// Dawn's WebGPU for Node. The only module that imports `webgpu`, and the only one that picks an adapter:
-// the system's, or else the software one that comes with an installed Chromium.
+// Dawn's WebGPU for Node. The only module that imports `webgpu`, and the only one that picks an adapter: the system's,
+// or the software one that comes with an installed Chromium.
 //
 // Importing it starts Dawn (0.05 to 0.5 s), so commands import it after they have checked their arguments.
 
@@ -10,16 +10,16 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { filesAtRest, quietly } from "../terminal/quiet.ts";
 import { chosenDriver, remedy, swiftShaders, thisSystem } from "./vulkan.ts";
 
-/** `safe` is WebGPU as in a browser; `fast` leaves out bounds checks, zeroing and division guards. */
+/** `safe` is WebGPU as in a browser; `fast` skips bounds checks, zeroing and division guards. */
 export type Toggles = "safe" | "fast";
 
-/** No adapter on this system; the message says what is missing and which command supplies it. */
+/** No adapter on this system; the message names what is missing and the command that installs it. */
 export class NoAdapterError extends Error {
   override readonly name = "NoAdapterError";
   readonly exitCode = 4;
 }
 
-/** Half precision is off on NVIDIA's Vulkan driver unless it is asked for, and so are exact timestamps. */
+/** Dawn's defaults turn half precision off on NVIDIA's Vulkan driver, and round timestamps. */
 const ALWAYS = { on: ["vulkan_enable_f16_on_nvidia"], off: ["timestamp_quantization"] } as const;
 
 /** Dawn's names of the toggles that each mode enables. */
@@ -41,7 +41,7 @@ const instances = new Map<Toggles, GPU>(); // an instance is collected, with its
 /** Dawn's `navigator.gpu`. Without an adapter it is there too, and its requestAdapter() resolves to null. */
 export const gpu: GPU = await connect(defaultToggles);
 
-/** Opens a device; throws NoAdapterError where there is none. PROTOKD_TOGGLES sets the default of `toggles`. */
+/** Opens a device; throws a NoAdapterError without an adapter. PROTOKD_TOGGLES sets the default of `toggles`. */
 export async function openDevice(options: DeviceOptions & { toggles?: Toggles } = {}): Promise<Device> {
   const { toggles = defaultToggles, ...deviceOptions } = options;
   const instance = await connect(toggles);
@@ -49,12 +49,12 @@ export async function openDevice(options: DeviceOptions & { toggles?: Toggles } 
   return Device.open(instance, { wait: "nap", ...deviceOptions });
 }
 
-/** What is missing, and the command that supplies it. */
+/** A message on what is missing, and the command that installs it. */
 export function noAdapter(): string {
   if (dawn instanceof Error) return `no WebGPU on ${process.platform}-${process.arch}: ${dawn.message}`;
   const chosen = chosenDriver();
   if (chosen === undefined) return `no GPU adapter: ${remedy(thisSystem())}`;
-  return `no GPU adapter: VK_DRIVER_FILES=${chosen} gives none: unset it, or name a driver's .json`;
+  return `no GPU adapter: VK_DRIVER_FILES=${chosen} has none: unset it, or name a driver's .json`;
 }
 
 /** An adapter in a few words: `llvmpipe: Mesa 25.0.7 (mesa, software)`. */
@@ -64,7 +64,7 @@ export function describe(info: GPUAdapterInfo): string {
   return `${description || device || "unnamed"}${kind ? ` (${kind}${info.isFallbackAdapter ? ", on the CPU" : ""})` : ""}`;
 }
 
-/** An instance that has an adapter, if any driver here gives one. */
+/** An instance of Dawn that has an adapter, if any driver here has one. */
 async function connect(toggles: Toggles): Promise<GPU> {
   const known = instances.get(toggles);
   if (known) return known;
@@ -74,7 +74,7 @@ async function connect(toggles: Toggles): Promise<GPU> {
   ];
   let instance = await start(flags);
   if (!instance.found && process.platform === "linux" && chosenDriver() === undefined) {
-    // The Vulkan loader reads its variables again for every instance, so this process can go on.
+    // The Vulkan loader reads its variables again for every instance, so that trying in this process works.
     for (const path of swiftShaders()) {
       process.env["VK_DRIVER_FILES"] = path;
       process.env["VK_ICD_FILENAMES"] = path; // its name for loaders before 1.3.207
@@ -88,7 +88,7 @@ async function connect(toggles: Toggles): Promise<GPU> {
   return instance.gpu;
 }
 
-/** The driver's complaints come with the first request, before it returns. */
+/** Starts Dawn. Drivers print their warnings during the first request for an adapter, before it returns. */
 async function start(flags: string[]): Promise<{ gpu: GPU; found: boolean }> {
   if (dawn instanceof Error) return { gpu: nothing, found: false };
   const { create } = dawn;
@@ -100,7 +100,7 @@ async function start(flags: string[]): Promise<{ gpu: GPU; found: boolean }> {
   return { gpu: started, found: (await adapter) !== null };
 }
 
-/** Dawn is a native module; on a platform it is not built for, loading it fails. */
+/** Loads Dawn, a native module; returns the error on a platform that it is not built for. */
 async function load(): Promise<typeof webgpu | Error> {
   try {
     const module = await import("webgpu");

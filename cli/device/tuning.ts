@@ -1,5 +1,5 @@
-// The choice of kernels for an adapter, kept from run to run: measured once where the adapter is a GPU, the default on a
-// software one, whose compiling takes longer than a choice is worth. PROTOKD_TUNING=off leaves all this out.
+// The choice of kernels for an adapter, cached between runs: measured once on a GPU; the default on a software adapter,
+// where compiling the candidates takes longer than the best one saves. PROTOKD_TUNING=off skips all this.
 
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -16,24 +16,24 @@ import {
 import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
 
-/** Where choices are kept: in the user's cache, as the system has it. */
+/** The file with the choices: in the user's cache folder. */
 export function tuningFile(environment: NodeJS.ProcessEnv = process.env): string {
   const { LOCALAPPDATA, XDG_CACHE_HOME } = environment;
   const cache = process.platform === "win32" ? LOCALAPPDATA : XDG_CACHE_HOME;
   return join(cache || join(homedir(), ".cache"), "protokd", "tuning.json");
 }
 
-/** An adapter, and the kernels that were chosen from. */
+/** A key of an adapter and the kernels to choose from. */
 function keyOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
   return [vendor, architecture, device, description, `kernels ${KERNELS}`].join(" | ");
 }
 
-/** Whether an adapter is the CPU. */
+/** True if an adapter is the CPU. */
 export function isSoftware({ isFallbackAdapter, architecture, description }: GPUAdapterInfo): boolean {
   return isFallbackAdapter || /llvmpipe|swiftshader|lavapipe/i.test(`${architecture} ${description}`);
 }
 
-/** The choice that is kept for an adapter; null where there is none, or none that fits. */
+/** The cached choice for an adapter; null without one that fits. */
 export async function readTuning(info: GPUAdapterInfo, gpu: Abilities): Promise<Tuning | null> {
   const found = (await readAll())[keyOf(info)];
   return isTuning(found, gpu) ? found : null;
@@ -44,7 +44,7 @@ async function readAll(): Promise<Record<string, unknown>> {
     const found: unknown = JSON.parse(await readFile(tuningFile(), "utf8"));
     return typeof found === "object" && found !== null ? { ...found } : {};
   } catch {
-    return {}; // it is but a cache
+    return {}; // only a cache: measure again
   }
 }
 
@@ -55,14 +55,14 @@ async function writeTuning({ adapter }: Device, tuning: Tuning): Promise<void> {
 
 interface Choice {
   retune?: boolean;
-  /** What a run's config.json says. */
+  /** The choice in a run's config.json. */
   recorded?: Tuning | null;
   choose?: (device: Device) => Promise<Tuning>;
 }
 
 /**
- * Sets the device's choice of kernels: `recorded`, a run's own, if it fits; else the one that is kept, or a new one,
- * measured where the adapter is a GPU or `retune` asks for it.
+ * Sets the device's kernels: the `recorded` choice of a run, if it fits; otherwise the cached one, or a new one that is
+ * measured on a GPU or with `retune`.
  */
 export async function applyTuning(
   device: Device,
@@ -79,8 +79,8 @@ export async function applyTuning(
     say("choosing the fastest kernels for this adapter");
     device.tuning = await choose(device);
     device.trim();
-    say(`  ${tuningText(tuningOf(device))}, kept in ${tuningFile()}`);
-    await writeTuning(device, tuningOf(device)).catch((error: Error) => say(`  not kept: ${error.message}`));
+    say(`  ${tuningText(tuningOf(device))}, saved in ${tuningFile()}`);
+    await writeTuning(device, tuningOf(device)).catch((error: Error) => say(`  not saved: ${error.message}`));
   }
   return device;
 }
@@ -96,7 +96,7 @@ export function tuningText(tuning: Tuning): string {
     .join(", ");
 }
 
-/** Opens a device for a command, with the kernels that are chosen for its adapter. */
+/** Opens a device for a command, with the kernels chosen for its adapter. */
 export async function openTuned({ fast = false, ...choice }: { fast?: boolean } & Choice): Promise<Device> {
   const { openDevice } = await import("./gpu.ts");
   return applyTuning(await openDevice(fast ? { toggles: "fast" } : {}), choice);

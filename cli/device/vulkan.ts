@@ -1,21 +1,21 @@
-// Software Vulkan on Linux: where a GPU is missing, a CPU can stand in. Which package brings it, at which
-// version, and what is already on the machine, as pure functions of what the system says about itself.
+// Software Vulkan on Linux, which lets a CPU stand in for a missing GPU: which package brings it, at which version, and
+// what the machine has already, as pure functions of the system's own files.
 //
 // Dawn needs Mesa 23 or newer; Debian 12 has 22.3, so there the driver comes from bookworm-backports.
-// Chromium carries a software driver of its own, SwiftShader: it works too, about four times slower.
+// Chromium comes with a software driver of its own, SwiftShader: it works too, about four times slower.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 
-/** What the choice of a remedy depends on. */
+/** The facts about a system that decide how to get a driver. */
 export interface System {
   readonly platform: NodeJS.Platform;
-  /** The text of /etc/os-release; empty where there is none. */
+  /** The text of /etc/os-release; empty without that file. */
   readonly osRelease: string;
   readonly root: boolean;
-  /** Whether `sudo` works without a password. */
+  /** True if `sudo` works without a password. */
   readonly sudo: boolean;
-  /** Whether apt already has a source for <codename>-backports. */
+  /** True if apt already has a source for <codename>-backports. */
   readonly backports: boolean;
   /** The Debian mirror that apt uses, or null: its backports are taken from the same place. */
   readonly mirror: string | null;
@@ -34,7 +34,7 @@ const packages = ["mesa-vulkan-drivers", "libvulkan1"];
 
 const defaultMirror = "http://deb.debian.org/debian";
 
-/** What this system would install by itself, or null where that is not possible: see remedy(). */
+/** The installation that this program can do on a system; null if it cannot: see remedy(). */
 export function installation(system: System): Installation | null {
   const kind = distribution(system);
   if ((kind !== "debian" && kind !== "debian 12") || !(system.root || system.sudo)) return null;
@@ -58,7 +58,7 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
   return { path, text };
 }
 
-/** What to do where no adapter was found, in one or several lines. */
+/** How a user gets an adapter on this system, in one or several lines. */
 export function remedy(system: System): string {
   const driver = "or install your GPU's own driver";
   switch (distribution(system)) {
@@ -108,7 +108,7 @@ export function parseOsRelease(text: string): Record<string, string> {
   return Object.fromEntries(Array.from(lines, ([, key, , value]) => [key!, value!]));
 }
 
-/** An apt source: where from, and which suites. */
+/** An apt source: its address and suites. */
 export interface Source {
   readonly uri: string;
   readonly suites: readonly string[];
@@ -130,7 +130,7 @@ export function parseSources(text: string): Source[] {
   return [...oneLine.map(([, uri, suite]) => ({ uri: uri!, suites: [suite!] })), ...stanzas];
 }
 
-/** SwiftShader's driver manifests on this machine, most likely first. */
+/** The manifests of SwiftShader's driver on this machine, most likely first. */
 export function swiftShaders(): string[] {
   const playwright = `${homedir()}/.cache/ms-playwright`;
   const folders = [
@@ -148,12 +148,12 @@ export function swiftShaders(): string[] {
   return folders.map((folder) => `${folder}/vk_swiftshader_icd.json`).filter((path) => existsSync(path));
 }
 
-/** The driver that the environment prescribes to the Vulkan loader, if any: then nothing else is tried. */
+/** The driver that the environment sets for the Vulkan loader, if any: then no other is tried. */
 export function chosenDriver(): string | undefined {
   return process.env["VK_DRIVER_FILES"] || process.env["VK_ICD_FILENAMES"] || undefined;
 }
 
-/** This system; `sudo` is left to the caller, who alone may run commands. */
+/** The facts about this system; the caller checks `sudo`, since that runs a command. */
 export function thisSystem(sudo = false): System {
   const folder = "/etc/apt/sources.list.d";
   const lists = ["/etc/apt/sources.list", ...list(folder).map((name) => `${folder}/${name}`)];

@@ -1,5 +1,5 @@
-// From a folder to the cases of a run: the data set, the split, the modalities to load. All that can be
-// wrong with them is said before anything is trained.
+// From a folder to the cases of a run: the data set, the split, the modalities to load. All problems with them are
+// reported before training begins.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,25 +17,25 @@ import {
   type Fold,
   parseSplits,
   type Split,
+  SPLIT_FILE,
   SPLIT_SEED,
+  splitCases,
+  splitOfFold,
 } from "../../data/datasets/splits.ts";
-import { SPLIT_FILE, splitCases, splitOfFold } from "../../data/datasets/splits.ts";
 import type { TrainConfig } from "../../trainer/settings/config.ts";
 import { folderSource } from "./folderSource.ts";
-
-export type { Split } from "../../data/datasets/splits.ts";
 
 export interface RunData {
   source: Source;
   dataset: Dataset;
   split: Split;
-  /** All folds of a cross-validation, of which `split` is one. */
+  /** All folds of a cross-validation; `split` is one of them. Null for a single split. */
   folds: readonly Fold[] | null;
-  /** Those that the stage needs, and others that every case of the run has. */
+  /** The modalities that the stage needs, and others that every case of the run has. */
   modalities: Modality[];
 }
 
-/** Opens the data of a run; throws DataError with all that is wrong with the split. Reads no volume. */
+/** Opens the data of a run; throws a DataError with all problems of the split. Reads no volume. */
 export async function openRunData({
   data,
   labels,
@@ -72,7 +72,7 @@ function ids(dataset: Dataset): string[] {
   return dataset.cases.map(({ id }) => id);
 }
 
-/** The split that a file, or nothing, and --fold ask for, among cases of these ids. */
+/** The split that a file (or the default) and --fold choose, among cases of these ids. */
 async function chooseSplit(
   file: string | null,
   fold: TrainConfig["fold"],
@@ -83,7 +83,7 @@ async function chooseSplit(
     if (!Array.isArray(splits))
       return { split: splits ?? splitCases(known, { seed: SPLIT_SEED }), folds: null };
     throw new DataError(
-      `${file}: holds ${splits.length} folds: say which with --fold 0 to ${splits.length - 1}, or all`,
+      `${file}: holds ${splits.length} folds: choose one with --fold 0 to ${splits.length - 1}, or all`,
     );
   }
   if (Array.isArray(splits)) return { split: splitOfFold(splits, fold), folds: splits };
@@ -102,5 +102,5 @@ async function readText(path: string): Promise<string> {
 }
 
 function missing(id: string, dataset: Dataset): never {
-  throw new DataError(`case ${id}: is not in the data set of ${dataset.cases.length} cases`);
+  throw new DataError(`case ${id}: not in the data set of ${dataset.cases.length} cases`);
 }

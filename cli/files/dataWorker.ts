@@ -1,4 +1,4 @@
-// The thread of a DataWorker: reads cases, and makes the batches that it is asked for.
+// The thread of a DataWorker: reads cases and makes batches.
 
 import { parentPort } from "node:worker_threads";
 import { DataError } from "../../data/errors.ts";

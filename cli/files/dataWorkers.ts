@@ -1,5 +1,5 @@
-// Threads that read cases and make batches, as seen from the main thread: each is asked, and answers in order. The
-// cases' arrays lie in memory that all threads share.
+// The main thread's side of threads that read cases and make batches: each answers its requests in order. The cases'
+// arrays are in memory that all threads share.
 
 import { Worker } from "node:worker_threads";
 import { DataError } from "../../data/errors.ts";
@@ -8,7 +8,7 @@ import type { Batch, SamplerOptions } from "../../data/sampling/patches.ts";
 import type { Case, Preparation } from "../../data/preparation/preprocess.ts";
 import type { CaseFiles, Dataset, Modality } from "../../data/datasets/source.ts";
 
-/** How cases are read: enough for a thread to do it by itself. */
+/** How to read cases: all that a thread needs to do it by itself. */
 export interface Reading {
   /** The data set's folder. */
   data: string;
@@ -17,19 +17,19 @@ export interface Reading {
   preparation: Preparation;
 }
 
-/** A case that was read, and what its files were. */
+/** A case that was read, and the record of its files. */
 export interface LoadedCase {
   prepared: Case;
   record: CaseRecord;
 }
 
-/** What a thread is asked. */
+/** A request to a thread. */
 export type DataRequest =
   | { type: "load"; reading: Reading; files: CaseFiles }
   | { type: "train"; cases: readonly Case[]; options: SamplerOptions }
   | { type: "batch"; number: number };
 
-/** And what it answers: the case, nothing, or the batch; or why not. */
+/** The answer of a thread: the case, nothing, or the batch; or the error. */
 export type DataAnswer =
   { answer: LoadedCase | Batch | null } | { error: { name: string; message: string; problems?: string[] } };
 
@@ -58,12 +58,12 @@ export class DataWorker {
     this.#worker.on("exit", (code) => this.#die(`it ended with code ${code}`));
   }
 
-  /** Reads and prepares a case. Throws a DataError with all that is wrong with it. */
+  /** Reads and prepares a case. Throws a DataError with all its problems. */
   async load(reading: Reading, files: CaseFiles): Promise<LoadedCase> {
     return (await this.#ask({ type: "load", reading, files })) as LoadedCase;
   }
 
-  /** Says which cases batches are made of from now on; what is shared of them is not copied. */
+  /** Sets the cases and options of later batches; arrays in shared memory are not copied. */
   async train(cases: readonly Case[], options: SamplerOptions): Promise<void> {
     await this.#ask({ type: "train", cases, options });
   }
@@ -73,7 +73,7 @@ export class DataWorker {
     return (await this.#ask({ type: "batch", number })) as Batch;
   }
 
-  /** Ends the thread; what it was asked for is never answered. */
+  /** Ends the thread; pending requests are never answered. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#worker.ref();
@@ -108,7 +108,7 @@ export function shared(prepared: Case): Case {
     ...prepared,
     images,
     ...(label && { label }),
-    source: { ...source, header: source.header.slice() }, // not the whole file that it is the beginning of
+    source: { ...source, header: source.header.slice() }, // a copy, without the rest of the file behind it
   };
 }
 

@@ -1,17 +1,17 @@
-// Files that are there whole or not at all: written beside their place, brought to the disk, then renamed into it.
+// Writes files that are whole or not there at all: under a temporary name, synced to the disk, then renamed.
 
 import { link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { DISK_FAULTS } from "../terminal/command.ts";
+import { DISK_FAULTS } from "./diskFaults.ts";
 
-/** A disk that cannot be written to; what was there before is intact. */
+/** The disk cannot be written to; the previous content is intact. */
 export class DiskError extends Error {
   override readonly name = "DiskError";
 }
 
 /**
- * Writes a file, and its folder; a reader, or a crash at any moment, finds the old content or the new. A file that is
- * replaced hands on its permissions. Throws a DiskError where the disk is full or may not be written to.
+ * Writes a file, and makes its folder; at any moment, a reader or a crash finds the old content or the new. A replaced
+ * file keeps its permissions. Throws a DiskError if the disk is full or not writable.
  */
 export async function writeAtomically(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
@@ -37,7 +37,7 @@ export async function writeAtomically(path: string, content: string | Uint8Array
   });
 }
 
-/** Adds a line to a file, and brings it to the disk. A crash may leave a part of it: see readLines(). */
+/** Adds a line to a file and syncs it to the disk. A crash may leave a part of the line. */
 export async function appendLine(path: string, line: string): Promise<void> {
   await onDisk(path, async () => {
     const file = await open(path, "a");
@@ -51,8 +51,8 @@ export async function appendLine(path: string, line: string): Promise<void> {
 }
 
 /**
- * Lets the file `path` be `second` too, in place of what `second` was. At every moment both are whole files, but where the
- * file system knows no links: there `path` is gone until it is written anew.
+ * Gives the file `path` the second name `second`, replacing a file of that name. Both are whole files at every moment;
+ * on a file system without links, `path` is missing until it is written again.
  */
 export async function keepAs(path: string, second: string): Promise<void> {
   const temporary = join(dirname(second), `.${basename(second)}.${process.pid}.tmp`);
@@ -61,15 +61,15 @@ export async function keepAs(path: string, second: string): Promise<void> {
     try {
       await link(path, temporary);
     } catch {
-      await rename(path, second); // a file system without links: for a moment there is the second alone
+      await rename(path, second); // a file system without links
       return;
     }
     await rename(temporary, second);
-    await rm(temporary, { force: true }); // which is still there where both were one file
+    await rm(temporary, { force: true }); // rename() leaves it if both names were the same file already
   });
 }
 
-/** Removes what writers that were killed left in a folder, and returns its names. Nobody else may be writing there. */
+/** Removes the temporary files of killed writers, and returns their names. Nobody else may be writing in the folder. */
 export async function removeTemporaries(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch(() => []);
   const stray = names.filter((name) => TEMPORARY.test(name));
@@ -77,14 +77,14 @@ export async function removeTemporaries(folder: string): Promise<string[]> {
   return stray;
 }
 
-/** Whether a name is that of a file in the making. */
+/** True for the name of a file that is being written. */
 export function isTemporary(name: string): boolean {
   return TEMPORARY.test(name);
 }
 
 const TEMPORARY = /^\..*\.\d+\.tmp$/;
 
-/** Throws a DiskError unless a folder's disk has room for so many bytes. The folder, or one above it, is there. */
+/** Throws a DiskError unless a folder's disk has room for so many bytes. The folder itself need not exist. */
 export async function checkRoom(folder: string, bytes: number, what: string): Promise<void> {
   let place = folder;
   while (!(await exists(place)) && dirname(place) !== place) place = dirname(place);
@@ -102,12 +102,12 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 
-/** Whether there is a file or folder of this path. */
+/** True if there is a file or folder of this path. */
 export async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null)) !== null;
 }
 
-/** Brings to the disk which files a folder has. Windows does so by itself, and refuses. */
+/** Syncs a folder's list of files to the disk. Windows does that by itself, and refuses the call. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === "win32") return;
   const handle = await open(folder, "r");
@@ -118,21 +118,14 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-const DENIED = "it may not be written to: mend its permissions, or choose another";
-const REASONS: Readonly<Record<string, string>> = { ...DISK_FAULTS, EACCES: DENIED, EPERM: DENIED };
-
-/** Runs `write`; what the disk objects to becomes a DiskError about `path`. */
+/** Runs `write`; an error of the disk becomes a DiskError about `path`. */
 async function onDisk<T>(path: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
-    if (!Object.hasOwn(REASONS, code)) throw error;
-    throw new DiskError(
-      `${path}: could not be written (${code}): ${REASONS[code]}; what was there is intact`,
-      {
-        cause: error,
-      },
-    );
+    if (!Object.hasOwn(DISK_FAULTS, code)) throw error;
+    const why = `${path}: could not be written (${code}): ${DISK_FAULTS[code]}; the previous content is intact`;
+    throw new DiskError(why, { cause: error });
   }
 }

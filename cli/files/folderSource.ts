@@ -5,7 +5,7 @@ import { basename, join, relative, resolve, sep } from "node:path";
 import { DataError } from "../../data/errors.ts";
 import type { Source } from "../../data/datasets/datasets.ts";
 
-/** The files of a folder; throws DataError where there is none. Links that lead out of it are refused. */
+/** The files of a folder; throws a DataError if it does not exist. Links that lead out of it are refused. */
 export async function folderSource(folder: string): Promise<Source> {
   const found = await stat(folder).catch(() => null);
   if (!found?.isDirectory())
@@ -21,7 +21,8 @@ export async function folderSource(folder: string): Promise<Source> {
       const file = await realpath(join(root, path)).catch(() => {
         throw new DataError(`${path}: expected a file in ${folder}, got none`);
       });
-      if (!file.startsWith(root + sep)) throw new DataError(`${path}: is a link that leads out of ${folder}`);
+      if (!file.startsWith(root + sep))
+        throw new DataError(`${path}: expected a file in ${folder}, got a link that leads out of it`);
       return readFile(file);
     },
   };

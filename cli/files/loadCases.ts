@@ -1,5 +1,4 @@
-// The cases of a run, read and prepared: in the main thread, or in several others at once. What the files were is
-// written down on the way.
+// Reads and prepares the cases of a run, in the main thread or in several others at once, and records their files.
 
 import { collectProblems, DataError } from "../../data/errors.ts";
 import { caseRecord, type CaseRecord, type FileRecord, recordOf } from "../../data/datasets/manifest.ts";
@@ -8,12 +7,13 @@ import type { CaseFiles } from "../../data/datasets/source.ts";
 import { DataWorker, type LoadedCase, type Reading } from "./dataWorkers.ts";
 import { folderSource } from "./folderSource.ts";
 
-/** Reads one case with its label. Throws one DataError with everything that is wrong with it. */
+/** Reads one case with its label. Throws one DataError with all its problems. */
 export async function loadRecorded(reading: Reading, files: CaseFiles): Promise<LoadedCase> {
   const read: FileRecord[] = [];
   const dataset = { ...reading.dataset, cases: [files] };
   const prepared = await loadCase(await folderSource(reading.data), dataset, files, reading.modalities, {
-    ...{ labels: true, ...reading.preparation },
+    labels: true,
+    ...reading.preparation,
     seen: async (path, bytes, volume) => void read.push(await recordOf(path, bytes, volume)),
   });
   return { prepared, record: caseRecord(files, read) };
@@ -21,7 +21,7 @@ export async function loadRecorded(reading: Reading, files: CaseFiles): Promise<
 
 /**
  * Reads `cases` with their labels, in `workers` threads (0: in this one), and returns them in order. Throws one
- * DataError with the problems of all of them; once one has failed, the rest are only checked.
+ * DataError with the problems of all of them; once one has failed, the rest are only checked, not kept.
  */
 export async function loadRecordedCases(
   reading: Reading,

@@ -1,18 +1,23 @@
-// The batches of a run, made ahead of their use in threads of their own, and handed out in order. A batch depends on
-// its number alone (data/sampling/patches.ts), so that any number of threads gives the same bits.
+// Makes the batches of a run ahead of their use, in threads, and hands them out in order. A batch depends on its number
+// alone (data/sampling/patches.ts), so that any number of threads gives the same bits.
 
-import { type Batch, batchesTaken, PatchSampler, type SamplerOptions } from "../../data/sampling/patches.ts";
-import type { SamplerState } from "../../data/sampling/patches.ts";
+import {
+  type Batch,
+  batchesTaken,
+  PatchSampler,
+  type SamplerOptions,
+  type SamplerState,
+} from "../../data/sampling/patches.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { DataWorker, shared } from "./dataWorkers.ts";
 
-/** How many batches a thread makes ahead: memory for as many is taken. */
+/** Batches that each thread makes ahead; all of them are in memory. */
 const AHEAD = 2;
 
 export interface LoaderOptions extends SamplerOptions {
-  /** Threads; 0 makes batches in the main one, when they are asked for. */
+  /** The number of threads; 0 makes each batch in the main thread when it is needed. */
   workers: number;
-  /** Where to go on; from the first batch unless given. */
+  /** The position to resume from; default: the first batch. */
   state?: SamplerState | undefined;
 }
 
@@ -20,15 +25,15 @@ export interface LoaderOptions extends SamplerOptions {
 export interface Loader {
   /** Batches until every case has been seen once. */
   readonly batchesPerEpoch: number;
-  /** The next batch. Throws when a thread has died. */
+  /** The next batch. Throws if a thread has died. */
   next(): Promise<Batch>;
-  /** What was handed out, not what was made ahead: a loader that is given it goes on with the next. */
+  /** The position after the batches handed out (not those made ahead): a loader resumed from it gives the next one. */
   state(): SamplerState;
   /** Ends the threads. */
   close(): Promise<void>;
 }
 
-/** Begins to make batches of `cases`. Throws a DataError for cases or a state that do not fit. */
+/** Starts making batches of `cases`. Throws a DataError for cases or a state that do not fit. */
 export async function openLoader(cases: readonly Case[], options: LoaderOptions): Promise<Loader> {
   const { workers, state, ...sampling } = options;
   const sampler = new PatchSampler(cases, sampling);
@@ -48,13 +53,13 @@ export async function openLoader(cases: readonly Case[], options: LoaderOptions)
     throw error;
   }
   let taken = batchesTaken(sampler.state(), cases.length);
-  let asked = taken;
+  let requested = taken;
   const ahead: Promise<Batch>[] = [];
   let broken: Promise<Batch> | null = null;
   const fill = () => {
-    for (; ahead.length < AHEAD * workers; asked++) {
-      const batch = threads[asked % workers]!.batch(asked);
-      batch.catch(() => undefined); // it is told when the batch is taken
+    for (; ahead.length < AHEAD * workers; requested++) {
+      const batch = threads[requested % workers]!.batch(requested);
+      batch.catch(() => undefined); // next() throws the error
       ahead.push(batch);
     }
   };
@@ -62,7 +67,7 @@ export async function openLoader(cases: readonly Case[], options: LoaderOptions)
   return {
     batchesPerEpoch,
     async next() {
-      const next = broken ?? ahead.shift()!; // a batch that failed is not left out: all after it fail, too
+      const next = broken ?? ahead.shift()!; // a batch that failed is not skipped: later calls fail too
       if (!broken) fill();
       try {
         const batch = await next;

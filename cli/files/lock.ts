@@ -1,6 +1,6 @@
-// A stage's folder has one writer at a time: who has its lock. A lock is a file "lock.<n>" that says who holds it, made
-// so that only one process can make it. A lock whose holder is gone is not taken over, but followed by the next
-// number, which again only one process can make: so of several that find it, exactly one gets on.
+// A stage's folder has one writer at a time, the holder of its lock. A lock is a file "lock.<n>" that names its holder,
+// made so that only one process can make it. If the holder is gone, nobody takes the lock over; the next number follows,
+// which again only one process can make: of several processes that try, exactly one succeeds.
 
 import { readFileSync, rmSync } from "node:fs";
 import { link, mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
@@ -11,22 +11,23 @@ import { UsageError } from "../../model/settings/errors.ts";
 interface Holder {
   pid: number;
   host: string;
-  /** When the process began, as the system counts; null where it does not say. A number may be given again. */
+  /** When the process began, in the system's units, since a pid may be used again; null if unknown. */
   began: string | null;
-  /** When the lock was made, for those who read it. */
+  /** When the lock was made, for people who read it. */
   since: string;
 }
 
 const NAME = /^lock\.(\d+)$/;
 
-/** Whether a file of a stage's folder is a lock, or one in the making. */
+/** True for the name of a lock, also of one that is being made. */
 export function isLock(name: string): boolean {
   return /^\.?lock\.\d+(\.\d+)?$/.test(name);
 }
 
 /**
- * Takes a folder's lock, and makes the folder; returns what gives it back, together with folders that were made and are
- * still empty. Throws a UsageError that names the holder where another process has it. `stale` is told of those that are gone.
+ * Takes a folder's lock, and makes the folder. Returns a function that releases it, and removes folders that were made
+ * and are still empty. Throws a UsageError that names the holder if another process has it. Calls `stale` with a
+ * message for each removed lock of a process that is gone.
  */
 export async function lockFolder(
   folder: string,
@@ -35,7 +36,9 @@ export async function lockFolder(
   const made = await mkdir(folder, { recursive: true });
   const own = join(folder, `.lock.${process.pid}`);
   const me: Holder = {
-    ...{ pid: process.pid, host: hostname(), began: beginning(process.pid) },
+    pid: process.pid,
+    host: hostname(),
+    began: beginning(process.pid),
     since: new Date().toISOString(),
   };
   await writeFile(own, JSON.stringify(me));
@@ -58,7 +61,7 @@ export async function lockFolder(
   };
 }
 
-/** Makes the lock of the next number, once all others' holders are gone. */
+/** Makes the lock of the next number if all earlier holders are gone. */
 async function take(folder: string, own: string, stale: (text: string) => void): Promise<number> {
   for (;;) {
     const before = await locks(folder);
@@ -66,10 +69,10 @@ async function take(folder: string, own: string, stale: (text: string) => void):
     const number = Math.max(0, ...before.map((lock) => lock.number)) + 1;
     const path = join(folder, `lock.${number}`);
     try {
-      await link(own, path); // whole at once, and only if it is not there
+      await link(own, path); // atomic, and fails if the file exists
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "EEXIST" || code === "ENOENT") continue; // another was faster, or removed the folder's files
+      if (code === "EEXIST" || code === "ENOENT") continue; // another process was faster, or removed the files
       if (!(await copied(own, path))) continue; // a file system without links
     }
     const others = (await locks(folder)).filter((lock) => lock.number !== number);
@@ -80,9 +83,9 @@ async function take(folder: string, own: string, stale: (text: string) => void):
     }
     for (const lock of others) {
       await rm(join(folder, `lock.${lock.number}`), { force: true });
-      stale(
-        `${folder}: was left by ${lock.holder ? `process ${lock.holder.pid} on ${lock.holder.host}` : "a process"}, which is gone`,
-      );
+      const { holder } = lock;
+      const holderText = holder ? `process ${holder.pid} on ${holder.host}` : "a process";
+      stale(`${folder}: removed the lock of ${holderText}, which is gone`);
     }
     return number;
   }
@@ -90,7 +93,7 @@ async function take(folder: string, own: string, stale: (text: string) => void):
 
 function refuse(folder: string, { pid, host, since }: Holder): never {
   throw new UsageError(
-    `${folder}: process ${pid} on ${host} has been working in it since ${since}: wait for it, or choose another --out` +
+    `${folder}: in use by process ${pid} on ${host} since ${since}: wait for it, or choose another --out` +
       (host === hostname() ? "" : `; if ${host} is gone, delete the lock.* in it`),
   );
 }
@@ -106,7 +109,7 @@ async function locks(folder: string): Promise<{ number: number; holder: Holder |
   );
 }
 
-/** Null where the file is gone, or was cut short by a crash of the machine. */
+/** The holder in a lock; null if the file is gone, or was cut short by a crash of the machine. */
 async function read(path: string): Promise<Holder | null> {
   try {
     const found = JSON.parse(await readFile(path, "utf8")) as Holder;
@@ -116,7 +119,7 @@ async function read(path: string): Promise<Holder | null> {
   }
 }
 
-/** Whether a holder still runs; of another machine nothing is known, so it does. */
+/** True if a holder still runs; on another machine that is unknown, so it counts as running. */
 function isAlive({ pid, host, began }: Holder): boolean {
   if (host !== hostname()) return true;
   try {
@@ -151,12 +154,10 @@ async function copied(own: string, path: string): Promise<boolean> {
 async function removeEmpty(folder: string, made: string | undefined): Promise<void> {
   if (made === undefined) return;
   for (let path = folder; path.length >= made.length; path = dirname(path)) {
-    if (
-      !(await rmdir(path).then(
-        () => true,
-        () => false,
-      ))
-    )
-      return;
+    try {
+      await rmdir(path);
+    } catch {
+      return; // not empty
+    }
   }
 }

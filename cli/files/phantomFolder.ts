@@ -1,6 +1,6 @@
-// A phantom data set as a folder in BraTS layout, with its parameters in phantom.json. It is made beside its
-// place and renamed into it: whoever finds phantom.json finds a whole set, and the same request twice costs
-// nothing. Only a folder that holds a phantom and nothing else is ever replaced.
+// Makes a phantom data set as a folder in BraTS layout, with its parameters in phantom.json. The folder is made under a
+// temporary name and then renamed: a folder with phantom.json is complete, and a second call with the same parameters
+// costs nothing. Only a folder that holds a phantom and nothing else is ever replaced.
 
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -9,7 +9,6 @@ import { PHANTOM_VERSION } from "../../data/phantom/phantom.ts";
 import { phantomFiles, phantomName } from "../../data/phantom/files.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 
-/** What to make, and where. */
 export interface PhantomOptions {
   /** The folder; made with its parents. */
   out: string;
@@ -27,24 +26,23 @@ export interface PhantomOptions {
 type Parameters = { generator: "protokd phantom"; version: number; seed: number; cases: number; size: Vec3 };
 
 const parametersFile = "phantom.json";
-const quiet = 5000; // ms between two lines on progress
+const pause = 5000; // ms between two lines on progress
 
 /**
- * Makes `<out>/PHANTOM_001/PHANTOM_001_{t1,t2,t1ce,flair,seg}.nii.gz` and so on, labels in BraTS's
- * convention. A set of the same parameters is left as it is. Throws a UsageError where `out` holds anything
- * else.
+ * Makes `<out>/PHANTOM_001/PHANTOM_001_{t1,t2,t1ce,flair,seg}.nii.gz` and so on, labels in BraTS's convention. Does
+ * nothing if `out` holds a set of the same parameters. Throws a UsageError if it holds anything else.
  */
 export async function makePhantom(options: PhantomOptions): Promise<void> {
   const { out, cases, seed, overwrite = false, report = () => {} } = options;
   if (!Number.isInteger(cases) || cases < 1 || cases > 9999) {
-    throw new UsageError(`phantom: cases must be an integer from 1 to 9999, got ${cases}`);
+    throw new UsageError(`phantom: cases: expected an integer from 1 to 9999, got ${cases}`);
   }
   const size: Vec3 =
     typeof options.size === "number" ? [options.size, options.size, options.size] : options.size;
   const wanted: Parameters = { generator: "protokd phantom", version: PHANTOM_VERSION, seed, cases, size };
-  const found = await lookAt(out);
+  const found = await findPhantom(out);
   if (found !== undefined && describe(found) === describe(wanted)) {
-    report(`${out} already holds ${describe(wanted)}: left as it is`);
+    report(`${out} already holds ${describe(wanted)}`);
     return;
   }
   if (found !== undefined && !overwrite) {
@@ -71,11 +69,11 @@ export async function makePhantom(options: PhantomOptions): Promise<void> {
 }
 
 async function writeCases(folder: string, { cases, seed, size }: Parameters, report: (line: string) => void) {
-  let said = performance.now();
+  let reported = performance.now();
   for (let index = 0; index < cases; index++) {
-    if (performance.now() - said > quiet) {
+    if (performance.now() - reported > pause) {
       report(`${index} of ${cases} cases`);
-      said = performance.now();
+      reported = performance.now();
     }
     await mkdir(join(folder, phantomName(index)), { recursive: true });
     const files = await phantomFiles({ seed, index, size });
@@ -83,8 +81,8 @@ async function writeCases(folder: string, { cases, seed, size }: Parameters, rep
   }
 }
 
-/** The parameters of the phantom in a folder; undefined if there is none, or an empty one. */
-async function lookAt(out: string): Promise<Parameters | undefined> {
+/** The parameters of the phantom in a folder; undefined for a missing or empty folder. */
+async function findPhantom(out: string): Promise<Parameters | undefined> {
   let names: string[];
   try {
     names = await readdir(out);
@@ -97,7 +95,7 @@ async function lookAt(out: string): Promise<Parameters | undefined> {
   }
   if (names.length === 0) return undefined;
   if (!names.includes(parametersFile)) {
-    throw new UsageError(`${out}: expected a phantom or nothing, got a folder without ${parametersFile}`);
+    throw new UsageError(`${out}: expected a phantom or an empty folder, got one without ${parametersFile}`);
   }
   const found = readParameters(await readFile(join(out, parametersFile), "utf8"), join(out, parametersFile));
   for (let index = 0; index < found.cases; index++) {
@@ -109,7 +107,7 @@ async function lookAt(out: string): Promise<Parameters | undefined> {
   return found;
 }
 
-/** What is not ours is never deleted. */
+/** Throws a UsageError if a folder holds other files than a phantom's: those are never deleted. */
 async function refuseForeign(out: string): Promise<void> {
   const foreign = (await readdir(out)).find(
     (name) => name !== parametersFile && !/^PHANTOM_\d{3,4}$/.test(name),
@@ -128,11 +126,9 @@ function readParameters(text: string, path: string): Parameters {
       return { generator, version, seed, cases, size };
     }
   } catch {
-    // said below: whatever is wrong with it, the remedy is the same
+    // not JSON, or of another shape: the error below covers both
   }
-  throw new UsageError(
-    `${path}: expected the parameters of a phantom, got something else; delete the folder`,
-  );
+  throw new UsageError(`${path}: expected the parameters of a phantom, got other content; delete the folder`);
 }
 
 function describe({ version, seed, cases, size }: Parameters): string {

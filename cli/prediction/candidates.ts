@@ -1,5 +1,5 @@
-// The models that predict.js chooses from, by what --model names: a checkpoint, a stage's folder, or a whole run, whose
-// stages are told apart by name. Of a run, each case gets the best model that its modalities allow.
+// The models that predict.js chooses from: --model names a checkpoint, a stage's folder, or a whole run, whose stages
+// differ by name. From a run, each case gets the best model that its modalities allow.
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
@@ -18,36 +18,37 @@ import { FILES } from "../files/stageFolder.ts";
 export interface Member {
   model: StoredModel;
   use: ModelUse;
-  /** Mean Dice over the validation cases when it was saved; null where that is not recorded. */
+  /** Mean Dice over the validation cases when it was saved; null if not recorded. */
   dice: number | null;
-  /** What was chosen for it; null where nothing was. */
+  /** The rule chosen on its validation cases; null if none was. */
   postprocessing: Postprocessing | null;
   /** The first digits of its file's SHA-256. */
   checksum: string;
 }
 
-/** A model to choose: one checkpoint, or several whose probabilities are averaged. */
+/** A model to choose from: one checkpoint, or several whose probabilities are averaged. */
 export interface Candidate {
   name: string;
-  /** All that its members see, in channel order. */
+  /** All modalities that its members see, in channel order. */
   modalities: Modality[];
   members: Member[];
-  /** The mean of its members'; null where one does not say. */
+  /** The mean of its members'; null if one of them has none. */
   dice: number | null;
-  /** Its members', if they have the same; null where they differ, or have none. */
+  /** Its members' rule if they share one; null if they differ, or have none. */
   postprocessing: Postprocessing | null;
 }
 
-/** A candidate, and why it was taken. */
+/** A candidate and the reason for its choice. */
 export interface Chosen {
   candidate: Candidate;
   why: string;
 }
 
 /**
- * The candidates in what --model names. Checkpoints and stages' folders together are one, the mean of all; of runs,
- * stages of the same name are (a run over several seeds or folds has them in seed_N and fold_N). `useOf` says how to use
- * a checkpoint. Throws a CheckpointError where there is none, or one is damaged; a UsageError for runs beside checkpoints.
+ * The candidates in the paths of --model. Checkpoints and stages' folders together make one candidate, the mean of all;
+ * in runs, stages of the same name make one (a run over several seeds or folds has them in seed_N and fold_N). `useOf`
+ * decides how to use a checkpoint. Throws a CheckpointError for one that is missing or damaged, a UsageError for runs
+ * beside checkpoints.
  */
 export async function readCandidates(
   paths: readonly string[],
@@ -57,7 +58,7 @@ export async function readCandidates(
   const runs = found.filter(({ run }) => run).length;
   if (runs > 0 && runs < found.length) {
     throw new UsageError(
-      "--model: expected runs' folders, or checkpoints, got both: name the stages' folders",
+      "--model: expected folders of runs, or checkpoints, got both: name the stages' folders",
     );
   }
   const files = found.flatMap(({ checkpoints }) => checkpoints);
@@ -81,8 +82,8 @@ export async function readCandidates(
 }
 
 /**
- * The best candidate for a case of which these modalities are there: the one that sees most, and of those that see as
- * many, the one with the highest Dice on the validation cases. Null where each needs more.
+ * The best candidate for a case with these modalities: the one that sees most of them and, among equals, the one with
+ * the highest Dice on the validation cases. Null if each needs more.
  */
 export function choose(candidates: readonly Candidate[], available: readonly Modality[]): Chosen | null {
   const allowed = candidates
@@ -105,21 +106,21 @@ export function choose(candidates: readonly Candidate[], available: readonly Mod
   return { candidate, why: `Dice in validation ${score(candidate)}; ${beaten}` };
 }
 
-/** The checkpoints that a path stands for, and whether it is a run. */
+/** The checkpoints that a path stands for; `run` is true for the folder of a run. */
 async function checkpointsOf(path: string): Promise<{ run: boolean; checkpoints: string[] }> {
   const found = await stat(path).catch(() => null);
-  if (!found?.isDirectory()) return { run: false, checkpoints: [path] }; // whether it is one, readModel says
+  if (!found?.isDirectory()) return { run: false, checkpoints: [path] }; // readModel() checks that it is one
   const own = join(path, FILES.best);
   if (await exists(own)) return { run: false, checkpoints: [own] };
   const checkpoints = await stagesOf(path);
   if (checkpoints.length) return { run: true, checkpoints };
   throw new CheckpointError(
-    `${path}: expected a checkpoint, or the folder of a run or of a stage in it, got a folder without any ` +
+    `${path}: expected a checkpoint, or the folder of a run or a stage, got a folder without any ` +
       `${FILES.best}: train one with --out ${path}`,
   );
 }
 
-/** The best checkpoints of a run's stages: in its folders, and in those of its seeds and folds. */
+/** The best checkpoints of a run's stages, also those in its folders of seeds and folds. */
 async function stagesOf(run: string): Promise<string[]> {
   const folders = (await readdir(run, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
@@ -145,7 +146,7 @@ async function readMember(path: string, useOf: (model: StoredModel) => ModelUse)
   };
 }
 
-/** The mean Dice that the stage's metrics.jsonl has for the checkpoint's epoch. */
+/** The mean validation Dice of the checkpoint's epoch, from the stage's metrics.jsonl. */
 async function validationDice(checkpoint: string, epoch: number): Promise<number | null> {
   const text = await readFile(join(dirname(checkpoint), FILES.metrics), "utf8").catch(() => "");
   for (const line of text.split("\n")) {
@@ -159,7 +160,7 @@ async function validationDice(checkpoint: string, epoch: number): Promise<number
   return null;
 }
 
-/** The stage's name: that of its folder. */
+/** The name of a checkpoint's stage, which is its folder's. */
 function stageOf(checkpoint: string): string {
   return basename(dirname(checkpoint));
 }

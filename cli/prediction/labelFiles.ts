@@ -1,5 +1,5 @@
-// Which file is whose label: predictions `<case>.nii.gz` in one folder, references in any layout that data
-// sets come in. Prediction and reference are paired by the case's name alone.
+// Finds the label files of cases: predictions `<case>.nii.gz` in one folder, references in any layout of data sets.
+// Prediction and reference are paired by the case's name alone.
 
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ export interface LabelPair {
   reference: string;
 }
 
-/** Label files by case; a `dataSet`, with folders of its own, may hold more cases than were predicted. */
+/** Label files by case; a `dataSet` has folders of its own and may hold more cases than were predicted. */
 export interface LabelFiles {
   files: Map<string, string>;
   dataSet: boolean;
@@ -23,12 +23,12 @@ export function labelFile(id: string): string {
   return `${id}.nii.gz`;
 }
 
-/** And of its probabilities. */
+/** The name of a case's probabilities. */
 export function probabilitiesFile(id: string): string {
   return `${id}_probabilities.nii.gz`;
 }
 
-/** The files `<case>.nii[.gz]` of a folder; probabilities beside them are left alone. */
+/** The files `<case>.nii[.gz]` of a folder, without the probabilities beside them. */
 export async function findPredictions(folder: string): Promise<Map<string, string>> {
   const { files } = flat(folder, await list(folder, "predictions"));
   if (files.size > 0) return files;
@@ -64,8 +64,8 @@ export async function findReferences(folder: string): Promise<LabelFiles> {
 }
 
 /**
- * Every prediction with its reference. Throws one DataError that names all that lack their other half; a
- * reference without prediction counts as one in a plain folder, unless `partial`, and never in a data set.
+ * Every prediction with its reference. Throws one DataError that lists all files without a counterpart. References
+ * without a prediction are fine in a data set, and in a plain folder if `partial`.
  */
 export function pairLabels(
   predictions: Map<string, string>,
@@ -92,7 +92,7 @@ export function pairLabels(
 const extension = /\.nii(\.gz)?$/;
 const ending = /^[_-]seg\.nii(\.gz)?$/;
 
-/** Label files in one folder. Where some are marked `_seg`, the others are images and left alone. */
+/** Label files in one folder. If some are marked `_seg`, the others are images and do not count. */
 function flat(folder: string, { files }: { files: string[] }): LabelFiles {
   const volumes = files.filter((name) => extension.test(name) && !name.endsWith(probabilitiesFile("")));
   const marked = volumes.filter((name) => /[_-]seg\.nii(\.gz)?$/.test(name));

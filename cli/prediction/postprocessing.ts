@@ -1,5 +1,5 @@
-// The post-processing of a stage: chosen on its validation cases when training ends, kept beside its checkpoint as
-// postprocessing.json with the scores of all that was tried, and read by whoever predicts with it.
+// The post-processing of a stage: chosen on its validation cases when training ends, saved beside its checkpoint as
+// postprocessing.json with the scores of every rule that was tried, and read for every prediction with it.
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -12,8 +12,8 @@ import {
   choosePostprocessing,
   NO_POSTPROCESSING,
   type Postprocessing,
+  postprocessingText,
 } from "../../model/inference/postprocess.ts";
-import { postprocessingText } from "../../model/inference/postprocess.ts";
 import { networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
@@ -25,8 +25,8 @@ const CleaningSchema = v.object({ largest: v.boolean(), piece: volume, total: vo
 const Schema = v.object({ rule: v.object({ WT: CleaningSchema, TC: CleaningSchema, ET: CleaningSchema }) });
 
 /**
- * Chooses the post-processing of a stage's best network on the validation cases, which have labels, and writes it to
- * the stage's folder. Where there is no case, or none is wanted, nothing is chosen and no file is written.
+ * Chooses the post-processing of a stage's best network on the labelled validation cases, and writes it to the stage's
+ * folder. Without validation cases, or with --postprocessing none, it chooses none and writes no file.
  */
 export async function tunePostprocessing(
   device: Device,
@@ -51,7 +51,7 @@ export async function tunePostprocessing(
   return choice.rule;
 }
 
-/** The post-processing that was chosen for a checkpoint's stage; null where none was. Throws a CheckpointError. */
+/** The post-processing chosen for a checkpoint's stage; null without a file of it. Throws a CheckpointError. */
 export async function readPostprocessing(checkpoint: string): Promise<Postprocessing | null> {
   const path = join(dirname(checkpoint), FILES.postprocessing);
   let text: string;
@@ -60,14 +60,14 @@ export async function readPostprocessing(checkpoint: string): Promise<Postproces
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return null;
-    throw new CheckpointError(`${path}: ${message}: mend it, or leave it with --no-postprocessing`);
+    throw new CheckpointError(`${path}: ${message}: make it readable, or skip it with --no-postprocessing`);
   }
   try {
     return v.parse(Schema, JSON.parse(text)).rule;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new CheckpointError(
-      `${path}: expected the rule that train.js writes, got another (${why}): leave it with --no-postprocessing`,
+      `${path}: expected the rule that train.js writes, got another (${why}): skip it with --no-postprocessing`,
     );
   }
 }

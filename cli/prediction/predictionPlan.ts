@@ -1,8 +1,13 @@
-// What is going to be predicted, found out before anything is: the model of each case, by the modalities that are
-// there, and everything that is wrong with the cases, which are all read.
+// The plan of a prediction: the model of each case, by the modalities that it has, and all problems of the cases, which
+// are read before the first is predicted.
 
-import type { CaseFiles, Dataset, Modality, Source } from "../../data/datasets/datasets.ts";
-import { MODALITIES } from "../../data/datasets/datasets.ts";
+import {
+  type CaseFiles,
+  type Dataset,
+  MODALITIES,
+  type Modality,
+  type Source,
+} from "../../data/datasets/datasets.ts";
 import { collectProblems } from "../../data/errors.ts";
 import { type Case, loadCase } from "../../data/preparation/preprocess.ts";
 import { type Candidate, choose, type Chosen } from "./candidates.ts";
@@ -13,20 +18,20 @@ const KEPT = 2 ** 30; // bytes of cases that stay loaded between their check and
 /** A case and its model. */
 export interface PlannedCase extends Chosen {
   id: string;
-  /** The modalities that are there, and not ruled out. */
+  /** The modalities that the case has and --available allows. */
   available: Modality[];
 }
 
-/** A case that cannot be predicted, and all that is wrong with it. */
+/** A case that cannot be predicted, and its problems. */
 export interface BadCase {
   id: string;
   problems: string[];
 }
 
-/** Loads a case by id as a model wants it. */
+/** Loads a case by id, prepared for a model. */
 export type Load = (id: string, use: ModelUse) => Promise<Case>;
 
-/** Of each case the model, among `candidates`; `allowed` are the modalities that may be used. Reads no file. */
+/** Chooses the model of each case among `candidates`; `allowed` are the modalities that may be used. Reads no file. */
 export function planCases(
   { cases }: Dataset,
   candidates: readonly Candidate[],
@@ -44,7 +49,7 @@ export function planCases(
   return { plan, bad };
 }
 
-/** Why a case has no model. */
+/** The reason why no model fits a case. */
 function lacking(
   { images }: CaseFiles,
   candidates: readonly Candidate[],
@@ -59,14 +64,14 @@ function lacking(
   if (only && !more.length) {
     const missing = only.modalities.filter((m) => !there.includes(m) || ruledOut.includes(m));
     const several = only.modalities.length > 1;
-    const remedy = several ? "; a run's folder as --model takes a student of what is there" : "";
+    const remedy = several ? "; --model with the folder of a run would take a student of these" : "";
     return `expected ${missing.join(", ")} for ${only.name}, got only ${got}${remedy}`;
   }
   const needs = candidates.map(({ name, modalities }) => `${name} (${modalities.join(", ")})`).join(", ");
-  return `expected what one of these needs: ${needs}, got only ${got}: train a student of what is there`;
+  return `expected the modalities of one of ${needs}, got only ${got}: train a student of these`;
 }
 
-/** The planned cases that can be read, and those that cannot. */
+/** Reads the planned cases; returns those that can be predicted, and the others with their problems. */
 export async function checkCases(
   plan: readonly PlannedCase[],
   load: Load,
@@ -78,9 +83,10 @@ export async function checkCases(
     const { members, modalities } = one.candidate;
     for (const use of distinct(members.map((member) => member.use)))
       await collectProblems(problems, () => load(one.id, use));
-    // Members that see different modalities are averaged voxel by voxel: these must share a grid.
-    const alone = members.some(({ use }) => use.modalities.length === modalities.length);
-    if (!alone && !problems.length)
+    // Members that see different modalities are averaged voxel by voxel, so that all of these must share a grid. A
+    // member that sees all modalities has checked that already.
+    const checked = members.some(({ use }) => use.modalities.length === modalities.length);
+    if (!checked && !problems.length)
       await collectProblems(problems, () => load(one.id, { ...members[0]!.use, modalities }));
     if (problems.length) bad.push({ id: one.id, problems });
     else good.push(one);
@@ -88,17 +94,17 @@ export async function checkCases(
   return { good, bad };
 }
 
-/** Ways of preparing a case that differ. */
-export function distinct(uses: readonly ModelUse[]): ModelUse[] {
+/** One use for each way of preparing a case. */
+function distinct(uses: readonly ModelUse[]): ModelUse[] {
   return [...new Map(uses.map((use) => [preparationOf(use), use])).values()];
 }
 
-/** What of a model's use decides how its input is made. */
+/** The part of a model's use that decides how its input is prepared, as a key. */
 export function preparationOf({ modalities, background, crop, padding }: ModelUse): string {
   return [modalities, background, crop, padding].join(" ");
 }
 
-/** Loads cases of a data set. The first ones stay loaded, so that few cases are read once. */
+/** Returns a loader of a data set's cases. It keeps the first ones in memory, so that a small set is read only once. */
 export function caseLoader(source: Source, dataset: Dataset): Load {
   const files = new Map(dataset.cases.map((found) => [found.id, found]));
   const kept = new Map<string, Case>();
@@ -106,7 +112,7 @@ export function caseLoader(source: Source, dataset: Dataset): Load {
   return async (id, use) => {
     const key = `${id} ${preparationOf(use)}`;
     const known = kept.get(key);
-    kept.delete(key); // it is asked for twice
+    kept.delete(key); // a case is loaded twice: for its check, then for its prediction
     if (known) return known;
     const { background, crop, padding, modalities } = use;
     const options = { labels: false, background, crop, padding };

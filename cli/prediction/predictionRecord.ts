@@ -1,6 +1,6 @@
-// predictions.json in the folder of predictions: which model each case gets and why, how long it took. It is written
-// before the first case is predicted and after each, so that --continue can tell whether what is there is what it
-// would write. It names no path and holds nothing of the images.
+// predictions.json in the folder of predictions: each case's model, the reason for its choice, and the time it took. It
+// is written before the first case is predicted and after each, so that --continue can compare how existing predictions
+// were made. It contains no paths and no image data.
 
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,20 +13,19 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { writeAtomically } from "../files/files.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 
-/** The record's file. */
-export const RECORD = "predictions.json";
+const RECORD = "predictions.json";
 
-/** What all cases of a command have in common. */
+/** Settings that all cases of a command share. */
 export interface Settings {
   labels: LabelConvention;
   step: number;
   mirror: boolean;
 }
 
-/** What is said of one case. */
+/** The record of one case. */
 export interface CaseRecord extends Settings {
   case: string;
-  /** Those that were there, and not ruled out. */
+  /** The modalities that the case has and --available allows. */
   modalities: readonly Modality[];
   model: string;
   why: string;
@@ -54,12 +53,19 @@ const text = v.string();
 const RecordSchema = v.object({
   cases: v.array(
     v.object({
-      ...{ case: text, modalities: v.array(v.picklist(MODALITIES)), model: text, why: text },
-      ...{ labels: v.picklist(CONVENTION_NAMES), step: v.number(), mirror: v.boolean() },
+      case: text,
+      modalities: v.array(v.picklist(MODALITIES)),
+      model: text,
+      why: text,
+      labels: v.picklist(CONVENTION_NAMES),
+      step: v.number(),
+      mirror: v.boolean(),
       checkpoints: v.array(
         v.object({ stage: text, epoch: amount, validationDice: amount, window: text, checksum: text }),
       ),
-      ...{ postprocessing: text, seconds: amount, windows: amount },
+      postprocessing: text,
+      seconds: amount,
+      windows: amount,
     }),
   ),
   skipped: v.array(text),
@@ -73,22 +79,37 @@ export function planned(
   settings: Settings,
 ): CaseRecord {
   const checkpoints = candidate.members.map(({ model: { card }, use, dice, checksum }) => ({
-    ...{ stage: use.stage, epoch: card?.epoch ?? null, validationDice: dice, window: use.window, checksum },
+    stage: use.stage,
+    epoch: card?.epoch ?? null,
+    validationDice: dice,
+    window: use.window,
+    checksum,
   }));
   const { name, postprocessing } = candidate;
   return {
-    ...{ case: id, modalities, model: name, why, checkpoints, ...settings },
+    case: id,
+    modalities,
+    model: name,
+    why,
+    checkpoints,
+    ...settings,
     postprocessing: postprocessing ? postprocessingText(postprocessing) : "none",
-    ...{ seconds: null, windows: null },
+    seconds: null,
+    windows: null,
   };
 }
 
-/** The record of a folder, as it grows. What it says of other cases, of another input, stays in it. */
+/** The record of a folder, as it grows. It keeps records of other cases, predicted from another input. */
 export class PredictionRecord {
   readonly #output: string;
   readonly #record: Record;
 
-  constructor(output: string, { record }: Found, cases: readonly CaseRecord[], skipped: readonly string[]) {
+  constructor(
+    output: string,
+    { record }: Predicted,
+    cases: readonly CaseRecord[],
+    skipped: readonly string[],
+  ) {
     this.#output = output;
     const now = new Set([...cases.map((one) => one.case), ...skipped]);
     this.#record = {
@@ -97,7 +118,7 @@ export class PredictionRecord {
     };
   }
 
-  /** Says that a case is there, and writes the file. */
+  /** Notes that a case is predicted, and writes the file. */
   async done(id: string, seconds: number, windows: number): Promise<void> {
     const one = this.#record.cases.find((record) => record.case === id)!;
     one.seconds = Number(seconds.toFixed(3));
@@ -110,27 +131,27 @@ export class PredictionRecord {
   }
 }
 
-/** What --continue finds. */
-export interface Found {
-  /** Cases whose files are all there: each was written whole, the label last. */
-  there: Set<string>;
-  /** What the folder's record says; null where it has none that can be read. */
+/** The predictions that a folder holds already. */
+export interface Predicted {
+  /** The cases to keep, whose files are all there: each was written whole, the label last. */
+  finished: Set<string>;
+  /** The folder's record; null if it has none that can be read. */
   record: Record | null;
 }
 
 /**
- * What of a data set's predictions a folder holds. Throws a UsageError where a prediction would replace a file of the
- * input, or, unless that is wanted, another prediction.
+ * Finds the predictions of a data set that a folder holds already, to `keep` or to `overwrite` them. Throws a
+ * UsageError if a prediction would replace a file of the input, or, without either flag, another prediction.
  */
-export async function lookAt(
+export async function findPredicted(
   { cases }: Dataset,
-  options: { input: string; output: string; probabilities: boolean; overwrite: boolean; goOn: boolean },
-): Promise<Found> {
-  const { input, output, probabilities, overwrite, goOn } = options;
+  options: { input: string; output: string; probabilities: boolean; overwrite: boolean; keep: boolean },
+): Promise<Predicted> {
+  const { input, output, probabilities, overwrite, keep } = options;
   const held = new Set(
     await readdir(output).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return [];
-      throw new UsageError(`--output ${output}: expected a folder, or none yet, got ${error.code}`);
+      throw new UsageError(`--output ${output}: expected a folder or a new path, got ${error.code}`);
     }),
   );
   const names = (id: string) => (probabilities ? [labelFile(id), probabilitiesFile(id)] : [labelFile(id)]);
@@ -147,23 +168,23 @@ export async function lookAt(
     if (!sources.has(await real(join(output, name)))) continue;
     throw new UsageError(`--output ${output}: ${name} in it belongs to the input: choose another folder`);
   }
-  if (present.length && !overwrite && !goOn) {
+  if (present.length && !overwrite && !keep) {
     throw new UsageError(
-      `--output ${output}: holds ${present.join(", ")} already: replace with --overwrite, go on with --continue, ` +
-        "or choose another folder",
+      `--output ${output}: holds ${present.join(", ")} already: keep them with --continue, replace them with ` +
+        "--overwrite, or choose another folder",
     );
   }
   const complete = cases.map(({ id }) => id).filter((id) => names(id).every((name) => held.has(name)));
   const content = await readFile(join(output, RECORD), "utf8").catch(() => "");
-  return { there: new Set(goOn ? complete : []), record: parsed(content) };
+  return { finished: new Set(keep ? complete : []), record: parsed(content) };
 }
 
 /**
- * The records of the cases that are there already, by name. Throws a UsageError where one was predicted otherwise
- * than it would be now.
+ * The records of the finished cases, by name. Throws a UsageError if one was predicted with other settings than it
+ * would be now.
  */
-export function carriedOn(
-  { there, record }: Found,
+export function finishedRecords(
+  { finished, record }: Predicted,
   wanted: readonly CaseRecord[],
   output: string,
 ): Map<string, CaseRecord> {
@@ -174,17 +195,17 @@ export function carriedOn(
   const before = new Map(record?.cases.map((one) => [one.case, one]));
   const kept = new Map<string, CaseRecord>();
   for (const now of wanted) {
-    if (!there.has(now.case)) continue;
+    if (!finished.has(now.case)) continue;
     const then = before.get(now.case);
-    if (!then) return refuse(`${RECORD} does not say how ${labelFile(now.case)} was made`);
+    if (!then) return refuse(`${RECORD} does not record how ${labelFile(now.case)} was made`);
     const differing = differences(then, now);
-    if (differing.length) refuse(`${labelFile(now.case)} was made otherwise: ${differing.join(", ")}`);
+    if (differing.length) refuse(`${labelFile(now.case)} was made differently: ${differing.join(", ")}`);
     kept.set(now.case, then);
   }
   return kept;
 }
 
-/** In what two ways of predicting a case differ: `model: teacher, now student_t1`. */
+/** The differences of two ways of predicting a case: `model teacher, now student_t1`. */
 function differences(then: CaseRecord, now: CaseRecord): string[] {
   const settings = (["labels", "step", "mirror", "model", "postprocessing"] as const).flatMap((key) =>
     then[key] === now[key] ? [] : [`${key} ${String(then[key])}, now ${String(now[key])}`],

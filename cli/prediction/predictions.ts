@@ -1,4 +1,4 @@
-// Predicted label maps as files, each in its source's own grid, affine and label convention.
+// Writes predicted label maps, each in the grid, affine and label convention of its source.
 
 import { join } from "node:path";
 import { fromClasses, type LabelConvention } from "../../data/datasets/labels.ts";
@@ -7,12 +7,12 @@ import { type Case, uncrop, uncropProbabilities } from "../../data/preparation/p
 import { writeAtomically } from "../files/files.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 
-/** The mean of several networks' probabilities, each of its own crop, in the source's whole grid. */
+/** The mean of several networks' probabilities, each for its own crop, in the source's whole grid. */
 export class Mean {
   #sums: Float32Array | null = null;
   #members = 0;
 
-  /** Takes in the probabilities [classes,D,H,W] of one network's crop; outside of it, all is background. */
+  /** Adds the probabilities [classes,D,H,W] of one network's crop; outside of it, all is background. */
   add(found: Float32Array, classes: number, prepared: Pick<Case, "size" | "source">): void {
     const whole = uncropProbabilities(found, classes, prepared);
     this.#members++;
@@ -20,7 +20,7 @@ export class Mean {
     else this.#sums = whole;
   }
 
-  /** The mean [classes,D,H,W]; something must have been added. */
+  /** The mean [classes,D,H,W]; call add() first. */
   probabilities(): Float32Array {
     const sums = this.#sums!;
     return this.#members > 1 ? sums.map((sum) => sum / this.#members) : sums;

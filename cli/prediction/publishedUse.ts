@@ -1,4 +1,4 @@
-// How to use a checkpoint: as its card says, or, where it has none, as the user and the published code do.
+// How to use a checkpoint: by its card, or, if it has none, by the user's options and the published code's defaults.
 
 import { basename } from "node:path";
 import type { Modality } from "../../data/datasets/datasets.ts";
@@ -10,7 +10,7 @@ import { say } from "../terminal/console.ts";
 import { channelsOf, type ModelUse, type StoredModel } from "../files/models.ts";
 import { parsePatch } from "../../model/settings/kinds.ts";
 
-/** What a user says of a checkpoint without a card. */
+/** The user's options for a checkpoint without a card. */
 export interface Published {
   modality?: Modality;
   background?: Preparation["background"];
@@ -18,21 +18,27 @@ export interface Published {
   patch?: string;
 }
 
-/** Its use; throws a UsageError where both its card and the user say something, or neither does. */
+/** The use of a checkpoint. Throws a UsageError for an option that its card has too, or that is missing in both. */
 export function useOf(model: StoredModel, { modality, background, patch }: Published): ModelUse {
   const modalities = channelsOf(model, modality);
   if (model.card) {
     const given = Object.entries({ background, patch }).find(([, value]) => value !== undefined);
-    if (given) throw new UsageError(`--${given[0]}: ${model.path} says that itself`);
+    if (given)
+      throw new UsageError(`--${given[0]}: only for checkpoints without metadata: ${model.path} has its own`);
     return model.card;
   }
   const use: ModelUse = {
-    ...{ ...PREPARATION, background: background ?? PARITY.background, padding: PARITY.padding },
-    ...{ modalities, patch: fittingPatch(patch ? parsePatch(patch) : DEFAULTS.patch, model.network.levels) },
-    ...{ labels: "brats", window: PARITY.window, stage: basename(model.path) },
+    ...PREPARATION,
+    background: background ?? PARITY.background,
+    padding: PARITY.padding,
+    modalities,
+    patch: fittingPatch(patch ? parsePatch(patch) : DEFAULTS.patch, model.network.levels),
+    labels: "brats",
+    window: PARITY.window,
+    stage: basename(model.path),
   };
   say(
-    `${model.path}: ${describeVnet(model.network)}, which does not say how to use it: taken to be ` +
+    `${model.path}: ${describeVnet(model.network)}, without metadata on its use: assuming modalities ` +
       `${modalities.join(", ")}, --background ${use.background} and --patch ${use.patch.join(",")}`,
   );
   return use;

@@ -1,5 +1,5 @@
-// Training curves as SVG text, drawn by Observable Plot on a document of linkedom's: no browser, no network.
-// Colours are CSS variables of the page (--series-1...), so that one drawing serves light and dark.
+// Training curves as SVG text, drawn by Observable Plot on a document of linkedom: no browser, no network. Colours are
+// CSS variables of the page (--series-1...), so that one drawing serves light and dark themes.
 
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
@@ -34,7 +34,7 @@ export function lossChart(records: readonly EpochRecord[]): Chart | null {
   });
 }
 
-/** Validation Dice of each region over the epochs that were validated; null if none was. */
+/** Validation Dice of each region over the validated epochs; null without one. */
 export function validationChart(records: readonly EpochRecord[]): Chart | null {
   const points = REGION_NAMES.flatMap((series) =>
     records.flatMap(({ epoch, validation }) =>
@@ -44,7 +44,7 @@ export function validationChart(records: readonly EpochRecord[]): Chart | null {
   return draw("Validation Dice", points, { y: { domain: [0, 1] } });
 }
 
-/** The same with their mean and its moving average, as nnU-Net shows it. */
+/** Validation Dice of each region, their mean, and its moving average, as nnU-Net shows it. */
 export function progressDiceChart(records: readonly EpochRecord[]): Chart | null {
   const points = [...REGION_NAMES, "mean", "moving average"].flatMap((series) =>
     records.flatMap(({ epoch, validation, average }) => {
@@ -58,7 +58,7 @@ export function progressDiceChart(records: readonly EpochRecord[]): Chart | null
 /** Seconds of each epoch, validation included. */
 export function secondsChart(records: readonly EpochRecord[]): Chart | null {
   const points = records.map(({ epoch, seconds }) => ({ epoch, value: seconds, series: "seconds" }));
-  return draw("Seconds an epoch", points, { y: { zero: true } });
+  return draw("Seconds per epoch", points, { y: { zero: true } });
 }
 
 /** Learning rate over epochs. */
@@ -118,7 +118,7 @@ function draw(
   return { title, svg: svg.outerHTML, series };
 }
 
-/** 0.001 as it is, 0.0001 as 1e-4. */
+/** A number in few digits: 0.001, 1e-4. */
 function short(value: number): string {
   return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(Number(value.toPrecision(3)));
 }
@@ -133,7 +133,7 @@ function epochTicks(points: readonly Point[]): number[] {
   return ticks.filter((epoch) => epoch >= first && epoch <= last);
 }
 
-/** A few points, or a single one, would not show as a line. */
+/** True if the points are so few that a line alone would not show them. */
 function isSparse(points: readonly Point[], series: readonly string[]): boolean {
   return points.length <= 20 * series.length;
 }

@@ -1,6 +1,6 @@
 // Comma-separated values (RFC 4180), as spreadsheets and pandas read them.
 
-/** Lines of comma-separated values; what is not a number is empty. */
+/** Lines of comma-separated values; null, undefined and NaN give empty cells. */
 export function csv(rows: readonly (readonly (string | number | null | undefined)[])[]): string {
   const cell = (value: string | number | null | undefined): string => {
     if (value === null || value === undefined || Number.isNaN(value)) return "";

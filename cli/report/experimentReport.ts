@@ -1,12 +1,18 @@
-// The report of a whole experiment: teacher and students of several modalities, methods and seeds in one table,
-// with what their differences are worth, curves, slices, time and memory. Made from the stages' files alone.
+// The report of a whole experiment, made from the stages' files alone: teacher and students of several modalities,
+// methods and seeds in one table, with tests of their differences, curves, slices, time and memory.
 
 import { join, relative } from "node:path";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { experiment, type Experiment, type ExperimentRow } from "../../trainer/experiments/experiment.ts";
 import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
-import { comparisonsHtml, experimentCsv, experimentHtml, formatExperiment } from "./experimentTable.ts";
-import { methodName, modalityName } from "./experimentTable.ts";
+import {
+  comparisonsHtml,
+  experimentCsv,
+  experimentHtml,
+  formatExperiment,
+  methodName,
+  modalityName,
+} from "./experimentTable.ts";
 import { writeAtomically } from "../files/files.ts";
 import { stagesChart } from "./charts.ts";
 import { settings } from "./report.ts";
@@ -21,11 +27,11 @@ import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 /** The files of an experiment, in the folder that holds its stages or the folders of its seeds. */
 export const EXPERIMENT = { report: "report.html", json: "experiment.json", csv: "experiment.csv" } as const;
 
-const CASES = 2; // of which slices are shown
+const CASES = 2; // whose slices are shown
 const FORMAT = "protokd experiment 1";
 const METHOD_ORDER = ["teacher", "none", "kd", "protokd"];
 
-/** A stage of the experiment with all that was read of it. */
+/** A stage of the experiment with its results. */
 interface Run extends ReportStage {
   config: TrainConfig;
   method: string;
@@ -76,7 +82,7 @@ async function readRun(folder: string, config: TrainConfig): Promise<Run> {
   return { ...stage, config, method, folder: relative(folder, join(config.out, stageName(config))) };
 }
 
-/** The teacher, then modality by modality the students, as the paper lists them; seeds in their order. */
+/** Orders the teacher first, then the students by modality and method as the paper lists them, then by seed. */
 function byOrder(a: TrainConfig, b: TrainConfig): number {
   const place = ({ stage, modality, method, seed }: TrainConfig): [number, number, number] => [
     modality === null ? -1 : MODALITIES.indexOf(modality),
@@ -114,13 +120,13 @@ function scores(result: Experiment | null, notes: readonly string[]): string {
     : "";
   return `<section><h2>Scores on ${count(cases, "test case")}</h2>
 ${experimentHtml(rows)}
-<p>Dice is 1 where prediction and label are the same and 0 where they do not meet. HD95 is how far their surfaces
-are apart, in mm: less is better.</p>
+<p>Dice is 1 if prediction and label are the same and 0 if they do not overlap. HD95 is the distance of their surfaces
+in mm: less is better.</p>
 ${compared}${[...notes, ...result.notes].map(paragraph).join("")}
 <p class="quiet">${escape(`Empty regions are scored by the convention "${convention}": ${conventionWords(CONVENTIONS[convention])}.`)}</p></section>`;
 }
 
-/** Of each modality the validation curves of its methods together, and every stage's own curves to unfold. */
+/** The section of curves: for each modality the validation of all methods in one chart, then every stage's own. */
 function training(runs: readonly Run[]): string {
   const seed = runs[0]!.config.seed;
   const together = modalitiesOf(runs).map((modality) => {
@@ -132,11 +138,11 @@ function training(runs: readonly Run[]): string {
     const name = `${run.title}, seed ${run.config.seed}`;
     return `<details><summary>${escape(name)}</summary>${stageCurves(run)}</details>`;
   });
-  return `<section><h2>Training</h2><p class="quiet">Of seed ${seed}; every stage below.</p>
+  return `<section><h2>Training</h2><p class="quiet">Charts of seed ${seed}; every stage below.</p>
 ${figuresOf(together)}${each.join("\n")}</section>`;
 }
 
-/** A row for each modality: its methods' predictions where they differ most from the label, of the first seed. */
+/** A row of pictures per modality: its methods' predictions of the first seed, where they differ most from the label. */
 async function slices(runs: readonly Run[]): Promise<ReportSlice[]> {
   const seed = runs[0]!.config.seed;
   const rows = modalitiesOf(runs).map((modality): Row => ({
@@ -156,7 +162,7 @@ function modalitiesOf(runs: readonly Run[]): TrainConfig["modality"][] {
   return [...new Set(runs.map(({ config }) => config.modality))];
 }
 
-/** What a row's stages took on average; of memory the most. */
+/** The mean cost of a row's stages; for memory the maximum. */
 function meanCost(runs: readonly Run[]): Cost | null {
   const all = runs.map(costOf);
   if (all.length === 0) return null;

@@ -1,5 +1,5 @@
-// The table of an experiment as text, as CSV and as parts of a page: a row for each modality and method, mean and
-// deviation over seeds of Dice and HD95; and the comparisons of methods.
+// The table of an experiment as text, CSV and HTML: a row per modality and method, with mean and deviation over seeds
+// of Dice and HD95; and the comparisons of methods.
 
 import {
   COLUMNS,
@@ -25,7 +25,7 @@ export function methodName(method: string): string {
   return METHODS[method] ?? method;
 }
 
-/** What a row's networks see. */
+/** The input of a row's networks. */
 export function modalityName(modality: string | null): string {
   return modality ?? "all four";
 }
@@ -66,25 +66,42 @@ export function formatExperiment({ rows, comparisons, notes }: Experiment): stri
   return [...lines, "", ...notes.map((note) => `* ${note}`)].join("\n");
 }
 
-/** A row for each modality and method, for spreadsheets: empty where there is no number. */
+/** The table as CSV, a row per modality and method; undefined values give empty cells. */
 export function experimentCsv({ rows }: Experiment, costs: readonly (Cost | null)[]): string {
   const scored = MEASURES.flatMap((measure) =>
     COLUMNS.flatMap((column) => [`${measure}_${column}`, `${measure}_${column}_sd`]),
   );
   const head = [
-    ...["modality", "method", "seeds", "cases", ...scored],
+    "modality",
+    "method",
+    "seeds",
+    "cases",
+    ...scored,
     ...MEASURES.flatMap((measure) => [`${measure}_mean_low`, `${measure}_mean_high`]),
-    ...["parameters", "epochs", "steps", "seconds_per_step", "seconds", "gpu_bytes"],
+    "parameters",
+    "epochs",
+    "steps",
+    "seconds_per_step",
+    "seconds",
+    "gpu_bytes",
   ];
   const lines = rows.map(({ modality, method, seeds, cases, scores, interval }, i) => {
     const cost = costs[i];
     return [
-      ...[modalityName(modality), method, seeds.join(" "), cases],
+      modalityName(modality),
+      method,
+      seeds.join(" "),
+      cases,
       ...MEASURES.flatMap((measure) =>
         COLUMNS.flatMap((column) => [scores[measure][column].mean, scores[measure][column].deviation]),
       ),
       ...MEASURES.flatMap((measure) => [interval[measure].low, interval[measure].high]),
-      ...[cost?.parameters, cost?.epochs, cost?.steps, cost?.perStep, cost?.seconds, cost?.gpuBytes],
+      cost?.parameters,
+      cost?.epochs,
+      cost?.steps,
+      cost?.perStep,
+      cost?.seconds,
+      cost?.gpuBytes,
     ];
   });
   return csv([head, ...lines]);
@@ -135,7 +152,7 @@ export function comparisonsHtml(comparisons: readonly Comparison[]): string {
 <tbody>${body.join("\n")}</tbody></table></div>`;
 }
 
-/** "ProtoKD less alone". */
+/** The difference that a comparison tests: "ProtoKD - alone". */
 function pairText({ method, against }: Comparison): string {
   return `${methodName(method)} - ${methodName(against)}`;
 }
@@ -164,7 +181,7 @@ function pText(p: number): string {
   return p < 1e-3 ? p.toExponential(0) : p.toFixed(3);
 }
 
-/** Columns as wide as their widest cell; the first `left` of them flush left. */
+/** Lines of a table; the first `left` columns are aligned left, the others right. */
 function grid(head: readonly string[], rows: readonly (readonly string[])[], left: number): string[] {
   const lines = [head, ...rows];
   const wide = head.map((_, c) => Math.max(...lines.map((row) => row[c]!.length)));

@@ -1,5 +1,5 @@
-// model_card.md of a stage: what the network is, what it learnt from, how well it does and what it is not for, in
-// words and tables for whoever is handed the folder. Made from the stage's files alone.
+// model_card.md of a stage: describes the network, its training data, its scores and its limits for people who receive
+// the folder. Made from the stage's files alone.
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -9,16 +9,16 @@ import type { Interval } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import { networkModalities, stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
-import { costOf, type ReportStage } from "./reportCurves.ts";
-import { count, duration } from "./reportPage.ts";
+import { bestValidation, costOf, type ReportStage } from "./reportCurves.ts";
+import { count, timeText } from "./reportPage.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { readStage, sharedSettings } from "./stageResults.ts";
 import { conventionWords, formatScore, meanScore } from "../terminal/table.ts";
 import { bytesText } from "../../engine/gpu/errors.ts";
 
-const FEW = 20; // test cases, below which the scores come with a warning
+const FEW = 20; // with fewer test cases the scores come with a warning
 
-/** What a stage's split.json says. */
+/** A stage's split.json. */
 interface StoredSplit {
   train: string[];
   val: string[];
@@ -49,13 +49,13 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     "## Training",
     training(config, stage),
     "## Scores",
-    summary ? scores(summary, split) : "There were no test cases: nothing is known of how well it does.",
+    summary ? scores(summary, split) : "There were no test cases: its accuracy is unknown.",
     "## Limits",
     limits(config, split),
     "## How to use it",
     use(config, split),
     "## Licence",
-    "The program is under the MIT licence. Weights hold something of the data they were learnt from: the terms of those data say who may have them, and what for.",
+    "The program is under the MIT licence. Weights may encode training data; the data set's licence decides who may use them, and for what.",
     "## All settings",
     table(
       ["setting", "value"],
@@ -72,12 +72,12 @@ function about(config: TrainConfig): string {
     config.stage === "teacher" || config.method === "none"
       ? "from labels alone"
       : `from labels and from a teacher that sees all four contrasts (method: ${config.method})`;
-  return `Segments brain tumours in MRI: ${stageTitle(config)}. It sees ${seen} and tells enhancing tumour, necrotic or non-enhancing core and oedema from the rest. It learnt ${how}.`;
+  return `Segments brain tumours in MRI: ${stageTitle(config)}. Its input is ${seen}; it marks enhancing tumour, necrotic or non-enhancing core, and oedema. It was trained ${how}.`;
 }
 
 function network(config: TrainConfig, { parameters }: ReportStage): string {
   const size = parameters === undefined ? "" : `, ${parameters.toLocaleString("en")} trained parameters`;
-  return `A 3-D V-Net with ${config.filters} channels at full resolution, ${config.levels} resolutions and ${config.norm} norm${size}. It takes windows of ${config.patch.join(" x ")} voxels.`;
+  return `A 3-D V-Net with ${config.filters} channels at full resolution, ${config.levels} resolutions and ${config.norm} norm${size}. Its window is ${config.patch.join(" x ")} voxels.`;
 }
 
 function data(config: TrainConfig, { train, val, test, layout, labels }: StoredSplit): string {
@@ -91,23 +91,17 @@ function data(config: TrainConfig, { train, val, test, layout, labels }: StoredS
     "\n\n",
   )}
 
-Which these are is in \`${FILES.split}\`. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.`;
+The case names are in \`${FILES.split}\`. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.`;
 }
 
 function training(config: TrainConfig, stage: ReportStage): string {
   const { epochs, steps, seconds, gpuBytes } = costOf(stage);
-  const validated = stage.metrics.flatMap(({ epoch, validation }) =>
-    validation ? [{ epoch, ...validation }] : [],
-  );
-  const best = validated.reduce<(typeof validated)[number] | null>(
-    (a, b) => (a && a.mean > b.mean ? a : b),
-    null,
-  );
+  const best = bestValidation(stage.metrics);
   const memory = gpuBytes === null ? "" : `, at most ${bytesText(gpuBytes)} on the GPU`;
   const chosen = best
     ? ` The best mean Dice on the validation cases was ${best.mean.toFixed(3)}, in epoch ${best.epoch}.`
     : "";
-  return `${count(epochs, "epoch")} (${count(steps, "step")} of ${config.batch} patches) in ${duration(seconds)}${memory}; ${config.optimizer}, learning rate ${config.lr} (${config.schedule}), seed ${config.seed}.${chosen}`;
+  return `${count(epochs, "epoch")} (${count(steps, "step")} of ${config.batch} patches) in ${timeText(seconds)}${memory}; ${config.optimizer}, learning rate ${config.lr} (${config.schedule}), seed ${config.seed}.${chosen}`;
 }
 
 function scores(
@@ -129,12 +123,12 @@ function scores(
   const rows = [row("Dice", "Dice", 3), row("HD95", "HD95, mm", 1)];
   const few =
     cases.length < FEW
-      ? `\n\n${count(cases.length, "test case")}: too few to tell it from another network.`
+      ? `\n\n${count(cases.length, "test case")}: too few to compare it with another network.`
       : "";
   const shared = test.some((id) => val.includes(id));
   const whose = shared
-    ? "which are also the ones that its best epoch was chosen on: they flatter it"
-    : "none of which it was trained or chosen on";
+    ? "on which its best epoch was chosen too, so that the scores are too good"
+    : "used neither for training nor to choose the best epoch";
   return `On ${count(cases.length, "test case")}, ${whose}; in brackets 95 % bootstrap intervals over cases.
 
 ${table(["", ...REGION_NAMES, "mean"], rows)}
@@ -145,9 +139,9 @@ type Nullable<T> = { [Key in keyof T]: T[Key] | null };
 
 function limits(config: TrainConfig, { train }: StoredSplit): string {
   const alone = config.modality
-    ? `It sees ${config.modality} alone: what only other contrasts show, it cannot see. `
+    ? `Its only input is ${config.modality}: it cannot find what only other contrasts show. `
     : "";
-  return `${alone}It has learnt from ${count(train.length, "case")} of one data set; on other scanners, protocols, ages, tumours or after treatment it may fail without a sign. Scans are expected as in that data set: skull removed, contrasts in register. Look at every result.`;
+  return `${alone}It was trained on ${count(train.length, "case")} of one data set; on other scanners, protocols, ages, tumours or after treatment it may fail without warning. It expects scans as in that data set: skull removed, contrasts registered. Check every result.`;
 }
 
 function use(config: TrainConfig, split: StoredSplit): string {

@@ -1,5 +1,5 @@
-// progress.svg and progress.png: losses, validation Dice, seconds an epoch and learning rate of a stage, drawn
-// after every epoch, as nnU-Net users know it.
+// progress.svg and progress.png: losses, validation Dice, seconds per epoch and learning rate of a stage, drawn while it
+// trains, as nnU-Net users know it.
 
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { type Chart, lossChart, progressDiceChart, rateChart, secondsChart } from "./charts.ts";
@@ -7,10 +7,10 @@ import { FONT } from "./rasterise.ts";
 import { LIGHT_SERIES } from "./reportStyle.ts";
 import { escape } from "./reportPage.ts";
 
-const PANEL = { width: 360, height: 220, head: 44, gap: 16 }; // of every chart; its title and legend above it
+const PANEL = { width: 360, height: 220, head: 44, gap: 16 }; // a chart's size; `head` holds its title and legend
 const MARGIN = 20;
 
-/** One picture of all that metrics.jsonl says so far, on a white ground; null before the first epoch. */
+/** One picture of all epochs so far, on a white ground; null before the first epoch. */
 export function progressSvg(title: string, records: readonly EpochRecord[]): string | null {
   const last = records.at(-1);
   if (!last) return null;
@@ -43,7 +43,7 @@ function panel({ title, series, svg }: Chart): string {
       ? []
       : series.map((name, i) => {
           const at = x;
-          x += 24 + 6.6 * name.length; // text is not measured: its letters are about so wide
+          x += 24 + 6.6 * name.length; // a letter's approximate width
           return `<rect x="${at}" y="27" width="12" height="3" fill="${colours[i]}"/><text x="${at + 16}" y="32" font-size="11">${escape(name)}</text>`;
         });
   const fixed = svg

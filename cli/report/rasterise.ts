@@ -4,13 +4,13 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { initWasm, Resvg } from "@resvg/resvg-wasm";
 
-/** The font that text is drawn in; SVG to be rasterised should ask for it by this name. */
+/** The font for text; an SVG must use this name. */
 export const FONT = "Open Sans";
 
 const { resolve } = createRequire(import.meta.url);
 let ready: Promise<Uint8Array[]> | null = null;
 
-/** The picture at `scale` pixels a unit, on a white ground. Loads what it needs at its first call. */
+/** The picture as PNG at `scale` pixels per unit, on a white ground. The first call loads the renderer and the font. */
 export async function rasterise(svg: string, scale = 1): Promise<Uint8Array> {
   const fontBuffers = await (ready ??= load());
   const image = new Resvg(svg, {

@@ -1,4 +1,4 @@
-// report.html: what a run gave, on one page that needs nothing but itself.
+// report.html: the results of a run on one self-contained page.
 
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { RegionScores } from "../../model/scoring/summary.ts";
@@ -7,7 +7,7 @@ import { count, escape, renderPage } from "./reportPage.ts";
 import { pictures, type ReportSlice } from "./reportSlices.ts";
 import { conventionNote, formatScore, meanScore } from "../terminal/table.ts";
 
-/** All that a report shows. */
+/** The content of a report. */
 export interface Report {
   title: string;
   subtitle?: string;
@@ -18,7 +18,7 @@ export interface Report {
   notes?: readonly string[];
 }
 
-/** The page as text; sections without content are left out. */
+/** The page as HTML; sections without content do not appear. */
 export function renderReport({ title, subtitle, stages, slices, configuration, notes = [] }: Report): string {
   const parts = [
     scores(stages, notes),
@@ -32,14 +32,14 @@ export function renderReport({ title, subtitle, stages, slices, configuration, n
 
 function scores(stages: readonly ReportStage[], notes: readonly string[]): string {
   const scored = stages.flatMap((stage) => (stage.summary ? [{ ...stage, summary: stage.summary }] : []));
-  const said = notes.map((note) => `<p>${escape(note)}</p>`).join("");
-  if (scored.length === 0) return said;
-  const conventions = new Map<string, string[]>(); // most often all stages have one note in common
+  const paragraphs = notes.map((note) => `<p>${escape(note)}</p>`).join("");
+  if (scored.length === 0) return paragraphs;
+  const conventions = new Map<string, string[]>(); // notes and their stages: most often all share one note
   for (const { title, summary } of scored) {
     const note = conventionNote(summary);
     if (note !== null) conventions.set(note, [...(conventions.get(note) ?? []), title]);
   }
-  const conventionsSaid = [...conventions].map(
+  const conventionNotes = [...conventions].map(
     ([note, titles]) => `<p class="quiet">${escape(`${titles.join(", ")}: ${note}.`)}</p>`,
   );
   const cases = scored[0]!.summary.metric_per_case.map((row) => row.case);
@@ -55,11 +55,11 @@ ${scoreTable(
   scored.map(({ title, summary }) => ({ name: title, scores: summary.mean })),
 )}
 <p>Dice is twice the overlap of prediction and label divided by the sum of their volumes: 1 is perfect, 0 is
-no overlap. HD95 is how far apart their surfaces are, in mm: 95 % of surface voxels lie no farther than this
-from the other surface, so less is better.</p>
+no overlap. HD95 is the distance of their surfaces in mm: 95 % of surface voxels are no farther than this from the
+other surface, so less is better.</p>
 <p class="quiet">WT whole tumour, TC tumour core (enhancing and necrotic), ET enhancing tumour; means over the
 cases.</p>
-${said}${conventionsSaid.join("\n")}
+${paragraphs}${conventionNotes.join("\n")}
 <details><summary>Each case</summary>${scoreTable("case and stage", perCase)}</details></section>`;
 }
 

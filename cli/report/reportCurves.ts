@@ -1,11 +1,11 @@
-// The report's curves, a stage after the other, and what the stages took in time and memory.
+// The report's curves of each stage, and the stages' time and memory.
 
 import { bytesText } from "../../engine/gpu/errors.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { quantile } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import { lossChart, rateChart, stagesChart, validationChart } from "./charts.ts";
-import { count, duration, escape, figuresOf } from "./reportPage.ts";
+import { count, escape, figuresOf, timeText } from "./reportPage.ts";
 
 /** One stage of a run: a teacher, a student. */
 export interface ReportStage {
@@ -28,32 +28,36 @@ export function curves(stages: readonly ReportStage[]): string {
   return `<section><h2>Training</h2>${figuresOf(together)}${parts.join("\n")}</section>`;
 }
 
-/** One stage's curves, and a line of what it took. */
+/** One stage's curves, and a line on its time and its best epoch. */
 export function stageCurves(stage: ReportStage): string {
   const { metrics } = stage;
   const charts = [lossChart(metrics), validationChart(metrics), rateChart(metrics)];
   return `<p class="quiet">${escape(facts(stage))}</p>${figuresOf(charts)}`;
 }
 
-/** One line on how long a stage took and where it was best. */
-function facts({ metrics, folder }: ReportStage): string {
-  const seconds = metrics.reduce((sum, record) => sum + record.seconds, 0);
+/** The epoch with the highest mean Dice on the validation cases, the first of equals; null without a validation. */
+export function bestValidation(metrics: readonly EpochRecord[]): { epoch: number; mean: number } | null {
   const validated = metrics.flatMap(({ epoch, validation }) =>
     validation ? [{ epoch, mean: validation.mean }] : [],
   );
-  const best = validated.sort((a, b) => b.mean - a.mean)[0];
+  return validated.sort((a, b) => b.mean - a.mean)[0] ?? null;
+}
+
+function facts(stage: ReportStage): string {
+  const { epochs, steps, seconds } = costOf(stage);
+  const best = bestValidation(stage.metrics);
   return [
-    `${count(metrics.length, "epoch")}, ${count(metrics.at(-1)?.step ?? 0, "step")}, ${duration(seconds)}`,
+    `${count(epochs, "epoch")}, ${count(steps, "step")}, ${timeText(seconds)}`,
     ...(best ? [`best mean validation Dice ${best.mean.toFixed(3)} in epoch ${best.epoch}`] : []),
-    `folder ${folder}`,
+    `folder ${stage.folder}`,
   ].join("; ");
 }
 
-/** The section of what each stage took: a stage's second per step is the median over epochs, best those without validation. */
+/** The section of each stage's time and memory. */
 export function costs(stages: readonly ReportStage[]): string {
   const run = stages.filter(({ metrics }) => metrics.length > 0);
   if (run.length === 0) return "";
-  const heads = ["parameters", "epochs", "steps", "s per step", "in all", "GPU memory"];
+  const heads = ["parameters", "epochs", "steps", "s per step", "total time", "GPU memory"];
   const rows = run.map((stage) => {
     const { parameters, epochs, steps, perStep, seconds, gpuBytes } = costOf(stage);
     const cells = [
@@ -61,7 +65,7 @@ export function costs(stages: readonly ReportStage[]): string {
       epochs,
       steps,
       perStep === null ? undefined : Number(perStep.toPrecision(3)),
-      duration(seconds),
+      timeText(seconds),
       gpuBytes === null ? undefined : bytesText(gpuBytes),
     ].map((cell) => `<td>${cell ?? "-"}</td>`);
     return `<tr><th scope="row">${escape(stage.title)}</th>${cells.join("")}</tr>`;
@@ -70,21 +74,22 @@ export function costs(stages: readonly ReportStage[]): string {
 <div class="scroll"><table>
 <thead><tr><th scope="col">stage</th>${heads.map((name) => `<th scope="col">${name}</th>`).join("")}</tr></thead>
 <tbody>${rows.join("\n")}</tbody></table></div>
-<p class="quiet">Seconds per step are the median over epochs, without validation where epochs were not validated;
-the time in all is of the epochs, with it. GPU memory is the most that tensors took at once.</p></section>`;
+<p class="quiet">Seconds per step are the median over epochs, if possible over those without validation; the total time
+includes validation. GPU memory is the most that tensors took at once.</p></section>`;
 }
 
-/** What a stage took; null where its records do not say. */
+/** A stage's time and memory; null if its records do not have it. */
 export interface Cost {
   parameters: number | null;
   epochs: number;
   steps: number;
+  /** Seconds per step: the median over epochs, if possible over those without validation. */
   perStep: number | null;
   seconds: number;
   gpuBytes: number | null;
 }
 
-/** What a stage took, from its records. */
+/** A stage's time and memory, from its records. */
 export function costOf({
   metrics,
   parameters = null,

@@ -1,13 +1,13 @@
-// What pages of results are made of: the frame, legends, figures, numbers as text. Style, charts (SVG) and
-// slices (PNG) are inline, and the page's policy forbids it to load anything. All text goes through `escape`.
+// The parts of a page of results: the frame, legends, figures, numbers as text. Style, charts (SVG) and slices (PNG) are
+// inline, and the page's policy forbids it to load anything. All text goes through `escape`.
 
 import type { Chart } from "./charts.ts";
 import { reportStyle } from "./reportStyle.ts";
 
-/** The page may show what is in it and load nothing. */
+/** The page may show its own content and load nothing. */
 const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
-/** A whole page; empty sections are left out. */
+/** A whole page, without the empty sections. */
 export function renderPage(title: string, subtitle: string | undefined, sections: readonly string[]): string {
   return `<!doctype html>
 <html lang="en">
@@ -28,7 +28,7 @@ ${sections.filter((section) => section !== "").join("\n")}
 `;
 }
 
-/** Charts side by side, each with the names of its lines where it has several; nothing where there is none. */
+/** Charts side by side, with a legend for those of several lines; empty without charts. */
 export function figuresOf(charts: readonly (Chart | null)[]): string {
   const figures = charts.flatMap((chart) => {
     if (chart === null) return [];
@@ -39,7 +39,7 @@ export function figuresOf(charts: readonly (Chart | null)[]): string {
   return figures.length > 0 ? `<div class="charts">${figures.join("\n")}</div>` : "";
 }
 
-/** Colours and what they mean. */
+/** A list of names with their colours. */
 export function legend(entries: readonly { name: string; colour: string }[], style = "legend"): string {
   const items = entries.map(
     ({ name, colour }) => `<li><i style="background:${colour}"></i>${escape(name)}</li>`,
@@ -47,13 +47,13 @@ export function legend(entries: readonly { name: string; colour: string }[], sty
   return `<ul class="${style}">${items.join("")}</ul>`;
 }
 
-/** "1 case", "2 cases"; `many` where the plural is another word. */
+/** "1 case", "2 cases"; `many` is the plural if it does not end in s. */
 export function count(number: number, noun: string, many = `${noun}s`): string {
   return `${number} ${number === 1 ? noun : many}`;
 }
 
-/** A length of time for people. */
-export function duration(seconds: number): string {
+/** Seconds as "12.3 s", "4.5 min" or "6.7 h". */
+export function timeText(seconds: number): string {
   if (seconds < 90) return `${seconds.toFixed(1)} s`;
   if (seconds < 5400) return `${(seconds / 60).toFixed(1)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;

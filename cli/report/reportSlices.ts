@@ -1,4 +1,4 @@
-// The report's slices: rows of pictures of one case, and what their colours mean.
+// The report's slices: rows of pictures of one case, and a legend of their colours.
 
 import type { Vec3 } from "../../model/scoring/regions.ts";
 import { escape, legend } from "./reportPage.ts";
@@ -11,10 +11,10 @@ import {
   renderSlice,
 } from "./slices.ts";
 
-/** One case seen side by side: the scan, its label, the predictions, where they differ. */
+/** A row of pictures of one case: the scan, its label, the predictions, their differences. */
 export interface ReportSlice {
   case: string;
-  /** What this row of pictures shows, where a case has several. */
+  /** The topic of this row, if a case has several. */
   about?: string;
   images: ReportImage[];
   plane: "axial";
@@ -22,7 +22,7 @@ export interface ReportSlice {
   index: number;
 }
 
-/** `grey` [D,H,W] of any intensities, and over it network classes or the differences of two maps of them. */
+/** A scan `grey` [D,H,W] of any intensities, and over it network classes, or the differences of two maps of them. */
 export interface ReportImage {
   title: string;
   size: Vec3;
@@ -39,7 +39,7 @@ export function pictures(slices: readonly ReportSlice[]): string {
     const first = images[0];
     const window = first && headWindow(first, index);
     const figures = images.map((image) => {
-      const source = window && pngDataUri(drawn(image, index, window));
+      const source = window && pngDataUri(draw(image, index, window));
       const words = escape(`${image.title}, ${name}`);
       const caption = `<figcaption>${escape(image.title)}</figcaption>`;
       return `<figure><img src="${source}" alt="${words}">${caption}</figure>`;
@@ -54,7 +54,7 @@ export function pictures(slices: readonly ReportSlice[]): string {
   return `<section><h2>Slices</h2>${legends}${rows.join("\n")}</section>`;
 }
 
-function drawn(
+function draw(
   { size, grey, labels, differences }: ReportImage,
   index: number,
   window: Parameters<typeof renderSlice>[2],

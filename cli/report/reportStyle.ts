@@ -1,7 +1,7 @@
-// The report's style sheet: one column of text, numbers in aligned figures, colours for light and dark.
-// Lines of charts use Okabe and Ito's colour-blind safe palette, lightened on dark ground.
+// The report's style sheet: one column of text, aligned numbers, light and dark colours. Lines of charts use Okabe and
+// Ito's colour-blind safe palette, lighter on a dark ground.
 
-/** The colours of lines on a light ground, in their order. */
+/** The colours of lines on a light ground, in order. */
 export const LIGHT_SERIES = [
   "#0072b2",
   "#d55e00",

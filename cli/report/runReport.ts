@@ -1,5 +1,5 @@
-// The report of a run: its stages' tables and curves, and the slices of a few test cases with the label and
-// every stage's prediction. It is made from the files of the stages alone, so it can be made again.
+// The report of a run: its stages' tables and curves, and slices of a few test cases with the label and every stage's
+// prediction. It is made from the files of the stages alone, so it can be made again.
 
 import { stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
@@ -8,7 +8,7 @@ import { readSlices, type Row } from "./runSlices.ts";
 import { readStage, sharedSettings } from "./stageResults.ts";
 import { formatScores, type ScoreRow } from "../terminal/table.ts";
 
-const CASES = 3; // of which slices are shown
+const CASES = 3; // whose slices are shown
 
 /** Writes a report of the given stages of one run to `path`; its settings are the last stage's. */
 export async function writeReport(
@@ -39,7 +39,7 @@ export async function scoreTable(configs: readonly TrainConfig[]): Promise<strin
   return rows.length ? formatScores(rows, "on the test cases") : "no test cases: no scores";
 }
 
-/** Differences are shown stage by stage, on what the stage sees. */
+/** A row of pictures per stage, on the modality that the stage sees. */
 function rowsOf(configs: readonly TrainConfig[]): Row[] {
   return configs.map((config) => ({
     about: `where the ${stageTitle(config)} differs most from the label`,

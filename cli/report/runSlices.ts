@@ -1,4 +1,4 @@
-// The pictures of a report, read from the files of a run: scans, labels and predictions of a few test cases.
+// Reads the pictures of a report from the files of a run: scans, labels and predictions of a few test cases.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,20 +13,20 @@ import type { ReportImage, ReportSlice } from "./reportSlices.ts";
 import { differences, worstSlice } from "./slices.ts";
 import { FILES } from "../files/stageFolder.ts";
 
-/** A stage whose predictions are shown, and what they are called in captions. */
+/** A stage whose predictions are shown, and their caption. */
 export interface Shown {
   config: TrainConfig;
   title: string;
 }
 
-/** What is shown in one row: the scan of `modality`, or the data's most telling one, and these predictions. */
+/** A row of pictures: the scan of `modality` (null: the one that shows a tumour best) and these predictions. */
 export interface Row {
   about: string;
   modality: Modality | null;
   stages: readonly Shown[];
 }
 
-/** One case with what pictures are made of; classes [D,H,W] are the network's. */
+/** One case and readers of its files; label and predictions [D,H,W] are the network's classes. */
 interface OpenCase {
   id: string;
   size: Vec3;
@@ -36,8 +36,9 @@ interface OpenCase {
 }
 
 /**
- * For each of the first `cases` test cases of the run a row of its largest axial tumour area (scan, label and
- * every prediction of `rows`), and for each row the slice where its predictions differ most from the label.
+ * The pictures of the first `cases` test cases of the run. For each case: a row of the slice with the largest tumour
+ * area (scan, label and every prediction of `rows`), then for each of `rows` the slice where its predictions differ
+ * most from the label.
  */
 export async function readSlices(
   config: TrainConfig,
@@ -61,7 +62,9 @@ async function openCase(files: CaseFiles, { source, dataset }: RunData): Promise
   const { convention } = dataset;
   const { data, size } = await readNifti(await source.read(files.label!), files.label!);
   return {
-    ...{ id: files.id, size, label: toClasses(data, convention, files.label!) },
+    id: files.id,
+    size,
+    label: toClasses(data, convention, files.label!),
     async scan(modality) {
       const { path, channel } = files.images[modality]!;
       const image = await readNifti(await source.read(path), path);
@@ -87,7 +90,7 @@ async function largest(
   const images: ReportImage[] = [{ title: names[base], size, grey }];
   for (const modality of new Set(rows.flatMap((row) => row.modality ?? []))) {
     if (modality !== base)
-      images.push({ title: `${names[modality]} (what the student sees)`, size, grey: await scan(modality) });
+      images.push({ title: `${names[modality]} (the student's input)`, size, grey: await scan(modality) });
   }
   images.push({ title: "label", size, grey, labels: label });
   const known = new Set<string>();
@@ -105,7 +108,7 @@ async function largest(
   };
 }
 
-/** What the student sees with the label, and beside each prediction where it differs; null where none does. */
+/** The label and each prediction with its differences, on the student's input; null if all predictions are right. */
 async function mostDifferent(
   { id, size, label, scan, prediction }: OpenCase,
   { about, modality, stages }: Row,
@@ -129,7 +132,7 @@ async function mostDifferent(
   return index === null ? null : { case: id, about, images, plane: "axial", index };
 }
 
-/** The contrast on which a tumour is seen best whole; else what there is. */
+/** The contrast that shows a whole tumour best, or the first there is. */
 function backdrop(modalities: readonly Modality[]): Modality {
   return modalities.includes("flair") ? "flair" : modalities[0]!;
 }

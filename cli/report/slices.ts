@@ -1,18 +1,18 @@
-// Axial slices as PNG: the scan in grey, and over it a label's classes in colours that stay apart for the
-// colour-blind and in print (yellow, vermilion and sky blue of Okabe and Ito's palette).
+// Axial slices as PNG: the scan in grey, and over it a label's classes in colours that differ for the colour-blind and in
+// print (yellow, vermilion and sky blue of Okabe and Ito's palette).
 
 import { encode } from "fast-png";
 import { greysOf } from "../../data/preparation/slices.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
 
-/** A scan [D,H,W] of any intensities, and, where there is one, a map of network classes over it. */
+/** A scan [D,H,W] of any intensities, and optionally a map of network classes over it. */
 export interface SliceImage {
   size: Vec3;
   grey: Float32Array;
   labels?: Uint8Array;
 }
 
-/** What part of a slice is drawn: rows and columns, ends excluded. */
+/** The part of a slice to draw: rows and columns, ends excluded. */
 export interface Window {
   top: number;
   bottom: number;
@@ -20,26 +20,26 @@ export interface Window {
   right: number;
 }
 
-/** What the values of a map are called, and their colours (RGB, 0 to 255). */
+/** The names and colours (RGB, 0 to 255) of a map's values. */
 export type Colours = readonly { value: number; name: string; rgb: Vec3 }[];
 
-/** The network's foreground classes as a legend lists them. */
+/** The network's foreground classes, in the order of the legend. */
 export const CLASS_COLOURS: Colours = [
   { value: 1, name: "enhancing tumour (ET)", rgb: [240, 228, 66] },
   { value: 2, name: "necrotic or non-enhancing core (NCR)", rgb: [213, 94, 0] },
   { value: 3, name: "oedema (ED)", rgb: [86, 180, 233] },
 ];
 
-/** How a prediction differs from its label: the values of `differences`. */
+/** The values of differences(). */
 export const DIFFERENCE_COLOURS: Colours = [
   { value: 1, name: "difference: tumour missed", rgb: [204, 121, 167] },
-  { value: 2, name: "tumour where there is none", rgb: [230, 159, 0] },
-  { value: 3, name: "tumour of another class", rgb: [0, 158, 115] },
+  { value: 2, name: "difference: false tumour", rgb: [230, 159, 0] },
+  { value: 3, name: "difference: wrong class", rgb: [0, 158, 115] },
 ];
 
 const opacity = 0.6;
 
-/** How a prediction differs from its label, voxel by voxel: 0 where it does not, else as DIFFERENCE_COLOURS says. */
+/** Compares a prediction with its label, voxel by voxel: 0 if equal, else a value of DIFFERENCE_COLOURS. */
 export function differences(label: Uint8Array, prediction: Uint8Array): Uint8Array {
   return label.map((value, i) => {
     const found = prediction[i]!;
@@ -48,7 +48,7 @@ export function differences(label: Uint8Array, prediction: Uint8Array): Uint8Arr
   });
 }
 
-/** The axial slice where maps of differences [D,H,W] have the largest area together; null where there is none. */
+/** The axial slice where maps of differences [D,H,W] have the largest area together; null without differences. */
 export function worstSlice(maps: readonly Uint8Array[], [D, H, W]: Vec3): number | null {
   const area = (d: number) =>
     maps.reduce((sum, map) => sum + map.subarray(d * H * W, (d + 1) * H * W).filter(Boolean).length, 0);
@@ -57,7 +57,7 @@ export function worstSlice(maps: readonly Uint8Array[], [D, H, W]: Vec3): number
   return largest > 0 ? areas.indexOf(largest) : null;
 }
 
-/** The box around what differs from the slice's corner, the air, with a margin; all of it if it is air. */
+/** The box around all pixels that differ from the slice's corner (air), with a margin; the whole slice if none does. */
 export function headWindow({ size: [, H, W], grey }: SliceImage, index: number): Window {
   const air = grey[index * H * W]!;
   const box = { top: H, bottom: 0, left: W, right: 0 };
@@ -81,8 +81,8 @@ export function headWindow({ size: [, H, W], grey }: SliceImage, index: number):
 }
 
 /**
- * Slice `index` as an RGB PNG, a pixel per voxel and rows as stored (for scans in LPS, as BraTS: front up,
- * the patient's left on the right), its greys as greysOf() has them.
+ * Slice `index` as an RGB PNG, with greys from greysOf(): a pixel per voxel and rows as stored (for scans in LPS, as
+ * BraTS: front up, the patient's left on the right).
  */
 export function renderSlice(
   { size: [, H, W], grey, labels }: SliceImage,

@@ -1,5 +1,5 @@
-// What can be looked at while a stage trains, and after: TensorBoard's events, metrics.csv and progress.png and .svg,
-// all beside metrics.jsonl, of which they are made (but for the losses of single steps).
+// Files to watch a training with: TensorBoard's events, metrics.csv, progress.png and progress.svg. They are made from
+// metrics.jsonl, except for the losses of single steps.
 
 import { join } from "node:path";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
@@ -12,28 +12,34 @@ import { FILES } from "../files/stageFolder.ts";
 import { readRecords } from "./stageResults.ts";
 import { EventFile, type Scalar } from "./tensorboard.ts";
 
-const STEPS = 10; // between the steps whose losses TensorBoard is told
-const FLUSH = 10_000; // ms that what it is told may wait
-const SHARE = 10; // pictures take at most this part of the time: short epochs are drawn several at a time
-const SCALE = 1.5; // pixels of progress.png a unit of progress.svg
+const STEPS = 10; // TensorBoard gets the losses of every tenth step
+const FLUSH = 10_000; // the most ms that TensorBoard's events wait in memory
+const SHARE = 10; // drawing takes at most 1/SHARE of the time: it skips short epochs
+const SCALE = 1.5; // pixels of progress.png per unit of progress.svg
 
-/** The tags of ProtoKD's published code; a term or region it has not got is called as we do. */
+/** TensorBoard's tags in ProtoKD's published code; other terms keep their own names. */
 const LOSS_TAGS: Readonly<Record<string, string>> = {
-  ...{ total: "loss/loss", crossEntropy: "loss/ce_loss", dice: "loss/dice_loss" },
-  ...{ kd: "loss/kd_loss", prototype: "loss/proto_loss" },
+  total: "loss/loss",
+  crossEntropy: "loss/ce_loss",
+  dice: "loss/dice_loss",
+  kd: "loss/kd_loss",
+  prototype: "loss/proto_loss",
 };
 const DICE_TAGS: Readonly<Record<string, string>> = {
-  ...{ WT: "val/dice_wt", TC: "val/dice_co", ET: "val/dice_ec", mean: "val/dice_mean" },
+  WT: "val/dice_wt",
+  TC: "val/dice_co",
+  ET: "val/dice_ec",
+  mean: "val/dice_mean",
 };
 
 export interface StageLogOptions {
-  /** What the pictures are titled. */
+  /** The title of the pictures. */
   title: string;
-  /** Patches a step, for the rate. */
+  /** Patches per step, for the rate. */
   batch: number;
 }
 
-/** Follows one training into its folder. */
+/** Writes the files of one training. */
 export class StageLog {
   readonly #folder: string;
   readonly #options: StageLogOptions;
@@ -55,13 +61,13 @@ export class StageLog {
     this.#records = records;
   }
 
-  /** Goes on after `step` steps and the epochs in the folder's metrics.jsonl, which are none of a new training. */
+  /** Continues after `step` steps and the epochs in the folder's metrics.jsonl, which is empty for a new training. */
   static async begin(folder: string, step: number, options: StageLogOptions): Promise<StageLog> {
     const events = await EventFile.begin(join(folder, FILES.tensorboard), step + 1);
     return new StageLog(folder, options, { events, records: await readRecords(folder) });
   }
 
-  /** Takes down one event of the training. */
+  /** Notes one event of the training. */
   async note(event: TrainEvent): Promise<void> {
     if (event.type === "step" && (event.step % STEPS === 0 || event.step === 1)) {
       this.#events.scalars(event.step, [
@@ -81,7 +87,7 @@ export class StageLog {
     }
   }
 
-  /** Writes what is still to be written: at the end, whatever ended it. */
+  /** Writes all that is pending: call it at the end, also after an error. */
   async close(): Promise<void> {
     await this.#flush();
     if (this.#stale) await this.#draw();
@@ -94,7 +100,7 @@ export class StageLog {
 
   async #draw(): Promise<void> {
     const started = performance.now();
-    const svg = progressSvg(this.#options.title, this.#records)!; // there is an epoch
+    const svg = progressSvg(this.#options.title, this.#records)!; // not null after an epoch
     await writeAtomically(join(this.#folder, FILES.progressSvg), svg);
     await writeAtomically(join(this.#folder, FILES.progress), await rasterise(svg, SCALE));
     this.#stale = false;
@@ -103,7 +109,7 @@ export class StageLog {
   }
 }
 
-/** Losses of a step or an epoch by tag, with the sum that the published code calls the segmentation's. */
+/** Losses of a step or an epoch by tag, with the sum that the published code calls seg_loss. */
 export function lossScalars(losses: Readonly<Record<string, number>>): Scalar[] {
   const { crossEntropy, dice } = losses;
   const sum = crossEntropy === undefined || dice === undefined ? [] : [crossEntropy + dice];
@@ -113,7 +119,7 @@ export function lossScalars(losses: Readonly<Record<string, number>>): Scalar[] 
   ];
 }
 
-/** What an epoch of so many samples adds: means of its losses, validation, time, memory. */
+/** The values of an epoch of `samples` patches: means of its losses, validation, time, memory. */
 function epochScalars(record: EpochRecord, samples: number): Scalar[] {
   const { epoch, seconds, losses, validation, average, waited, skipped, gpuBytes } = record;
   const known: Record<string, number | undefined> = {
@@ -132,7 +138,7 @@ function epochScalars(record: EpochRecord, samples: number): Scalar[] {
   ];
 }
 
-/** Every number of every epoch, a column each (losses.dice, validation.WT, ...); empty where an epoch has none. */
+/** All numbers of all epochs as CSV: a row per epoch, a column per number (losses.dice, validation.WT, ...). */
 export function metricsCsv(records: readonly EpochRecord[]): string {
   const flat = records.map((record) => new Map(flatten("", record)));
   const columns = [...new Set(flat.flatMap((row) => [...row.keys()]))];

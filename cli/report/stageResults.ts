@@ -1,4 +1,4 @@
-// What a finished stage left in its folder, read back for reports: records, scores, size, settings.
+// Reads the results of a finished stage for reports: records, scores, size, settings.
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -9,7 +9,7 @@ import { readModel } from "../files/models.ts";
 import type { ReportStage } from "./reportCurves.ts";
 import { FILES } from "../files/stageFolder.ts";
 
-/** A stage's results; without a summary where it had no test cases. */
+/** A stage's results; without a summary if it had no test cases. */
 export async function readStage(config: TrainConfig): Promise<ReportStage> {
   const folder = join(config.out, stageName(config));
   const summary = await readFile(join(folder, FILES.summary), "utf8").catch(() => null);
@@ -29,7 +29,7 @@ export async function readRecords(folder: string): Promise<EpochRecord[]> {
   return lines.map((line) => JSON.parse(line) as EpochRecord);
 }
 
-/** How many numbers of a checkpoint were trained: all but the running statistics; null where it cannot be read. */
+/** The number of trained parameters in a checkpoint, without running statistics; null if it cannot be read. */
 async function parametersOf(path: string): Promise<number | null> {
   const model = await readModel(path).catch(() => null);
   if (!model) return null;
@@ -39,7 +39,7 @@ async function parametersOf(path: string): Promise<number | null> {
   return trained.reduce((sum, [, { data }]) => sum + data.length, 0);
 }
 
-/** The settings that all stages share, as a reader may see them: of files and folders the last name alone. */
+/** The settings that all stages share; paths are cut to their last name, since readers of a report need no more. */
 export function sharedSettings(configs: readonly TrainConfig[]): Record<string, unknown> {
   const [first, ...others] = configs;
   const shared = Object.entries(first ?? {}).filter(([key, value]) =>
@@ -57,7 +57,7 @@ export function sharedSettings(configs: readonly TrainConfig[]): Record<string, 
 
 const PATHS = new Set(["data", "split", "teacher", "init"]);
 
-/** Sizes on one line: [96, 128, 128] as 96,128,128. */
+/** Sizes in one line: [96, 128, 128] as 96,128,128. */
 function readable(value: unknown): unknown {
   return Array.isArray(value) ? value.join(",") : value;
 }

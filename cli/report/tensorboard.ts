@@ -1,8 +1,9 @@
-// TensorBoard's event files, of scalars alone: records framed as TFRecord (length, its checksum, data, its checksum),
-// each a protocol buffer of tensorflow/core/util/event.proto. Field numbers are those of its messages.
+// Writes TensorBoard's event files with scalars: records framed as TFRecord (length, its checksum, data, its checksum),
+// each a protocol buffer with the messages and field numbers of tensorflow/core/util/event.proto.
 
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { double, type Field, integer, joined, message, single, text } from "../../model/files/protobuf.ts";
 
 /** One value of one tag. */
 export interface Scalar {
@@ -10,7 +11,7 @@ export interface Scalar {
   value: number;
 }
 
-/** One event file of a run's folder, written to the end of it now and then. */
+/** One event file in a run's folder; events wait in memory until flush(). */
 export class EventFile {
   readonly path: string;
   #pending: Uint8Array[] = [];
@@ -20,37 +21,35 @@ export class EventFile {
   }
 
   /**
-   * Begins a file in `folder`. What older files there say of `step` and later steps no longer counts: TensorBoard
-   * drops it when it reads that a session starts at this step.
+   * Begins a file in `folder`. TensorBoard then drops the values of `step` and later steps in older files there, since
+   * this file says that a session starts at `step`.
    */
   static async begin(folder: string, step: number, now = Date.now()): Promise<EventFile> {
     await mkdir(folder, { recursive: true });
     const name = `events.out.tfevents.${(now / 1000).toFixed(3)}.protokd.${process.pid}`;
     const file = new EventFile(join(folder, name));
-    file.#add(now, 0, bytesField(3, text("brain.Event:2"))); // file_version
-    file.#add(now, step, bytesField(7, varintField(1, 1))); // session_log: START
+    file.#add(now, 0, text(3, "brain.Event:2")); // file_version
+    file.#add(now, step, message(7, integer(1, 1))); // session_log: START
     await file.flush();
     return file;
   }
 
-  /** Notes values of one step; those that are no numbers too, which TensorBoard draws as such. */
+  /** Notes values of one step; NaN and infinity too, which TensorBoard marks. */
   scalars(step: number, values: readonly Scalar[], now = Date.now()): void {
-    const parts = values.map(({ tag, value }) =>
-      bytesField(1, joined(bytesField(1, text(tag)), floatField(2, value))),
-    );
-    if (parts.length) this.#add(now, step, bytesField(5, joined(...parts))); // summary
+    const parts = values.map(({ tag, value }) => message(1, text(1, tag), single(2, value)));
+    if (parts.length) this.#add(now, step, message(5, ...parts)); // summary
   }
 
-  /** Writes what was noted. */
+  /** Writes all pending events. */
   async flush(): Promise<void> {
-    const bytes = joined(...this.#pending);
+    const bytes = joined(this.#pending);
     this.#pending = [];
     await appendFile(this.path, bytes);
   }
 
-  /** An event of wall time (in ms), step, and what happened. */
-  #add(now: number, step: number, what: Uint8Array): void {
-    this.#pending.push(tfRecord(joined(doubleField(1, now / 1000), varintField(2, step), what)));
+  /** Adds an event with its wall time (in ms), step, and content. */
+  #add(now: number, step: number, content: Field): void {
+    this.#pending.push(tfRecord(joined([double(1, now / 1000), integer(2, step), content])));
   }
 }
 
@@ -58,10 +57,10 @@ export class EventFile {
 export function tfRecord(data: Uint8Array): Uint8Array {
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(data.length), true);
-  return joined(length, checksum(length), data, checksum(data));
+  return joined([length, checksum(length), data, checksum(data)]);
 }
 
-/** TFRecord's masked checksum as four bytes: rotated and offset, so that data may hold checksums themselves. */
+/** TFRecord's masked checksum as four bytes: rotated and offset, since data may contain checksums themselves. */
 function checksum(bytes: Uint8Array): Uint8Array {
   const crc = crc32c(bytes);
   const masked = (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
@@ -82,40 +81,3 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
   return crc;
 });
-
-// Protocol buffers: a field is its number and kind in one varint, then its value.
-
-function varintField(field: number, value: number): Uint8Array {
-  return joined(varint(8 * field), varint(value));
-}
-
-function doubleField(field: number, value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setFloat64(0, value, true);
-  return joined(varint(8 * field + 1), bytes);
-}
-
-function bytesField(field: number, value: Uint8Array): Uint8Array {
-  return joined(varint(8 * field + 2), varint(value.length), value);
-}
-
-function floatField(field: number, value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setFloat32(0, value, true);
-  return joined(varint(8 * field + 5), bytes);
-}
-
-/** Seven bits a byte, the lowest first; all but the last have the eighth bit set. */
-function varint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
-  return Uint8Array.from([...bytes, value]);
-}
-
-function text(value: string): Uint8Array {
-  return new TextEncoder().encode(value);
-}
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  return Buffer.concat(parts);
-}

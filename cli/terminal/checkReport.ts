@@ -1,4 +1,4 @@
-// What the data check prints: some lines a case as it goes, then a table, all warnings and all problems.
+// The report of the data check: some lines per case as it goes, then a table, all warnings and all problems.
 
 import { allFindings, type CheckReport } from "../../data/check/check.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
@@ -6,10 +6,11 @@ import { formatSpacing, short } from "../../data/check/checkVolume.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { formatSize } from "../../data/nifti/geometry.ts";
 import { CLASS_NAMES, LABEL_CONVENTIONS, type LabelConvention } from "../../data/datasets/labels.ts";
+import { quantile } from "../../model/scoring/statistics.ts";
 
 const LAYOUTS = { brats: "BraTS folders", nnunet: "nnU-Net raw", msd: "Decathlon (MSD)" } as const;
 
-/** A case: its grid, each image's range, the tumour's parts in voxels and ml. */
+/** Lines on a case: its grid, each image's range, the tumour's parts in voxels and ml. */
 export function caseLines({ id, grid, images, label, problems, warnings }: CaseReport): string[] {
   const where = grid
     ? `${formatSize(grid.size)} voxels of ${formatSpacing(grid.spacing)} mm, ${grid.orientation}`
@@ -28,7 +29,7 @@ export function caseLines({ id, grid, images, label, problems, warnings }: CaseR
   ];
 }
 
-/** What the data set is, and why it is taken for that. */
+/** Lines on the data set: its layout and label convention, and how they were recognised. */
 export function headLines({ name, layout, convention, why }: CheckReport): string[] {
   if (!layout) return [];
   return [
@@ -43,7 +44,7 @@ function meaning(convention: LabelConvention): string {
   return table.map(([value, c]) => `${value} ${CLASS_NAMES[c]}`).join(", ");
 }
 
-/** The table of what there is, the warnings, the problems, and the verdict. */
+/** The table of images and labels, the warnings, the problems, and the verdict. */
 export function summaryLines(report: CheckReport): string[] {
   const { cases } = report;
   const problems = allFindings(report, "problems");
@@ -59,12 +60,12 @@ export function summaryLines(report: CheckReport): string[] {
 
 function verdict(cases: readonly CaseReport[], problems: number, warnings: number): string {
   const faulty = cases.filter((one) => one.problems.length).length;
-  const all = count(cases.length, "case") || "no case";
-  const found = `${count(problems, "problem") || "no problem"}, ${count(warnings, "warning") || "no warning"}`;
+  const all = count(cases.length, "case") || "no cases";
+  const found = `${count(problems, "problem") || "no problems"}, ${count(warnings, "warning") || "no warnings"}`;
   return `${all}${faulty ? `, ${faulty} of them with problems` : ""}: ${found}`;
 }
 
-/** One row for each modality and each class: in how many cases, and how much of it. */
+/** One row per modality and class: in how many cases it is, and its range. */
 function table(cases: readonly CaseReport[]): string[] {
   const rows: [string, string, string][] = [["", "cases", "smallest to largest"]];
   for (const modality of MODALITIES) {
@@ -81,10 +82,10 @@ function table(cases: readonly CaseReport[]): string[] {
   for (const { name, value } of labels.find(({ classes }) => classes.length)?.classes ?? []) {
     const volumes = labels.flatMap(({ classes }) => classes.filter((c) => c.value === value && c.voxels));
     const ml = volumes.map((c) => c.ml).sort((a, b) => a - b);
-    const said = ml.length
-      ? `${short(ml[0]!)} to ${short(ml.at(-1)!)} ml, median ${short(median(ml))} ml`
+    const range = ml.length
+      ? `${short(ml[0]!)} to ${short(ml.at(-1)!)} ml, median ${short(quantile(ml, 0.5))} ml`
       : "";
-    rows.push([`${name} (${value})`, String(volumes.length), said]);
+    rows.push([`${name} (${value})`, String(volumes.length), range]);
   }
   const wide = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, cases, range]) => `${name.padEnd(wide)}  ${cases.padStart(5)}  ${range}`.trimEnd());
@@ -95,11 +96,6 @@ function labelLine({ values, classes }: NonNullable<CaseReport["label"]>): strin
     return classes.map((c) => `${c.name} (${c.value}) ${c.voxels} voxels, ${short(c.ml)} ml`).join("; ");
   const listed = values.slice(0, 8).map(([value, voxels]) => `${short(value)}: ${voxels} voxels`);
   return `label values ${listed.join(", ")}${values.length > 8 ? `, ${values.length - 8} more` : ""}`;
-}
-
-function median(sorted: readonly number[]): number {
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function count(n: number, what: string): string {

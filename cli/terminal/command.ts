@@ -1,41 +1,40 @@
-// What every command does alike: read its options with commander, print an error's message alone (its stack
-// only with --debug), and exit with a code that says whose turn it is: 2 usage, 3 data, 4 GPU, 5 numbers,
-// 6 disk, 130 and 143 stopped, 1 else.
+// Shared by all commands: reads the options with commander, prints the message of an error (its stack only with
+// --debug), and exits with the code of its kind.
 
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError, type OptionValues } from "commander";
+import { DISK_FAULTS } from "../files/diskFaults.ts";
 import { speak } from "./console.ts";
 import { heedSignals } from "./stopSignals.ts";
 
-/** What --retune does, in every command that has it. */
-export const RETUNE_HELP = "choose the kernels for this adapter anew; PROTOKD_TUNING=off takes the default";
+/** Help of --retune, in every command that has it. */
+export const RETUNE_HELP =
+  "measure again which kernels are fastest on this adapter; PROTOKD_TUNING=off uses the default ones";
 
 /** Exit codes by the name of the error, so that no command loads a module for its error class alone. */
 const exitCodes: Readonly<Record<string, number>> = {
-  ...{ UsageError: 2, DataError: 3, CheckpointError: 3 },
-  ...{ NoAdapterError: 4, GpuError: 4, DivergedError: 5, NonFiniteError: 5, DiskError: 6 },
-  ...{ InterruptedError: 130, TerminatedError: 143 },
+  UsageError: 2,
+  DataError: 3,
+  CheckpointError: 3,
+  NoAdapterError: 4,
+  GpuError: 4,
+  DivergedError: 5,
+  NonFiniteError: 5,
+  DiskError: 6,
+  InterruptedError: 130,
+  TerminatedError: 143,
 };
 
 /** The same, for the end of every command's help. */
 const EXIT_CODES = `
-Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 numbers that are none, 6 disk,
-            130 stopped by Ctrl-C, 143 by SIGTERM, 1 a fault of the program`;
+Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 training diverged (NaN or infinity), 6 disk,
+            130 stopped by Ctrl-C, 143 by SIGTERM, 1 any other error`;
 
-/** What the system says of a disk that cannot be written to, whoever was writing. */
-export const DISK_FAULTS: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full: free some space",
-  EDQUOT: "your quota of the disk is used up: free some space",
-  EFBIG: "the file is larger than the disk allows",
-  EROFS: "the disk is read-only: choose another folder",
-  EIO: "the disk failed",
-};
-
-/** Where permission to do this is wanting, something was to be written; reading says `open` or `scandir`. */
+/** System calls that only a write makes; a read that is denied fails in `open` or `scandir`. */
 const WRITES = /^(mkdir|rename|unlink|rm|rmdir|write|copyfile|link|chmod|ftruncate)$/;
 
-/** How a command is used, for the end of its help. */
+/** Example lines for the end of a command's help. */
 export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
 }
@@ -73,7 +72,7 @@ export async function runCommand<Options extends OptionValues>(
   }
 }
 
-/** Whoever read the output, as head, has seen enough: that is no error. */
+/** A reader such as `head` may close the pipe when it has seen enough: that is not an error. */
 function closedPipe(error: NodeJS.ErrnoException): void {
   if (error.code === "EPIPE") process.exit(0);
   throw error;
@@ -93,18 +92,16 @@ export function isMain(moduleUrl: string): boolean {
   return paths.slice(0, 2).includes(paths[2]!);
 }
 
-/** What is wrong with the disk, if that is what an error of the system says. */
+/** A message for an error of the system that is about writing to the disk; null for any other error. */
 function diskFault(error: NodeJS.ErrnoException & { dest?: string }): string | null {
   const { code = "", syscall = "", path, dest } = error;
-  const denied = (code === "EACCES" || code === "EPERM") && WRITES.test(syscall);
-  const why = denied
-    ? "it may not be written to: mend its permissions, or choose another"
-    : DISK_FAULTS[code];
-  if (why === undefined || syscall === "read") return null;
+  const denied = code === "EACCES" || code === "EPERM";
+  const why = DISK_FAULTS[code];
+  if (why === undefined || syscall === "read" || (denied && !WRITES.test(syscall))) return null;
   return `${dest ?? path ?? "a file"}: could not be written (${code}): ${why}`;
 }
 
-/** Help and version are no errors; all else gets commander's message, and where to find the right option. */
+/** Prints commander's message and where to find the right option; help and version are not errors. */
 function reportUsage(
   program: Command,
   { code, exitCode, message }: CommanderError,
@@ -116,7 +113,7 @@ function reportUsage(
   return 2;
 }
 
-/** Commander names the nearest option, but not if none is near, nor where a required one is missing too. */
+/** Commander names the nearest option, but not if none is near, nor if a required one is missing too. */
 function hint(
   program: Command,
   { code, message }: { code: string; message: string },
@@ -124,8 +121,8 @@ function hint(
 ): string {
   if (code === "commander.missingMandatoryOptionValue") {
     const unknown = program.parseOptions([...argv]).unknown.filter((text) => text.startsWith("-"));
-    return unknown.length > 0 ? `, and ${unknown.join(", ")} is no option` : "";
+    return unknown.length > 0 ? `, and ${unknown.join(", ")} is not an option` : "";
   }
   if (code !== "commander.unknownOption" || /did you mean/i.test(message)) return "";
-  return `: known are ${program.options.map(({ long, short }) => long ?? short).join(", ")}`;
+  return `: the options are ${program.options.map(({ long, short }) => long ?? short).join(", ")}`;
 }

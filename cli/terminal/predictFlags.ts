@@ -8,17 +8,17 @@ import { examples, RETUNE_HELP } from "./command.ts";
 import { FAST_HELP } from "../../trainer/settings/settings.ts";
 import { DEFAULTS, PARITY } from "../../trainer/settings/config.ts";
 
-/** The command, without what it does. */
+/** The command with its options and help; the caller adds the action. */
 export function predictProgram(): Command {
   const option = (flags: string, text: string, choices: readonly string[]) =>
     new Option(flags, text).choices([...choices]);
   return new Command("predict")
     .description(
-      "Label maps of new cases, in each source's own grid and affine, by the best model that each case allows.",
+      "Segments new cases with the best model that each case's modalities allow; label maps have the grid and affine of their source.",
     )
     .requiredOption(
       "--model <path>",
-      "a run's folder, a stage's, or a checkpoint (a published one too); again, to average several",
+      "folder of a run or a stage, or a checkpoint (a published one too); repeat it to average several",
       (path: string, before: string[] | undefined) => [...(before ?? []), path],
     )
     .requiredOption(
@@ -30,31 +30,31 @@ export function predictProgram(): Command {
     .addOption(
       option(
         "--labels <convention>",
-        "what the numbers written mean (default: by the input's names, or the model's)",
+        "meaning of the label values to write (default: by the input's names, or the model's)",
         CONVENTION_NAMES,
       ),
     )
     .addOption(
-      option("--window <how>", "how windows are laid and weighed (default: as the model was validated)", [
+      option("--window <how>", "weights and places of windows (default: as the model was validated)", [
         "gaussian",
         "uniform",
       ]),
     )
-    .option("--step <share>", "from window to window, as a share of the window", share, TILING.step)
+    .option("--step <share>", "distance of windows, as a share of the window", share, TILING.step)
     .option("--tta", "average over the volume's eight reflections: takes eight times as long")
-    .option("--save-probabilities", "write <case>_probabilities.nii.gz too: float32, a volume a class")
-    .option("--no-postprocessing", "leave out what was chosen on the model's validation cases")
-    .addOption(option("--modality <name>", "what a published model of one modality sees", MODALITIES))
+    .option("--save-probabilities", "also write <case>_probabilities.nii.gz: float32, one volume per class")
+    .option("--no-postprocessing", "skip the post-processing chosen on the model's validation cases")
+    .addOption(option("--modality <name>", "input of a published model of one modality", MODALITIES))
     .addOption(
-      option("--background <how>", `how a published model's input was made (default: ${PARITY.background})`, [
+      option("--background <how>", `a published model's background (default: ${PARITY.background})`, [
         "zero",
         "shifted",
       ]),
     )
-    .option("--patch <d,h,w>", `voxels of a published model's window (default: ${DEFAULTS.patch})`)
-    .option("--continue", "leave predictions that are there, and go on with the rest")
-    .option("--overwrite", "replace predictions that are there")
-    .option("--skip-bad", "predict the cases that can be, name the others at the end, and exit with 3")
+    .option("--patch <d,h,w>", `window of a published model, in voxels (default: ${DEFAULTS.patch})`)
+    .option("--continue", "keep existing predictions and predict the remaining cases")
+    .option("--overwrite", "replace existing predictions")
+    .option("--skip-bad", "skip cases that cannot be read, list them at the end, and exit with 3")
     .option("--fast", FAST_HELP)
     .option("--retune", RETUNE_HELP)
     .addHelpText(

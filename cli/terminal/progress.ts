@@ -1,5 +1,5 @@
-// What a user sees while something runs: a bar with losses, rate and remaining time on a terminal, and
-// elsewhere plain lines, one an epoch and no more than one in ten seconds; with --json an object an epoch or case.
+// Progress of training and prediction: on a terminal a bar with losses, rate and remaining time; elsewhere plain
+// lines, one per epoch and at most one in ten seconds; with --json an object per epoch or case.
 
 import cliProgress from "cli-progress";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
@@ -8,36 +8,37 @@ import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import { emit, isLively, say } from "./console.ts";
 
 const PAUSE = 10_000; // ms between two plain lines that are not about a finished epoch
-const RECENT = 60_000; // ms of which the rate is told
+const RECENT = 60_000; // ms over which the rate is averaged
 
 export interface Progress {
   show: (event: TrainEvent) => void;
   stop: () => void;
 }
 
-/** What is trained: a stage's name, its epochs, and the patches of a step. */
-export interface Training {
+/** The stage whose training is shown. */
+interface Stage {
   title: string;
   epochs: number;
+  /** Patches per step. */
   batch: number;
 }
 
-/** What --fast means, for those who read the output. */
+/** The line that a command prints when it runs with --fast. */
 export const FAST = "--fast: kernels run without bounds checks";
 
 /** Shows a stage's training on stdout. */
-export function trainingProgress(training: Training): Progress {
-  const shown = isLively() ? bar(training) : lines(training);
+export function trainingProgress(stage: Stage): Progress {
+  const shown = isLively() ? bar(stage) : lines(stage);
   return {
     show(event) {
-      if (event.type === "epoch") emit("epoch", { stage: training.title, ...event.record, best: event.best });
+      if (event.type === "epoch") emit("epoch", { stage: stage.title, ...event.record, best: event.best });
       shown.show(event);
     },
     stop: shown.stop,
   };
 }
 
-function bar({ title, epochs, batch }: Training): Progress {
+function bar({ title, epochs, batch }: Stage): Progress {
   const format = `  ${title} {bar} {value}/{total} | epoch {epoch}/${epochs} | {losses} | {rate} | {left} left {scores}`;
   const single = new cliProgress.SingleBar({ format, hideCursor: true }, cliProgress.Presets.rect);
   const pace = new Pace();
@@ -64,7 +65,7 @@ function bar({ title, epochs, batch }: Training): Progress {
   };
 }
 
-function lines({ title, epochs, batch }: Training): Progress {
+function lines({ title, epochs, batch }: Stage): Progress {
   const pace = new Pace();
   let last = performance.now();
   return {
@@ -78,8 +79,8 @@ function lines({ title, epochs, batch }: Training): Progress {
         pace.step(event.step, now);
         if (now - last < PAUSE) return;
         last = now;
-        const rest = `${rateText(pace, batch)}, ${leftText(pace, event.steps)} left`;
-        say(`  step ${event.step}/${event.steps}: ${terms(event.losses)}, ${rest}`);
+        const speed = `${rateText(pace, batch)}, ${leftText(pace, event.steps)} left`;
+        say(`  step ${event.step}/${event.steps}: ${terms(event.losses)}, ${speed}`);
       } else if (
         event.type === "epoch" &&
         (event.record.validation || now - last > PAUSE || event.record.epoch === epochs)
@@ -94,30 +95,30 @@ function lines({ title, epochs, batch }: Training): Progress {
   };
 }
 
-/** How fast steps were taken lately. The first one that is seen counts as none: what came before it is not known. */
+/** How fast the last steps were. The first step only starts the clock. */
 export class Pace {
   #seen: { step: number; time: number }[] = [];
 
-  /** Takes note of a step at a time in ms. */
+  /** Notes that a step ended at `time`, in ms. */
   step(step: number, time: number): void {
     this.#seen.push({ step, time });
     while (this.#seen.length > 2 && time - this.#seen[1]!.time >= RECENT) this.#seen.shift();
   }
 
-  /** Seconds a step; null before it can be told. */
+  /** Seconds per step; null before two steps were seen. */
   get seconds(): number | null {
     const [first, last] = [this.#seen[0], this.#seen.at(-1)];
     if (!first || !last || last.step === first.step) return null;
     return (last.time - first.time) / 1000 / (last.step - first.step);
   }
 
-  /** Seconds that are left at this pace until `steps` are done; null before it can be told. */
+  /** Seconds until `steps` are done at this pace; null before two steps were seen. */
   left(steps: number): number | null {
     return this.seconds === null ? null : this.seconds * (steps - this.#seen.at(-1)!.step);
   }
 }
 
-/** Patches a second, as 3.1 samples/s or, where slower than one, 0.25 samples/s. */
+/** Patches per second: "3.1 samples/s", or below one "0.25 samples/s". */
 function rateText({ seconds }: Pace, batch: number): string {
   if (!seconds) return "- samples/s";
   const rate = batch / seconds;
@@ -129,7 +130,7 @@ function leftText(pace: Pace, steps: number): string {
   return left === null ? "?" : duration(left);
 }
 
-/** Shows on stdout how many kernels are compiled: a line that grows on a terminal, and elsewhere one that says it begins. */
+/** Shows the compiling of kernels on stdout: on a terminal a line that counts them, elsewhere one line at the start. */
 export function compiling(done: number, kernels: number): void {
   if (!isLively()) {
     if (done === 0) say(`  compiling ${kernels} kernels`);
@@ -138,7 +139,7 @@ export function compiling(done: number, kernels: number): void {
   }
 }
 
-/** Of predictions: called after each window, and when a case is written. */
+/** Progress of predictions: called after each window, and when a case is written. */
 export interface PredictionProgress {
   window: (id: string, done: number, all: number) => void;
   written: (id: string, seconds: number, windows: number) => void;
@@ -193,7 +194,7 @@ function terms(losses: Record<string, number>): string {
   return `loss ${total!.toFixed(3)} (${parts.join(", ")})`;
 }
 
-/** Dice of the regions, and the moving average of their mean once it is more than one validation's. */
+/** Dice of the regions, and from the second validation on the moving average of their mean. */
 function validationText({ validation, average }: EpochRecord): string {
   const scores = REGION_NAMES.map((region) => `${region} ${validation![region].toFixed(3)}`).join(" ");
   const moving =

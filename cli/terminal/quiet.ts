@@ -1,13 +1,23 @@
-// Drivers write to the standard error of the process behind Node's back. Two warnings of Dawn and a
-// complaint of Mesa are harmless and come with every software adapter: they are kept from users here,
-// by pointing descriptor 2 at a file for the length of one synchronous call. All else is passed on.
+// Drivers write to the standard error of the process behind Node's back. Two warnings of Dawn and a complaint of
+// Mesa are harmless and come with every software adapter: they are hidden by pointing descriptor 2 at a file for
+// the length of one synchronous call. All other lines are passed on.
 
-import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isatty } from "node:tty";
 
-/** What says nothing that a user could act on, or what the caller says better (no driver). */
+/** Lines that no user could act on, or that the command reports in better words (no driver). */
 const harmless = [
   /artificially reduced from \d+ to \d+/,
   /XDG_RUNTIME_DIR is invalid or not set/,
@@ -24,31 +34,35 @@ export function audible(text: string): string[] {
 }
 
 /**
- * Runs `f`, which must be synchronous, without the harmless lines on standard error; await filesAtRest()
- * first. Where descriptor 2 cannot be opened a second time (a socket), or sharing its position matters
- * (a file), nothing is hidden.
+ * Runs `f`, which must be synchronous, without the harmless lines on standard error; await filesAtRest() first.
+ * Nothing is hidden where standard error is a socket, as below another Node process: it cannot be opened again.
  */
 export function quietly<T>(f: () => T): T {
-  if (process.platform !== "linux" || !(isatty(2) || fstatSync(2).isFIFO())) return f();
-  const path = join(tmpdir(), `protokd-stderr-${process.pid}`);
+  const folder = canReopen() ? temporaryFolder() : null;
+  if (folder === null) return f();
+  const path = join(folder, "stderr");
   const before = reopen(2);
-  if (before === null) return f();
   try {
+    if (before === null) return f();
+    closeSync(openSync(path, "w")); // here, where it may fail: below, descriptor 2 is closed
     closeSync(2);
-    openSync(path, "wx"); // takes the lowest free descriptor: 2
-    return f();
+    openSync(path, "a"); // takes the lowest free descriptor: 2
+    try {
+      return f();
+    } finally {
+      closeSync(2);
+      reopen(before);
+      for (const line of audible(readFileSync(path, "utf8"))) writeSync(2, `${line}\n`);
+    }
   } finally {
-    closeSync(2);
-    reopen(before);
-    closeSync(before);
-    for (const line of audible(readFileSync(path, "utf8"))) writeSync(2, `${line}\n`);
-    rmSync(path);
+    if (before !== null) closeSync(before);
+    rmSync(folder, { recursive: true });
   }
 }
 
 /**
- * Resolves when no file is being opened in the background: that could take descriptor 2 between its
- * closing and its opening. It waits for a second at most; whoever reads on and on is past opening.
+ * Resolves when no file is being opened in the background: that could take descriptor 2 between its closing and
+ * its opening. It waits for a second at most; whoever reads on and on is past opening.
  */
 export async function filesAtRest(): Promise<void> {
   const end = Date.now() + 1000;
@@ -57,9 +71,47 @@ export async function filesAtRest(): Promise<void> {
   }
 }
 
+/** True if descriptor 2 can be closed and opened again: for a terminal, a pipe, or a file to which writes append. */
+function canReopen(): boolean {
+  if (process.platform !== "linux") return false;
+  const kind = fstatSync(2);
+  return isatty(2) || kind.isFIFO() || (kind.isFile() && appends());
+}
+
+/**
+ * Makes every write to the file at descriptor 2 append. Opened again it has a position of its own, so that whoever
+ * shares it (`> log 2>&1`, the lines after this command in a script) would otherwise overwrite what stands there.
+ * Node cannot change the flags of an open file; dd does, of the output that it inherits.
+ */
+function appends(): boolean {
+  if (!isAppending())
+    spawnSync("dd", ["if=/dev/null", "oflag=append", "status=none"], { stdio: ["ignore", 2, "ignore"] });
+  return isAppending();
+}
+
+function isAppending(): boolean {
+  try {
+    const flags = /^flags:\s*(\d+)$/m.exec(readFileSync("/proc/self/fdinfo/2", "utf8"))?.[1] ?? "0";
+    return (parseInt(flags, 8) & constants.O_APPEND) !== 0;
+  } catch {
+    return false; // no such /proc
+  }
+}
+
 function reopen(descriptor: number): number | null {
   try {
-    return openSync(`/proc/self/fd/${descriptor}`, constants.O_WRONLY | constants.O_NOCTTY);
+    return openSync(
+      `/proc/self/fd/${descriptor}`,
+      constants.O_WRONLY | constants.O_APPEND | constants.O_NOCTTY,
+    );
+  } catch {
+    return null;
+  }
+}
+
+function temporaryFolder(): string | null {
+  try {
+    return mkdtempSync(join(tmpdir(), "protokd-stderr-"));
   } catch {
     return null;
   }

@@ -1,13 +1,13 @@
-// Ctrl-C, and SIGTERM as schedulers send it: the first asks a training to come to rest and be saved, the second ends
-// the process at once. Where nobody listens either ends it, with its exit code: the first process of a container would
-// not even hear SIGTERM otherwise.
+// Ctrl-C, and SIGTERM as schedulers send it: the first one stops a training after it is saved, the second ends the
+// process at once. A command without a training ends at the first, with the signal's exit code. (Without a handler,
+// the first process of a container would ignore SIGTERM.)
 
 import { constants } from "node:os";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 export type StopSignal = (typeof SIGNALS)[number];
 
-/** The error of a command that was stopped; its name says which exit code it has: 130 or 143. */
+/** A command was stopped by a signal; the error's name decides on the exit code, 130 or 143. */
 export class StoppedError extends Error {
   override readonly name: "InterruptedError" | "TerminatedError";
 
@@ -20,7 +20,7 @@ export class StoppedError extends Error {
 let heeding = false;
 let listener: ((signal: StopSignal) => void) | null = null;
 
-/** What a signal does from now on, once for all. */
+/** Handles the signals from now on; later calls do nothing. */
 export function heedSignals(): void {
   if (heeding) return;
   heeding = true;
@@ -29,7 +29,7 @@ export function heedSignals(): void {
 
 function heed(signal: StopSignal): void {
   if (listener) return listener(signal);
-  console.error(`${signal}: ended; what was finished stays`);
+  console.error(`${signal}: stopped; finished files are kept`);
   end(signal);
 }
 
@@ -57,7 +57,7 @@ function end(signal: StopSignal): never {
   process.exit(128 + constants.signals[signal]);
 }
 
-/** How to go on with a command that was stopped: itself, with --resume. */
+/** The command line that resumes a stopped command: itself, with --resume. */
 export function resumeCommand(argv: readonly string[] = process.argv): string {
   const flags = argv.slice(2).filter((flag) => flag !== "--resume" && flag !== "--overwrite");
   const words = [...flags, "--resume"].map((word) =>

@@ -1,4 +1,4 @@
-// Scores as a table for the terminal: Dice and HD95 of each region and their mean, one row per case or stage.
+// Tables of scores for the terminal: Dice and HD95 of each region and their mean, one row per case or stage.
 
 import { type Convention, CONVENTIONS, type EmptyScores } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
@@ -10,7 +10,7 @@ export interface ScoreRow {
   scores: RegionScores;
 }
 
-/** All cases of a summary and their mean, with a footnote where the convention for empty regions decided. */
+/** The table of a summary's cases and their mean, with a footnote where the convention for empty regions decided. */
 export function formatSummary(summary: Summary): string {
   const cases = summary.metric_per_case.map((row) => ({ name: row.case, scores: row.metrics }));
   const table = formatScores([...cases, { name: "mean", scores: summary.mean }], "case");
@@ -29,7 +29,9 @@ export function formatScores(rows: readonly ScoreRow[], heading: string): string
   for (const { name, scores } of rows) {
     const regions = REGION_NAMES.map((region) => scores[region]);
     const cells = (key: "Dice" | "HD95", digits: number, width: number): string => {
-      const marked = regions.map((row) => formatScore(row[key], digits) + (undecided(row, key) ? "*" : " "));
+      const marked = regions.map(
+        (row) => formatScore(row[key], digits) + (byConvention(row, key) ? "*" : " "),
+      );
       const mean = formatScore(meanScore(regions.map((row) => row[key])), digits);
       return [...marked, `${mean} `].map((cell) => cell.padStart(width)).join("");
     };
@@ -38,19 +40,19 @@ export function formatScores(rows: readonly ScoreRow[], heading: string): string
   return lines.map((line) => line.trimEnd()).join("\n");
 }
 
-/** A score's digits, or a dash where the convention leaves it out (NaN, and null once it was JSON). */
+/** A score's digits, or a dash where the convention excludes it (NaN, or null in JSON). */
 export function formatScore(score: number | null, digits: number): string {
   return score === null || Number.isNaN(score) ? "-" : score.toFixed(digits);
 }
 
-/** The mean of a row's regions; NaN where one of them is left out. */
+/** The mean of a row's regions; NaN if one of them is excluded. */
 export function meanScore(scores: readonly (number | null)[]): number {
   return scores.reduce<number>((sum, score) => sum + (score ?? NaN), 0) / scores.length;
 }
 
 /**
- * One sentence on what the convention decided: a summary's empty regions, or that lesions are scored one by
- * one. Null where every region is in both maps of every case and the convention thus changes nothing.
+ * One sentence on the convention's part in a summary: the scores of its empty regions, or that lesions are scored one
+ * by one. Null if every region is in both maps of every case, so that the convention changes nothing.
  */
 export function conventionNote({ convention, empty, metric_per_case: cases }: Summary): string | null {
   const rule: Convention = CONVENTIONS[convention];
@@ -63,23 +65,25 @@ export function conventionNote({ convention, empty, metric_per_case: cases }: Su
     ].filter((text) => text !== "");
     return kinds.length > 0 ? [`${region} is empty ${kinds.join(", ")}`] : [];
   });
-  const said = parts.length === 0 ? "" : `${parts.join("; ")} (of ${cases.length} cases): `;
+  const empties = parts.length === 0 ? "" : `${parts.join("; ")} (of ${cases.length} cases): `;
   if (rule.lesion_wise)
-    return `${said}scored lesion by lesion by the convention "${convention}": ${conventionWords(rule)}`;
-  return said === "" ? null : `${said}scored by the convention "${convention}": ${conventionWords(rule)}`;
+    return `${empties}scored lesion by lesion by the convention "${convention}": ${conventionWords(rule)}`;
+  return empties === ""
+    ? null
+    : `${empties}scored by the convention "${convention}": ${conventionWords(rule)}`;
 }
 
 function head(width: number): (text: string) => string {
   return (text) => `${text} `.padStart(width);
 }
 
-/** Whether a score is the convention's alone. Where one map is empty, a Dice of 0 is the definition's. */
-function undecided({ Dice, n_pred, n_ref }: Scores, key: "Dice" | "HD95"): boolean {
+/** True if a score comes from the convention alone. With one empty map, a Dice of 0 is by definition. */
+function byConvention({ Dice, n_pred, n_ref }: Scores, key: "Dice" | "HD95"): boolean {
   if (n_pred > 0 && n_ref > 0) return false;
   return key === "HD95" || Dice !== 0 || n_pred + n_ref === 0;
 }
 
-/** What a convention puts in place of undefined scores, in words. */
+/** The scores that a convention puts in place of undefined ones, in words. */
 export function conventionWords({
   lesion_wise,
   both_empty,
@@ -93,6 +97,6 @@ export function conventionWords({
 }
 
 function put({ Dice, HD95 }: EmptyScores): string {
-  const distance = HD95 === null ? "left out" : HD95 === 0 ? "0" : `${Number(HD95.toFixed(2))} mm`;
-  return `Dice ${Dice ?? "left out"} and HD95 ${distance}`;
+  const distance = HD95 === null ? "excluded" : HD95 === 0 ? "0" : `${Number(HD95.toFixed(2))} mm`;
+  return `Dice ${Dice ?? "excluded"} and HD95 ${distance}`;
 }

@@ -1,10 +1,10 @@
-// Protocol buffers, written: fields one after another, each a number, a wire type and a value; a message within
+// An encoder of protocol buffers: fields one after another, each a number, a wire type and a value; a message within
 // another is a field of its bytes. Format: https://protobuf.dev/programming-guides/encoding
 
-/** One field, or several. */
+/** One encoded field, or several. */
 export type Field = Uint8Array;
 
-const WIRE = { varint: 0, bytes: 2, fixed32: 5 } as const;
+const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 /** An integer or an enum's value, not negative. */
 export function integer(number: number, value: number): Field {
@@ -16,6 +16,13 @@ export function single(number: number, value: number): Field {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setFloat32(0, value, true);
   return Uint8Array.from([...tag(number, WIRE.fixed32), ...bytes]);
+}
+
+/** A double-precision number. */
+export function double(number: number, value: number): Field {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return Uint8Array.from([...tag(number, WIRE.fixed64), ...bytes]);
 }
 
 export function text(number: number, value: string): Field {

@@ -4,6 +4,7 @@
 import { squaredDistances } from "./distance.ts";
 import { type MaskPair, tighten } from "./masks.ts";
 import type { Vec3 } from "./regions.ts";
+import { quantile } from "./statistics.ts";
 
 /** HD95 in mm of two masks that both mark something; `spacing` is a voxel's edges [D,H,W] in mm. */
 export function hausdorff95(pair: MaskPair, spacing: Vec3): number {
@@ -18,7 +19,7 @@ export function hausdorff95(pair: MaskPair, spacing: Vec3): number {
     const squared = squaredDistances(to, box.size, spacing);
     for (let i = 0; i < from.length; i++) if (from[i]) distances.push(Math.sqrt(squared[i]!));
   }
-  return percentile(Float64Array.from(distances), 0.95);
+  return quantile(Float64Array.from(distances).sort(), 0.95);
 }
 
 /** The mask's surface: voxels with one of their six neighbours outside it. Beyond the array is outside. */
@@ -37,15 +38,4 @@ export function surface(mask: Uint8Array, [D, H, W]: Vec3): Uint8Array {
     }
   }
   return found;
-}
-
-/** Percentile q in 0..1 with linear interpolation, as numpy's default. Sorts `values` in place. */
-export function percentile(values: Float64Array, q: number): number {
-  values.sort();
-  const rank = q * (values.length - 1);
-  const below = Math.floor(rank);
-  const a = values[below]!;
-  const b = values[Math.min(below + 1, values.length - 1)]!;
-  const t = rank - below;
-  return t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t);
 }

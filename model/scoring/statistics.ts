@@ -77,11 +77,12 @@ export function bootstrapMeans(
   });
 }
 
-/** The quantile of sorted values, between neighbours in proportion (NumPy's default). */
-export function quantile(sorted: readonly number[], share: number): number {
-  const at = share * (sorted.length - 1);
-  const [below, above] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];
-  return below + (at - Math.floor(at)) * (above - below);
+/** The quantile q in 0..1 of sorted values, with linear interpolation between neighbours: NumPy's default, bit for bit. */
+export function quantile(sorted: ArrayLike<number>, q: number): number {
+  const at = q * (sorted.length - 1);
+  const [a, b] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];
+  const t = at - Math.floor(at);
+  return t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t);
 }
 
 /**

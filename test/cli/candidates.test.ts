@@ -1,4 +1,4 @@
-// Which model of a run a case gets: the most of its modalities, then the best in validation.
+// The choice of a run's model for a case: the one that sees most of its modalities, then the best in validation.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,11 +23,11 @@ test.before(async () => {
   await storeStage(run, { name: "student_t1ce", modalities: ["t1ce"], dice: 0.6 });
   await storeStage(run, { name: "student_t1ce_protokd", modalities: ["t1ce"], dice: 0.7 });
   await storeStage(run, { name: "student_flair", modalities: ["flair"] });
-  mkdirSync(join(run, "predictions")); // what has no checkpoint is no stage
+  mkdirSync(join(run, "predictions")); // a folder without a checkpoint is not a stage
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-test("all four: the teacher, whatever its Dice; else the student that was best in validation", async () => {
+test("a case with all four gets the teacher, whatever its Dice; others get the best student in validation", async () => {
   const candidates = await read(run);
   assert.equal(candidates.map(({ name, dice }) => [name, dice]).sort(), [
     ["student_flair", null],
@@ -53,7 +53,7 @@ test("all four: the teacher, whatever its Dice; else the student that was best i
   assert.is(chosen(), null);
 });
 
-test("a stage's folder and a checkpoint are one model; several are averaged; runs, by the names of their stages", async () => {
+test("stages' folders and checkpoints are averaged to one model; of several runs, stages of the same name are", async () => {
   const [one] = await read(join(run, "student_t1"));
   assert.equal([one!.name, one!.dice, one!.members.length], ["student_t1", 0.4, 1]);
   assert.match(one!.members[0]!.checksum, /^[0-9a-f]{16}$/);
@@ -76,7 +76,7 @@ test("a stage's folder and a checkpoint are one model; several are averaged; run
   assert.equal(found.find(({ name }) => name === "teacher")!.members.length, 2);
 });
 
-test("what is no model is refused with what to do", async () => {
+test("a path that is not a model is refused with a remedy", async () => {
   const message = async (...paths: string[]) =>
     (await failure(() => read(...paths))).message.replaceAll(folder, "");
   mkdirSync(join(folder, "empty"));
@@ -87,7 +87,7 @@ test("what is no model is refused with what to do", async () => {
   assert.match(await message(join(folder, "nothing")), /^\/nothing: expected a checkpoint, got no file$/);
   assert.match(
     await message(run, join(run, "teacher")),
-    /^--model: expected runs' folders, or checkpoints, got both/,
+    /^--model: expected folders of runs, or checkpoints, got both/,
   );
 });
 

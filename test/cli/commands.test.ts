@@ -1,5 +1,5 @@
-// The commands as a user runs them, one after another in one temporary folder: a teacher, a student alone, the
-// student with ProtoKD, a prediction, its evaluation. The network is the least there is: only the path counts.
+// Runs the commands as a user does, one after another in one temporary folder: a teacher, a student alone, the student
+// with ProtoKD, a prediction, its evaluation. The network is tiny: scores do not matter here.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -42,7 +42,7 @@ test.before(async () => {
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-test("train --stage teacher leaves every file of a stage", () => {
+test("train --stage teacher writes every file of a stage", () => {
   const { status, stdout, stderr } = run("train", "--stage", "teacher", ...shared);
   assert.is(stderr, "");
   assert.is(status, 0);
@@ -54,12 +54,12 @@ test("train --stage teacher leaves every file of a stage", () => {
   assert.equal(config["patch"], [16, 16, 16]);
   assert.equal([config["lr"], config["norm"], config["method"]], [3e-3, "instance", "none"], "defaults too");
   const { forward } = config["tuning"] as Tuning;
-  assert.match(forward.kernel, /^(eight|subgroups|plain)$/, "and which kernels it ran on");
+  assert.match(forward.kernel, /^(eight|subgroups|plain)$/, "and the kernels");
   const { train, val, test: held, labels } = json<Record<string, unknown>>("teacher", FILES.split);
   assert.equal([train, val, held, labels], [cases.slice(0, 2), [cases[2]], [cases[3]], "brats"]);
 });
 
-test("a student alone says by epoch its losses, rate, validation and seconds", () => {
+test("a student alone records losses, rate, validation and seconds per epoch", () => {
   const { status, stderr } = run("train", "--stage", "student", "--method", "none", ...shared);
   assert.is(stderr, "");
   assert.is(status, 0);
@@ -72,7 +72,7 @@ test("a student alone says by epoch its losses, rate, validation and seconds", (
   assert.equal(Object.keys(validation!).sort(), ["ET", "TC", "WT", "mean"]);
 });
 
-test("a student with ProtoKD finds the teacher, and has its terms in the loss", () => {
+test("a student with ProtoKD finds the teacher, and adds its terms to the loss", () => {
   const { status, stdout, stderr } = run("train", "--stage", "student", ...shared);
   assert.is(stderr, "");
   assert.is(status, 0);
@@ -116,7 +116,7 @@ test("predict, without labels, writes the stage's own prediction; evaluate print
   const predicted = run("predict", "--model", model, "--input", input, "--output", output);
   assert.is(predicted.stderr, "");
   assert.is(predicted.status, 0);
-  assert.match(predicted.stdout, /labels written: brats, as the input's names say/);
+  assert.match(predicted.stdout, /labels written: brats, by the input's names/);
   assert.match(predicted.stdout, /PHANTOM_004: \d+\.\d s, 8 windows \(1 of 1\)/);
   assert.match(predicted.stdout, /1 case, .* on the GPU/);
   const path = join(output, `${id}.nii.gz`);
@@ -135,7 +135,7 @@ test("predict, without labels, writes the stage's own prediction; evaluate print
   assert.match(evaluated.stdout, new RegExp(`^mean +${dice.join(" +")}`, "m"));
 });
 
-test("--fast leaves out Dawn's checks, says so, and predicts the same; config.json holds it", async () => {
+test("--fast skips Dawn's checks, prints that, and predicts the same; config.json records it", async () => {
   const given = ["--stage", "student", "--method", "none", ...shared, "--out", join(folder, "fast")];
   const { status, stdout, stderr } = run("train", ...given, "--fast");
   assert.is(stderr, "");
@@ -146,7 +146,7 @@ test("--fast leaves out Dawn's checks, says so, and predicts the same; config.js
   assert.is((JSON.parse(config) as { fast: boolean }).fast, true);
   const safe = process.env["PROTOKD_TOGGLES"] !== "fast";
   if (safe) assert.is(json<{ fast: boolean }>("student_t1ce", FILES.config).fast, false);
-  assert.match(run("train", ...given).stdout, /already trained with these settings/, "it is no other run");
+  assert.match(run("train", ...given).stdout, /already trained with these settings/, "it is the same run");
 
   const model = join(out, "student_t1ce_protokd", FILES.best);
   const output = join(folder, "fastPredictions");
@@ -161,7 +161,7 @@ test("--fast leaves out Dawn's checks, says so, and predicts the same; config.js
   assert.equal(fast!.data, checked!.data);
 });
 
-test("what is trained is not trained again; other settings are refused by name, with exit code 2", () => {
+test("a finished stage is not trained again; other settings are refused by name, with exit code 2", () => {
   const before = text("teacher", FILES.metrics);
   const again = run("train", "--stage", "teacher", ...shared);
   assert.is(again.status, 0);
@@ -177,7 +177,7 @@ test("what is trained is not trained again; other settings are refused by name, 
 
 test.run();
 
-/** Puts one modality of a case into a folder of its own. */
+/** Copies one modality of a case into a new folder. */
 function copyOnly(id: string, suffix: string, target: string): void {
   mkdirSync(target);
   const name = `${id}_${suffix}.nii.gz`;
@@ -196,7 +196,7 @@ function json<T>(stage: string, file: string): T {
   return JSON.parse(text(stage, file)) as T;
 }
 
-/** A command as a user runs it. */
+/** Runs a command as a user does. */
 function run(name: string, ...flags: string[]): { status: number | null; stdout: string; stderr: string } {
   const script = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
   const env = { ...process.env, PROTOKD_TUNING: "off" };
@@ -204,5 +204,5 @@ function run(name: string, ...flags: string[]): { status: number | null; stdout:
     encoding: "utf8",
     env,
   });
-  return { status, stdout, stderr: audible(stderr).join("\n") }; // a driver's own lines come through to a socket
+  return { status, stdout, stderr: audible(stderr).join("\n") }; // a socket shows the drivers' harmless lines
 }

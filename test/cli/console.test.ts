@@ -1,5 +1,5 @@
-// What commands say: text, --quiet's results alone, --json's objects alone; and how the rate and the time that is
-// left are told.
+// The output of commands: text, results alone with --quiet, objects alone with --json; and the rate and the remaining
+// time of a training.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -24,12 +24,10 @@ test.before(async () => {
 test.after(() => rmSync(folder, { recursive: true }));
 
 const small = ["--patch", "16", "--levels", "2", "--filters", "2", "--batch", "1", "--epochs", "2"];
-const training = (name: string) => [
-  ...["--stage", "teacher", "--data", data, "--split", split, "--out", join(folder, name)],
-  ...[...small, "--validate-every", "1"],
-];
+const shared = ["--stage", "teacher", "--data", data, "--split", split, "--validate-every", "1", ...small];
+const training = (name: string) => [...shared, "--out", join(folder, name)];
 
-test("train --json prints one object a line: the configuration, every epoch, the scores, where the report is", () => {
+test("train --json prints one object a line: the configuration, every epoch, the scores, the report's path", () => {
   const { status, stdout, stderr } = run("train", ...training("json"), "--json");
   assert.equal([status, stderr], [0, ""]);
   const lines = stdout
@@ -49,7 +47,7 @@ test("train --json prints one object a line: the configuration, every epoch, the
   assert.match(String(end!["report"]), /report\.html$/);
 });
 
-test("train --quiet prints the table and the report's place; an error still goes to stderr, with its code", () => {
+test("train --quiet prints the table and the report's path; an error still goes to stderr, with its code", () => {
   const { status, stdout, stderr } = run("train", ...training("quiet"), "--quiet");
   assert.equal([status, stderr], [0, ""]);
   const lines = stdout.trimEnd().split("\n");
@@ -72,7 +70,7 @@ test("evaluate --json is the summary on one line", () => {
   assert.equal([type, cases.length], ["summary", 1]);
 });
 
-test("predict --json prints an object a case and one at the end", () => {
+test("predict --json prints an object per case and one at the end", () => {
   const model = join(folder, "json", "teacher", "checkpoint_best.safetensors");
   const output = join(folder, "predictions");
   const { status, stdout } = run("predict", "--model", model, "--input", data, "--output", output, "--json");
@@ -89,9 +87,9 @@ test("predict --json prints an object a case and one at the end", () => {
   assert.is(lines[3]!["cases"], 3);
 });
 
-test("the pace is that of the last minute, and begins with the first step that was seen", () => {
+test("the pace is that of the last minute, and begins with the first step seen", () => {
   const pace = new Pace();
-  pace.step(501, 10_000); // a run that goes on
+  pace.step(501, 10_000); // a resumed run
   assert.equal([pace.seconds, pace.left(1000)], [null, null]);
   pace.step(503, 14_000);
   assert.equal([pace.seconds, pace.left(1003)], [2, 1000]);
@@ -102,7 +100,7 @@ test("the pace is that of the last minute, and begins with the first step that w
 
 test.run();
 
-/** A command as a user runs it, without a terminal. */
+/** Runs a command as a user does, without a terminal. */
 function run(name: string, ...flags: string[]): { status: number | null; stdout: string; stderr: string } {
   const script = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
   const env = { ...process.env, PROTOKD_TUNING: "off" };

@@ -1,4 +1,4 @@
-// The choice of a software adapter, and what doctor and setup say, on this machine and on others.
+// The choice of a software adapter, and the output of doctor and setup, on this machine and on others.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,7 @@ const system = (changes: Partial<System>): System => ({
   ...changes,
 });
 
-test("Debian 12 takes Mesa from backports, adding the source only where there is none", () => {
+test("Debian 12 takes Mesa from backports, and adds the source only if apt lacks it", () => {
   const fresh = installation(system({}))!;
   assert.is(fresh.release, "bookworm-backports");
   assert.match(fresh.source!.text, /^URIs: http:\/\/deb\.debian\.org\/debian$/m);
@@ -30,12 +30,12 @@ test("Debian 12 takes Mesa from backports, adding the source only where there is
   assert.is(configured.release, "bookworm-backports");
 });
 
-test("the backports come from the mirror that apt uses already", () => {
+test("backports come from the mirror that apt uses already", () => {
   const { source } = installation(system({ mirror: "https://mirror.example/debian" }))!;
   assert.match(source!.text, /^URIs: https:\/\/mirror\.example\/debian$/m);
 });
 
-test("newer Debian, Ubuntu and what is made of them take their own Mesa", () => {
+test("newer Debian, Ubuntu and their derivatives take their own Mesa", () => {
   for (const osRelease of [
     'ID=debian\nVERSION_ID="13"\n',
     "ID=debian\nVERSION_CODENAME=forky\n",
@@ -57,7 +57,7 @@ test("without root or passwordless sudo, and on other systems, nothing is instal
   assert.is(installation(system({ platform: "darwin", osRelease: "" })), null);
 });
 
-test("each system is told its own command", () => {
+test("each system gets its own command", () => {
   const expected: [Partial<System>, RegExp][] = [
     [
       {},
@@ -98,7 +98,7 @@ Enabled: no`;
   ]);
 });
 
-test("harmless lines of the drivers are dropped, and no others", () => {
+test("only harmless lines of the drivers are hidden", () => {
   const lines = [
     "Warning: maxDynamicUniformBuffersPerPipelineLayout artificially reduced from 1000000 to 16 to fit dynamic offset allocation limit.",
     "error: XDG_RUNTIME_DIR is invalid or not set in the environment.",
@@ -109,7 +109,7 @@ test("harmless lines of the drivers are dropped, and no others", () => {
   assert.equal(audible(lines.join("\n")), [lines[2], lines[4]]);
 });
 
-test("the verdict tells a GPU from a software adapter and from one that computes wrong", () => {
+test("the verdict differs for a GPU, a software adapter, and one with wrong results", () => {
   assert.match(verdict("NVIDIA H200", false, null), /^ready: NVIDIA H200$/);
   assert.match(verdict("llvmpipe", true, null), /^works, but slowly: software adapter llvmpipe/);
   assert.match(verdict("llvmpipe", true, "1 + 1 came out as 3"), /^broken: .* 1 \+ 1 came out as 3$/);
@@ -121,7 +121,7 @@ const command = (name: string, args: string[], env: NodeJS.ProcessEnv = {}) =>
     env: { ...process.env, ...env },
   });
 
-test("doctor finds the adapter here, its numbers are right, and --json says the same as the text", () => {
+test("doctor finds the adapter here, its numbers are right, and --json agrees with the text", () => {
   const { status, stdout } = command("doctor", ["--json"]);
   const report = JSON.parse(stdout) as Report;
   assert.is(status, 0, report.verdict);
@@ -146,13 +146,13 @@ test("PROTOKD_TOGGLES=fast reaches Dawn, and another word is refused", () => {
   assert.equal(audible(refused.stderr), ["PROTOKD_TOGGLES: expected safe or fast, got faster"]);
 });
 
-test("without an adapter doctor and setup say so in one line and exit with 4", () => {
+test("without an adapter doctor and setup print one line and exit with 4", () => {
   if (process.platform !== "linux")
     return console.log("SKIPPED: no adapter: only Linux lets a test hide them");
   const env = { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "" };
   const doctor = command("doctor", [], env);
   assert.is(doctor.status, 4);
-  assert.match(doctor.stdout, /\nno GPU adapter: VK_DRIVER_FILES=\/nonexistent\.json gives none.*\n$/);
+  assert.match(doctor.stdout, /\nno GPU adapter: VK_DRIVER_FILES=\/nonexistent\.json has none.*\n$/);
   const setup = command("setup", [], env);
   assert.is(setup.status, 4);
   assert.match(setup.stderr, /no GPU adapter: VK_DRIVER_FILES=/);

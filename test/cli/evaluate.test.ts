@@ -43,7 +43,7 @@ async function write(
   writeFileSync(path, await writeNifti({ data, size, affine, ...changes }));
 }
 
-/** The command as a user runs it. */
+/** Runs the command as a user does. */
 function evaluate(...flags: string[]): { status: number | null; stdout: string; stderr: string } {
   const script = fileURLToPath(new URL("../../cli/evaluate.js", import.meta.url));
   return spawnSync(process.execPath, [script, ...flags], { encoding: "utf8" });
@@ -77,11 +77,11 @@ test("the command prints a table and writes summary.json beside the predictions"
   assert.is(summary["convention"], "brats");
   const [first] = summary["metric_per_case"] as Record<string, unknown>[];
   assert.is(first!["prediction_file"], "a.nii.gz");
-  assert.not.ok(JSON.stringify(summary).includes(predictions), "no path from the root on");
+  assert.not.ok(JSON.stringify(summary).includes(predictions), "no absolute path");
   assert.equal(summary["mean"], (await evaluateFolders({ predictions, references })).mean);
 });
 
-test("--convention decides what an empty region scores in the table, the file and its mean", async (context) => {
+test("--convention sets the score of an empty region in the table, the file and its mean", async (context) => {
   const { predictions, references } = context;
   const both = ["--predictions", predictions, "--references", references];
   const bare = label.map((value) => (value === 4 ? 1 : value));
@@ -137,7 +137,10 @@ test("labels are read in the convention given; a value outside it names the file
   );
 });
 
-test("one error names every case without its other half", async ({ predictions, references }) => {
+test("one error names every case that lacks a prediction or a reference", async ({
+  predictions,
+  references,
+}) => {
   for (const id of ["a", "b", "c"]) await write(join(predictions, `${id}.nii.gz`));
   for (const id of ["b", "d"]) await write(join(references, `${id}.nii.gz`));
   const { problems } = await refusal(evaluateFolders({ predictions, references, partial: true }));
@@ -157,7 +160,7 @@ test("one error names every case without its other half", async ({ predictions, 
   assert.not.match(stderr, /\n\s+at /, "no stack");
 });
 
-test("other shapes, other affines and broken files are all told at once", async (context) => {
+test("one error lists all other shapes, other affines and broken files", async (context) => {
   const { predictions, references } = context;
   for (const id of ["affine", "broken", "good", "shape"]) await write(join(references, `${id}.nii.gz`));
   await write(join(predictions, "good.nii.gz"));
@@ -204,11 +207,11 @@ test("usage errors exit with 2, name the nearest option, and need no data", () =
   assert.match(unknown.stderr, /unknown option '--partiall'\n\(Did you mean --partial\?\)/);
   assert.match(
     evaluate(...both, "--wholly-else").stderr,
-    /unknown option '--wholly-else': known are .*--labels/,
+    /unknown option '--wholly-else': the options are .*--labels/,
   );
   assert.match(
     evaluate("--prediction", "x").stderr,
-    /'--predictions <folder>' not specified, and --prediction is no/,
+    /'--predictions <folder>' not specified, and --prediction is not an option/,
   );
   const missing = evaluate("--predictions", "x");
   assert.is(missing.status, 2);
@@ -219,13 +222,13 @@ test("usage errors exit with 2, name the nearest option, and need no data", () =
   assert.match(help.stdout, /--labels/);
 });
 
-test("a command's exit code says whose turn it is, and --debug adds the stack", async () => {
+test("a command's exit code is that of the error's kind, and --debug adds the stack", async () => {
   class NoAdapterError extends Error {
     override readonly name = "NoAdapterError";
   }
-  const said: string[] = [];
+  const printed: string[] = [];
   const before = console.error;
-  console.error = (text: string) => void said.push(text);
+  console.error = (text: string) => void printed.push(text);
   try {
     const exit = (error: unknown, ...argv: string[]) =>
       runCommand(
@@ -240,9 +243,9 @@ test("a command's exit code says whose turn it is, and --debug adds the stack", 
     assert.is(await exit(new NoAdapterError("n")), 4);
     assert.is(await exit(new Error("e")), 1);
     assert.is(await exit("text"), 1);
-    assert.equal(said.splice(0), ["u", "d", "n", "e", "text"]);
+    assert.equal(printed.splice(0), ["u", "d", "n", "e", "text"]);
     assert.is(await exit(new Error("e"), "--debug"), 1);
-    assert.match(said[0]!, /Error: e\n +at /);
+    assert.match(printed[0]!, /Error: e\n +at /);
     assert.is(await runCommand(new Command("x"), () => {}, []), 0);
   } finally {
     console.error = before;

@@ -1,5 +1,5 @@
-// The report of an experiment: its table and tests against numbers worked out by hand, its notes on what cannot be
-// said, and the files that are made of finished stages (here of made-up ones, whose predictions are known).
+// The report of an experiment: its table and tests against numbers worked out by hand, its notes on too few cases or
+// seeds, and the files made from finished stages (here invented ones with known predictions).
 
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -107,7 +107,7 @@ test("methods are compared case by case, seeds averaged first; p is exact and co
   assert.match(notes.join(" "), /not the same in all rows: 0, 1; 0/);
 });
 
-test("too few cases and one seed are said to say nothing; enough are not", () => {
+test("notes warn of too few cases and of a single seed, and only of these", () => {
   const small = experiment([
     run("none", "t1", 0, [0.1, 0.2]),
     run("protokd", "t1", 0, [0.2, 0.4]),
@@ -121,7 +121,7 @@ test("too few cases and one seed are said to say nothing; enough are not", () =>
   assert.match(large, /one modality: nothing to correct/);
 });
 
-test("the folds of a cross validation are one run over all their cases; a score left out leaves the others", () => {
+test("the folds of a cross validation are one run over all their cases; an undefined score removes no other", () => {
   const folds = [run("none", "t1", 0, [0.2, null]), run("none", "t1", 0, [])];
   folds[1]!.summary.metric_per_case = run("none", "t1", 0, [0, 0, 0.8]).summary.metric_per_case.slice(2);
   const [row] = experiment(folds).rows;
@@ -139,7 +139,7 @@ test("runs scored by different conventions are refused", () => {
   );
 });
 
-test("as text: a line for each row, deviations where there are seeds; as CSV: one number a field", () => {
+test("the text has a line per row, with deviations if there are several seeds; the CSV has a number per field", () => {
   const result = experiment([
     run("teacher", null, 0, [0.75, 0.85]),
     run("none", "t1", 0, [0.5, 0.25]),
@@ -159,9 +159,14 @@ test("as text: a line for each row, deviations where there are seeds; as CSV: on
   assert.is(csv([["a,b", 'say "x"', null, NaN, 0]]), '"a,b","say ""x""",,,0\n');
 });
 
-test("what a stage took: seconds per step without validation, the most memory", () => {
+test("a stage's cost: seconds per step without validation, and the most memory", () => {
   const epoch = (n: number, seconds: number, gpuBytes: number, validated = false) => ({
-    ...{ epoch: n, step: 10 * n, seconds, rate: 1, losses: {}, gpuBytes },
+    epoch: n,
+    step: 10 * n,
+    seconds,
+    rate: 1,
+    losses: {},
+    gpuBytes,
     ...(validated && { validation: { WT: 1, TC: 1, ET: 1, mean: 1 } }),
   });
   const cost = costOf({ metrics: [epoch(1, 2, 5), epoch(2, 90, 9, true), epoch(3, 3, 7)] });
@@ -169,7 +174,7 @@ test("what a stage took: seconds per step without validation, the most memory", 
   assert.equal(costOf({ metrics: [] }).perStep, null);
 });
 
-test("differences: missed, false, of another class; the slice with most of them, none where there is none", () => {
+test("differences are missed, false, or of the wrong class; the worst slice has the most, or is null without any", () => {
   const label = Uint8Array.from([0, 1, 1, 0, 2, 3, 0, 0]);
   const map = differences(label, Uint8Array.from([0, 1, 0, 3, 1, 3, 2, 0]));
   assert.equal([...map], [0, 0, 1, 2, 3, 0, 2, 0]);
@@ -178,7 +183,7 @@ test("differences: missed, false, of another class; the slice with most of them,
   assert.is(worstSlice([new Uint8Array(8)], [2, 2, 2]), null);
 });
 
-test("finished stages become a page, experiment.json and experiment.csv, without any absolute path", async () => {
+test("finished stages give a page, experiment.json and experiment.csv, without any absolute path", async () => {
   const data = join(folder, "data");
   await makePhantom({ out: data, cases: 5, size: 16, seed: 3 });
   const split = join(folder, "split.json");
@@ -198,7 +203,7 @@ test("finished stages become a page, experiment.json and experiment.csv, without
         seed,
         out: join(folder, "run", `seed_${seed}`),
       });
-      await pretend(config, cases.slice(2));
+      await invent(config, cases.slice(2));
       configs.push(config);
     }
   }
@@ -240,15 +245,13 @@ test("finished stages become a page, experiment.json and experiment.csv, without
   for (const name of Object.values(EXPERIMENT)) assert.not.ok(read(name).includes(folder), name);
 });
 
-test("a model card says what it is, from what it learnt, how well it does and that it is no medical device", async () => {
+test("a model card describes the network, its data and scores, and that it is not a medical device", async () => {
   const config = await resolveConfig({
-    ...{
-      stage: "student" as const,
-      modality: "t1ce" as const,
-      method: "none" as const,
-      data: join(folder, "data"),
-    },
-    ...{ out: join(folder, "run", "seed_0") },
+    stage: "student",
+    modality: "t1ce",
+    method: "none",
+    data: join(folder, "data"),
+    out: join(folder, "run", "seed_0"),
   });
   const at = join(config.out, stageName(config));
   const split = { train: ["a", "b"], val: ["c"], test: ["d", "e", "f"], layout: "brats", labels: "brats" };
@@ -264,20 +267,20 @@ test("a model card says what it is, from what it learnt, how well it does and th
     "On 3 test cases",
     `| Dice | ${mean.WT.Dice.toFixed(3)} (`,
     "3 test cases: too few",
-    "It sees t1ce alone",
+    "Its only input is t1ce",
     "| filters | 8 |",
   ])
     assert.ok(card.includes(words), words);
-  assert.match(card, /none of which it was trained or chosen on/);
+  assert.match(card, /used neither for training nor to choose the best epoch/);
   writeFileSync(join(at, FILES.split), JSON.stringify({ ...split, val: split.test })); // a fold
   await writeModelCard(config);
-  assert.match(readFileSync(join(at, FILES.card), "utf8"), /also the ones that its best epoch was chosen on/);
-  assert.not.ok(card.includes(folder), "no path from the root on");
+  assert.match(readFileSync(join(at, FILES.card), "utf8"), /on which its best epoch was chosen too/);
+  assert.not.ok(card.includes(folder), "no absolute path");
   assert.not.match(card, /undefined|NaN|null \|.*HD95/);
 });
 
-/** A finished stage: everything right, but that a student alone finds no tumour in its first case. */
-async function pretend(config: TrainConfig, cases: readonly string[]): Promise<void> {
+/** Writes a finished stage whose predictions are right, except those of a student alone for its first case. */
+async function invent(config: TrainConfig, cases: readonly string[]): Promise<void> {
   const at = join(config.out, stageName(config));
   const predictions = join(at, FILES.predictions);
   mkdirSync(predictions, { recursive: true });

@@ -1,5 +1,5 @@
-// Files in the making: at whatever operation a writer fails or dies, the old content or the new is there, whole; and a
-// folder's lock is held by exactly one process.
+// Writing files: whichever operation fails, the old content or the new is there, whole; and a folder's lock is held by
+// exactly one process.
 
 import { spawn, spawnSync } from "node:child_process";
 import fs, {
@@ -30,7 +30,7 @@ test.after.each(({ folder }) => rmSync(folder, { recursive: true }));
 
 type Operation = "open" | "chmod" | "write" | "sync" | "rename" | "link" | "syncFolder";
 
-/** Lets one operation on files fail while `run` does; of a write, after half of it. */
+/** Makes one operation on files fail while `run` works; a write fails halfway. Returns the error. */
 async function failing(failed: Operation, code: string, run: () => Promise<unknown>): Promise<Error> {
   const { open, rename, link } = fs.promises;
   const fault = Object.assign(new Error(`${code}: injected`), { code });
@@ -54,7 +54,7 @@ async function failing(failed: Operation, code: string, run: () => Promise<unkno
   syncBuiltinESMExports();
   try {
     await run();
-    return new Error("it was done");
+    return new Error("it did not fail");
   } catch (error) {
     return error as Error;
   } finally {
@@ -70,7 +70,7 @@ for (const [operation, code] of [
   ["sync", "EIO"],
   ["rename", "EROFS"],
 ] as const) {
-  test(`where ${operation} fails, the old content stays, nothing is left beside it, and the error says why`, async ({
+  test(`if ${operation} fails, the old content stays, no temporary file does, and the error has the reason`, async ({
     folder,
   }) => {
     const path = join(folder, "a.json");
@@ -78,7 +78,7 @@ for (const [operation, code] of [
     const error = await failing(operation, code, () => writeAtomically(path, "new content"));
     assert.is(error.name, "DiskError");
     assert.ok(error.message.startsWith(`${path}: could not be written (${code}): `), error.message);
-    assert.match(error.message, /; what was there is intact$/);
+    assert.match(error.message, /; the previous content is intact$/);
     assert.is(readFileSync(path, "utf8"), "old content");
     assert.equal(readdirSync(folder), ["a.json"]);
     await writeAtomically(path, "new content");
@@ -86,7 +86,7 @@ for (const [operation, code] of [
   });
 }
 
-test("a folder is brought to the disk after its file, and what is no fault of the disk stays what it is", async ({
+test("a folder is synced after its file, and errors that are not the disk's pass unchanged", async ({
   folder,
 }) => {
   const path = join(folder, "a");
@@ -96,7 +96,7 @@ test("a folder is brought to the disk after its file, and what is no fault of th
   assert.equal([name, message], ["Error", "EWHATEVER: injected"]);
 });
 
-test("a second name for a file: where there are no links it is moved", async ({ folder }) => {
+test("a file gets a second name; on a file system without links it is moved", async ({ folder }) => {
   const [path, second] = [join(folder, "a"), join(folder, "b")];
   for (const content of ["1", "2"]) {
     await writeAtomically(path, content);
@@ -106,14 +106,14 @@ test("a second name for a file: where there are no links it is moved", async ({ 
       [content, content],
     );
   }
-  await keepAs(path, second); // of which both are the same already
+  await keepAs(path, second); // both are the same file already
   assert.equal(readdirSync(folder).sort(), ["a", "b"]);
   await writeAtomically(path, "3");
   await failing("link", "EPERM", () => keepAs(path, second));
   assert.equal([readdirSync(folder), readFileSync(second, "utf8")], [["b"], "3"]);
 });
 
-test("lines are added to, whole; a full disk is told", async ({ folder }) => {
+test("lines are appended; a full disk is reported", async ({ folder }) => {
   const path = join(folder, "lines");
   await appendLine(path, "one");
   await appendLine(path, "two");
@@ -124,7 +124,7 @@ test("lines are added to, whole; a full disk is told", async ({ folder }) => {
   );
 });
 
-test("what a killed writer left is removed, and nothing else", async ({ folder }) => {
+test("a killed writer's temporary files are removed, and no others", async ({ folder }) => {
   const names = [".a.json.123.tmp", ".hidden", "a.tmp", ".b.safetensors.4.tmp"];
   for (const name of names) writeFileSync(join(folder, name), "");
   assert.equal((await removeTemporaries(folder)).sort(), [names[0], names[3]]);
@@ -132,7 +132,7 @@ test("what a killed writer left is removed, and nothing else", async ({ folder }
   assert.equal(await removeTemporaries(join(folder, "none")), []);
 });
 
-test("a disk without room for what is to come is refused", async ({ folder }) => {
+test("a disk without enough room is refused", async ({ folder }) => {
   await checkRoom(folder, 1000, "checkpoints");
   await checkRoom(join(folder, "not", "yet"), 1000, "checkpoints");
   let message = "";
@@ -145,7 +145,7 @@ test("a disk without room for what is to come is refused", async ({ folder }) =>
   );
 });
 
-test("a lock is held by one, named to others, and given back with the folders it made", async ({
+test("a lock has one holder, whom others are shown; releasing it removes empty folders that it made", async ({
   folder,
 }) => {
   const place = join(folder, "run", "teacher");
@@ -155,9 +155,7 @@ test("a lock is held by one, named to others, and given back with the folders it
     () => assert.unreachable(),
     (error: Error) => {
       assert.is(error.name, "UsageError");
-      assert.ok(
-        error.message.includes(`process ${process.pid} on ${hostname()} has been working in it since`),
-      );
+      assert.ok(error.message.includes(`in use by process ${process.pid} on ${hostname()} since`));
     },
   );
   await unlock();
@@ -166,14 +164,14 @@ test("a lock is held by one, named to others, and given back with the folders it
   await (
     await lockFolder(place)
   )();
-  assert.ok(existsSync(place), "which was there");
-  const kept = await lockFolder(join(folder, "other"));
+  assert.ok(existsSync(place), "a folder that existed before stays");
+  const release = await lockFolder(join(folder, "other"));
   writeFileSync(join(folder, "other", "config.json"), "");
-  await kept();
+  await release();
   assert.equal(readdirSync(join(folder, "other")), ["config.json"]);
 });
 
-test("locks of processes that are gone, even if their number is another's now, are followed; of other machines not", async ({
+test("locks of dead processes do not count, even if their pid is in use again; locks of other machines do", async ({
   folder,
 }) => {
   const { pid: gone } = spawnSync(process.execPath, ["--version"]);
@@ -193,11 +191,11 @@ test("locks of processes that are gone, even if their number is another's now, a
   );
   assert.match(
     error!.message,
-    /on elsewhere has been working .*; if elsewhere is gone, delete the lock\.\* in it/,
+    /in use by process \d+ on elsewhere .*; if elsewhere is gone, delete the lock\.\* in it/,
   );
 });
 
-test("of several that find a stale lock at once, exactly one gets on", async ({ folder }) => {
+test("if several processes find a stale lock at once, exactly one gets the next", async ({ folder }) => {
   const starter = `import { lockFolder } from ${JSON.stringify(new URL("../../cli/files/lock.js", import.meta.url).href)};
     const place = process.argv[1];
     process.stdout.write("ready\\n");
@@ -208,24 +206,24 @@ test("of several that find a stale lock at once, exactly one gets on", async ({ 
   const children = Array.from({ length: 4 }, () =>
     spawn(process.execPath, ["--input-type=module", "-e", starter, join(folder, "run")]),
   );
-  const said = () =>
+  const answers = () =>
     Promise.all(children.map(async ({ stdout }) => String((await once(stdout, "data"))[0]).trim()));
   try {
-    assert.equal(await said(), Array(4).fill("ready"));
+    assert.equal(await answers(), Array(4).fill("ready"));
     for (let round = 0; round < 25; round++) {
       mkdirSync(join(folder, `run${round}`));
       const stale = { pid: 2 ** 22 + 1, host: hostname(), began: null, since: "then" };
       if (round % 2) writeFileSync(join(folder, `run${round}`, "lock.1"), JSON.stringify(stale));
-      const answers = said();
+      const outcome = answers();
       for (const { stdin } of children) stdin.write(`${round}\n`);
-      assert.equal((await answers).sort(), ["lost", "lost", "lost", "won"], `round ${round}`);
+      assert.equal((await outcome).sort(), ["lost", "lost", "lost", "won"], `round ${round}`);
     }
   } finally {
     for (const child of children) child.kill("SIGKILL");
   }
 });
 
-test("lengths of time, and the command that goes on", () => {
+test("durations are parsed, and a stopped command gives the command that resumes it", () => {
   assert.equal(["6h", "90m", "1h30m", "30s", "1.5h"].map(parseDuration), [21600, 5400, 5400, 30, 5400]);
   for (const text of ["", "6", "h", "0s", "-1h", "5m 3s", "3s5m", "1d"])
     assert.not.ok(isDuration(text), text);

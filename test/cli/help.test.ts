@@ -1,4 +1,4 @@
-// What all commands have in common: help with examples and exit codes, and the code for a disk that cannot be written.
+// All commands alike: help with examples and exit codes, and the code for a disk that cannot be written to.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
@@ -15,16 +15,20 @@ const commands = readdirSync(cli)
     (name) => /\.ts$/.test(name) && / = await runCommand/.test(readFileSync(new URL(name, cli), "utf8")),
   )
   .map((name) => name.replace(/\.ts$/, ""))
-  .filter((name) => name !== "command"); // whose comment shows it
+  .filter((name) => name !== "command"); // only its comment has such a line
 
-test("every command has -h, with exit codes, and examples that start it and whose options it has", () => {
+test("every command has -h, with exit codes, and with examples of itself that use only its options", () => {
   assert.ok(["train", "predict", "evaluate", "export", "doctor"].every((name) => commands.includes(name)));
   for (const name of commands) {
     const script = fileURLToPath(new URL(`${name}.js`, cli));
     const { status, stdout, stderr } = spawnSync(process.execPath, [script, "-h"], { encoding: "utf8" });
     assert.equal([status, stderr], [0, ""], name);
     assert.match(stdout, /-h, --help/, name);
-    assert.match(stdout, /\nExit codes: 0 done, 2 usage, .* 6 disk,\n +130 stopped/, name);
+    assert.match(
+      stdout,
+      /\nExit codes: 0 done, 2 usage, .* 5 training diverged .*, 6 disk,\n +130 stopped/,
+      name,
+    );
     const [options, shown] = stdout.split("\nExamples:\n");
     const lines = shown?.split("\n\n")[0]!.split("\n") ?? [];
     assert.ok(lines.length > 0, `${name} has no examples`);
@@ -36,7 +40,7 @@ test("every command has -h, with exit codes, and examples that start it and whos
   }
 });
 
-test("a disk that is full, read-only or closed to us gives exit code 6, and says which file", async () => {
+test("a disk that is full, read-only or not permitted gives exit code 6 and names the file", async () => {
   const system = (code: string, syscall: string, path?: string) =>
     Object.assign(new Error(`${code}: no`), { code, syscall, ...(path && { path }) });
   const full = await outcome(() => Promise.reject(system("ENOSPC", "write", "runs/a.json")));
@@ -47,11 +51,7 @@ test("a disk that is full, read-only or closed to us gives exit code 6, and says
     "runs: could not be written (EROFS): the disk is read-only: choose another folder",
   ]);
   assert.is((await outcome(() => Promise.reject(system("EACCES", "mkdir", "runs"))))[0], 6);
-  assert.is(
-    (await outcome(() => Promise.reject(system("EACCES", "scandir", "runs"))))[0],
-    1,
-    "that is reading",
-  );
+  assert.is((await outcome(() => Promise.reject(system("EACCES", "scandir", "runs"))))[0], 1, "a read");
   assert.is((await outcome(() => Promise.reject(system("EIO", "read"))))[0], 1);
   if (existsSync("/dev/full")) {
     const real = await outcome(() => void writeSync(openSync("/dev/full", "w"), "text"));
@@ -60,19 +60,19 @@ test("a disk that is full, read-only or closed to us gives exit code 6, and says
   assert.is(
     (await outcome(() => void mkdirSync(fileURLToPath(import.meta.url))))[0],
     1,
-    "there is one already",
+    "the path exists already",
   );
 });
 
 test.run();
 
-/** The exit code of a command that does this, and what it says. */
+/** The exit code and the message of a command with this action. */
 async function outcome(act: () => Promise<unknown> | void): Promise<[number, string]> {
   const { error } = console;
-  let said = "";
-  console.error = (line: string) => void (said = line);
+  let message = "";
+  console.error = (line: string) => void (message = line);
   try {
-    return [await runCommand(new Command("test"), async () => void (await act()), []), said];
+    return [await runCommand(new Command("test"), async () => void (await act()), []), message];
   } finally {
     console.error = error;
   }

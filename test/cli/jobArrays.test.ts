@@ -1,5 +1,5 @@
-// The job scripts of docs/how-to/job-arrays.md, run by a shell with a scheduler's variables: which trainings they start, and
-// that a run that was begun is gone on with. Instead of training, `node` and `srun` say what they were called with.
+// The job scripts of docs/how-to/job-arrays.md, run by a shell with a scheduler's variables: which trainings they start,
+// and that they resume a stopped one. Instead of training, `node` and `srun` print their arguments.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +26,7 @@ function started(script: string, env: Record<string, string>, states: readonly s
     writeFileSync(join(cwd, state, FILES.latest), "");
   }
   const stubs = 'node() { echo "$@"; }\nsrun() { "$@"; }\nexec() { "$@"; }\n';
-  const text = stubs + script.replaceAll("/runs/", "runs/"); // a volume of the cluster, here in the folder
+  const text = stubs + script.replaceAll("/runs/", "runs/"); // the cluster's volume is a folder here
   const { status, stdout, stderr } = spawnSync("bash", ["-u", "-c", text], {
     cwd,
     encoding: "utf8",
@@ -35,11 +35,11 @@ function started(script: string, env: Record<string, string>, states: readonly s
   assert.is(status, 0, stderr);
   const [command, ...flags] = stdout.trim().split(" ");
   assert.is(command, "cli/train.js");
-  trainCommand().exitOverride().parse(flags, { from: "user" }); // throws where a flag is none
+  trainCommand().exitOverride().parse(flags, { from: "user" }); // throws for an unknown flag
   return flags.join(" ");
 }
 
-test("Slurm: five teachers, one of each fold, that go on where they were stopped", () => {
+test("Slurm: five teachers, one per fold, that resume", () => {
   const [teachers] = blocks("sh").filter((text) => text.includes("job-name=teacher"));
   const env = { SLURM_ARRAY_TASK_ID: "3" };
   const flags = "--stage teacher --data BraTS2021 --fold 3 --out runs/brats/fold_3";
@@ -48,7 +48,7 @@ test("Slurm: five teachers, one of each fold, that go on where they were stopped
   assert.is(started(teachers!, env, ["runs/brats/fold_2/teacher"]), flags);
 });
 
-test("Slurm: twenty students, four a fold, each once", () => {
+test("Slurm: twenty students, four per fold, that resume", () => {
   const [students] = blocks("sh").filter((text) => text.includes("job-name=students"));
   assert.match(students!, /--array=0-19$/m);
   const all = Array.from({ length: 20 }, (_, i) => started(students!, { SLURM_ARRAY_TASK_ID: String(i) }));
@@ -63,7 +63,7 @@ test("Slurm: twenty students, four a fold, each once", () => {
   assert.is(started(students!, { SLURM_ARRAY_TASK_ID: "6" }, begun), `${wanted[6]} --resume`);
 });
 
-test("Kubernetes: a fold a pod, that goes on where it was stopped", () => {
+test("Kubernetes: a fold per pod, that resumes", () => {
   const [job] = blocks("yaml");
   const script = /^ +- \|\n([^]*?)^ +resources/m.exec(job!)![1]!;
   const env = { JOB_COMPLETION_INDEX: "4" };

@@ -202,7 +202,7 @@ test("a signal while nothing has to be saved ends a command at once, with its co
   ] as const) {
     const run = await command("check", flags, {}, (_, kill) => kill(signal));
     assert.is(run.code, code, run.output);
-    assert.match(run.output, new RegExp(`${signal}: ended; what was finished stays`));
+    assert.match(run.output, new RegExp(`${signal}: stopped; finished files are kept`));
   }
 });
 

@@ -1,8 +1,17 @@
-// predict.js from a run's folder: which model each case gets, what is written and in which grid, and how a prediction
-// that was interrupted goes on. The networks are the least there are, their weights drawn, not trained.
+// predict.js with a run's folder: the model of each case, the files and their grid, and how an interrupted prediction
+// continues. The networks are tiny; their weights are random, not trained.
 
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -24,17 +33,17 @@ const folder = mkdtempSync(join(tmpdir(), "prediction-"));
 const phantom = join(folder, "phantom");
 const data = join(folder, "data");
 const run = join(folder, "run");
-/** What of each case is there. */
-const THERE: Record<string, readonly Modality[]> = {
+/** The modalities of each case. */
+const CASES: Record<string, readonly Modality[]> = {
   PHANTOM_001: MODALITIES,
   PHANTOM_002: ["t1", "t1ce"],
   PHANTOM_003: ["flair"],
 };
-const ids = Object.keys(THERE);
+const ids = Object.keys(CASES);
 
 test.before(async () => {
   await makePhantom({ out: phantom, cases: 3, size: 16, seed: 5 });
-  for (const [id, modalities] of Object.entries(THERE)) {
+  for (const [id, modalities] of Object.entries(CASES)) {
     mkdirSync(join(data, id), { recursive: true });
     for (const m of modalities) copyFileSync(image(phantom, id, m), image(data, id, m));
   }
@@ -45,8 +54,8 @@ test.before(async () => {
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-test("each case gets the best model that its modalities allow, which is said and recorded with why and how long", async () => {
-  const { output, said } = await predict({});
+test("each case gets the best model that its modalities allow; the choice is printed and recorded with its reason", async () => {
+  const { output, printed } = await predict({});
   assert.equal(
     records(output).map((one) => [one.case, one.modalities, one.model]),
     [
@@ -61,7 +70,7 @@ test("each case gets the best model that its modalities allow, which is said and
     assert.is(one.checkpoints.length, 1);
     const why = one.model === "teacher" ? "it sees t1, t2, t1ce, flair" : one.why;
     const line = `  ${one.case}: ${one.model} (${one.model === "teacher" ? MODALITIES.join(", ") : one.model.split("_")[1]}), with ${one.modalities.join(", ")}: ${why}`;
-    assert.ok(said.includes(line), `${line}\n${said.join("\n")}`);
+    assert.ok(printed.includes(line), `${line}\n${printed.join("\n")}`);
   }
   assert.match(records(output)[1]!.why, /^Dice in validation 0.500; student_t1 0.300$/);
   assert.not.match(readFileSync(join(output, "predictions.json"), "utf8"), /\/|\\\\/, "no path");
@@ -72,7 +81,7 @@ test("each case gets the best model that its modalities allow, which is said and
   }
 });
 
-test("--available rules modalities out; what is none is named", async () => {
+test("--available limits the modalities; an unknown name is refused", async () => {
   const { output } = await predict({ available: "T1, flair", input: join(data, "PHANTOM_001") });
   assert.equal(
     records(output).map((one) => [one.model, one.modalities]),
@@ -84,7 +93,7 @@ test("--available rules modalities out; what is none is named", async () => {
   );
 });
 
-test("one error names all cases that no model can take, before anything starts; --skip-bad predicts the others", async () => {
+test("one error names all cases that no model fits, before the first starts; --skip-bad predicts the others", async () => {
   const two = join(folder, "two");
   await storeStage(two, { name: "student_t1", modalities: ["t1"] });
   await storeStage(two, { name: "student_t2", modalities: ["t2"] });
@@ -99,22 +108,22 @@ test("one error names all cases that no model can take, before anything starts; 
   assert.match(message, /^2 problems/);
   assert.match(
     message,
-    /case PHANTOM_003: expected what one of these needs: student_t1 \(t1\), student_t2 \(t2\), got only flair/,
+    /case PHANTOM_003: expected the modalities of one of student_t1 \(t1\), student_t2 \(t2\), got only flair/,
   );
   assert.match(message, /case PHANTOM_002: .*PHANTOM_002_t1.nii.gz/);
   assert.not(existsSync(output));
 
   const { error } = console;
-  const told: string[] = [];
-  console.error = (line: string) => void told.push(line);
+  const printed: string[] = [];
+  console.error = (line: string) => void printed.push(line);
   try {
     const late = await refused({ model: two, input: bad, output, skipBad: true });
     assert.is(late, message, "the same at the end");
   } finally {
     console.error = error;
   }
-  assert.is(told.length, 2);
-  assert.match(told[0]!, /^skipped: case PHANTOM_003/);
+  assert.is(printed.length, 2);
+  assert.match(printed[0]!, /^skipped: case PHANTOM_003/);
   assert.ok(existsSync(label(output, ids[0]!)));
   const { cases, skipped } = JSON.parse(readFileSync(join(output, "predictions.json"), "utf8")) as {
     cases: CaseRecord[];
@@ -123,10 +132,10 @@ test("one error names all cases that no model can take, before anything starts; 
   assert.equal([cases.map((one) => one.case), skipped.sort()], [[ids[0]], [ids[1], ids[2]]]);
 });
 
-test("a model alone says what a case lacks, and what takes it", async () => {
+test("with one model the error names the modalities that a case lacks, and a remedy", async () => {
   assert.match(
     await refused({ model: join(run, "teacher") }),
-    /case PHANTOM_002: expected t2, flair for teacher, got only t1, t1ce; a run's folder as --model takes a student/,
+    /case PHANTOM_002: expected t2, flair for teacher, got only t1, t1ce; --model with the folder of a run would take a student/,
   );
 });
 
@@ -135,7 +144,11 @@ test("several checkpoints are averaged, each in the crop of its own modalities",
   const input = join(data, "PHANTOM_001");
   const written = async (model: string | string[]) => {
     const { output } = await predict({ model, input, saveProbabilities: true });
-    assert.equal([...(await findPredictions(output)).keys()], ["PHANTOM_001"], "evaluate leaves them alone");
+    assert.equal(
+      [...(await findPredictions(output)).keys()],
+      ["PHANTOM_001"],
+      "evaluate ignores probabilities",
+    );
     const found = await nifti(join(output, "PHANTOM_001_probabilities.nii.gz"));
     return { found, label: await nifti(label(output, "PHANTOM_001")), record: records(output)[0]! };
   };
@@ -163,13 +176,13 @@ test("several checkpoints are averaged, each in the crop of its own modalities",
   assert.not.equal(both.label.data, a.label.data);
 });
 
-test("--window, --step and --tta change what is predicted, and are recorded", async () => {
+test("--window, --step and --tta change the prediction, and are recorded", async () => {
   const input = join(data, "PHANTOM_003");
   const of = async (options: Partial<PredictOptions>) => {
     const { output } = await predict({ input, saveProbabilities: true, ...options });
     const [{ windows, step, mirror, checkpoints }] = records(output) as [CaseRecord];
     const { data: values } = await nifti(join(output, "PHANTOM_003_probabilities.nii.gz"));
-    return { values, windows: windows!, said: [step, mirror, checkpoints[0]!.window] };
+    return { values, windows: windows!, recorded: [step, mirror, checkpoints[0]!.window] };
   };
   const plain = await of({});
   const [uniform, wide, mirrored] = [
@@ -178,7 +191,7 @@ test("--window, --step and --tta change what is predicted, and are recorded", as
     await of({ tta: true }),
   ];
   assert.equal(
-    [plain.said, uniform.said, wide.said, mirrored.said],
+    [plain.recorded, uniform.recorded, wide.recorded, mirrored.recorded],
     [
       [0.5, false, "gaussian"],
       [0.5, false, "uniform"],
@@ -191,7 +204,7 @@ test("--window, --step and --tta change what is predicted, and are recorded", as
   for (const { values } of [uniform, wide, mirrored]) assert.not.equal(values, plain.values);
 });
 
-test("an interrupted prediction goes on with --continue; what is there is replaced with --overwrite alone", async () => {
+test("--continue finishes an interrupted prediction; only --overwrite replaces existing files", async () => {
   const output = join(folder, "interrupted");
   const broken = await failure(() =>
     silenced(() =>
@@ -208,11 +221,11 @@ test("an interrupted prediction goes on with --continue; what is there is replac
   const reference = readFileSync(label(output, ids[1]!));
   assert.match(
     await refused({ output }),
-    /holds PHANTOM_001.nii.gz, .* already: replace with --overwrite, go on with --continue, or choose another folder$/,
+    /holds PHANTOM_001.nii.gz, .* already: keep them with --continue, replace them with --overwrite, or choose another folder$/,
   );
   rmSync(label(output, ids[1]!));
-  const { said } = await predict({ output, continue: true });
-  assert.ok(said.includes("2 of 3 cases are predicted already"), said.join("\n"));
+  const { printed } = await predict({ output, continue: true });
+  assert.ok(printed.includes("2 of 3 cases are predicted already"), printed.join("\n"));
   assert.equal(readFileSync(label(output, ids[1]!)), reference);
   assert.equal(
     [0, 2].map((i) => statSync(label(output, ids[i]!)).mtimeMs),
@@ -226,21 +239,24 @@ test("an interrupted prediction goes on with --continue; what is there is replac
 
   assert.match(
     await refused({ output, continue: true, tta: true }),
-    /^--continue: PHANTOM_001.nii.gz was made otherwise: mirror false, now true: replace with --overwrite/,
+    /^--continue: PHANTOM_001.nii.gz was made differently: mirror false, now true: replace with --overwrite/,
   );
   assert.match(
     await refused({ output, continue: true, available: "t1", input: join(data, ids[0]!) }),
-    /was made otherwise: model teacher, now student_t1:/,
+    /was made differently: model teacher, now student_t1:/,
   );
   assert.match(
     await refused({ output, continue: true, window: "uniform" }),
     /: window gaussian, now uniform:/,
   );
-  assert.match(await refused({ output, continue: true, overwrite: true }), /^--continue: .* give one$/);
+  assert.match(
+    await refused({ output, continue: true, overwrite: true }),
+    /^--continue: .* give only one of them$/,
+  );
   rmSync(join(output, "predictions.json"));
   assert.match(
     await refused({ output, continue: true }),
-    /predictions.json does not say how PHANTOM_001.nii.gz was made/,
+    /predictions.json does not record how PHANTOM_001.nii.gz was made/,
   );
   await predict({ output, overwrite: true, input: join(data, ids[0]!) });
   assert.not.equal(statSync(label(output, ids[0]!)).mtimeMs, before[0]);
@@ -248,11 +264,11 @@ test("an interrupted prediction goes on with --continue; what is there is replac
   assert.equal(
     records(more.output).map((one) => one.case),
     [ids[0], ids[1]],
-    "what was said of others stays",
+    "records of other cases stay",
   );
 });
 
-test("post-processing is done as the stage's folder says, unless it is left out; a damaged file is named", async () => {
+test("the stage's post-processing is applied, unless --no-postprocessing skips it; a damaged file is named", async () => {
   const stage = join(folder, "cleaned", "student_flair");
   await storeStage(join(folder, "cleaned"), { name: "student_flair", modalities: ["flair"], seed: 4 });
   const rule = { ...NO_POSTPROCESSING, ET: { largest: false, piece: 0, total: 1e9 } };
@@ -261,7 +277,7 @@ test("post-processing is done as the stage's folder says, unless it is left out;
   const [cleaned, plain] = [await predict(options), await predict({ ...options, postprocessing: false })];
   const values = async (output: string) => (await nifti(label(output, "PHANTOM_003"))).data;
   const before = await values(plain.output);
-  assert.ok(before.includes(4), "there is something to take away");
+  assert.ok(before.includes(4), "there are voxels to remove");
   assert.equal(
     await values(cleaned.output),
     before.map((value) => (value === 4 ? 1 : value)),
@@ -281,14 +297,14 @@ function image(root: string, id: string, modality: Modality): string {
   return join(root, id, `${id}_${modality}.nii.gz`);
 }
 
-/** Predicts all of the data with the run, unless told otherwise; what is printed. */
-async function predict(options: Partial<PredictOptions>): Promise<{ output: string; said: string[] }> {
+/** Predicts all of the data with the run, unless `options` differ; returns the printed lines. */
+async function predict(options: Partial<PredictOptions>): Promise<{ output: string; printed: string[] }> {
   const { output = mkdtempSync(join(folder, "predicted-")) } = options;
   const all = { model: run, input: data, ...options, output };
-  return { output, said: await predictQuietly(all) };
+  return { output, printed: await predictQuietly(all) };
 }
 
-/** Why that is refused. */
+/** The message of the error that predicting ends with. */
 async function refused(options: Partial<PredictOptions>): Promise<string> {
   return (await failure(() => predict(options))).message.replaceAll(folder, "");
 }

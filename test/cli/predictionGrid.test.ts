@@ -1,5 +1,5 @@
-// What is written lies in the grid of its source: every byte of the header that says where voxels are is the source's,
-// in NIfTI-1 and -2 and either byte order, and the numbers mean what they do in the data set.
+// Predictions have the grid of their source: every byte of the header that places voxels is the source's, in NIfTI-1 and
+// -2 and either byte order; and label values have the meaning that they have in the data set.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,10 +42,10 @@ const FORMS: Form[] = [
   { version: 2, little: false },
 ];
 
-/** Where a header says how the grid lies: voxel sizes, units, codes, quaternion, offsets, rows of the sform. */
+/** The bytes of a header that place the grid: voxel sizes, units, codes, quaternion, offsets, rows of the sform. */
 const GRID = { 1: [[76, 108], [123, 124], [252, 328]], 2: [[104, 168], [344, 496], [500, 504]] } as const; // prettier-ignore
 
-/** A file of int16 voxels, 0 outside a box: oblique, sheared, with odd codes and units, and a patient's name. */
+/** A file of int16 voxels, 0 outside a box: oblique, sheared, with unusual codes and units, and a patient's name. */
 function fileOf({ version, little, channels = 1 }: Form): Uint8Array {
   const header = version === 1 ? 352 : 544;
   const bytes = new Uint8Array(header + 2 * channels * VOXELS);
@@ -121,7 +121,7 @@ function write(path: string, content: Uint8Array | string): void {
   writeFileSync(path, content);
 }
 
-/** The predictions of these files, as BraTS's, and their probabilities. */
+/** Predicts the one case of a folder; returns its label file, its probabilities, and their convention. */
 async function predicted(input: string, labels?: LabelConvention) {
   const output = mkdtempSync(join(folder, "predicted-"));
   await predictQuietly({ model, input, output, saveProbabilities: true, ...(labels && { labels }) });
@@ -181,7 +181,7 @@ test("labels are in the data set's convention: by its names, its dataset.json, o
     write(join(input, path), fileOf(form));
     if (json) {
       write(join(input, "dataset.json"), json);
-      write(join(input, "labelsTr/X.nii"), ""); // is listed, and not read
+      write(join(input, "labelsTr/X.nii"), ""); // listed, but never read
     }
     const { label, labels, probabilities } = await predicted(input);
     assert.is(labels, convention);

@@ -1,4 +1,4 @@
-// The report page and its pictures, on made-up numbers: what it must show, and that it needs nothing else.
+// The report page and its pictures, from invented numbers: its content, and that it loads no other file.
 
 import { decode } from "fast-png";
 import { parseHTML } from "linkedom";
@@ -126,7 +126,7 @@ test("text from outside cannot become markup", () => {
   assert.is(escape(`<a b="c" d='e'>&`), "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;");
 });
 
-test("a run that has nothing yet still gives a page", () => {
+test("a run without results gives a page too", () => {
   const page = renderReport({
     title: "Empty",
     stages: [{ title: "a", folder: "a", metrics: [] }],
@@ -137,7 +137,7 @@ test("a run that has nothing yet still gives a page", () => {
   assert.not.match(page, /<svg|<table|<section|NaN|undefined/);
 });
 
-test("curves have a line for each term, leave out what is not finite, and are null with nothing left", () => {
+test("curves have a line per term without values that are not finite, and are null if no value remains", () => {
   assert.equal(
     lossChart(metrics)!.series,
     ["total", "dice"],
@@ -162,14 +162,14 @@ test("curves have a line for each term, leave out what is not finite, and are nu
   assert.not.match(chart.svg, /NaN|Infinity/);
 });
 
-test("the slice with the largest tumour area is chosen, the middle one where there is none", () => {
+test("the slice with the largest tumour area is chosen, or the middle one without a tumour", () => {
   assert.is(chooseSlice(labels(), size), 1);
   assert.is(chooseSlice(new Uint8Array(60), size), 1);
   const last = new Uint8Array(60).fill(3, 40);
   assert.is(chooseSlice(last, size), 2);
 });
 
-test("a slice is grey by its own range, and classes shine through in three colours apart", () => {
+test("a slice's greys span its own range, and classes are drawn over it in three colours", () => {
   const grey = new Float32Array(60).fill(50, 20, 40);
   grey[20] = 0; // air
   grey[21] = 10;
@@ -193,10 +193,10 @@ test("a slice is grey by its own range, and classes shine through in three colou
     colours,
     CLASS_COLOURS.map(({ rgb }) => rgb.map((part) => Math.round(0.6 * part + 0.4 * 255))),
   );
-  assert.equal(overlaid[9], plain[9], "where there is no class the scan is as it was");
+  assert.equal(overlaid[9], plain[9], "the scan is unchanged outside of the classes");
 });
 
-test("a slice is cropped to the head, which may lie below its air in intensity", () => {
+test("a slice is cropped to the head, also if that is darker than the air", () => {
   const grey = new Float32Array(60);
   grey[20 + 6] = -2;
   grey[20 + 13] = 1;
@@ -208,7 +208,7 @@ test("a slice is cropped to the head, which may lie below its air in intensity",
   assert.equal(headWindow({ size, grey: new Float32Array(60) }, 0), { top: 0, bottom: 4, left: 0, right: 5 });
 });
 
-test("the terminal's table stars what only the convention defines, and says so below", () => {
+test("the terminal's table marks scores that only the convention defines with a star, and explains it below", () => {
   const lines = formatSummary(summary("a")).split("\n");
   assert.match(lines[1]!, /case +WT +TC +ET +mean +WT +TC +ET +mean/);
   assert.match(lines[2]!, /^a +1\.000 +1\.000 +1\.000 +1\.000 +0\.0 +0\.0 +0\.0 +0\.0$/);

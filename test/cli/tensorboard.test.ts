@@ -1,4 +1,4 @@
-// TensorBoard's event files by a reader of its own, bit by bit, and by TensorBoard itself where Python has it.
+// TensorBoard's event files, read by an independent reader and, if Python has it, by TensorBoard itself.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -28,7 +28,7 @@ test("CRC-32C is that of RFC 3720's examples", () => {
   assert.is(crc32c(Uint8Array.from({ length: 32 }, (_, i) => i)), 0x46dd794e);
 });
 
-test("a file begins with its version and a session's start, then has the scalars in order, large steps too", async () => {
+test("a file has its version, a session's start, then the scalars in order, also of large steps", async () => {
   const file = await EventFile.begin(join(folder, "own"), 7, 1_700_000_000_250);
   file.scalars(
     8,
@@ -49,7 +49,10 @@ test("a file begins with its version and a session's start, then has the scalars
       { time: 1_700_000_000.25, step: 0, version: "brain.Event:2", status: undefined, scalars: [] },
       { time: 1_700_000_000.25, step: 7, version: undefined, status: 1, scalars: [] },
       {
-        ...{ time: 1_700_000_001, step: 8, version: undefined, status: undefined },
+        time: 1_700_000_001,
+        step: 8,
+        version: undefined,
+        status: undefined,
         scalars: [
           ["loss/löss", 0.5],
           ["b", Math.fround(-1.25e-3)],
@@ -67,12 +70,17 @@ test("a file begins with its version and a session's start, then has the scalars
 });
 
 const records: EpochRecord[] = [1, 2, 3].map((epoch) => ({
-  ...{ epoch, step: 10 * epoch, seconds: 2, rate: 1e-3 / epoch, waited: 0.25, skipped: 0 },
+  epoch,
+  step: 10 * epoch,
+  seconds: 2,
+  rate: 1e-3 / epoch,
+  waited: 0.25,
+  skipped: 0,
   losses: { total: 3 / epoch, crossEntropy: 2 / epoch, dice: 1 / epoch, kd: 0.5, prototype: 0.25 },
   ...(epoch === 2 && { validation: { WT: 0.75, TC: 0.5, ET: 0.25, mean: 0.5 }, average: 0.5 }),
 }));
 
-test("a training leaves events, a CSV and pictures; one that goes on continues them", async () => {
+test("a training writes events, a CSV and pictures; a resumed one continues them", async () => {
   const at = join(folder, "stage");
   const options = { title: "student <t1>", batch: 4 };
   const first = await beginLog(at, records.slice(0, 0), 0, options);
@@ -90,7 +98,7 @@ test("a training leaves events, a CSV and pictures; one that goes on continues t
   assert.is(
     after!.find(({ status }) => status === 1)!.step,
     11,
-    "what the first run says of later steps is void",
+    "values of later steps in the first file are void",
   );
   assert.equal(values(before!, "loss/loss"), [
     [1, 0.5],
@@ -127,14 +135,14 @@ test("a training leaves events, a CSV and pictures; one that goes on continues t
   assert.match(readFileSync(join(at, FILES.progressSvg), "utf8"), "student &lt;t1&gt;: epoch 3, step 30");
 });
 
-test("progress.svg has four charts with names and fixed colours, and nothing that a page would have to give", () => {
+test("progress.svg has four charts with names and fixed colours, and inherits nothing from a page", () => {
   const svg = progressSvg("a", records)!;
   const { document } = parseHTML(`<body>${svg}</body>`);
   const texts = [...document.querySelectorAll("text")].map((element) => element.textContent);
   for (const words of [
     "Loss",
     "Validation Dice",
-    "Seconds an epoch",
+    "Seconds per epoch",
     "Learning rate",
     "kd",
     "moving average",
@@ -144,7 +152,7 @@ test("progress.svg has four charts with names and fixed colours, and nothing tha
   assert.is(progressSvg("a", []), null);
 });
 
-test("text is drawn in the font that comes along", async () => {
+test("text is drawn in the bundled font", async () => {
   const svg = (text: string) =>
     `<svg xmlns="http://www.w3.org/2000/svg" width="60" height="20" font-family="Open Sans"><text x="2" y="15">${text}</text></svg>`;
   const [with_, without] = await Promise.all([svg("Dice"), svg("")].map((text) => rasterise(text, 2)));
@@ -154,7 +162,7 @@ test("text is drawn in the font that comes along", async () => {
   assert.is(dark(none!.data, 120, [0, 0, 120, 40]), 0);
 });
 
-test("terms have the published code's tags; others their own name; a CSV has what some epochs lack", () => {
+test("terms have the published code's tags, others their own name; a CSV has a column for every value", () => {
   assert.equal(lossScalars({ total: 3, kd: 1, other: 2 }), [
     { tag: "loss/loss", value: 3 },
     { tag: "loss/kd_loss", value: 1 },
@@ -174,7 +182,7 @@ const python = ["/usr/bin/python3", "python3"].find(
 );
 if (!python) console.log("SKIPPED: event files are read by TensorBoard: no python3 with tensorboard");
 else {
-  test("TensorBoard reads them, and takes the later file's word where two speak of one step", async () => {
+  test("TensorBoard reads them, and prefers the later file for a step that two files have", async () => {
     const at = join(folder, "python");
     const options = { title: "a", batch: 1 };
     const first = await beginLog(at, [], 0, options);
@@ -201,20 +209,20 @@ print(json.dumps([[e.step, e.value] for e in events.Scalars("epoch_loss/loss")])
 
 test.run();
 
-/** A log of a folder whose metrics.jsonl holds the epochs so far. */
+/** Begins a log in a folder whose metrics.jsonl holds the epochs so far. */
 async function beginLog(
   at: string,
   before: EpochRecord[],
   step: number,
   options: { title: string; batch: number },
 ) {
-  const events = await EventFile.begin(at, 0); // makes the folder; its own file is no part of it
+  const events = await EventFile.begin(at, 0); // makes the folder; the file itself is not needed
   rmSync(events.path);
   writeFileSync(join(at, FILES.metrics), before.map((record) => `${JSON.stringify(record)}\n`).join(""));
   return StageLog.begin(at, step, options);
 }
 
-/** An epoch of ten steps as the trainer tells it. */
+/** Notes the events of an epoch of ten steps. */
 async function note(log: StageLog, record: EpochRecord): Promise<void> {
   for (let step = record.step - 9; step <= record.step; step++) {
     const event = {

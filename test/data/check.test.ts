@@ -87,7 +87,7 @@ test("a sound data set has no findings, and its numbers are printed", async ({ d
     printed,
     /data: BraTS folders: .* for example one\/one_flair\.nii\.gz\nlabels: brats \(0 background, 1 necr/,
   );
-  assert.match(printed, /\n2 cases: no problem, no warning$/);
+  assert.match(printed, /\n2 cases: no problems, no warnings$/);
 });
 
 test("one run reports every problem of every file", async ({ root, data }) => {
@@ -289,7 +289,7 @@ test("the command: --json prints the report, exit codes are 0, 2 and 3", async (
   assert.is(report.cases[0]!.images.t1!.path, "one/one_t1.nii.gz");
   const fine = run("--modality", "t1ce", "--unlabelled");
   assert.is(fine.status, 0, fine.stdout + fine.stderr);
-  assert.match(fine.stdout, /1 case: no problem, 1 warning\n$/);
+  assert.match(fine.stdout, /1 case: no problems, 1 warning\n$/);
   assert.is(run("--modality", "ct").status, 2);
   assert.is(run("--patch", "8,8").status, 2);
 });

@@ -160,7 +160,7 @@ test("--fold uses the data set's splits_final.json, --split's list, or folds of 
   const list = join(folder, "list.json");
   writeFileSync(list, JSON.stringify([{ train: [c], val: [a] }]));
   assert.equal((await open({ fold: 0, split: list })).split.train, [c]);
-  assert.match(await problem({ split: list }), /list\.json: holds 1 folds: say which with --fold/);
+  assert.match(await problem({ split: list }), /list\.json: holds 1 folds: choose one with --fold/);
 
   const single = join(folder, "single.json");
   writeFileSync(single, JSON.stringify({ train: named(6).slice(1), val: [], test: [a] }));

@@ -88,7 +88,7 @@ test("a region that a convention leaves out of every case has no mean: null in J
     assert.match(formatSummary(either), /^mean( +-\*){3} +-( +-\*){3} +-$/m);
     assert.match(
       formatSummary(either),
-      /"nnunet": both empty Dice left out and HD95 left out, one empty Dice 0 and HD95 left out$/m,
+      /"nnunet": both empty Dice excluded and HD95 excluded, one empty Dice 0 and HD95 excluded$/m,
     );
   }
 });

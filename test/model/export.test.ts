@@ -136,7 +136,7 @@ test("the command writes the model, says in it how to use it, and replaces no fi
   assert.is(again.status, 2);
   assert.is(
     again.stderr.split("\n")[0],
-    `${output}: is there already: choose another --output, or replace it with --overwrite`,
+    `${output}: exists already: choose another --output, or replace it with --overwrite`,
   );
   assert.is(statSync(output).size, size);
   await exported({ model, output, overwrite: true, features: true });
@@ -164,7 +164,7 @@ test("a published checkpoint is exported too; what its file does not say is aske
     /^\/published\.safetensors: does not say which modality it sees/,
   );
   const said = await exported({ model, output, modality: "t2" });
-  assert.match(said.join("\n"), /of t2; \d+ bytes\n.*does not say how its input was made, and so/);
+  assert.match(said.join("\n"), /of t2; \d+ bytes\n.*does not record how its input was prepared, so neither/);
   const metadata = fieldsOf(readFileSync(output)).filter(([number]) => number === 14);
   assert.equal(
     metadata.map(([, bytes]) => textOf(fieldsOf(bytes)[0]!)),
@@ -182,11 +182,11 @@ test("options that do not fit are refused, and nothing is written", async () => 
   const safetensors = { model, output: join(folder, "a.safetensors") };
   assert.is(
     await refused({ ...safetensors, patch: "8" }),
-    "--patch: belongs to --format onnx, got safetensors",
+    "--patch: expected with --format onnx, got safetensors",
   );
   assert.is(
     await refused({ ...safetensors, features: true }),
-    "--features: belongs to --format onnx, got safetensors",
+    "--features: expected with --format onnx, got safetensors",
   );
   assert.match(await refused({ model, output, patch: "9" }), /^--patch: 3 levels need three multiples of 4/);
   assert.match(

@@ -2,7 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { percentile, surface } from "../../model/scoring/hausdorff.ts";
+import { surface } from "../../model/scoring/hausdorff.ts";
 import { tighten } from "../../model/scoring/masks.ts";
 import { caseMetrics, regionMetrics, diceByRegion } from "../../model/scoring/metrics.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
@@ -122,18 +122,6 @@ test("spacing belongs to its axis: one voxel apart along D, H or W is that axis'
     (ranges) => regionMetrics(box(size, ranges), box(size, "1:2,1:2,1:2"), [1], { size, spacing }).hd95,
   );
   assert.equal(apart, [5, 3, 2]);
-});
-
-test("the percentile interpolates linearly, as numpy's", () => {
-  assert.is(percentile(Float64Array.of(4, 1, 3, 2), 0.95), 3.8499999999999996, "to the last bit");
-  assert.is(percentile(Float64Array.of(7), 0.95), 7);
-  assert.is(
-    percentile(
-      Float64Array.from({ length: 21 }, (_, i) => 20 - i),
-      0.95,
-    ),
-    19,
-  );
 });
 
 test("regions overlap: WT holds all classes, TC leaves oedema out, ET is class 1 alone", () => {

@@ -183,7 +183,10 @@ test("a published student predicts as the same weights with a card do; its modal
   assert.equal(foreign.bytes, own.bytes);
   assert.not.equal(zero.bytes, own.bytes);
   assert.not.equal((await predict({ model, modality: "t1", patch: "16" })).bytes, own.bytes);
-  assert.match(foreign.said.join("\n"), /taken to be flair, --background shifted and --patch 16,16,16/);
+  assert.match(
+    foreign.said.join("\n"),
+    /assuming modalities flair, --background shifted and --patch 16,16,16/,
+  );
 
   assert.match(
     await refused({ model }),
@@ -195,7 +198,7 @@ test("a published student predicts as the same weights with a card do; its modal
   );
   assert.match(
     await refused({ model: carded, patch: "32" }),
-    /^--patch: \/carded.safetensors says that itself$/,
+    /^--patch: only for checkpoints without metadata: \/carded.safetensors has its own$/,
   );
   assert.match(await refused({ model, modality: "t1", patch: "15" }), /^--patch: 2 levels need/);
   const four = file("all", { ...NETWORK, modalities: 4 });

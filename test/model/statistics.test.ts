@@ -115,6 +115,19 @@ test("bootstrap: the interval holds the mean, narrows with cases, repeats by its
   assert.ok(bootstrapMeans([[1, NaN, 3, NaN]], { draws: 300 })[0]!.high <= 3);
 });
 
+test("quantile interpolates linearly, as NumPy's to the last bit", () => {
+  assert.is(quantile([1, 2, 3, 4], 0.95), 3.8499999999999996);
+  assert.is(quantile(Float64Array.of(7), 0.95), 7);
+  assert.is(
+    quantile(
+      Float64Array.from({ length: 21 }, (_, i) => i),
+      0.95,
+    ),
+    19,
+  );
+  assert.is(quantile([0.1, 0.3], 0.9), 0.27999999999999997, "from the nearer neighbour");
+});
+
 test("quantile lies between neighbours; Holm's p are in order and at most 1", () => {
   assert.is(quantile([0, 10, 20], 0.25), 5);
   assert.is(quantile([7], 0.975), 7);

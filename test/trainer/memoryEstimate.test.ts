@@ -165,12 +165,12 @@ test("the command says what training takes, or refuses it and says which flags f
   const flags = ["--batch 1", ...(HALF ? ["--precision f16"] : []), "--low-memory"].join("; or ");
   assert.is(
     refused(device, { gpuMemory: limit / 2 ** 30 }),
-    `training would take ${bytesText(pooledBytes)} of GPU memory, --gpu-memory allows ${bytesText(limit)}: what fits: ${flags}`,
+    `training would take ${bytesText(pooledBytes)} of GPU memory, --gpu-memory allows ${bytesText(limit)}: these fit: ${flags}`,
   );
   assert.match(refused(device, { gpuMemory: 1e-6 }), /: choose fewer --filters or a smaller --patch$/);
   assert.match(
     refused(tight, { batch: 9, norm: "batch" }),
-    /choose a batch of at most 8.*; what fits: --batch 8/,
+    /choose a batch of at most 8.*; these fit: --batch 8/,
   );
   if (device.adapter.info.isFallbackAdapter) assert.match(report(device, {}), / of \d.*, /);
 });

@@ -1,5 +1,5 @@
-// The page's first half in a real browser: it loads, segments the example as Node does, asks for nothing meanwhile, and
-// says plainly what is wrong with what it is given.
+// The page's Segment tab in a real browser: it loads, segments the example as Node does without a request, and explains
+// what is wrong with files.
 
 import { readFile } from "node:fs/promises";
 import { suite } from "uvu";
@@ -34,17 +34,17 @@ else {
     await site.close();
   });
 
-  test("the page starts without an error and says what it runs on", async () => {
+  test("the page starts without an error and shows the GPU's name", async () => {
     assert.equal(opened.errors, []);
     assert.match((await opened.page.textContent("#gpu")) ?? "", /swiftshader.*on the CPU.*tensors to/i);
   });
 
-  test("what is no volume, no case or no network is named, and the page goes on", async () => {
+  test("a file that is not a volume, a case or a network is named, and the page still works", async () => {
     const { page } = opened;
     const t1ce = (await phantomFiles({ seed: 9, index: 0, size: [16, 16, 16] })).get(
       "PHANTOM_001/PHANTOM_001_t1ce.nii.gz",
     )!;
-    const wrong: [name: string, content: Uint8Array | string, says: RegExp][] = [
+    const wrong: [name: string, content: Uint8Array | string, message: RegExp][] = [
       ["notes.txt", "hello", /expected NIfTI files.*got notes\.txt/],
       ["case_t1ce.nii.gz", "hello", /case_t1ce\.nii\.gz/],
       ["case_t1ce.nii", "", /case_t1ce\.nii/],
@@ -53,12 +53,12 @@ else {
       ["x.safetensors", (await readFile(STUDENT)).subarray(0, 50_000), /x\.safetensors/],
       ["scan.nii.gz", "hello", /scan\.nii\.gz/],
     ];
-    for (const [name, content, says] of wrong) {
+    for (const [name, content, message] of wrong) {
       await give(name, content);
       if (name.startsWith("scan")) await page.selectOption("#cases td select", "t1ce");
       await page.waitForFunction(
         (text) => new RegExp(text).test(document.querySelector("#alerts")!.textContent),
-        says.source,
+        message.source,
       );
       await page.click(".close");
     }
@@ -97,7 +97,7 @@ else {
     assert.equal([...requests.filter((url) => !url.startsWith("blob:")), ...errors], []);
   });
 
-  test("once loaded it opens without a network", async () => {
+  test("after its first load the page opens without a network", async () => {
     await context.setOffline(true);
     const again = await open(context, site.url);
     assert.match((await again.page.textContent("#models")) ?? "", /example student/);
@@ -106,13 +106,13 @@ else {
     await context.setOffline(false);
   });
 
-  test("without WebGPU the page says which browsers have it, and still shows images", async () => {
+  test("without WebGPU the page names browsers that have it, and still shows images", async () => {
     const without = await launch({ webgpu: false });
     const { page, errors } = await open(await without.newContext(), site.url);
     const text = (await page.textContent("#alerts")) ?? "";
     assert.match(
       text,
-      /no WebGPU.*Chrome or Edge.*Firefox.*Safari.*chrome:\/\/flags\/#enable-unsafe-webgpu/s,
+      /no usable WebGPU.*Chrome or Edge.*Firefox.*Safari.*chrome:\/\/flags\/#enable-unsafe-webgpu/s,
     );
     await page.click("#example");
     await page.waitForSelector("#panes canvas");
@@ -128,11 +128,13 @@ async function give(name: string, content: Uint8Array | string): Promise<void> {
   await opened.page.setInputFiles(input, { name, mimeType: "", buffer: Buffer.from(content) });
 }
 
-/** Node's classes of the example, by its student. */
+/** The classes of the example by its student, in Node. */
 async function predictExample(): Promise<Uint8Array> {
   const { prepared, network, card } = await openExample();
   const classes = await predict(device, imageOf(prepared), {
-    ...{ window: card.patch, weighting: card.window, classes: 4 },
+    window: card.patch,
+    weighting: card.window,
+    classes: 4,
     network: (x) => forward(network, x, "eval").logits,
   });
   network.params.free();

@@ -1,4 +1,4 @@
-// The page for everybody: every control has a name and is reached by keyboard, and nothing is cut off on a small screen.
+// Accessibility of the page: every control has a name and is reached by keyboard, and everything fits on a small screen.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -73,7 +73,7 @@ else {
     });
   }
 
-  test("the tabs are changed by the arrow keys, and the view by its select", async () => {
+  test("the arrow keys change the tab, and the select changes the view", async () => {
     await page.focus("#tab-train");
     await page.keyboard.press("ArrowRight");
     assert.is(await page.getAttribute("#tab-segment", "aria-selected"), "true");
@@ -81,7 +81,7 @@ else {
     assert.is(await page.textContent("#alerts"), "");
   });
 
-  test("the bench runs to its end, is right, and its table can be copied", async () => {
+  test("the benchmark runs to its end without wrong results, and its table can be copied", async () => {
     const bench = await open(page.context(), `${site.url}bench.html`);
     await bench.page.selectOption("#size", { index: 0 });
     await bench.page.fill("#filter", "no such op");
@@ -108,7 +108,7 @@ else {
   });
 }
 
-/** Controls that a screen reader could only call by what they are. */
+/** Controls without a name for screen readers. */
 async function nameless(on: Page): Promise<string[]> {
   const session = await on.context().newCDPSession(on);
   const { nodes } = await session.send("Accessibility.getFullAXTree");
@@ -121,7 +121,7 @@ async function nameless(on: Page): Promise<string[]> {
   return found;
 }
 
-/** What has the focus, and whether that can be seen. */
+/** The element with the focus; `seen` is true if a frame shows it. */
 function focused(on: Page): Promise<{ html: string; seen: boolean }> {
   return on.evaluate(() => {
     const element = document.activeElement ?? document.body;
@@ -132,7 +132,7 @@ function focused(on: Page): Promise<{ html: string; seen: boolean }> {
   });
 }
 
-/** What reaches beyond the window's right side without a scroll area of its own. */
+/** Elements beyond the window's right side, outside of a scroll area. */
 function sticksOut(on: Page): Promise<string[]> {
   return on.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement;

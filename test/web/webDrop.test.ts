@@ -1,5 +1,5 @@
-// Files that are dropped on the page, as a person's mouse does it: cases and folders, and the wrong thing in many ways,
-// after each of which the page goes on.
+// Files dropped on the page with the mouse: cases and folders, and many kinds of wrong files, after which the page still
+// works.
 
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -39,7 +39,7 @@ else {
     await rm(folder, { recursive: true });
   });
 
-  test("a folder that is dropped is read with all that is in it", async () => {
+  test("a dropped folder is read with all its files", async () => {
     await drop("set");
     await shows(opened.page, "#cases", /2 cases, 10 files/);
     await opened.page.waitForSelector("#panes canvas");
@@ -49,7 +49,7 @@ else {
     ]);
   });
 
-  test("files of one case that are dropped are recognised by their names", async () => {
+  test("dropped files of one case are recognised by their names", async () => {
     await drop("set/PHANTOM_001/PHANTOM_001_t1ce.nii.gz", "set/PHANTOM_001/PHANTOM_001_seg.nii.gz");
     await shows(opened.page, "#cases", /1 case, 2 files/);
     const roles = await opened.page
@@ -58,7 +58,7 @@ else {
     assert.equal(roles.sort(), ["label", "t1ce"]);
   });
 
-  test("the wrong thing, dropped in a dozen ways, is named, and the page still segments", async () => {
+  test("a dozen kinds of wrong files are named, and the page still segments", async () => {
     const { page, errors } = opened;
     const t1ce = await readFile(join(folder, "set/PHANTOM_001/PHANTOM_001_t1ce.nii.gz"));
     const small = gunzipSync(
@@ -70,29 +70,24 @@ else {
     complex.writeInt16LE(32, 70); // the header's data type
     await mkdir(join(folder, "empty"));
     await put("scans/readme.md", "nothing here");
-    const wrong: [what: string, name: string, content: Uint8Array | string | null, says: RegExp][] = [
+    const wrong: [what: string, name: string, content: Uint8Array | string | null, message: RegExp][] = [
       ["a text", "notes.txt", "hello", /expected NIfTI files.*got notes\.txt/],
       ["an empty folder", "empty", null, /expected NIfTI files.*got nothing/],
       ["a folder without volumes", "scans", null, /expected NIfTI files.*got readme\.md/],
       ["a picture", "brain.png", Uint8Array.of(0x89, 0x50, 0x4e, 0x47), /got brain\.png/],
       ["a DICOM file", "IM0001.dcm", new Uint8Array(300), /got IM0001\.dcm/],
-      ["a text that says it is a volume", "a_t1ce.nii", "hello", /a_t1ce\.nii/],
-      ["a text that says it is a packed volume", "b_t1ce.nii.gz", "hello", /b_t1ce\.nii\.gz/],
+      ["a text named like a volume", "a_t1ce.nii", "hello", /a_t1ce\.nii/],
+      ["a text named like a packed volume", "b_t1ce.nii.gz", "hello", /b_t1ce\.nii\.gz/],
       ["an empty file", "c_t1ce.nii", "", /c_t1ce\.nii/],
       ["half a file", "d_t1ce.nii.gz", t1ce.subarray(0, t1ce.length >> 1), /d_t1ce\.nii\.gz.*(damaged|cut)/],
       ["complex numbers", "e_t1ce.nii", complex, /e_t1ce\.nii/],
-      [
-        "a text that says it is a network",
-        "x.safetensors",
-        "hello",
-        /x\.safetensors: not a usable checkpoint/,
-      ],
+      ["a text named like a network", "x.safetensors", "hello", /x\.safetensors: not a usable checkpoint/],
       ["half a network", "y.safetensors", (await readFile(STUDENT)).subarray(0, 50_000), /y\.safetensors/],
     ];
-    for (const [what, name, content, says] of wrong) {
+    for (const [what, name, content, message] of wrong) {
       if (content !== null) await put(name, content);
       await drop(name);
-      await shows(page, "#alerts", says).catch((error: unknown) => {
+      await shows(page, "#alerts", message).catch((error: unknown) => {
         throw new Error(`${what}: ${String(error)}`);
       });
       await page.click(".close");
@@ -110,12 +105,12 @@ else {
     await put("grids/g_flair.nii", small);
     await drop("grids");
     await shows(page, "#cases", /1 case, 4 files/);
-    await page.click("#run"); // whose volumes do not lie in one grid
+    await page.click("#run"); // the volumes have different grids
     await shows(page, "#alerts", /case g.*g_t1/s);
 
     await page.click("#tab-train");
     await drop("set");
-    await shows(page, "#alerts", /choose Segment first/);
+    await shows(page, "#alerts", /choose the tab Segment first/);
     await page.click("#tab-segment");
 
     await drop("set");
@@ -133,7 +128,7 @@ async function put(path: string, content: Uint8Array | string): Promise<void> {
   await writeFile(join(folder, path), content);
 }
 
-/** Drops files and folders of the test's on the page's box, as if they came from the system's file manager. */
+/** Drops files and folders of the test on the page, as if they came from the system's file manager. */
 async function drop(...paths: string[]): Promise<void> {
   await dispatch({ items: [], files: paths.map((path) => join(folder, path)), dragOperationsMask: 1 });
 }

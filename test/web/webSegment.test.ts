@@ -1,4 +1,4 @@
-// What can happen to a segmentation in the page: it is cancelled, its features are looked at, the GPU is lost.
+// Events of a segmentation in the page: it is cancelled, its similarity maps are shown, the GPU is lost.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -42,10 +42,10 @@ else {
     await site.close();
   });
 
-  test("a segmentation that is cancelled stops, says so, and can be started again", async () => {
+  test("a cancelled segmentation stops with a message, and can be started again", async () => {
     const { page, errors } = opened;
     await page.click("#run");
-    assert.ok(await page.isDisabled("#example"), "what is segmented cannot be changed meanwhile");
+    assert.ok(await page.isDisabled("#example"), "the images cannot be changed meanwhile");
     await shows(page, "#status", /compiling|segmenting/);
     await page.click("#cancel");
     await shows(page, "#alerts", /Stopped/);
@@ -58,14 +58,14 @@ else {
     assert.equal(errors, []);
   });
 
-  test("the maps of similarity are shown and saved, with Node's values between -1 and 1", async () => {
+  test("similarity maps are shown and downloaded, with Node's values between -1 and 1", async () => {
     const { page, errors } = opened;
     const expected = await similarityOfExample();
     for (const [name, map] of [
       ["enhancing tumour", expected[1]!],
       ["oedema", expected[3]!],
     ] as const) {
-      await page.getByLabel("Over the image").selectOption({ label: `similarity: ${name}` });
+      await page.getByLabel("Overlay", { exact: true }).selectOption({ label: `similarity: ${name}` });
       const button = page.getByRole("button", { name: `Download example student's similarity: ${name}` });
       await button.waitFor({ timeout: 120_000 });
       const { data } = await readNifti(await saved(page, button), "download");
@@ -83,10 +83,10 @@ else {
     assert.equal(errors, []);
   });
 
-  test("a GPU that is lost is replaced once by itself, and the images come back; twice is said plainly", async () => {
+  test("a lost GPU is replaced once, and the images come back; the second loss is an error", async () => {
     const { page } = opened;
     const crash = await browser.newBrowserCDPSession();
-    const lose = () => crash.send("Browser.crashGpuProcess").catch(() => undefined); // it has no time to answer
+    const lose = () => crash.send("Browser.crashGpuProcess").catch(() => undefined); // it crashes before it answers
     await page.click("#run");
     await shows(page, "#status", /segmenting/);
     await lose();
@@ -101,14 +101,14 @@ else {
     await shows(page, "#status", /GPU was lost; starting again/);
     await shows(page, "#status", /segmenting/);
     await lose();
-    await shows(page, "#alerts", /The GPU was lost, twice.*Close other programs/s);
+    await shows(page, "#alerts", /The GPU was lost twice.*Close other programs/s);
 
     await page.click("#run");
     await shows(page, "#status", /^Done/);
     assert.is(await page.textContent("#alerts"), "");
   });
 
-  test("it goes on in a tab that is not shown, which gets no animation frames", async () => {
+  test("segmenting continues in a hidden tab, which gets no animation frames", async () => {
     const page = await context.newPage();
     await page.addInitScript(() => {
       window.requestAnimationFrame = () => 0;
@@ -118,7 +118,7 @@ else {
       page.waitForFunction(
         ({ selector, text }) => document.querySelector(selector)?.textContent.startsWith(text),
         { selector, text },
-        { polling: 200, timeout: 120_000 }, // by itself it would wait for frames
+        { polling: 200, timeout: 120_000 }, // the default would wait for frames
       );
     await until("html[data-ready=true] #panes", "");
     await page.evaluate(() => {
@@ -133,27 +133,31 @@ else {
   });
 }
 
-/** The example, and of its networks the student alone. */
+/** Opens the example with the student alone. */
 async function chooseStudent(page: Page): Promise<void> {
   await page.click("#example");
   await page.locator("#models label", { hasText: "example teacher" }).locator("input").uncheck();
   await page.waitForSelector("#panes canvas");
 }
 
-/** Node's maps of the example, by its student. */
+/** The similarity maps of the example by its student, in Node. */
 async function similarityOfExample(): Promise<Float32Array[]> {
   const { prepared, network, card } = await openExample();
   const image = imageOf(prepared);
   const label = await predict(device, image, {
-    ...{ window: card.patch, weighting: card.window, classes: 4 },
+    window: card.patch,
+    weighting: card.window,
+    classes: 4,
     network: (x) => forward(network, x, "eval").logits,
   });
   const maps = await similarityMaps(device, image, {
-    ...{ window: card.patch, label, classes: 4 },
+    window: card.patch,
+    label,
+    classes: 4,
     features: (x) => forward(network, x, "eval").features,
   });
   network.params.free();
-  const { size, source, images, background } = prepared; // of the one channel that it sees
+  const { size, source, images, background } = prepared; // with one channel, the student's
   return maps.map((map) => {
     const whole = new Float32Array(source.size[0] * source.size[1] * source.size[2]);
     const head = map.map((value, v) => (images[v] === (background?.[0] ?? 0) ? 0 : value));

@@ -174,7 +174,7 @@ else {
     await page.click("#kept-drop");
     assert.match(
       (await page.textContent("#discard")) ?? "",
-      /Discard the training.*teacher: \d+ steps\. It goes/s,
+      /Discard the saved training.*teacher: \d+ steps\. It goes/s,
     );
     await page.click("#discard-no");
     await page.click("#kept-drop");

@@ -1,4 +1,4 @@
-// The bench as a page: a row for every op and pass, and the table as text to copy.
+// The benchmark's page: a row for every op and pass, and the table as text to copy.
 
 import { proxy } from "comlink";
 import type { Measurement } from "../../bench/kernels/measure.ts";
@@ -13,7 +13,7 @@ const SIZES: Readonly<Record<string, BenchSize>> = {
   "the paper's: 16 filters, 96x128x128": { filters: 16, patch: [96, 128, 128], samples: 5 },
 };
 const HEAD = ["op", "size", "pass", "ms", "GFLOP/s", "GB/s", "of peak", "error"];
-const WRONG = 1e-4; // that of npm run bench
+const TOLERANCE = 1e-4; // as in npm run bench
 
 async function start(): Promise<void> {
   const worker = new Worker(new URL("./benchWorker.ts", import.meta.url), { type: "module", name: "bench" });
@@ -36,7 +36,7 @@ async function start(): Promise<void> {
       const body = element("tbody");
       const head = element("tr", {}, ...HEAD.map((text) => element("th", { scope: "col" }, text)));
       byId("rows").replaceChildren(element("thead", {}, head), body);
-      const tell = (news: BenchNews) => {
+      const report = (news: BenchNews) => {
         if (news.type === "doing") return void status(`${news.what} …`);
         wrong += Number(isWrong(news.row));
         lines.push(cells(news.row));
@@ -48,10 +48,10 @@ async function start(): Promise<void> {
         const { clock, stopped } = await bench.run(
           SIZES[size.value]!,
           byId<HTMLInputElement>("filter").value.trim(),
-          proxy(tell),
+          proxy(report),
         );
-        const how = `${lines.length} rows, ${wrong || "none"} wrong, time by ${clock}`;
-        status(`${stopped ? "Stopped" : "Done"}: ${how}.`);
+        const counts = `${lines.length} rows, ${wrong || "none"} wrong, time by ${clock}`;
+        status(`${stopped ? "Stopped" : "Done"}: ${counts}.`);
       } catch (error) {
         status("");
         throw error;
@@ -73,7 +73,7 @@ async function start(): Promise<void> {
       () => status("Copied."),
       () => {
         getSelection()?.selectAllChildren(byId("rows"));
-        status("The browser does not let the page copy: the table is selected, copy it with the keyboard.");
+        status("The browser does not let the page copy. The table is selected: copy it with the keyboard.");
       },
     );
   });
@@ -106,7 +106,7 @@ function cells(row: Measurement): string[] {
 }
 
 function isWrong({ error }: Measurement): boolean {
-  return error !== null && !(error <= WRONG);
+  return error !== null && !(error <= TOLERANCE);
 }
 
 void attempt(start);

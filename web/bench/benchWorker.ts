@@ -1,4 +1,4 @@
-// The bench of bench/kernels.ts in a worker of the page: the same cases, checks and clock.
+// The benchmark of bench/kernels.ts in a worker of the page: the same cases, checks and clock.
 
 import { CeilingsBench } from "../../bench/ceilings.ts";
 import { type KernelSize, kernelCases, noCase } from "../../bench/kernels/cases.ts";
@@ -9,12 +9,12 @@ import { device, gpuInfo } from "../worker/gpu.ts";
 import { offer } from "../worker/offer.ts";
 import type { Gpu } from "../worker/protocol.ts";
 
-/** A network's shapes, and how often each is timed. */
+/** A network's shapes, and the number of timings of each. */
 export interface BenchSize extends KernelSize {
   samples: number;
 }
 
-/** What the page is told while it runs. */
+/** News for the page while the benchmark runs. */
 export type BenchNews = { type: "doing"; what: string } | { type: "row"; row: Measurement };
 
 let stopped = false;
@@ -22,19 +22,19 @@ let stopped = false;
 const bench = {
   gpu: (): Promise<Gpu> => gpuInfo(),
 
-  /** Ends what is running after the row that is being measured. */
+  /** Ends the run after the row that is being measured. */
   stop(): void {
     stopped = true;
   },
 
   /**
-   * Measures all cases whose name holds `filter`, each row told when it is there; returns the clock's name, and whether
-   * it came to its end. Throws a DataError where there is no such case.
+   * Measures all cases whose name contains `filter`, and reports each row when it is done. Returns the clock's name, and
+   * `stopped`. Throws a DataError if no case has such a name.
    */
   async run(
     { samples, ...size }: BenchSize,
     filter: string,
-    tell: (news: BenchNews) => void | Promise<void>,
+    report: (news: BenchNews) => void | Promise<void>,
   ): Promise<{ clock: string; stopped: boolean }> {
     stopped = false;
     const cases = kernelCases(size, filter);
@@ -42,14 +42,14 @@ const bench = {
     const on = await device();
     const stopwatch = new Stopwatch(on);
     const { clock } = stopwatch;
-    await tell({ type: "doing", what: "What this GPU does at most" });
+    await report({ type: "doing", what: "Measuring this GPU's peak" });
     const elements = size.filters * size.patch.reduce((a, b) => a * b, 1);
     const ceilings = await CeilingsBench.open(on, stopwatch, elements);
     try {
       for (const [i, subject] of cases.entries()) {
-        await tell({ type: "doing", what: `${subject.op} ${subject.detail}, ${i + 1} of ${cases.length}` });
+        await report({ type: "doing", what: `${subject.op} ${subject.detail}, ${i + 1} of ${cases.length}` });
         for await (const row of measureCase({ device: on, stopwatch, ceilings, samples }, subject)) {
-          await tell({ type: "row", row });
+          await report({ type: "row", row });
           if (stopped) return { clock, stopped };
         }
       }

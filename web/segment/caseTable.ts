@@ -1,4 +1,4 @@
-// The table of files: which case each belongs to and what it holds, to be corrected by hand.
+// The table of files: each file's case and content, which the user can correct.
 
 import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labels.ts";
 import { DataError } from "../../data/errors.ts";
@@ -20,14 +20,14 @@ const CONVENTION_TITLES: Record<LabelConvention, string> = {
   brats2023: "BraTS 2023: 1 core, 2 oedema, 3 enhancing",
   msd: "Decathlon: 1 oedema, 2 core, 3 enhancing",
 };
-const SHOWN = 200; // rows; more are used, but not listed
+const SHOWN = 200; // rows: the others are used, but not listed
 
-/** Shows `recognised` in `place`, changes it as the user does, and calls `changed` each time. */
+/** Shows `recognised` in `place`; applies the user's changes to it and calls `changed` after each. */
 export function showCases(place: HTMLElement, recognised: Recognised, changed: () => void): void {
   const { rows, note } = recognised;
   const cases = casesIn(rows);
   const line = (row: Row) => {
-    const role = choice(`What ${row.path} holds`, ROLES, row.role, (value) => {
+    const role = choice(`Content of ${row.path}`, ROLES, row.role, (value) => {
       row.role = value;
       changed();
     });
@@ -48,7 +48,7 @@ export function showCases(place: HTMLElement, recognised: Recognised, changed: (
       element("td", {}, role),
     );
   };
-  const head = ["File", "Case", "Holds"].map((text) => element("th", { scope: "col" }, text));
+  const head = ["File", "Case", "Content"].map((text) => element("th", { scope: "col" }, text));
   const files = element("table", { class: "files" });
   files.append(
     element("thead", {}, element("tr", {}, ...head)),
@@ -84,7 +84,7 @@ export function modalitiesOf(rows: readonly Row[], id: string): Modality[] {
   return MODALITIES.filter((modality) => rows.some((row) => row.case === id && row.role === modality));
 }
 
-/** Throws one DataError for all cases that lack what a chosen network needs. */
+/** Throws one DataError for all cases that lack a modality of a chosen network. */
 export function refuseMissing(
   rows: readonly Row[],
   chosen: readonly ModelInfo[],
@@ -99,9 +99,7 @@ export function refuseMissing(
       const fitting = models.find(
         (other) => other.modalities.length && other.modalities.every((m) => present.includes(m)),
       );
-      const remedy = fitting
-        ? `choose ${fitting.name}`
-        : "open a student's checkpoint that sees what is there";
+      const remedy = fitting ? `choose ${fitting.name}` : "open the checkpoint of a student of these";
       return [
         `case ${id}: has ${titles(present) || "no image"}, but ${name} needs ${titles(missing)} too: ${remedy}`,
       ];

@@ -1,4 +1,4 @@
-// From files that the user chose to cases: what the names say, what the user corrected, and the volumes.
+// From the user's files to cases: recognised by their names, corrected by the user, read as volumes.
 
 import { openDataset, type CaseFiles, type Dataset, type Source } from "../../data/datasets/datasets.ts";
 import { modalityNamed } from "../../data/datasets/datasetJson.ts";
@@ -9,7 +9,7 @@ import type { NamedFile, Recognised, Role, Row } from "../worker/protocol.ts";
 
 const VOLUME = /\.nii(\.gz)?$/i;
 
-/** Files of the user's as a source of data. */
+/** The user's files as a source of data. */
 export function fileSource(name: string, files: readonly NamedFile[]): Source {
   const byPath = new Map(files.map(({ path, file }) => [path, file]));
   return {
@@ -17,18 +17,18 @@ export function fileSource(name: string, files: readonly NamedFile[]): Source {
     list: () => Promise.resolve([...byPath.keys()]),
     async read(path) {
       const file = byPath.get(path);
-      if (!file) throw new DataError(`${path}: expected one of the files chosen, got none`);
+      if (!file) throw new DataError(`${path}: expected one of the chosen files, got none`);
       try {
         return new Uint8Array(await file.arrayBuffer());
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
-        throw new DataError(`${path}: could not be read (${why}): has it been moved? Choose it again`);
+        throw new DataError(`${path}: could not be read (${why}): if it was moved, choose it again`);
       }
     },
   };
 }
 
-/** What the files are, by their names. Throws a DataError where there is no volume among them. */
+/** Recognises cases by the names of files. Throws a DataError if none of them is a volume. */
 export async function recognise(source: Source): Promise<Recognised> {
   const volumes = (await visibleFiles(source)).filter((path) => VOLUME.test(path));
   if (!volumes.length) {
@@ -43,15 +43,15 @@ export async function recognise(source: Source): Promise<Recognised> {
     if (!(error instanceof DataError)) throw error;
     const rows = volumes.map(guess);
     const open = rows.filter(({ role }) => role === "unused");
-    const all = rows.length === 1 ? "the file" : `${open.length} of ${rows.length} files`;
+    const which = rows.length === 1 ? "this file" : `${open.length} of ${rows.length} files`;
     const note = open.length
-      ? `The names do not say what ${all} hold${rows.length === 1 ? "s" : ""}: choose below.`
+      ? `The content of ${which} is unclear from the name: choose it below.`
       : "Recognised by parts of the names: please check.";
     return { convention: "brats", rows, note };
   }
 }
 
-/** The data set that the rows describe. Throws a DataError where two rows claim the same place. */
+/** The data set that the rows describe. Throws a DataError if two rows are the same volume of one case. */
 export function datasetOf(rows: readonly Row[], convention: LabelConvention): Dataset {
   const cases = new Map<string, CaseFiles>();
   const problems: string[] = [];
@@ -77,7 +77,7 @@ function rowsOf({ id, images, label }: CaseFiles): Row[] {
   return label === undefined ? rows : [...rows, { path: label, channel: 0, case: id, role: "label" }];
 }
 
-/** The last words of a file's name that are a modality's; the case is what comes before, or the folder. */
+/** Guesses a file's role from the last words of its name that are a modality; the other words name the case. */
 function guess(path: string): Row {
   const folder = path.split("/").slice(0, -1).at(-1);
   const words = path

@@ -1,10 +1,10 @@
-// Files from a file input, a folder, or a drop, each by its path in what was chosen.
+// Files from a file input, a folder, or a drop, each with its path in the chosen folder.
 
 import { DataError } from "../../data/errors.ts";
 import { byId } from "../ui/dom.ts";
 import type { NamedFile } from "../worker/protocol.ts";
 
-/** Calls `take` with how to get what is dropped anywhere on the page, and marks `place` while files are over it. */
+/** Calls `take` with a reader of the files dropped anywhere on the page; marks `place` while files are over it. */
 export function onDrop(place: HTMLElement, take: (files: () => Promise<NamedFile[]>) => void): void {
   const over = (on: boolean) => (event: Event) => {
     event.preventDefault();
@@ -12,7 +12,7 @@ export function onDrop(place: HTMLElement, take: (files: () => Promise<NamedFile
   };
   place.addEventListener("dragover", over(true));
   place.addEventListener("dragleave", over(false));
-  // Anywhere on the page: what misses the place would be opened in place of the page.
+  // Anywhere on the page: the browser would open a file that misses the place instead of the page.
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     over(false)(event);
@@ -21,27 +21,27 @@ export function onDrop(place: HTMLElement, take: (files: () => Promise<NamedFile
   });
 }
 
-/** Calls `take` with what the user chooses in the file input of this id. */
+/** Calls `take` with the files that the user chooses in the file input of this id. */
 export function onChoice(id: string, take: (files: NamedFile[]) => void): void {
   const input = byId<HTMLInputElement>(id);
   input.addEventListener("change", () => {
     const files = inputFiles(input);
-    input.value = ""; // the same files can be chosen again
+    input.value = ""; // so that the same files can be chosen again
     if (files.length) take(files);
   });
 }
 
-/** What an <input type=file> holds. */
+/** The files of an <input type=file>. */
 export function inputFiles(input: HTMLInputElement): NamedFile[] {
   return Array.from(input.files ?? [], (file) => ({ path: file.webkitRelativePath || file.name, file }));
 }
 
-/** What was dropped, folders with all that is in them. Throws a DataError where one of it cannot be read. */
+/** The dropped files, and all files in dropped folders. Throws a DataError if one cannot be read. */
 async function droppedFiles(data: DataTransfer): Promise<NamedFile[]> {
-  // All must be taken before the first await: the list is emptied then.
+  // Before the first await: the browser empties the list then.
   const dropped = Array.from(data.items, (item) => ({
     entry: item.webkitGetAsEntry(),
-    file: item.getAsFile(), // what another program hands out has no entry
+    file: item.getAsFile(), // a file from another program has no entry
   }));
   const found: NamedFile[] = [];
   for (const { entry, file } of dropped) {
@@ -60,12 +60,12 @@ async function collect(entry: FileSystemEntry, found: NamedFile[]): Promise<void
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   for (;;) {
     const some = await answer<FileSystemEntry[]>(path, (...to) => reader.readEntries(...to));
-    if (!some.length) return; // they come a hundred at a time
+    if (!some.length) return; // entries come a hundred at a time
     for (const one of some) await collect(one, found);
   }
 }
 
-/** What a call of the file system's answers. */
+/** The result of a call of the file system, as a promise. */
 function answer<T>(
   path: string,
   ask: (resolve: (answer: T) => void, reject: (error: unknown) => void) => void,
@@ -78,11 +78,11 @@ function answer<T>(
   );
 }
 
-/** The folder that all paths share, taken off them: data sets are recognised by paths within the folder. */
+/** Removes the folder that all paths share, if any: data sets are recognised by paths inside their folder. */
 export function within(files: readonly NamedFile[]): { name: string; files: NamedFile[] } {
   const top = files[0]?.path.split("/")[0] ?? "";
   if (!files.length || !files.every(({ path }) => path.startsWith(`${top}/`))) {
-    return { name: "the files chosen", files: [...files] };
+    return { name: "the chosen files", files: [...files] };
   }
   return { name: top, files: files.map(({ path, file }) => ({ path: path.slice(top.length + 1), file })) };
 }

@@ -1,4 +1,4 @@
-// The list of networks: which are used, and what one sees whose file does not say it.
+// The list of networks: the user chooses which to use, and the modality of one without metadata.
 
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import { choice, element } from "../ui/dom.ts";
@@ -10,18 +10,18 @@ export const MODALITY_TITLES: Readonly<Record<Modality, string>> = {
   t1ce: "T1ce",
   flair: "FLAIR",
 };
-const MOST = 2; // side by side
+const MOST = 2; // networks side by side
 
 export interface ModelListOptions {
   models: readonly ModelInfo[];
-  /** Ids of those that are used; changed here. */
+  /** Ids of the chosen networks; changed here. */
   chosen: string[];
   changed: () => void;
-  /** The user says what a network sees. */
+  /** The user chooses a network's modality. */
   sees: (id: string, modality: Modality) => void;
 }
 
-/** Shows the list in `place`. Of more than two that are ticked the first is let go. */
+/** Shows the list in `place`. A third network that is ticked replaces the first. */
 export function showModels(place: HTMLElement, { models, chosen, changed, sees }: ModelListOptions): void {
   const boxes = models.map(({ id, name, about, modalities }) => {
     const box = element("input", {
@@ -38,15 +38,15 @@ export function showModels(place: HTMLElement, { models, chosen, changed, sees }
     const seen = modalities.map((modality) => MODALITY_TITLES[modality]).join(", ");
     const label = element("label", { class: "model" }, box, element("span", {}, element("strong", {}, name)));
     label.lastElementChild!.append(
-      element("small", {}, seen ? `sees ${seen}` : "which modality does it see?"),
+      element("small", {}, seen ? `sees ${seen}` : "Which modality does it see?"),
     );
     label.title = about;
     if (modalities.length) return label;
     const options: [Modality | "", string][] = [["", "choose …"]];
     for (const modality of MODALITIES) options.push([modality, MODALITY_TITLES[modality]]);
-    const select = choice(`What ${name} sees`, options, "", (value) => value !== "" && sees(id, value));
+    const select = choice(`Modality of ${name}`, options, "", (value) => value !== "" && sees(id, value));
     return element("div", { class: "row" }, label, select);
   });
-  const hint = "Two that are ticked are shown side by side.";
+  const hint = "Choose two to see them side by side.";
   place.replaceChildren(...boxes, ...(models.length > 1 ? [element("p", { class: "hint" }, hint)] : []));
 }

@@ -1,7 +1,7 @@
-// In place of zarrita, which NiiVue brings for images in clouds: the page reads NIfTI files, and zarrita's decoders would
-// be 1.4 MB of what has to be loaded before it works without a network. See vite.config.ts.
+// Replaces zarrita, which NiiVue includes for images in clouds: the page reads only NIfTI files, and zarrita's decoders
+// would add 1.4 MB to load before it works without a network. See vite.config.ts.
 
-/** Whatever NiiVue would begin with. */
+/** Stands for every function of zarrita that NiiVue imports. */
 function refuse(): never {
   throw new Error("noZarr: expected a NIfTI file, got the address of a Zarr store");
 }

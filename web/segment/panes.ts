@@ -1,4 +1,4 @@
-// The viewer's panes, one for each network, and the controls above them.
+// The viewer's panes, one per network, and the controls above them.
 
 import { CLASS_NAMES } from "../../data/datasets/labels.ts";
 import type { Modality } from "../../data/datasets/source.ts";
@@ -7,10 +7,10 @@ import { MODALITY_TITLES } from "./modelList.ts";
 import type { File3d } from "../worker/protocol.ts";
 import { type Overlay, type Place, type View, Viewer, VIEWS } from "./viewer.ts";
 
-/** What is laid over the images: a class's number stands for its map of similarity. */
+/** The overlay of the images; a class's number stands for its similarity map. */
 export type Layer = "prediction" | "reference" | "none" | `${number}`;
 
-/** What there is to choose from. */
+/** The options of the controls, and the current choice. */
 export interface Choices {
   cases: readonly string[];
   case: string;
@@ -27,17 +27,22 @@ const viewers: Viewer[] = [];
 let view: View = "planes";
 let opacity = 0.6;
 
-/** Shows the controls; `change` gets what the user chooses. */
+/** Shows the controls; calls `change` with the user's choice. */
 export function showControls(choices: Choices, change: (chosen: Chosen) => void): void {
   const { cases, modalities, reference, predicted } = choices;
   const set = (part: Partial<Chosen>) => change({ ...choices, ...part });
   const layers: [Layer, string][] = [["none", "nothing"]];
   if (predicted) layers.unshift(["prediction", "segmentation"]);
-  if (reference) layers.push(["reference", "label that came with it"]);
+  if (reference) layers.push(["reference", "label of the data"]);
   if (predicted) CLASS_NAMES.forEach((name, i) => layers.push([`${i}`, `similarity: ${name}`]));
   const named = (text: string, control: HTMLElement) => element("label", {}, `${text} `, control);
   const slider = element("input", {
-    ...{ type: "range", min: 0, max: 1, step: 0.05, value: opacity, "aria-label": "Opacity of the overlay" },
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.05,
+    value: opacity,
+    "aria-label": "Opacity of the overlay",
     input: (event) => {
       opacity = Number((event.target as HTMLInputElement).value);
       for (const viewer of viewers) viewer.setOpacity(opacity);
@@ -60,8 +65,8 @@ export function showControls(choices: Choices, change: (chosen: Chosen) => void)
       choice("Image", images, choices.modality, (modality) => set({ modality })),
     ),
     named(
-      "Over it",
-      choice("Over the image", layers, choices.layer, (layer) => set({ layer })),
+      "Overlay",
+      choice("Overlay", layers, choices.layer, (layer) => set({ layer })),
     ),
     named("Opacity", slider),
     named(
@@ -78,8 +83,7 @@ export function showControls(choices: Choices, change: (chosen: Chosen) => void)
 }
 
 /**
- * Shows one pane for each title. Panes stay as they are where their number does. `again` is called when the browser has
- * taken their graphics away, and can draw again.
+ * Shows the panes, in place of those before. Calls `again` when the browser has lost their graphics and can draw again.
  */
 export async function showPanes(
   panes: readonly { title: string; volume: File3d; overlay: Overlay }[],
@@ -93,10 +97,10 @@ export async function showPanes(
   }
 }
 
-/** Takes the panes away, with their controls. */
+/** Removes the panes and their controls. */
 export function clearPanes(): void {
   for (const viewer of viewers.splice(0)) viewer.close();
-  byId("panes").replaceChildren(element("p", { class: "empty" }, "Nothing that can be shown."));
+  byId("panes").replaceChildren(element("p", { class: "empty" }, "No image to show."));
   byId("view-controls").hidden = true;
   byId("location").textContent = "";
 }
@@ -118,8 +122,7 @@ async function makePanes(number: number, again: () => void): Promise<void> {
   for (const canvas of canvases) {
     const viewer = await Viewer.on(canvas, {
       moved: showPlace,
-      lost: () =>
-        (byId("location").textContent = "The images went with the GPU: they come back when it does."),
+      lost: () => (byId("location").textContent = "The GPU was lost: the images come back when it does."),
       restored: () => {
         clearPanes();
         again();
@@ -137,6 +140,6 @@ function showPlace({ mm, voxel, values }: Place): void {
   const [image, over] = values;
   const parts = [`voxel ${numbers(voxel, 0)}`, `${numbers(mm, 1)} mm`];
   if (image !== undefined) parts.push(`image ${+image.toPrecision(4)}`);
-  if (over !== undefined) parts.push(`over it ${+over.toPrecision(3)}`);
+  if (over !== undefined) parts.push(`overlay ${+over.toPrecision(3)}`);
   byId("location").textContent = parts.join("; ");
 }

@@ -1,4 +1,4 @@
-// What was found, in numbers, and the files to take away.
+// The results in numbers, and the files to download.
 
 import { CLASS_NAMES } from "../../data/datasets/labels.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
@@ -10,9 +10,9 @@ import { CLASS_COLOURS } from "./viewer.ts";
 const REGION_TITLES = { WT: "Whole tumour", TC: "Tumour core", ET: "Enhancing tumour" } as const;
 
 export interface Saving {
-  /** Hands out the label map of a network. */
+  /** Downloads the label map of a network. */
   labels: (result: Result) => void;
-  /** Hands out the map of similarity that is looked at; null where none is. */
+  /** Downloads the similarity map that is shown; null if none is shown. */
   map: { name: string; save: (result: Result) => void } | null;
 }
 
@@ -56,7 +56,7 @@ export function legend(): HTMLElement {
   return element("ul", { class: "legend", "aria-label": "Colours" }, ...items);
 }
 
-/** Of a file to take away. */
+/** The name of a file to download. */
 export function fileName(...parts: string[]): string {
   const names = parts.map((part) => part.replace(/\.safetensors$/, "").replace(/[^\w.-]+/g, "_"));
   return `${names.join("_")}.nii.gz`;

@@ -1,4 +1,4 @@
-// The page's first half: images in, networks chosen, segmentations out.
+// The Segment tab: opens images, chooses networks, shows segmentations.
 
 import { proxy, type Remote } from "comlink";
 import { DataError } from "../../data/errors.ts";
@@ -20,7 +20,7 @@ import type { Engine } from "../worker/worker.ts";
 const EXAMPLE_MODELS = { "example teacher": teacherUrl, "example student": studentUrl };
 const NO_CASES: Recognised = { rows: [], convention: "brats", note: null };
 
-/** Fills the panel and answers to the user. `usable` is false where there is no GPU: images can be seen all the same. */
+/** Starts the tab. `usable` is false without a GPU: then images can only be viewed. */
 export async function startSegment(
   engine: Remote<Engine>,
   { usable }: { usable: boolean },
@@ -40,8 +40,8 @@ class SegmentPage {
   #view: Chosen = { case: "", modality: "flair", layer: "prediction" };
   #busy = false;
   #cancelled = false;
-  #drawn: Promise<void> = Promise.resolve(); // what is drawn last is awaited before the next
-  readonly #maps = new Map<string, File3d[]>(); // of similarity, by case and network
+  #drawn: Promise<void> = Promise.resolve(); // the last drawing: the next one waits for it
+  readonly #maps = new Map<string, File3d[]>(); // similarity maps by case and network
 
   constructor(engine: Remote<Engine>, usable: boolean) {
     this.#engine = engine;
@@ -61,13 +61,13 @@ class SegmentPage {
     this.#update();
   }
 
-  /** Networks that were trained here are listed too. */
+  /** Lists the networks again, after a training has added one. */
   async refreshModels(): Promise<void> {
     this.#models = await this.#engine.models();
     this.#update();
   }
 
-  /** A network from a file is there and chosen. */
+  /** Adds a network from a file, and chooses it. */
   async addModel(file: File): Promise<void> {
     const { id } = await this.#engine.addModel(file);
     this.#models = await this.#engine.models();
@@ -81,7 +81,7 @@ class SegmentPage {
       void attempt(async () => {
         if (byId("segment").hidden)
           throw new DataError(
-            "what is dropped is segmented: choose Segment first, or the folder to train on by its button",
+            "expected files to segment: choose the tab Segment first; to train on a folder, choose it with its button",
           );
         await this.#open(await files());
       });
@@ -98,7 +98,7 @@ class SegmentPage {
     });
   }
 
-  /** Takes up what was chosen or dropped: checkpoints among it, or images. */
+  /** Opens the chosen or dropped files: checkpoints and images. */
   async #open(files: NamedFile[]): Promise<void> {
     if (this.#busy) throw new DataError("a segmentation is running: wait for it, or cancel it");
     const checkpoints = files.filter(({ path }) => path.endsWith(".safetensors"));
@@ -128,12 +128,12 @@ class SegmentPage {
     refuseMissing(this.#cases.rows, chosen, this.#models);
     this.#forgetResults();
     const results: Result[] = [];
-    const problems: string[] = []; // of cases: others are segmented all the same
+    const problems: string[] = []; // cases with problems do not keep the others from being segmented
     try {
       await this.#busily(async (report) => {
         for (const id of ids) {
           for (const { id: model } of chosen) {
-            if (this.#cancelled) throw new CancelledError("What was finished before is kept.");
+            if (this.#cancelled) throw new CancelledError("Finished cases are kept.");
             try {
               results.push(await this.#engine.segment(this.#study(), id, model, report));
             } catch (error) {
@@ -153,7 +153,7 @@ class SegmentPage {
     byId("status").textContent = `Done: ${ids.length === 1 ? ids[0]! : `${ids.length} cases`}.`;
   }
 
-  /** Does what takes long and can be cancelled; what it works on is not to be changed meanwhile. */
+  /** Runs long work that can be cancelled; meanwhile the images and networks cannot be changed. */
   async #busily<T>(work: (report: (progress: Progress) => void) => Promise<T>): Promise<T> {
     this.#cancelled = false;
     this.#setBusy(true);
@@ -165,7 +165,7 @@ class SegmentPage {
     }
   }
 
-  /** Draws, after what is being drawn already; where it cannot, nothing is left that would belong to something else. */
+  /** Draws when the drawing before is done; if it fails, it clears the panes, which could show another case. */
   #draw(): Promise<void> {
     const drawn = this.#drawn.then(() => this.#drawNow());
     this.#drawn = drawn.catch(() => clearPanes());
@@ -195,7 +195,7 @@ class SegmentPage {
     await showPanes(panes, () => void this.#draw().catch(showError));
   }
 
-  /** Numbers and files do not need a viewer that works. */
+  /** Shows numbers and downloads, which do not need a working viewer. */
   #showNumbers(results: readonly Result[]): void {
     const view = this.#view;
     byId("results").hidden = !results.length;
@@ -210,7 +210,7 @@ class SegmentPage {
     showResults(byId("result-tables"), results, { labels, map });
   }
 
-  /** Shows what the user chose; where that fails, what was there before. */
+  /** Shows the user's choice; if that fails, the one before. */
   async #look(chosen: Chosen, before: Chosen): Promise<void> {
     this.#view = chosen;
     try {
@@ -285,7 +285,7 @@ class SegmentPage {
   }
 
   #showProgress({ what, done, all }: Progress): void {
-    if (!this.#busy) return; // it was on its way when the end came
+    if (!this.#busy) return; // a late message
     const bar = byId<HTMLProgressElement>("progress");
     bar.value = done / Math.max(1, all);
     byId("status").textContent = `${what}, ${done} of ${all}`;

@@ -1,5 +1,5 @@
-// Segments cases in the worker, and makes the files that the page shows and offers: predictions, references, volumes,
-// maps of similarity, each in the source's grid.
+// Segments cases in the worker, and makes the files to show and download: predictions, references, volumes, similarity
+// maps, each in the source's grid.
 
 import { putBox, voxelCount } from "../../data/preparation/crop.ts";
 import { DataError } from "../../data/errors.ts";
@@ -21,7 +21,7 @@ import type { Models } from "../worker/models.ts";
 import { predictCase } from "../../trainer/stages/prediction.ts";
 import type { File3d, Progress, Result } from "../worker/protocol.ts";
 
-/** Cases, and where their files are. */
+/** Cases and the source of their files. */
 export interface Study {
   source: Source;
   dataset: Dataset;
@@ -29,7 +29,7 @@ export interface Study {
 
 interface Prediction {
   prepared: Case;
-  /** [D, H, W] of the cropped case. */
+  /** Classes [D,H,W] of the cropped case. */
   classes: Uint8Array;
 }
 
@@ -44,7 +44,7 @@ export class Segmentation {
     this.#models = models;
   }
 
-  /** Ends what is running at its next window, with a CancelledError. */
+  /** Ends the running work at its next window, with a CancelledError. */
   cancel(): void {
     this.#cancelled = true;
   }
@@ -81,7 +81,7 @@ export class Segmentation {
     };
   }
 
-  /** The prediction in the source's grid: network classes to look at, or the data set's own labels to keep. */
+  /** The prediction in the source's grid: network classes to show, or the data set's own labels to download. */
   async file({ dataset }: Study, id: string, model: string, values: "classes" | "labels"): Promise<File3d> {
     const { prepared, classes } = this.#prediction(id, model);
     const whole = uncrop(classes, prepared);
@@ -90,7 +90,7 @@ export class Segmentation {
     return (await writeLabelLike(header, written, size)) as File3d;
   }
 
-  /** For each class its map of cosines to the class's prototype, in the source's grid; 0 outside the head. */
+  /** For each class the map of cosines to the class's prototype, in the source's grid; 0 outside the head. */
   async similarity(id: string, model: string, report: Report): Promise<File3d[]> {
     this.#cancelled = false;
     const { prepared, classes } = this.#prediction(id, model);
@@ -132,7 +132,7 @@ export class Segmentation {
     work: (device: Device, progress: (doing: string, done: number, all: number) => void) => Promise<T>,
   ): Promise<T> {
     const progress = (doing: string, done: number, all: number) => {
-      if (this.#cancelled) throw new CancelledError("What was finished before is kept.");
+      if (this.#cancelled) throw new CancelledError("Finished cases are kept.");
       report({ what: `${what}: ${doing}`, done, all });
     };
     const lost = () =>
@@ -141,7 +141,7 @@ export class Segmentation {
   }
 }
 
-/** One volume of a case to look at: the file as it is, or one volume of several. */
+/** One volume of a case to show: the whole file, or one of its volumes. */
 export async function volumeFile(
   { source, dataset }: Study,
   id: string,
@@ -168,7 +168,7 @@ export async function referenceFile({ source, dataset }: Study, id: string): Pro
 function caseOf({ dataset }: Study, id: string): CaseFiles {
   const found = dataset.cases.find((files) => files.id === id);
   if (found) return found;
-  throw new DataError(`case ${id}: expected one of the cases listed, got none of this name`);
+  throw new DataError(`case ${id}: expected one of the listed cases, got none of this name`);
 }
 
 async function compileAll(
@@ -181,7 +181,7 @@ async function compileAll(
   for await (const done of compile(device, planned)) progress(done, planned.size);
 }
 
-/** Sets a map [D,H,W] to 0 outside the head: what a network makes of air is nothing to look at. */
+/** Sets a map [D,H,W] to 0 outside the head: values in air mean nothing. */
 function blank(map: Float32Array, { images, channels, background }: Case): void {
   for (let v = 0; v < map.length; v++) {
     if (channels.every((_, m) => images[m * map.length + v] === (background?.[m] ?? 0))) map[v] = 0;

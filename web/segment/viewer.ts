@@ -1,14 +1,14 @@
-// One pane of the viewer: a volume, and over it a segmentation or a map. NiiVue draws it.
+// One pane of the viewer: a volume with a segmentation or a map over it. NiiVue draws it.
 
 import { DEFAULT_OPTIONS, NVImage, Niivue, SHOW_RENDER, SLICE_TYPE } from "@niivue/niivue";
 import { CLASS_NAMES } from "../../data/datasets/labels.ts";
 import { ViewerError } from "../ui/explain.ts";
 import type { File3d } from "../worker/protocol.ts";
 
-/** What is laid over the volume. */
+/** The overlay of a volume. */
 export type Overlay = { kind: "classes"; file: File3d } | { kind: "cosines"; file: File3d } | null;
 
-/** Colours of the network's classes; the background is clear. */
+/** Colours of the network's classes; the background is transparent. */
 export const CLASS_COLOURS = [
   [0, 0, 0],
   [228, 87, 46],
@@ -16,7 +16,7 @@ export const CLASS_COLOURS = [
   [88, 179, 104],
 ] as const;
 
-/** How the volume is cut. */
+/** The views of a volume. */
 export const VIEWS = {
   planes: ["Three planes and 3D", SLICE_TYPE.MULTIPLANAR],
   axial: ["Axial", SLICE_TYPE.AXIAL],
@@ -26,18 +26,19 @@ export const VIEWS = {
 } as const satisfies Record<string, readonly [string, SLICE_TYPE]>;
 export type View = keyof typeof VIEWS;
 
-/** A position of the crosshair, and the values there of volume and overlay. */
+/** The crosshair's position, and the values of volume and overlay there. */
 export interface Place {
   mm: readonly number[];
   voxel: readonly number[];
   values: readonly number[];
 }
 
-export interface Listening {
+export interface Listeners {
   /** The crosshair was moved. */
   moved: (place: Place) => void;
-  /** The pane's graphics context has gone, with the GPU; and it has come back, empty. */
+  /** The pane's graphics context is lost, with the GPU. */
   lost: () => void;
+  /** The pane's graphics context is back, empty. */
   restored: () => void;
 }
 
@@ -47,11 +48,11 @@ export class Viewer {
   #opacity = 0.6;
   #closed = false;
 
-  private constructor(niivue: Niivue, canvas: HTMLCanvasElement, { lost, restored }: Listening) {
+  private constructor(niivue: Niivue, canvas: HTMLCanvasElement, { lost, restored }: Listeners) {
     this.#niivue = niivue;
     this.#canvas = canvas;
     canvas.addEventListener("webglcontextlost", (event) => {
-      event.preventDefault(); // asks for it to be given back
+      event.preventDefault(); // so that the browser restores it later
       if (!this.#closed) lost();
     });
     canvas.addEventListener("webglcontextrestored", () => {
@@ -59,10 +60,10 @@ export class Viewer {
     });
   }
 
-  /** Throws a ViewerError where the browser has no WebGL 2. */
-  static async on(canvas: HTMLCanvasElement, listening: Listening): Promise<Viewer> {
+  /** A pane on a canvas. Throws a ViewerError if the browser has no WebGL 2. */
+  static async on(canvas: HTMLCanvasElement, listeners: Listeners): Promise<Viewer> {
     if (!document.createElement("canvas").getContext("webgl2")) {
-      throw new ViewerError("They need WebGL 2, which this browser does not give to the page now.");
+      throw new ViewerError("The viewer needs WebGL 2, which is not available in this browser now.");
     }
     const niivue = new Niivue({
       ...DEFAULT_OPTIONS,
@@ -85,12 +86,12 @@ export class Viewer {
         vox: Float32Array;
         values: { value: number }[];
       };
-      listening.moved({ mm: [...mm].slice(0, 3), voxel: [...vox], values: values.map(({ value }) => value) });
+      listeners.moved({ mm: [...mm].slice(0, 3), voxel: [...vox], values: values.map(({ value }) => value) });
     };
-    return new Viewer(niivue, canvas, listening);
+    return new Viewer(niivue, canvas, listeners);
   }
 
-  /** Replaces what is shown. */
+  /** Shows a volume and its overlay, in place of those before. */
   async show(volume: File3d, overlay: Overlay): Promise<void> {
     const base = await image(volume, "gray", 1);
     const over =
@@ -120,13 +121,13 @@ export class Viewer {
     this.#niivue.setSliceType(VIEWS[view][1]);
   }
 
-  /** Panes that are given move together. */
+  /** Moves the crosshairs of the other panes with this one's. */
   follow(others: readonly Viewer[]): void {
     const all = others.map((other) => other.#niivue);
     this.#niivue.broadcastTo(all, { "2d": true, "3d": true });
   }
 
-  /** Lets go of the pane's graphics context, of which a page may have few. */
+  /** Frees the pane's graphics context: a page may have only a few. */
   close(): void {
     this.#closed = true;
     this.#niivue.broadcastTo([]);

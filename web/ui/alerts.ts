@@ -1,9 +1,9 @@
-// What went wrong, at the top of the page, until it is closed or something else is tried.
+// Shows an error at the top of the page, until the user closes it or starts something else.
 
 import { byId, element } from "./dom.ts";
 import { explain } from "./explain.ts";
 
-/** Shows an error; whatever was shown before goes. */
+/** Shows an error in place of the one before. */
 export function showError(error: unknown): void {
   const { title, detail, remedy } = explain(error);
   const close = element(
@@ -22,7 +22,7 @@ export function clearErrors(): void {
   byId("alerts").replaceChildren();
 }
 
-/** Runs something that the user asked for, and shows what goes wrong with it. */
+/** Runs an action of the user, and shows its error. */
 export async function attempt(work: () => Promise<void> | void): Promise<void> {
   clearErrors();
   try {

@@ -1,6 +1,6 @@
-// Elements of the page, found and made.
+// Finds and makes elements of the page.
 
-/** The element of this id; throws where index.html has none. */
+/** The element of this id; throws an Error if index.html lacks it. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (!found) throw new Error(`index.html: expected an element with the id ${id}, got none`);
@@ -9,7 +9,7 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
 
 type Attributes = Record<string, string | number | boolean | ((event: Event) => void)>;
 
-/** An element with attributes (functions are listeners, false leaves one out) and children. */
+/** An element with attributes (a function becomes a listener, false omits the attribute) and children. */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -24,7 +24,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** A select of these values and their names. */
+/** A select with these values and names. */
 export function choice<T extends string>(
   label: string,
   options: readonly (readonly [value: T, name: string])[],
@@ -41,14 +41,14 @@ export function choice<T extends string>(
   );
 }
 
-/** Hands a file to the browser's downloads. */
+/** Downloads a file. */
 export function download(bytes: Uint8Array<ArrayBuffer>, name: string): void {
   const url = URL.createObjectURL(new Blob([bytes]));
   element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000); // some browsers begin to read it later
+  setTimeout(() => URL.revokeObjectURL(url), 10_000); // some browsers start reading it later
 }
 
-/** A table of text; the first of each row is its heading. */
+/** A table of text; the first cell of each row is its heading. */
 export function table(
   caption: string,
   head: readonly string[],

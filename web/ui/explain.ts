@@ -1,4 +1,4 @@
-// Errors in words for whoever looks at the page: what happened, and what to do about it.
+// Explains errors to the user of the page: what happened, and what to do about it.
 
 import type { Explained } from "../worker/protocol.ts";
 
@@ -12,12 +12,12 @@ export class ViewerError extends Error {
   override readonly name = "ViewerError";
 }
 
-/** Where WebGPU is to be had. */
+/** The browsers that have WebGPU. */
 export const WHERE_WEBGPU =
   "Use Chrome or Edge 113 or newer, Firefox 141 or newer (Windows; 145 on Macs), or Safari 26. On Linux, Chrome needs " +
   "chrome://flags/#enable-unsafe-webgpu and #enable-vulkan. The page must come over https:// or from localhost.";
 
-/** What is shown of an error that was thrown anywhere. */
+/** The title, detail and remedy to show for an error. */
 export function explain(error: unknown): Explained {
   const { name, message, kind } = describe(error);
   switch (name) {
@@ -27,15 +27,15 @@ export function explain(error: unknown): Explained {
       return { title: "These files cannot be used as they are", detail: forPage(message), remedy: "" };
     case "CheckpointError":
       return {
-        title: "This is no checkpoint that can be used",
+        title: "This checkpoint cannot be used",
         detail: forPage(message),
-        remedy: "Choose a .safetensors file that the training here or on the command line has written.",
+        remedy: "Choose a .safetensors file that this page or the command line has written.",
       };
     case "DivergedError":
       return {
-        title: "The training has left the numbers",
+        title: "The training diverged",
         detail: forPage(message),
-        remedy: "Start again with a lower learning rate; checkpoints from before are kept.",
+        remedy: "Start again with a lower learning rate. Earlier checkpoints are kept.",
       };
     case "QuotaExceededError":
       return {
@@ -48,13 +48,13 @@ export function explain(error: unknown): Explained {
         title: "The images cannot be shown",
         detail: message,
         remedy:
-          "All else works, and results can be downloaded. To see them, reload the page or restart the browser.",
+          "Segmenting and downloading still work. To see the images, reload the page or restart the browser.",
       };
     case "GpuError":
       return ofGpu(kind, message);
     default:
       return {
-        title: "Something went wrong that should not have",
+        title: "Unexpected error",
         detail: `${name}: ${message}`,
         remedy: "Reload the page; if it happens again, report it with this text.",
       };
@@ -65,33 +65,33 @@ function ofGpu(kind: string, message: string): Explained {
   switch (kind) {
     case "lost":
       return {
-        title: "The GPU was lost, twice",
+        title: "The GPU was lost twice",
         detail: message,
         remedy: "Close other programs and tabs that use the GPU, or update its driver; then try again.",
       };
     case "out-of-memory":
       return {
-        title: "The GPU's memory does not suffice",
+        title: "Not enough GPU memory",
         detail: message,
         remedy:
           "Use a network with fewer filters, a smaller patch or batch, or close other tabs that use the GPU.",
       };
     case "unsupported":
       return {
-        title: "This browser has no WebGPU that can be used",
+        title: "This browser has no usable WebGPU",
         detail: message.replace(WHERE_WEBGPU, "").trim(),
         remedy: WHERE_WEBGPU,
       };
     default:
       return {
-        title: "The GPU refused to work",
+        title: "The GPU reported an error",
         detail: message,
         remedy: "Reload the page; if it happens again, report it with this text and the name of your GPU.",
       };
   }
 }
 
-/** Name and message of whatever was thrown. An error from the worker has its kind in its name, "GpuError lost". */
+/** Name, message and kind of a thrown value. An error from the worker has its kind in its name: "GpuError lost". */
 function describe(error: unknown): { name: string; message: string; kind: string } {
   if (!(error instanceof Error || error instanceof DOMException)) {
     return { name: "Error", message: String(error), kind: "" };
@@ -100,7 +100,7 @@ function describe(error: unknown): { name: string; message: string; kind: string
   return { name, message: error.message, kind: "kind" in error ? String(error.kind) : kind };
 }
 
-/** Command line options by the page's own controls. */
+/** Replaces options of the command line by the page's own controls. */
 function forPage(message: string): string {
   return message
     .replace(/use --labels \w+(?:(?:, | or |, or )--labels \w+)*/g, "choose the meaning of the labels above")

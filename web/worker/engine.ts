@@ -1,16 +1,16 @@
-// The page's end of the worker.
+// The page's side of the worker.
 
 import { type Remote, wrap } from "comlink";
 import { READY } from "./protocol.ts";
 import type { Engine } from "./worker.ts";
 
-/** The worker of the page. Rejects where it cannot start. */
+/** Starts the page's worker; rejects if it cannot start. */
 export function startEngine(): Promise<Remote<Engine>> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "engine" });
   return connect<Engine>(worker);
 }
 
-/** What a worker offers, once it hears. */
+/** The API of a worker, once it listens. */
 export async function connect<Api>(worker: Worker): Promise<Remote<Api>> {
   await new Promise<void>((resolve, reject) => {
     worker.addEventListener("message", (event) => event.data === READY && resolve(), { once: true });
@@ -24,7 +24,7 @@ export async function connect<Api>(worker: Worker): Promise<Remote<Api>> {
   return wrap<Api>(worker);
 }
 
-/** Why there is no GPU, as an error to show. */
+/** An error to show for a missing GPU. */
 export function unsupported(why: string): Error {
   return Object.assign(new Error(why), { name: "GpuError unsupported" });
 }

@@ -1,4 +1,4 @@
-// The networks that the worker knows: those of the example, files of the user's, and what was trained here.
+// The networks in the worker: the example's, the user's files, and those trained here.
 
 import { type Input, INPUT, PUBLISHED_INPUT } from "../../data/preparation/input.ts";
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
@@ -14,13 +14,13 @@ import type { ModelInfo } from "./protocol.ts";
 
 const PUBLISHED_WINDOW: NetworkCard["patch"] = [96, 128, 128];
 
-/** How a network is used. */
+/** How to use a network. */
 export type Use = Input & Pick<NetworkCard, "patch" | "window" | "stage">;
 
 interface Known {
   name: string;
   stored: StoredModel<Input>;
-  /** Null until the user has said what a network without a card sees. */
+  /** Null for a network without metadata, until the user chooses its modality. */
   use: Use | null;
   network: { on: Device; network: Network } | null;
 }
@@ -28,14 +28,16 @@ interface Known {
 export class Models {
   readonly #known = new Map<string, Known>();
 
-  /** Takes up a checkpoint's bytes; one of the same name is replaced. Throws a CheckpointError. */
+  /** Adds a checkpoint, in place of one of the same name. Throws a CheckpointError. */
   async add(bytes: Uint8Array, name: string): Promise<ModelInfo> {
     const stored = await decodeModel(bytes, name, INPUT);
     const { card, network } = stored;
     let use: Use | null = card;
     if (!card && network.modalities === MODALITIES.length) use = published(name, [...MODALITIES]);
     if (!card && network.modalities !== 1 && network.modalities !== MODALITIES.length) {
-      throw new CheckpointError(`${name}: does not say which ${network.modalities} modalities it sees`);
+      throw new CheckpointError(
+        `${name}: expected metadata with its ${network.modalities} modalities, got none`,
+      );
     }
     this.#known.get(name)?.network?.network.params.free();
     this.#known.set(name, { name, stored, use, network: null });
@@ -46,21 +48,21 @@ export class Models {
     return [...this.#known.keys()].map((id) => this.#info(id));
   }
 
-  /** Says what a network of one modality sees whose file does not. */
+  /** Sets the modality of a network of one modality without metadata. */
   sees(id: string, modality: Modality): ModelInfo {
     const known = this.#get(id);
     known.use = published(known.name, [modality]);
     return this.#info(id);
   }
 
-  /** Its name, and how it is used. */
+  /** How to use a network. Throws a CheckpointError if its modality is not chosen yet. */
   use(id: string): Use {
     const { use, name } = this.#get(id);
     if (use) return use;
-    throw new CheckpointError(`${name}: does not say which modality it sees: choose it beside the name`);
+    throw new CheckpointError(`${name}: its modality is unknown: choose it beside the name`);
   }
 
-  /** A checkpoint of the network alone, to keep it. */
+  /** A checkpoint of the network alone, as a file. */
   file(id: string): Promise<Uint8Array<ArrayBuffer>> {
     const { values, card } = this.#get(id).stored;
     return encodeSealed(values, card ? cardMetadata(card) : {});
@@ -91,9 +93,7 @@ export class Models {
   #info(id: string): ModelInfo {
     const { name, stored, use } = this.#get(id);
     const { card, network } = stored;
-    const trained = card
-      ? `${card.stage}, ${card.epoch} epochs`
-      : "published, which does not say how to use it";
+    const trained = card ? `${card.stage}, ${card.epoch} epochs` : "published, without metadata on its use";
     return { id, name, about: `${describeVnet(network)}; ${trained}`, modalities: use?.modalities ?? [] };
   }
 }

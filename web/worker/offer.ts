@@ -1,15 +1,15 @@
-// The worker's end: what it offers to the page.
+// The worker's side: offers an API to the page.
 
 import { expose } from "comlink";
 import { READY } from "./protocol.ts";
 
-/** Offers an api to the page, and says so: what the page sends before is lost, since modules wait for their shaders. */
+/** Offers an API to the page and sends READY: messages before that are lost, since modules wait for their shaders. */
 export function offer<T extends Record<string, (...args: never[]) => unknown>>(api: T): void {
   expose(withKinds(api));
   postMessage(READY);
 }
 
-/** An Error crosses to the page with its name, but not with its kind: the name takes it along. */
+/** Puts the kind of an error into its name: only the name crosses to the page. */
 function withKinds<T extends Record<string, (...args: never[]) => unknown>>(api: T): T {
   const wrapped = Object.entries(api).map(([name, call]) => {
     const guarded = async (...args: never[]) => {

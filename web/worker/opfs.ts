@@ -1,9 +1,9 @@
-// Files that the browser keeps for this page (the origin private file system), for the worker. A file that must survive a
-// crash in the middle of a write has two slots, written in turn: one of them is always whole.
+// Files that the browser stores for this page (the origin private file system), for the worker. A file that must survive
+// a crash during a write has two slots, written in turn: one of them is always whole.
 
 import { OldStateError } from "../../model/errors.ts";
 
-/** What TypeScript's library for pages lacks of a worker's files. */
+/** The part of a worker's files that TypeScript's DOM library lacks. */
 interface Access {
   truncate(size: number): void;
   write(bytes: Uint8Array<ArrayBuffer>, options: { at: number }): number;
@@ -12,20 +12,20 @@ interface Access {
 }
 type WorkerFile = FileSystemFileHandle & { createSyncAccessHandle(): Promise<Access> };
 
-/** A folder of the page's own; made where it is missing. */
+/** A folder in the page's storage; made if it is missing. */
 export async function keptFolder(...path: string[]): Promise<FileSystemDirectoryHandle> {
   let folder = await navigator.storage.getDirectory();
   for (const name of ["protokd", ...path]) folder = await folder.getDirectoryHandle(name, { create: true });
   return folder;
 }
 
-/** Removes all that is kept of this folder; nothing where there is none. */
+/** Removes a folder from the page's storage, if it exists. */
 export async function forgetFolder(name: string): Promise<void> {
   const parent = await keptFolder();
   await parent.removeEntry(name, { recursive: true }).catch(ignoreMissing);
 }
 
-/** Writes a file whole, and waits until it is on the disk. */
+/** Writes a file, and waits until it is on the disk. */
 export async function write(
   folder: FileSystemDirectoryHandle,
   name: string,
@@ -36,14 +36,15 @@ export async function write(
   try {
     access.truncate(0);
     const written = access.write(bytes, { at: 0 });
-    if (written < bytes.length) throw new DOMException(`${name}: no room for it`, "QuotaExceededError");
+    if (written < bytes.length)
+      throw new DOMException(`${name}: not enough space to write it`, "QuotaExceededError");
     access.flush();
   } finally {
-    access.close(); // one that stays open locks the file
+    access.close(); // otherwise the file stays locked
   }
 }
 
-/** The bytes of a file; null where there is none. */
+/** The bytes of a file; null if it does not exist. */
 export async function read(
   folder: FileSystemDirectoryHandle,
   name: string,
@@ -57,13 +58,13 @@ export async function read(
   }
 }
 
-/** Text as JSON; null where there is none, or not all of it. */
+/** The content of a JSON file; null if it does not exist or is not whole. */
 export async function readJson<T>(folder: FileSystemDirectoryHandle, name: string): Promise<T | null> {
   const bytes = await read(folder, name);
   try {
     return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as T);
   } catch {
-    return null; // a crash cut it
+    return null; // cut short by a crash
   }
 }
 
@@ -79,7 +80,7 @@ export class TwoSlots<T> {
   readonly #order: (value: T) => number;
   #next = 0;
 
-  /** `check` throws for bytes that are not whole; of two that are, that of the greater `order` is the newer. */
+  /** `check` throws for bytes that are not whole; if both slots are, the one of greater `order` is newer. */
   constructor(
     folder: FileSystemDirectoryHandle,
     name: string,
@@ -91,7 +92,7 @@ export class TwoSlots<T> {
     this.#order = order;
   }
 
-  /** The newest that is whole, with its bytes; null where there is none. The other is written next. */
+  /** The newest slot that is whole, with its bytes; null without one. The next write goes to the other slot. */
   async newest(): Promise<{ value: T; bytes: Uint8Array<ArrayBuffer> } | null> {
     let best: { value: T; bytes: Uint8Array<ArrayBuffer> } | null = null;
     for (const slot of [0, 1]) {

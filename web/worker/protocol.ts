@@ -1,16 +1,16 @@
-// What the page and its worker say to each other. All of it is plain data: it is copied from one to the other.
+// The messages between the page and its worker. All of them are plain data, which is copied.
 
 import type { Modality } from "../../data/datasets/source.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import type { Region } from "../../model/scoring/regions.ts";
 
-/** A file that the user chose, by its path in what was chosen. */
+/** A file that the user chose, with its path in the chosen folder. */
 export interface NamedFile {
   path: string;
   file: File;
 }
 
-/** What a file, or one of the volumes in it, is taken for. */
+/** The content of a file, or of one of its volumes. */
 export type Role = Modality | "label" | "unused";
 
 /** One volume of one file, as the page lists it and the user corrects it. */
@@ -22,11 +22,11 @@ export interface Row {
   role: Role;
 }
 
-/** What was made of the files chosen. */
+/** The cases recognised in the chosen files. */
 export interface Recognised {
   rows: Row[];
   convention: LabelConvention;
-  /** What the user should look at, or null where the names say all. */
+  /** A hint at what the user should check; null if the names are clear. */
   note: string | null;
 }
 
@@ -34,26 +34,26 @@ export interface Recognised {
 export interface ModelInfo {
   id: string;
   name: string;
-  /** In words: of how many filters, trained for how long. */
+  /** In words: its filters, and how long it was trained. */
   about: string;
   modalities: Modality[];
 }
 
-/** What predictions are, but for the volumes. */
+/** A prediction's numbers, without its volumes. */
 export interface Result {
   case: string;
   model: string;
   modalities: Modality[];
   /** Volume of each region in ml. */
   volumes: Record<Region, number>;
-  /** 2|P∩R|/(|P|+|R|) of each region (1 where both lack it), where the case has a label. */
+  /** 2|P∩R|/(|P|+|R|) of each region (1 if both are empty); null if the case has no label. */
   dice: Record<Region, number> | null;
   seconds: number;
   /** The most bytes on the GPU so far. */
   peakBytes: number;
 }
 
-/** NIfTI files, gzip'd. */
+/** A NIfTI file, gzip'd. */
 export type File3d = Uint8Array<ArrayBuffer>;
 
 export interface Progress {
@@ -63,17 +63,17 @@ export interface Progress {
   all: number;
 }
 
-/** What the worker runs on, or why it cannot. */
+/** The worker's GPU, or the reason why it has none. */
 export type Gpu = { found: true; name: string; largestBytes: number } | { found: false; why: string };
 
-/** An error as a person should read it. */
+/** An error in words for the user. */
 export interface Explained {
   title: string;
   /** One line or several. */
   detail: string;
-  /** What to do; may be empty. */
+  /** Advice on what to do; may be empty. */
   remedy: string;
 }
 
-/** The worker's first message: from now on it hears. */
+/** The worker's first message: it listens now. */
 export const READY = "ready";
