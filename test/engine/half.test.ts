@@ -31,6 +31,7 @@ const OPS = [
     "classMeans",
     "cosineMaps",
     "prototypeDistance",
+    "featureDivergence",
   ],
 ];
 
