@@ -3,6 +3,7 @@
 import type { KernelCase } from "./case.ts";
 import { convolutionCases } from "./convolutions.ts";
 import { lossCases } from "./losses.ts";
+import { regionCases } from "./regions.ts";
 import { volumeCases } from "./volumes.ts";
 
 /** The filters and the patch [D,H,W] of the network whose shapes are timed. */
@@ -13,7 +14,9 @@ export interface KernelSize {
 
 /** The cases whose op and detail contain a text; perhaps none. */
 export function kernelCases({ filters, patch }: KernelSize, text = ""): KernelCase[] {
-  const all = [convolutionCases, volumeCases, lossCases].flatMap((cases) => cases(filters, patch));
+  const all = [convolutionCases, volumeCases, lossCases, regionCases].flatMap((cases) =>
+    cases(filters, patch),
+  );
   return all.filter(({ op, detail }) => `${op} ${detail}`.toLowerCase().includes(text.toLowerCase()));
 }
 

@@ -32,6 +32,7 @@ const OPS = [
     "classMeans",
     "cosineMaps",
     "prototypeDistance",
+    "featureDivergence",
   ],
 ];
 

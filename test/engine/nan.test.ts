@@ -5,14 +5,18 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   batchNormEvalRelu,
+  binaryLosses,
   classCounts,
   crossEntropy,
   diceLoss,
+  featureDivergence,
   instanceNorm,
   instanceNormRelu,
   leakyRelu,
   logSoftmax,
   prototypeDistance,
+  regionLogits,
+  regionProbabilities,
   relu,
   segmentationLosses,
   softmax,
@@ -41,6 +45,14 @@ const ops: Record<string, (x: Tensor) => Tensor> = {
     segmentationLosses(ones5(), label, { targets }).divergence!,
   prototypeDistance: (x) => prototypeDistance(x, ones5(), label, classCounts(label, 2)),
   "prototypeDistance, of a teacher": (x) => prototypeDistance(ones5(), x, label, classCounts(label, 1)),
+  regionLogits: (x) => regionLogits(x, [[1]]),
+  regionProbabilities: (x) => regionProbabilities(x, [[1]]),
+  "binaryLosses, cross-entropy": (x) => binaryLosses(x, ones5()).crossEntropy,
+  "binaryLosses, Dice": (x) => binaryLosses(x, ones5()).dice,
+  "binaryLosses, of targets": (x) => binaryLosses(ones5(), x).crossEntropy,
+  "binaryLosses, Dice of targets": (x) => binaryLosses(ones5(), x).dice,
+  featureDivergence: (x) => featureDivergence(x, ones5()),
+  "featureDivergence, of a teacher": (x) => featureDivergence(ones5(), x),
 };
 
 for (const [name, op] of Object.entries(ops)) {

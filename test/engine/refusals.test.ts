@@ -3,6 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { add } from "../../engine/ops/add.ts";
+import { binaryLosses } from "../../engine/ops/binaryLosses.ts";
 import { batchNormEval, batchNormEvalRelu, batchNormRelu } from "../../engine/ops/batchNorm.ts";
 import { channelSum } from "../../engine/ops/channelSum.ts";
 import { classCounts, classWeights, commonClasses } from "../../engine/ops/classCounts.ts";
@@ -10,6 +11,7 @@ import { concat } from "../../engine/ops/concat.ts";
 import { conv3d } from "../../engine/ops/conv3d.ts";
 import { convTranspose3d } from "../../engine/ops/convTranspose3d.ts";
 import { cosineMaps } from "../../engine/ops/cosineMaps.ts";
+import { featureDivergence } from "../../engine/ops/featureDivergence.ts";
 import { instanceNorm, instanceNormRelu } from "../../engine/ops/instanceNorm.ts";
 import { klDivergence } from "../../engine/ops/klDivergence.ts";
 import { leakyRelu } from "../../engine/ops/activations.ts";
@@ -19,6 +21,7 @@ import { maxPool3d } from "../../engine/ops/maxPool3d.ts";
 import { meanSquaredError } from "../../engine/ops/meanSquaredError.ts";
 import { prototypeDistance } from "../../engine/ops/prototypeDistance.ts";
 import { prototypes } from "../../engine/ops/prototypes.ts";
+import { regionLogits, regionMasks, regionProbabilities } from "../../engine/ops/regionLogits.ts";
 import { samples } from "../../engine/ops/samples.ts";
 import { segmentationLosses } from "../../engine/ops/segmentationLosses.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
@@ -105,6 +108,42 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
     /^prototypeDistance: expected a label \[2,4,4,5\]/,
   ],
   [() => weightedSum([]), /^weightedSum: expected at least one term, got none$/],
+  [() => regionLogits(of(2, 3), [[1]]), /^regionLogits: expected \[N,C,D,H,W\], got \[2,3\]$/],
+  ...[[], [0, 1, 2], [0, 0, 1, 2], [3], [-1], [0.5]].map(
+    (region) =>
+      [
+        () => regionLogits(volume, [[1], region]),
+        new RegExp(`^regionLogits: expected regions of some of the classes 0 to 2, got \\[${region}\\]$`),
+      ] as const,
+  ),
+  [
+    () => regionLogits(volume, []),
+    /^regionLogits: expected 1 to 8 regions of at most 128 classes, got 0 of 3$/,
+  ],
+  [() => regionLogits(volume, Array<number[]>(9).fill([1])), /^regionLogits: expected 1 to 8 .* got 9 of 3$/],
+  [() => regionLogits(of(1, 129, 1, 1, 1), [[0]]), /of at most 128 classes, got 1 of 129$/],
+  [
+    () => regionProbabilities(volume, [[1]], 0),
+    /^regionProbabilities: expected a positive temperature, got 0$/,
+  ],
+  [() => regionProbabilities(volume, [[3]]), /^regionProbabilities: expected regions of some/],
+  [() => regionMasks(of(5), [[1]], 3), /^regionMasks: expected a label \[N,D,H,W\], got \[5\]$/],
+  [() => regionMasks(of(2, 5), [[3]], 3), /^regionMasks: expected regions of some/],
+  [() => binaryLosses(of(5), of(5)), /^binaryLosses: expected tensors of one shape .* got \[5\] and \[5\]$/],
+  [() => binaryLosses(of(2, 3), of(3, 2)), /of one shape \[N,C,\.\.\.\], got \[2,3\] and \[3,2\]$/],
+  ...[0, NaN].map(
+    (temperature) =>
+      [
+        () => binaryLosses(volume, volume, { temperature }),
+        new RegExp(`^binaryLosses: expected a positive temperature, got ${temperature}$`),
+      ] as const,
+  ),
+  [
+    () => featureDivergence(volume, of(2, 3, 4, 4, 5)),
+    /^featureDivergence: expected one shape \[N,\.\.\.\], got .*\[2,3,4,4,5\]$/,
+  ],
+  [() => featureDivergence(of(), of()), /^featureDivergence: expected one shape .* got \[\] and \[\]$/],
+  [() => weightedSum(Array.from({ length: 8 }, () => [1, scalar] as const)), /expected 1 to 7 terms, got 8/],
   [() => weightedSum([[1, of(1, 2)]]), /^weightedSum: expected scalars, got \[1,2\]$/],
   [() => weightedSum([[Infinity, scalar]]), /^weightedSum: expected a finite weight, got Infinity$/],
   [() => conv3d(volume, of(2, 4, 3, 3, 3)), /^conv3d: weight .* takes 4 channels, x .* has 3$/],

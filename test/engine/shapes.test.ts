@@ -76,6 +76,7 @@ function ragged(elements: number): boolean {
 /** What an op has no row of, and why. */
 const exemptions: Record<string, Record<string, string>> = {
   maxPool3d: { "one voxel": "a window has 2³ voxels; fewer are refused" },
+  regionLogits: { "one channel": "a region lacks one class at least; one class alone is refused" },
   barlowTwins: {
     "more than one chunk, the last not full":
       "its voxels are none: the chunks are of the matrix of correlations, of which a row has 70²",

@@ -1,19 +1,28 @@
-// npm run golden [-- DIR]: every operation and the whole network against a folder of golden values.
-// Prints the worst relative error of each case, and exits 1 if one is too large.
+// npm run golden [-- DIR]: compares every operation, method's term and whole network with a folder of golden
+// values. Prints the worst relative error of each case, and exits 1 if one is too large. Cases without an op
+// or method of ours are named, and do not count.
 
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { isMain, runCommand } from "../../cli/terminal/command.ts";
-import { FIXTURES, type LossName, type NetworkCase, type OpCase, openGolden, SHARED } from "./folder.ts";
+import {
+  FIXTURES,
+  type LossName,
+  METHOD_FIXTURES,
+  type NetworkCase,
+  type OpCase,
+  openGolden,
+  SHARED,
+} from "./folder.ts";
 import { holds, measureNetwork, type NetworkMeasures } from "./network.ts";
-import { type Measure, measureOperation } from "./operations.ts";
+import { isCovered, type Measure, measureOperation } from "./operations.ts";
 
 interface Flags {
   json?: string;
   steps: string;
 }
 
-/** What is printed of a case: its worst measure, relative to what is allowed. */
+/** A printed line: a case's worst measure, relative to what is allowed. */
 interface Row {
   name: string;
   worst: Measure | null;
@@ -34,7 +43,8 @@ async function main(folder: string, { json, steps }: Flags): Promise<void> {
     const own = row.float32 === null ? "" : format(row.float32);
     console.log(line(row.name, format(error), format(allowed), own, `${what}${row.note}`, row.ok));
   };
-  for (const op of ops) add(await operationRow(op));
+  const uncovered = ops.filter((op) => !isCovered(op)).map(({ name }) => name);
+  for (const op of ops.filter(isCovered)) add(await operationRow(op));
   for (const network of networks) {
     console.log(`\nthe whole network, ${network.norm} norm, ${network.filters} filters`);
     await networkRows(network, Number(steps), add);
@@ -42,6 +52,11 @@ async function main(folder: string, { json, steps }: Flags): Promise<void> {
   const failed = rows.filter(({ ok }) => !ok);
   if (json) writeFileSync(json, `${JSON.stringify(rows, null, 1)}\n`);
   console.log(`\n${rows.length - failed.length} of ${rows.length} hold`);
+  if (uncovered.length) {
+    console.log(
+      `${uncovered.length} cases of ${ops.length} have no method or op yet: ${uncovered.join(", ")}`,
+    );
+  }
   if (failed.length) console.log(`too large: ${failed.map(({ name }) => name).join(", ")}`);
   process.exitCode = failed.length ? 1 : 0;
 }
@@ -108,10 +123,14 @@ function format(value: number): string {
 
 if (isMain(import.meta.url)) {
   const program = new Command("golden")
-    .description("Compares every operation and the whole network with PyTorch's golden values.")
-    .argument("[dir]", "folder with cases.json, ops.safetensors and vnet.safetensors", SHARED)
+    .description("Compares operations, methods' terms and whole networks with PyTorch's golden values.")
+    .argument(
+      "[dir]",
+      "folder with cases.json, ops.safetensors or methods.safetensors, and vnet.safetensors if any",
+      SHARED,
+    )
     .option("--steps <n>", "steps of training to report; the first three are held", "20")
     .option("--json <file>", "also write the rows to a file")
-    .addHelpText("after", `\nThose that come with the project: ${FIXTURES}`);
+    .addHelpText("after", `\nThose that come with the project: ${FIXTURES}, ${METHOD_FIXTURES}`);
   process.exitCode = await runCommand<Flags>(program, (flags) => main(program.args[0] ?? SHARED, flags));
 }

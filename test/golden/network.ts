@@ -1,19 +1,20 @@
-// The whole network against PyTorch: features, logits, gradient, and the losses of the first steps of training.
+// The whole network against PyTorch: features, logits, gradient, and the losses of the first steps of
+// training.
 //
 // A deep network's gradient is not a smooth function of its rounding. A unit within 1e-6 of zero may be on in
 // one arithmetic and off in the other (ReLU's switch), and where all of a voxel's features are near zero the
-// cosine's gradient grows as 1/‖f‖: either moves the gradient of all parameters by 1e-3, and Adam's division by
-// √v carries that into the next steps' losses. Which draws meet such a voxel is luck, in PyTorch's float32 as in
-// ours. So beside the comparison with PyTorch there is one that luck has no part in, with a float64 network of
-// our own (test/support/reference/vnet.ts):
+// cosine's gradient grows as 1/‖f‖: either moves the gradient of all parameters by 1e-3, and Adam's division
+// by √v carries that into the next steps' losses. Which draws meet such a voxel is luck, in PyTorch's float32
+// as in ours. So beside the comparison with PyTorch there is one that luck has no part in, with a float64
+// network of our own (test/support/reference/vnet.ts):
 //
 //   1. float64 gives PyTorch's gradient, and its losses at each of three steps: so it is right;
 //   2. each single operation of ours, at our own values, agrees with float64;
 //   3. our gradient of all parameters, and each loss, agree with float64's at our own values, at each step;
 //   4. what our optimizer does with our gradients agrees with float64.
 //
-// Where 1 to 4 hold, and units that rounding switched have been found, a larger distance of gradient or losses
-// from PyTorch is that of two roundings: it is reported, with the number of those units.
+// Where 1 to 4 hold, and units that rounding switched have been found, a larger distance of gradient or
+// losses from PyTorch is that of two roundings: it is reported, with the number of those units.
 
 import { relativeError } from "../support/gradcheck.ts";
 import type { Float64Vnet } from "../support/reference/vnet.ts";
@@ -28,7 +29,7 @@ export interface NetworkMeasures {
   fragile: Measure[];
   /** Units that ReLU switches otherwise than float64 does, and voxels whose features are nearly zero. */
   causes: { switched: number; vanishing: number; units: number };
-  /** Of the steps after the third: the largest distance of a loss from PyTorch, ours and its own float32's. */
+  /** The largest distance of a loss from PyTorch, step by step after the third: ours, its float32's. */
   later: { step: number; error: number; float32: number }[];
 }
 

@@ -5,6 +5,7 @@ import { Adam, adamW, keep, type Optimizer, Sgd, type Tensor, tensor, vjp } from
 import { pixelKd, prototypeLoss } from "../../model/losses/losses.ts";
 import { type Array64, device, relativeError, TOLERANCE } from "../support/gradcheck.ts";
 import type { OpCase } from "./folder.ts";
+import { methodRun } from "./methods.ts";
 
 /** One comparison: a relative error ||got - want|| / ||want||, and the largest one that is allowed. */
 export interface Measure {
@@ -68,18 +69,32 @@ const OPTIMIZERS: Readonly<Record<string, (params: Tensor[], options: Record<str
       new Sgd(params, { decay: weight_decay!, momentum: momentum! }),
   };
 
-/** Value and every gradient of a case; throws an Error where we have no such operation. */
+/** True where an operation or a method of ours computes the case. */
+export function isCovered(golden: OpCase): boolean {
+  return opOf(golden) in OPTIMIZERS || runOf(golden) !== null;
+}
+
+function opOf({ attributes }: OpCase): string {
+  return String(attributes["op"]);
+}
+
+/** Our computation of a case from its inputs; null where we have no such operation or method. */
+function runOf(golden: OpCase): ((tensors: Record<string, Tensor>) => Tensor) | null {
+  const run = RUNS[opOf(golden)];
+  if (!run) return methodRun(golden);
+  return (tensors) => run(tensors, golden.attributes as Record<string, number>);
+}
+
+/** Value and every gradient of a case; throws an Error where it is not covered. */
 export async function measureOperation(golden: OpCase): Promise<Measure[]> {
-  const op = String(golden.attributes["op"]);
-  const attributes = golden.attributes as Record<string, number>;
-  if (OPTIMIZERS[op]) return measureOptimizer(golden);
-  const run = RUNS[op] ?? fail(`${golden.name}: there is no operation '${op}'`);
+  if (opOf(golden) in OPTIMIZERS) return measureOptimizer(golden);
+  const run = runOf(golden) ?? fail(`${golden.name}: there is no operation '${opOf(golden)}'`);
   const tensors = Object.fromEntries(Object.entries(golden.in).map(([k, array]) => [k, upload(array)]));
   const names = Object.keys(golden.gin);
   const params = names.map((k) => tensors[k] ?? fail(`${golden.name}: no input ${k}`));
   const { gout, out } = golden;
   const cotangent = upload(gout.data.length === 1 ? { ...gout, shape: [] } : gout); // a scalar is stored as [1]
-  const { output, grads } = vjp(params, () => run(tensors, attributes), cotangent);
+  const { output, grads } = vjp(params, () => run(tensors), cotangent);
   const measures = [compare("value", await output.read(), out, golden.float32["out"])];
   for (const [i, k] of names.entries()) {
     measures.push(compare(`gradient of ${k}`, await grads[i]!.read(), golden.gin[k]!, golden.float32[k]));
@@ -112,7 +127,8 @@ async function measureOptimizer({ name, attributes, more }: OpCase): Promise<Mea
   const moved = (values: ArrayLike<number>) => Array.from(values, (v, i) => v - start.data[i]!);
   return [
     compare("parameters", got, end),
-    // The start outweighs the steps, so what these did is compared by itself: differences of float32 values near 1.
+    // The start outweighs the steps, so what these did is compared by itself: differences of float32 values
+    // near 1.
     { what: "what the steps did", error: relativeError(moved(got), moved(end.data)), allowed: 2e-4 },
   ];
 }

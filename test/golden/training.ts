@@ -1,5 +1,5 @@
-// Training of a golden network's student with ProtoKD, step by step: on the GPU as the product does it, and in
-// float64, where a pass may be held to the GPU's own values.
+// Training of a golden network's student with ProtoKD, step by step: on the GPU as the product does it, and
+// in float64, where a pass may be held to the GPU's own values.
 
 import * as engine from "../../engine/index.ts";
 import { Adam, grad, keep, scope, type Tensor, tensor } from "../../engine/index.ts";
@@ -96,7 +96,7 @@ export class GpuTraining {
     return read(scope(() => this.#forward()));
   }
 
-  /** What each operation of the forward pass gives now, in order. */
+  /** The result of each operation of the forward pass at the present parameters, in order. */
   async operations(): Promise<Float32Array[]> {
     const made: Tensor[] = [];
     scope(() => {

@@ -1,21 +1,29 @@
-// Every operation and the whole network against PyTorch's golden values: those of the project, and more of them
-// where ../shared/golden is there. `npm run golden` prints the errors.
+// Compares every operation, method's term and whole network with PyTorch's golden values: those of the
+// project, and more of them if ../shared/golden is there. `npm run golden` prints the errors.
 
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { FIXTURES, openGolden, SHARED } from "../golden/folder.ts";
+import { FIXTURES, METHOD_FIXTURES, openGolden, SHARED } from "../golden/folder.ts";
 import { holds, measureNetwork } from "../golden/network.ts";
-import { type Measure, measureOperation } from "../golden/operations.ts";
+import { isCovered, type Measure, measureOperation } from "../golden/operations.ts";
 
-for (const folder of [FIXTURES, SHARED]) {
-  const which = folder === FIXTURES ? "" : ", more of them";
+const FOLDERS: readonly { folder: string; which: string; partly?: boolean }[] = [
+  { folder: FIXTURES, which: "" },
+  { folder: METHOD_FIXTURES, which: "" },
+  { folder: SHARED, which: ", more of them" },
+  { folder: join(SHARED, "methods"), which: ", more of them", partly: true },
+];
+
+for (const { folder, which, partly = false } of FOLDERS) {
   if (!existsSync(folder)) {
-    console.log(`SKIPPED: operations and networks agree with PyTorch${which}: ../shared/golden is missing`);
+    console.log(`SKIPPED: operations and networks agree with PyTorch${which}: ${folder} is missing`);
     continue;
   }
   const { ops, networks } = openGolden(folder);
-  for (const op of ops) {
+  for (const op of partly ? ops.filter(isCovered) : ops) {
     test(`${op.name} agrees with PyTorch${which}`, async () => {
       assert.equal((await measureOperation(op)).filter(tooLarge), []);
     });
@@ -28,6 +36,49 @@ for (const folder of [FIXTURES, SHARED]) {
     });
   }
 }
+
+test("a folder of methods needs no network; one that is missing or has no tensors is refused", () => {
+  assert.equal(openGolden(METHOD_FIXTURES).networks, []);
+  assert.throws(() => openGolden(join(FIXTURES, "..", "none")), /none\/cases\.json is missing/);
+  const folder = mkdtempSync(join(tmpdir(), "protokd-golden-"));
+  writeFileSync(join(folder, "cases.json"), "{}");
+  assert.throws(() => openGolden(folder), /has neither ops\.safetensors nor methods\.safetensors/);
+  copyFileSync(join(METHOD_FIXTURES, "methods.safetensors"), join(folder, "methods.safetensors"));
+  assert.throws(() => openGolden(folder), /kd_voxel_t2\.in\.zs belongs to no case of cases\.json/);
+  copyFileSync(join(FIXTURES, "cases.json"), join(folder, "cases.json"));
+  copyFileSync(join(FIXTURES, "ops.safetensors"), join(folder, "methods.safetensors"));
+  assert.throws(() => openGolden(folder), /vnet\.safetensors is missing, though cases\.json has a network/);
+  rmSync(folder, { recursive: true });
+});
+
+test("a case is not covered where we have no such op, or a method lacks its option", async () => {
+  const [golden] = openGolden(METHOD_FIXTURES).ops;
+  const other = (attributes: Record<string, unknown>) => {
+    return { ...golden!, attributes: { ...golden!.attributes, ...attributes } };
+  };
+  assert.ok(isCovered(golden!));
+  assert.not(isCovered(other({ op: "some_other_loss" })));
+  assert.ok(isCovered(other({ op: "ummkd_kl", absent: "uniform" })));
+  assert.not(isCovered(other({ op: "ummkd_kl", absent: "skip" })));
+  const failure = await measureOperation(other({ op: "some_other_loss" })).catch(String);
+  assert.match(String(failure), /there is no operation 'some_other_loss'/);
+});
+
+test("a wrong weight or temperature of a method is found", async () => {
+  const { ops } = openGolden(METHOD_FIXTURES);
+  for (const [name, attributes] of [
+    ["kd_voxel_t2", { t2: false }],
+    ["kdnet_total", { lambda: 0.751 }],
+    ["kdnet_total", { alpha: 10.1 }],
+    ["kdnet_kd", { student_temperature: 5.01 }],
+    ["kdnet_kd", { temperature: 5.01 }],
+    ["kdnet_gt", { smooth: 1 }],
+  ] as const) {
+    const golden = ops.find((op) => op.name === name)!;
+    const changed = { ...golden, attributes: { ...golden.attributes, ...attributes } };
+    assert.ok((await measureOperation(changed)).some(tooLarge), `${name} ${JSON.stringify(attributes)}`);
+  }
+});
 
 test("a golden value, gradient or loss that is a little off is found", async () => {
   const [golden] = openGolden(FIXTURES).ops;

@@ -1,0 +1,125 @@
+// The terms of distillation methods, made of our ops, by the names of the golden cases. Sizes come from the
+// tensors, weights and temperatures from cases.json.
+
+import * as engine from "../../engine/index.ts";
+import { fill, type Regions, type Tensor, tensor, type Term, weightedSum } from "../../engine/index.ts";
+import { coarseLabels, levelWeights } from "../../model/losses/deepSupervision.ts";
+import { device } from "../support/gradcheck.ts";
+import type { OpCase } from "./folder.ts";
+
+type Tensors = Readonly<Record<string, Tensor>>;
+
+/** The attributes of cases.json; a case has those that its op needs. */
+interface Attributes {
+  temperature: number;
+  student_temperature: number;
+  reduction: "voxel" | "element";
+  /** True where the loss is multiplied by T². */
+  t2: boolean;
+  regions: Regions;
+  smooth: number;
+  lambda: number;
+  alpha: number;
+  eps: number;
+  lam: number;
+  levels: number;
+  /** How classes that a batch lacks count. */
+  absent: "uniform" | "skip";
+}
+
+type Run = (tensors: Tensors, attributes: Attributes, golden: OpCase) => Tensor;
+
+const RUNS: Readonly<Record<string, Run>> = {
+  kd: ({ zs, zt }, { temperature, reduction, t2 }) => {
+    const classes = reduction === "voxel" ? zs!.shape[1]! : 1; // our mean is over voxels and classes
+    const factor = classes * (t2 ? temperature ** 2 : 1);
+    return weightedSum([[factor, engine.klDivergence(zs!, zt!, temperature)]]);
+  },
+  region_logits: ({ z }, { regions }) => engine.regionLogits(z!, regions),
+  kdnet_gt: ({ z, y }, attributes) => weightedSum(groundTruth(z!, y!, attributes)),
+  kdnet_kd: ({ zs, zt }, attributes) => weightedSum(softened(zs!, zt!, attributes)),
+  kdnet_bottleneck: ({ fs, ft }) => engine.featureDivergence(fs!, ft!),
+  kdnet_total: ({ zs, zt, fs, ft, y }, attributes) => {
+    const { lambda, alpha } = attributes;
+    const times = (factor: number, terms: Term[]) => terms.map(([w, term]): Term => [factor * w, term]);
+    return weightedSum([
+      ...times(lambda, softened(zs!, zt!, attributes)),
+      ...times(1 - lambda, groundTruth(zs!, y!, attributes)),
+      [alpha, engine.featureDivergence(fs!, ft!)],
+    ]);
+  },
+  ummkd_kl: ({ za, zb, ya, yb }, attributes) => classLevel([za!, ya!], [zb!, yb!], attributes),
+  ummkd_shared: (t, attributes) => {
+    const net = (x: Tensor, weight: Tensor, bias: Tensor) => {
+      const features = engine.instanceNormRelu(engine.conv3d(x, t["weight"]!), weight, bias);
+      return engine.conv3d(features, t["head"]!, t["bias"]!);
+    };
+    const [a, b] = [net(t["xa"]!, t["ga"]!, t["ba"]!), net(t["xb"]!, t["gb"]!, t["bb"]!)];
+    return classLevel([a, t["ya"]!], [b, t["yb"]!], attributes);
+  },
+  barlow_pooled: ({ fs, ft }, { lam, eps }) => {
+    const [a, b] = [engine.globalAveragePool(fs!), engine.globalAveragePool(ft!)];
+    return engine.barlowTwins(a, b, { lambda: lam, eps });
+  },
+  deep_cross_entropy: ({ y, ...logits }, { levels }, golden) => {
+    const [batch, ...patch] = y!.shape as [number, number, number, number];
+    const coarse = coarseLabels(Uint8Array.from(golden.in["y"]!.data), patch, levels - 1);
+    const labels = [y!, ...coarse.map(({ shape, data }) => tensor(device, [batch, ...shape], data))];
+    const weights = levelWeights(levels - 1);
+    return weightedSum(
+      labels.map((label, level): Term => {
+        const z = logits[`z${level}`]!;
+        const weight = engine.classWeights(engine.classCounts(label, z.shape[1]!));
+        return [weights[level]!, engine.crossEntropy(z, label, weight)];
+      }),
+    );
+  },
+  amtml_regulariser: ({ theta, W }) => {
+    const squares = (x: Tensor): Term => {
+      return [0.1 * x.size, engine.meanSquaredError(x, fill(device, x.shape, 0))];
+    };
+    return weightedSum([squares(theta!), squares(W!)]);
+  },
+  wsd_stage1: ({ fs, ft }) => weightedSum([[fs!.shape[1]! / 2, engine.meanSquaredError(fs!, ft!)]]),
+};
+
+/** A method's computation of a case from its inputs; null where we have no op for it. */
+export function methodRun(golden: OpCase): ((tensors: Tensors) => Tensor) | null {
+  const attributes = golden.attributes as unknown as Attributes;
+  const run = RUNS[String(golden.attributes["op"])];
+  if (!run || attributes.absent === "skip") return null; // classLevelKl() has no such option
+  return (tensors) => run(tensors, attributes, golden);
+}
+
+/** KD-Net's terms of a student's regions beside the label's. */
+function groundTruth(logits: Tensor, label: Tensor, { regions, smooth }: Attributes): Term[] {
+  const masks = engine.regionMasks(label, regions, logits.shape[1]!);
+  const losses = engine.binaryLosses(engine.regionLogits(logits, regions), masks, { smooth });
+  return [
+    [1, losses.crossEntropy],
+    [1, losses.dice],
+  ];
+}
+
+/** KD-Net's terms of a student's regions beside a teacher's. */
+function softened(student: Tensor, teacher: Tensor, attributes: Attributes): Term[] {
+  const { regions, smooth, temperature, student_temperature } = attributes;
+  const targets = engine.regionProbabilities(teacher, regions, temperature);
+  const losses = engine.binaryLosses(engine.regionLogits(student, regions), targets, {
+    temperature: student_temperature,
+    smooth,
+  });
+  return [
+    [1, losses.crossEntropy],
+    [1, losses.dice],
+  ];
+}
+
+function classLevel(
+  a: readonly [logits: Tensor, label: Tensor],
+  b: readonly [logits: Tensor, label: Tensor],
+  { temperature, eps }: Attributes,
+): Tensor {
+  const labelled = ([logits, label]: typeof a) => ({ logits, label });
+  return engine.classLevelKl(labelled(a), labelled(b), { temperature, eps });
+}
