@@ -8,24 +8,30 @@ import { openDataset } from "../../data/datasets/datasets.ts";
 import { phantomSource } from "../../data/phantom/files.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Study } from "../../web/segment/segmentation.ts";
-import { type Guide, loadStage, Stage, stagesOf } from "../../web/train/stage.ts";
+import type { FrozenNetwork } from "../../trainer/loop/members.ts";
+import { Stage } from "../../trainer/stages/stage.ts";
+import type { TrainConfig } from "../../trainer/settings/settings.ts";
+import type { TrainingState } from "../../trainer/loop/state.ts";
+import { loadStage, samplersOf, type StageCases } from "../../web/train/loadStage.ts";
+import { stagesOf } from "../../web/train/pageSettings.ts";
 import type { TrainSettings } from "../../web/train/trainProtocol.ts";
 import { device } from "./gradcheck.ts";
 
 /** Two epochs of seven steps that a software adapter takes in seconds. */
-export const SETTINGS: TrainSettings = {
-  ...{ stages: "both", modality: "t1ce", method: "protokd", teacher: null },
-  ...{
-    epochs: 2,
-    batch: 1,
-    patch: [16, 16, 16],
-    filters: 4,
-    levels: 2,
-    lr: 0.0005,
-    seed: 5,
-    validateEvery: 2,
-  },
-};
+export const SETTINGS = {
+  stages: "both",
+  modality: "t1ce",
+  method: "protokd",
+  teacher: null,
+  epochs: 2,
+  batch: 1,
+  patch: [16, 16, 16],
+  filters: 4,
+  levels: 2,
+  lr: 0.0005,
+  seed: 5,
+  validateEvery: 2,
+} as const satisfies TrainSettings;
 export const PHANTOM = { cases: 10, size: 16, seed: 1 };
 const CLOSE = 1e-4; // of the loss: drivers and kernels round differently, which Adam carries on from step to step
 const SMALL = 1e-3; // terms below it are all rounding
@@ -40,7 +46,12 @@ export async function phantomStudy(): Promise<Study> {
 /** Fills the form. */
 export async function fill(
   page: Page,
-  { stages, modality, method, ...settings }: TrainSettings,
+  {
+    stages,
+    modality,
+    method,
+    ...settings
+  }: Omit<TrainSettings, "patch"> & Required<Pick<TrainSettings, "patch">>,
 ): Promise<void> {
   for (const [id, value] of Object.entries({ stages, modality, method }))
     await page.selectOption(`#${id}`, value);
@@ -167,18 +178,38 @@ export async function trainInNode(
 ): Promise<Record<string, EpochRecord[]>> {
   const records: Record<string, EpochRecord[]> = {};
   const stages: Stage[] = [];
-  let guide: Guide | null = null;
-  for (const name of stagesOf(settings)) {
-    const cases = await loadStage(study, name, settings, guide && guide.modalities);
-    const stage: Stage = new Stage(device, { name, settings, cases, guide, state: null });
+  let teacher: FrozenNetwork | null = null;
+  for (const [name, config] of stagesOf(settings)) {
+    const cases = await loadStage(study, config, teacher ? [teacher.spec.modalities] : []);
+    const stage = await stageOf(study, config, { teacher, cases });
     stages.push(stage);
     records[name] = [];
     for await (const event of stage.trainer.run())
       if (event.type === "epoch") records[name].push(event.record);
-    guide = { network: stage.network, modalities: cases.modalities };
+    const { spec, params } = stage.trainer.learner.deployed;
+    teacher = { spec, values: await params.read() };
   }
   for (const stage of stages) stage.free();
   return records;
+}
+
+/** A stage as the page makes it, on the tests' device. */
+export async function stageOf(
+  study: Study,
+  config: TrainConfig,
+  more: { teacher?: FrozenNetwork | null; cases?: StageCases; state?: TrainingState | null } = {},
+): Promise<Stage> {
+  const { teacher = null, state = null } = more;
+  const cases = more.cases ?? (await loadStage(study, config, teacher ? [teacher.spec.modalities] : []));
+  return new Stage(device, {
+    config,
+    modalities: cases.modalities,
+    validation: cases.validation,
+    ...samplersOf(cases, config, state),
+    labels: study.dataset.convention,
+    frozen: () => teacher!,
+    state: state && { ...state, path: "state" },
+  });
 }
 
 /**

@@ -3,11 +3,12 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ModelCard, saveModel, upload } from "../../cli/files/models.ts";
+import type { ModelCard } from "../../trainer/stages/stage.ts";
+import { saveModel, upload } from "../../cli/files/models.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { PREPARATION } from "../../data/preparation/preprocess.ts";
-import { touch } from "../../model/networks/network.ts";
+import { initialise } from "../../model/networks/network.ts";
 import type { VnetConfig } from "../../model/networks/vnet.ts";
 import { device } from "./gradcheck.ts";
 import { weights } from "./published/weights.ts";
@@ -36,7 +37,7 @@ export async function storeStage(run: string, stage: StoredStage): Promise<strin
     card: null,
     values: weights(network, seed),
   });
-  touch(device, { params, config }, [8, 8, 8]);
+  initialise(device, { params, config }, [8, 8, 8]);
   const path = join(folder, FILES.best);
   await saveModel(path, params, {
     ...{ network, modalities, patch: [8, 8, 8], window: "gaussian", labels: "brats" },

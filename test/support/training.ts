@@ -1,18 +1,33 @@
 // Networks, batches and runs of the training loop so small that a step takes a moment.
 
-import { Random } from "../../engine/index.ts";
-import { PROTOKD } from "../../model/losses/losses.ts";
-import { METHODS } from "../../model/methods/index.ts";
+import { type Device, Random } from "../../engine/index.ts";
+import { PROTOKD, type ProtokdWeights } from "../../model/losses/losses.ts";
+import {
+  type Method,
+  methodOf,
+  type NetworkSpec,
+  type OptimizerSpec,
+  type Run,
+} from "../../model/methods/index.ts";
+import { initialise, type Network } from "../../model/networks/network.ts";
 import { Params, type Values } from "../../model/networks/params.ts";
-import type { Vec3 } from "../../model/scoring/regions.ts";
-import type { Network } from "../../model/networks/network.ts";
-import { type TrainBatch, type TrainEvent, Trainer, type TrainOptions } from "../../trainer/loop/trainer.ts";
 import type { VnetConfig } from "../../model/networks/vnet.ts";
-import { device } from "./gradcheck.ts";
+import type { Vec3 } from "../../model/scoring/regions.ts";
+import type { Members } from "../../trainer/loop/members.ts";
+import {
+  type TrainBatch,
+  type TrainEvent,
+  Trainer,
+  TRAINING,
+  type TrainOptions,
+} from "../../trainer/loop/trainer.ts";
+import { device as shared } from "./gradcheck.ts";
 
 export const PATCH = [8, 8, 8] as const;
 export const VOXELS = 512;
-export const MODALITIES = 3;
+/** The modalities of a batch. */
+export const NAMES = ["t1", "t2", "flair"] as const;
+export const MODALITIES = NAMES.length;
 
 /** A batch of two: noise, and in each modality what one of the classes adds to it. */
 export function batch(seed: number, patch: Vec3 = PATCH): TrainBatch {
@@ -27,7 +42,7 @@ export function batch(seed: number, patch: Vec3 = PATCH): TrainBatch {
   return { images, label, cases: [`case ${seed}`, `case ${seed + 1}`] };
 }
 
-/** New batches for ever. */
+/** New batches without end. */
 export function stream(patch: Vec3 = PATCH): () => TrainBatch {
   let seed = 100;
   return () => batch((seed += 2), patch);
@@ -36,29 +51,85 @@ export function stream(patch: Vec3 = PATCH): () => TrainBatch {
 /** A V-Net of two filters and three levels. */
 export function network(modalities: number, seed = 1, norm: VnetConfig["norm"] = "instance"): Network {
   return {
-    params: new Params(device, { seed }),
+    params: new Params(shared, { seed }),
     config: { modalities, classes: 4, filters: 2, levels: 3, norm },
   };
 }
 
-/** A student of one modality that learns by itself, unless `options` say otherwise. */
-export function trainer(options: Partial<TrainOptions> = {}): Trainer {
-  return new Trainer({
-    ...{ device, network: network(1), method: METHODS["none"]!, teacher: null, channels: [1], patch: PATCH },
-    ...{ epochs: 1, stepsPerEpoch: 2, rate: 1e-2, next: stream() },
-    ...options,
-  });
+/** A training as tests describe it: a network, a method, perhaps a teacher. */
+export interface Trial extends Omit<Partial<TrainOptions>, "members" | "run" | "sources" | "method"> {
+  device?: Device;
+  network?: Network;
+  /** The frozen network of the role "teacher"; it sees all modalities. */
+  teacher?: Network | null;
+  method?: string | Method;
+  /** The channels of the batches that the network sees, by index; the second alone unless given. */
+  channels?: readonly number[];
+  /** The names of the batches' channels. */
+  modalities?: readonly string[];
+  /** The method's settings. */
+  settings?: Readonly<Record<string, unknown>>;
+  optimizer?: Partial<OptimizerSpec>;
+  next?: () => TrainBatch | Promise<TrainBatch>;
+  data?: () => unknown;
 }
 
-/** What makes it a student of a teacher, who is not trained himself, by ProtoKD. */
-export function student(weights = PROTOKD): Partial<TrainOptions> {
-  return { method: METHODS["protokd"]!, teacher: network(MODALITIES, 9, "batch"), weights };
+/** The options of a trial for the trainer: by default a student of one modality that learns by itself. */
+export function trainOptions({
+  device = shared,
+  network: trained = network(1),
+  teacher = null,
+  method: named = "none",
+  channels = [1],
+  modalities = NAMES,
+  settings = {},
+  optimizer,
+  next = stream(),
+  data,
+  ...options
+}: Trial = {}): TrainOptions {
+  const method = typeof named === "string" ? methodOf(named) : named;
+  const spec: NetworkSpec = { config: trained.config, modalities: channels.map((c) => modalities[c]!) };
+  const run: Run = {
+    settings,
+    network: spec,
+    modalities,
+    optimizer: { ...TRAINING, lr: 1e-2, ...optimizer },
+  };
+  const members: Members = Object.fromEntries(
+    Object.entries(method.networks(run)).map(([name, role]) => {
+      if (!("frozen" in role)) return [name, { ...trained, role, spec }];
+      if (!teacher) throw new Error(`method ${method.name}: expected a teacher, got none`);
+      return [name, { ...teacher, role, spec: { config: teacher.config, modalities } }];
+    }),
+  );
+  return {
+    device,
+    method,
+    run,
+    members,
+    patch: PATCH,
+    epochs: 1,
+    stepsPerEpoch: 2,
+    sources: { paired: { next, ...(data && { state: data }) } },
+    ...options,
+  };
+}
+
+/** The trainer of a trial. */
+export function trainer(trial: Trial = {}): Trainer {
+  return new Trainer(trainOptions(trial));
+}
+
+/** What makes a trial a student of a teacher, who is not trained himself, by ProtoKD. */
+export function student(settings: ProtokdWeights = PROTOKD): Trial {
+  return { method: "protokd", teacher: network(MODALITIES, 9, "batch"), settings: { ...settings } };
 }
 
 /** All events of a run. */
-export async function events(options: Partial<TrainOptions> = {}): Promise<TrainEvent[]> {
+export async function events(trial: Trial = {}): Promise<TrainEvent[]> {
   const seen: TrainEvent[] = [];
-  const made = trainer(options);
+  const made = trainer(trial);
   for await (const event of made.run()) seen.push(event);
   made.free();
   return seen;
@@ -72,10 +143,12 @@ export function of<Type extends TrainEvent["type"]>(all: readonly TrainEvent[], 
 type Event<Type extends TrainEvent["type"]> = Extract<TrainEvent, { type: Type }>;
 
 /** The parameters after a run. */
-export async function trained(options: Partial<TrainOptions> = {}): Promise<Record<string, Values>> {
-  const own = options.network ?? network(1);
-  await events({ ...options, network: own });
+export async function trained(trial: Trial = {}): Promise<Record<string, Values>> {
+  const own = trial.network ?? network(1);
+  await events({ ...trial, network: own });
   const values = await own.params.read();
   own.params.free();
   return values;
 }
+
+export { initialise };

@@ -2,7 +2,8 @@
 // be replaced after each operation by those of another arithmetic (a GPU's): then it tells how exact each single
 // operation was, and its gradient is the true one at that arithmetic's own values.
 
-import type { Mode, VnetConfig } from "../../../model/networks/vnet.ts";
+import type { Mode } from "../../../model/networks/architecture.ts";
+import type { VnetConfig } from "../../../model/networks/vnet.ts";
 import { type Layer, type LayerTensors, layerTensors, vnetLayers } from "../../../model/networks/layers.ts";
 import { relativeError } from "../gradcheck.ts";
 
@@ -189,7 +190,7 @@ export class Float64Vnet implements Operations<Node> {
       return made;
     };
     const statistic = (name: string, shape: readonly number[]) => node(shape, this.#values[name]!.data);
-    return layerTensors({ uniform: known, constant: known, statistic }, layer, this.#config.norm);
+    return layerTensors({ weight: known, constant: known, statistic }, layer, this.#config.norm);
   }
 }
 
