@@ -1,4 +1,3 @@
-import { CHUNK } from "./common/labels.ts";
 import { shader } from "../gpu/shader.ts";
 import { recordAll } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
@@ -31,7 +30,7 @@ export function binaryLosses(
   const { device } = logits;
   const [batch, channels] = logits.shape as [number, number];
   const voxels = logits.size / batch / channels;
-  const chunks = Math.ceil(voxels / CHUNK);
+  const chunks = Math.ceil(voxels / kernel.constants.CHUNK);
   const config = { logits, channels, voxels, smoothing: smooth, cooling: 1 / temperature };
   const sums = new Tensor(device, [channels, batch, chunks, 4]);
   const totals = new Tensor(device, [channels, 4]);
