@@ -17,7 +17,7 @@ export function reportMemory(device: Device, demand: Demand): Footprint {
   const memory = gpuMemory !== null ? gpuMemory * GIB : onCpu ? totalmem() : Infinity;
   const instead = () => {
     const found = remedies(device, demand, memory).map(asFlags);
-    return found.length ? `what fits: ${found.join("; or ")}` : "choose fewer --filters or a smaller --patch";
+    return found.length ? `these fit: ${found.join("; or ")}` : "choose fewer --filters or a smaller --patch";
   };
   let footprint: Footprint;
   try {

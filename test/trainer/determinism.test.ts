@@ -170,7 +170,7 @@ test("training gives the same bits whether it validates or not", async () => {
   const validate = async (net: Network): Promise<Scores> => {
     const { images } = batch(7);
     const x = tensor(device, [2, 1, ...PATCH], images.subarray(0, 2 * 512));
-    const { logits } = forward(net, x, "eval");
+    const { logits } = forward(net, x, { mode: "eval" });
     const mean = (await logits.read())[0]!;
     return { WT: mean, TC: mean, ET: mean, mean };
   };

@@ -111,9 +111,9 @@ test("the convention of a run is that of its summary", () => {
   assert.equal([named("base"), named("convention")], ["brats", "protokd"]);
 });
 
-test("the rate stays, or decays", async () => {
+test("the learning rate stays, or decays", async () => {
   const rates = async (schedule: "poly" | "constant") =>
-    of(await events({ epochs: 3, stepsPerEpoch: 1, rate: 1e-2, schedule }), "step").map(({ rate }) => rate);
+    of(await events({ epochs: 3, stepsPerEpoch: 1, optimizer: { schedule } }), "step").map(({ lr }) => lr);
   assert.equal(await rates("constant"), [1e-2, 1e-2, 1e-2]);
   assert.equal(
     (await rates("poly")).map((rate) => rate.toFixed(6)),

@@ -7,11 +7,10 @@ import { openDevice } from "../../cli/device/gpu.ts";
 import { add, cast, GpuError, type Precision, tensor, vjp } from "../../engine/index.ts";
 import { checkPrecision } from "../../model/networks/network.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
-import { METHODS } from "../../model/methods/index.ts";
+import { PROTOKD } from "../../model/losses/losses.ts";
 import { Params } from "../../model/networks/params.ts";
-import { Trainer } from "../../trainer/loop/trainer.ts";
 import { device } from "../support/gradcheck.ts";
-import { PATCH, stream } from "../support/training.ts";
+import { PATCH, stream, trainer } from "../support/training.ts";
 
 const half = device.gpu.features.has("shader-f16");
 const testHalf = (title: string, body: () => Promise<void>) =>
@@ -43,11 +42,20 @@ async function trainingIn(precision: Precision, filters: number, patch: Vec3, st
     const config = { modalities, classes: 4, filters, levels: 3, norm: "instance" } as const;
     return { params: new Params(on, { seed: modalities }), config, precision };
   };
-  const trainer = new Trainer({
-    ...{ device: on, network: sized(1), teacher: sized(3), method: METHODS["protokd"]! },
-    ...{ channels: [2], patch, epochs: 1, stepsPerEpoch: steps, next: stream(patch), rate: 3e-3 },
+  const made = trainer({
+    device: on,
+    network: sized(1),
+    teacher: sized(3),
+    method: "protokd",
+    settings: { ...PROTOKD },
+    channels: [2],
+    patch,
+    epochs: 1,
+    stepsPerEpoch: steps,
+    next: stream(patch),
+    optimizer: { lr: 3e-3 },
   });
-  return { on, trainer };
+  return { on, trainer: made };
 }
 
 testHalf("a training in half precision keeps near that in f32", async () => {
@@ -56,8 +64,8 @@ testHalf("a training in half precision keeps near that in f32", async () => {
     ["f32", full],
     ["f16", less],
   ] as const) {
-    const { on, trainer } = await trainingIn(precision, 4, PATCH);
-    for await (const event of trainer.run()) if (event.type === "step") losses.push(event.losses["total"]!);
+    const { on, trainer: made } = await trainingIn(precision, 4, PATCH);
+    for await (const event of made.run()) if (event.type === "step") losses.push(event.losses["total"]!);
     assert.is(losses.length, 10);
     assert.ok(losses.at(-1)! < losses[0]!);
     on.gpu.destroy();
@@ -73,9 +81,9 @@ testHalf("a training in half precision keeps near that in f32", async () => {
 testHalf("in half precision activations take half the memory", async () => {
   const bytes: number[] = [];
   for (const precision of ["f32", "f16"] as const) {
-    const { on, trainer } = await trainingIn(precision, 8, [32, 32, 32]);
+    const { on, trainer: made } = await trainingIn(precision, 8, [32, 32, 32]);
     const before = on.bytes;
-    for await (const { type } of trainer.run()) if (type === "compile") break; // a step has been planned
+    for await (const { type } of made.run()) if (type === "compile") break; // a step has been planned
     bytes.push(on.peakBytes - before);
     on.gpu.destroy();
   }

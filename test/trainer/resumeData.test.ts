@@ -58,7 +58,7 @@ test("a run whose files changed since it began is not gone on with, and says whi
   assert.match(refused.message, /restore them, or start again with --overwrite$/);
   copyFileSync(join(folder, "kept.nii.gz"), changed);
   const said = await trainWith({}, "resume");
-  assert.match(said.join("\n"), /going on after \d+ steps?, in epoch \d/);
+  assert.match(said.join("\n"), /resuming after \d+ steps?, in epoch \d/);
 });
 
 test("a teacher that learnt from a test case of its student is told of; one of the same split is not", async () => {
@@ -66,7 +66,7 @@ test("a teacher that learnt from a test case of its student is told of; one of t
   const student = { stage: "student", modality: "t1", teacher, epochs: 1, validateEvery: 1 } as const;
   const other = await trainWith({ ...student, split: join(folder, "b.json"), out: join(folder, "other") });
   const told = other.find((line) => line.includes("--teacher"));
-  assert.match(told ?? "", /learnt from a case that the student is tested on \(PHANTOM_003\): .* too good/);
+  assert.match(told ?? "", /trained on a case that the student is tested on \(PHANTOM_003\): .* too good/);
   const same = await trainWith({ ...student, out: join(folder, "same") });
   assert.not(
     same.some((line) => line.includes("--teacher")),

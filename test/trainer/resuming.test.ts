@@ -1,14 +1,13 @@
-// A training that goes on from a state ends where one that never stopped does, to the bit: parameters, moments,
-// statistics, losses and scores, from every place where it rests.
+// A resumed training ends with the same bits as an uninterrupted one: parameters, moments, statistics, losses and scores,
+// from every checkpoint event.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { forward, type Network } from "../../model/networks/network.ts";
-import type { Position } from "../../trainer/loop/position.ts";
 import { free, tensor } from "../../engine/index.ts";
 import { Params } from "../../model/networks/params.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
-import type { Scores, TrainBatch, TrainOptions } from "../../trainer/loop/trainer.ts";
+import type { Scores, TrainBatch } from "../../trainer/loop/trainer.ts";
 import {
   decodeTraining,
   encodeTraining,
@@ -17,12 +16,12 @@ import {
   type TrainingState,
 } from "../../trainer/loop/state.ts";
 import { device } from "../support/gradcheck.ts";
-import { batch, network, PATCH, student, trainer, VOXELS } from "../support/training.ts";
+import { batch, network, PATCH, student, type Trial, trainer, VOXELS } from "../support/training.ts";
 
 interface Run {
   /** Every state at rest, as a file holds it. */
   files: Uint8Array[];
-  last: Record<string, unknown>;
+  last: TrainingState["tensors"];
   records: Omit<EpochRecord, "seconds" | "waited" | "gpuBytes">[];
   best: boolean[];
   end: string | null;
@@ -34,34 +33,40 @@ const EPOCHS = 2;
 
 /** Trains from a state, or from the beginning. With `stopAt` it is asked to stop at that event of a step. */
 async function run(
-  options: Partial<TrainOptions> & { norm?: "instance" | "batch"; poison?: number[]; stopAt?: number },
+  options: Trial & { norm?: "instance" | "batch"; poison?: number[]; stopAt?: number },
   from: Uint8Array | null = null,
 ): Promise<Run> {
   const { norm = "instance", poison = [], stopAt = 0, ...rest } = options;
   const state = from && (await decodeTraining(from, "state"));
-  let drawn = (state?.data as number | undefined) ?? 0;
+  let drawn = (state?.data["paired"] as number | undefined) ?? 0;
   const next = (): Promise<TrainBatch> => {
     const made = batch(100 + 2 * drawn);
     if (poison.includes(++drawn)) made.images[VOXELS + 1] = NaN;
     return Promise.resolve(made);
   };
   const { config, precision = "f32" } = { ...network(1, 1, norm), ...rest.network };
-  const params = state ? new Params(device, { values: state.network }) : new Params(device, { seed: 1 });
+  const params = new Params(device, { seed: state ? 2 : 1 }); // all of it comes from the state
   let clock = 0; // so slow that every step is read
   const made = trainer({
     now: () => (clock += 3000),
-    ...{ epochs: EPOCHS, stepsPerEpoch: STEPS, validate: score, ...rest, next, data: () => drawn },
+    epochs: EPOCHS,
+    stepsPerEpoch: STEPS,
+    validate: score,
+    ...rest,
+    next,
+    data: () => drawn,
     network: { params, config, precision },
     ...(state && { position: state.position }),
   });
-  const training = { params, optimizer: made.optimizer, guard: made.guard };
-  if (state) restoreTensors(training, state, { updates: updates(state.position), name: "state" });
+  if (state) restoreTensors(made.learner, state, "state");
   const result: Run = { files: [], last: {}, records: [], best: [], end: null, skipped: [] };
   let steps = 0;
   for await (const event of made.run()) {
-    if (event.type === "rest") {
+    if (event.type === "checkpoint") {
       const { position, data } = event;
-      result.files.push(await encodeTraining({ ...(await readTensors(training)), position, data }, {}));
+      result.files.push(
+        await encodeTraining({ tensors: await readTensors(made.learner), position, data }, {}),
+      );
     } else if (event.type === "epoch") {
       const { seconds: _s, waited: _w, gpuBytes: _g, ...record } = event.record;
       result.records.push(record);
@@ -70,20 +75,18 @@ async function run(
     else if (event.type === "skip") result.skipped.push(`${event.step} ${event.why} ${event.cases.join()}`);
     if ((event.type === "step" || event.type === "skip") && ++steps === stopAt) made.stop();
   }
-  result.last = await readTensors(training);
+  result.last = await readTensors(made.learner);
   made.free();
   params.free();
   return result;
 }
 
-const updates = ({ epoch, done }: Position) => (epoch - 1) * STEPS + done;
-
 /** A score that depends on the network: of its logits on one volume. */
 async function score({ params, config }: Network): Promise<Scores> {
   const x = tensor(device, [1, 1, ...PATCH], batch(7).images.subarray(0, VOXELS));
-  const { features, logits } = forward({ params, config }, x, "eval");
+  const { logits } = forward({ params, config }, x, { mode: "eval" });
   const values = await logits.read();
-  [x, features, logits].forEach(free);
+  [x, logits].forEach(free);
   const mean = Math.abs(values[0]!);
   return { WT: mean, TC: mean, ET: mean, mean };
 }
@@ -93,14 +96,17 @@ if (!half) console.log("SKIPPED: resuming in half precision: this adapter has no
 const CASES: Record<string, () => Parameters<typeof run>[0]> = {
   "alone, instance norm": () => ({}),
   "ProtoKD, batch norm": () => ({ ...student(), norm: "batch" }),
-  "SGD, clipped, best by average": () => ({ optimizer: "sgd", clip: 0.5, bestBy: "ema" }),
+  "SGD, clipped, best by average": () => ({ optimizer: { optimizer: "sgd", clip: 0.5 }, bestBy: "ema" }),
   ...(half && {
-    "half precision": () => ({ network: { ...network(1), precision: "f16" as const }, rate: 1e-3 }),
+    "half precision": () => ({
+      network: { ...network(1), precision: "f16" as const },
+      optimizer: { lr: 1e-3 },
+    }),
   }),
 };
 
 for (const [name, options] of Object.entries(CASES)) {
-  test(`${name}: from every rest, to the same bits`, async () => {
+  test(`${name}: from every checkpoint, to the same bits`, async () => {
     const whole = await run(options());
     const places = await Promise.all(
       whole.files.map(async (file) => place(await decodeTraining(file, "file"))),
@@ -144,8 +150,8 @@ test("a validation that was stopped is done again, with an equal result", async 
   assert.equal([rest.last, rest.records], [whole.last, whole.records]);
 });
 
-test("steps with NaN are left out, told with their cases, and counted over a stop", async () => {
-  const options = { poison: [2, 3, 5], norm: "batch" as const, maxSkipped: 3 };
+test("steps with NaN are skipped, reported with their cases, and counted over a stop", async () => {
+  const options = { poison: [2, 3, 5], norm: "batch" as const, maxBadSteps: 3 };
   const whole = await run(options);
   assert.equal(whole.skipped, [
     "2 loss case 102,case 103",
@@ -156,10 +162,8 @@ test("steps with NaN are left out, told with their cases, and counted over a sto
     whole.records.map(({ skipped }) => skipped),
     [2, 1],
   );
-  const finite = Object.values(whole.last).every((tensors) =>
-    Object.entries(tensors as TrainingState["network"]).every(
-      ([key, { data }]) => key === "guard" || data.every(Number.isFinite),
-    ),
+  const finite = Object.entries(whole.last).every(
+    ([key, { data }]) => key === "optimizer.main/guard" || data.every(Number.isFinite),
   );
   assert.ok(finite, "neither parameters nor moments nor running statistics are spoilt");
   for (const file of [whole.files[2]!, whole.files[5]!]) {
@@ -170,15 +174,15 @@ test("steps with NaN are left out, told with their cases, and counted over a sto
   const two = await run({ ...options, stopAt: 3 }); // two in a row, and a third after the stop
   await throws(
     run({ ...options, poison: [2, 3, 4] }, two.files.at(-1)!),
-    /^step 4: the loss is no number, 3 times in a row/,
+    /^step 4: loss not finite in 3 steps in a row/,
   );
 });
 
-test("an infinite voxel is no number either; one step may be the limit", async () => {
-  await throws(run({ poison: [1], maxSkipped: 1 }), /^step 1: the loss is no number \(total NaN/);
+test("an infinite voxel counts as well; one step may be the limit", async () => {
+  await throws(run({ poison: [1], maxBadSteps: 1 }), /^step 1: loss not finite \(total NaN/);
 });
 
-test("when its time is up it ends within an epoch; with more time it goes on to the same bits", async () => {
+test("when its time is up it ends within an epoch; with more time it ends with the same bits", async () => {
   const clock = () => {
     let now = 0;
     return () => (now += 3000);
@@ -219,20 +223,15 @@ test("a state of another network is refused, and NaN is never written", async ()
   const { files } = await run({});
   const state = await decodeTraining(files[0]!, "a.safetensors");
   const other = trainer();
-  const training = {
-    params: new Params(device, { seed: 1 }),
-    optimizer: other.optimizer,
-    guard: other.guard,
-  };
-  const without = { ...state.optimizer };
-  delete without["guard"];
+  const { "optimizer.main/guard": guard, ...without } = state.tensors;
+  assert.ok(guard);
   assert.throws(
-    () => restoreTensors(training, { ...state, optimizer: without }, { updates: 0, name: "a.safetensors" }),
-    /^a.safetensors: of another training: expected optimizer\./,
+    () => restoreTensors(other.learner, { tensors: without }, "a.safetensors"),
+    "a.safetensors: of another training: expected optimizer.main/guard [6], got none",
   );
   other.free();
-  state.network["out_conv.bias"]!.data[1] = Infinity;
-  await throws(encodeTraining(state, {}), /out_conv.bias holds NaN or infinity, and is not saved/);
+  state.tensors["out_conv.bias"]!.data[1] = Infinity;
+  await throws(encodeTraining(state, {}), /out_conv.bias holds NaN or infinity and is not saved/);
 });
 
 async function throws(promise: Promise<unknown>, message: RegExp): Promise<void> {

@@ -1,17 +1,17 @@
-// What training does to a network: it learns, it repeats, it sees what it should, and leaves nothing behind.
+// Training: a network learns, a run repeats, each network sees its own modalities, and nothing stays behind.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { polyRate } from "../../engine/index.ts";
-import { METHODS } from "../../model/methods/index.ts";
-import { touch } from "../../model/networks/network.ts";
+import { initialise } from "../../model/networks/network.ts";
 import { DivergedError } from "../../trainer/loop/diverged.ts";
-import type { TrainBatch, TrainEvent } from "../../trainer/loop/trainer.ts";
+import { type TrainBatch, Trainer, type TrainEvent } from "../../trainer/loop/trainer.ts";
 import { device } from "../support/gradcheck.ts";
 import {
   batch,
   events,
   MODALITIES,
+  NAMES,
   network,
   of,
   PATCH,
@@ -19,6 +19,7 @@ import {
   student,
   trained,
   trainer,
+  trainOptions,
   VOXELS,
 } from "../support/training.ts";
 
@@ -61,23 +62,25 @@ test("the teacher stays as it is, its running statistics too", async () => {
 
 test("ProtoKD with weights of zero is plain supervision, to the bit", async () => {
   const alone = await trained();
-  assert.equal(await trained(student({ kd: 0, prototype: 0, temperature: 10 })), alone);
-  assert.not.equal(await trained(student({ kd: 1, prototype: 0, temperature: 10 })), alone);
-  assert.not.equal(await trained(student({ kd: 0, prototype: 1, temperature: 10 })), alone);
+  assert.equal(await trained(student({ kdWeight: 0, prototypeWeight: 0, temperature: 10 })), alone);
+  assert.not.equal(await trained(student({ kdWeight: 1, prototypeWeight: 0, temperature: 10 })), alone);
+  assert.not.equal(await trained(student({ kdWeight: 0, prototypeWeight: 1, temperature: 10 })), alone);
 });
 
 for (const [name, options] of Object.entries({
   none: {},
   protokd: student(),
-  sgd: { optimizer: "sgd" } as const,
+  sgd: { optimizer: { optimizer: "sgd" } } as const,
 })) {
-  test(`the rate decays from epoch to epoch and reaches the optimizer: ${name}`, async () => {
-    const made = trainer({ ...options, epochs: 4, stepsPerEpoch: 1, rate: 1e-3 });
+  test(`the learning rate decays from epoch to epoch and reaches the optimizer: ${name}`, async () => {
+    const optimizer = { lr: 1e-3, ...("optimizer" in options ? options.optimizer : {}) };
+    const made = trainer({ ...options, optimizer, epochs: 4, stepsPerEpoch: 1 });
     const used: number[] = [];
-    const step = made.optimizer.step.bind(made.optimizer);
-    made.optimizer.step = (grads, rate) => {
+    const own = made.learner.groups.get("main")!.optimizer;
+    const step = own.step.bind(own);
+    own.step = (grads, rate, guard) => {
       if (!device.plan) used.push(rate);
-      step(grads, rate);
+      step(grads, rate, guard);
     };
     const seen: TrainEvent[] = [];
     for await (const event of made.run()) seen.push(event);
@@ -109,7 +112,8 @@ test("the network sees the chosen channels, in their order", async () => {
     const all = channels.map((_, i) => i);
     const net = () => network(channels.length);
     const chosen = await trained({ channels, network: net() });
-    assert.equal(chosen, await trained({ channels: all, network: net(), next: only(channels) }));
+    const modalities = channels.map((c) => NAMES[c]!);
+    assert.equal(chosen, await trained({ channels: all, modalities, network: net(), next: only(channels) }));
     assert.not.equal(chosen, await trained({ channels: all, network: net() }));
   }
 });
@@ -125,12 +129,14 @@ function spoilt(which: readonly number[]): () => TrainBatch {
 }
 
 for (const norm of ["instance", "batch"] as const) {
-  test(`a step whose loss is no number changes nothing, is told, and is not counted (${norm} norm)`, async () => {
+  test(`a step whose loss is not finite changes nothing, is reported, and does not count (${norm} norm)`, async () => {
     const weights = async (stepsPerEpoch: number, which: number[]) => {
       const net = network(1, 1, norm);
       const all = await events({
-        ...{ network: net, stepsPerEpoch, next: spoilt(which), rate: 0.1 },
-        ...{ optimizer: "sgd", schedule: "constant" },
+        network: net,
+        stepsPerEpoch,
+        next: spoilt(which),
+        optimizer: { optimizer: "sgd", schedule: "constant", lr: 0.1 },
       });
       return { all, values: await net.params.read() };
     };
@@ -146,7 +152,7 @@ for (const norm of ["instance", "batch"] as const) {
   });
 }
 
-test("three losses in a row that are no numbers end the run and name the cases", async () => {
+test("three losses in a row that are not finite end the run and name the cases", async () => {
   const made = trainer({ stepsPerEpoch: 9, next: spoilt([2, 4, 5, 6]) });
   const before = device.bytes;
   const told: string[] = [];
@@ -157,7 +163,7 @@ test("three losses in a row that are no numbers end the run and name the cases",
     assert.instance(error, DivergedError);
     assert.match(
       (error as Error).message,
-      /^step 6: the loss is no number, 3 times in a row \(.*\): the last on case 10, case 11; .*: lower/,
+      /^step 6: loss not finite in 3 steps in a row \(.*\), the last on cases case 10, case 11; .*: lower/,
     );
   }
   assert.equal(
@@ -178,8 +184,8 @@ test("when training is over, nothing of it stays but the network; when that is f
   for (const optimizer of ["adam", "sgd"] as const) {
     const before = device.bytes;
     const net = network(1, 1, "batch");
-    const values = more(() => touch(device, net, PATCH));
-    await events({ network: net, optimizer });
+    const values = more(() => initialise(device, net, PATCH));
+    await events({ network: net, optimizer: { optimizer } });
     assert.ok(device.bytes - before < values + 256 * net.params.tensors.size, "the network, in one buffer");
     assert.ok((await net.params.read())["out_conv.weight"]!.data.every(Number.isFinite));
     net.params.free();
@@ -194,10 +200,10 @@ function more(run: () => void): number {
   return device.bytes - before;
 }
 
-test("a method that needs a teacher says so before it begins", () => {
+test("a stream without a source is refused before training begins", () => {
   assert.throws(
-    () => trainer({ method: METHODS["protokd"]! }),
-    "method protokd: expected a teacher, got none",
+    () => new Trainer({ ...trainOptions(), sources: {} }),
+    "method none: expected batches of the stream paired, got none",
   );
 });
 

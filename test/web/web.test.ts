@@ -135,7 +135,7 @@ async function predictExample(): Promise<Uint8Array> {
     window: card.patch,
     weighting: card.window,
     classes: 4,
-    network: (x) => forward(network, x, "eval").logits,
+    network: (x) => forward(network, x, { mode: "eval" }).logits,
   });
   network.params.free();
   return uncrop(classes, prepared);

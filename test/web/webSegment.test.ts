@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { putBox } from "../../data/preparation/crop.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
+import { FEATURES } from "../../model/losses/losses.ts";
 import { forward } from "../../model/networks/network.ts";
 import { imageOf, predict } from "../../model/inference/predict.ts";
 import { similarityMaps } from "../../model/inference/similarity.ts";
@@ -148,13 +149,13 @@ async function similarityOfExample(): Promise<Float32Array[]> {
     window: card.patch,
     weighting: card.window,
     classes: 4,
-    network: (x) => forward(network, x, "eval").logits,
+    network: (x) => forward(network, x, { mode: "eval" }).logits,
   });
   const maps = await similarityMaps(device, image, {
     window: card.patch,
     label,
     classes: 4,
-    features: (x) => forward(network, x, "eval").features,
+    features: (x) => forward(network, x, { mode: "eval", taps: [FEATURES] }).taps[FEATURES]!,
   });
   network.params.free();
   const { size, source, images, background } = prepared; // with one channel, the student's

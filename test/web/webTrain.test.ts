@@ -5,9 +5,8 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Browser } from "playwright-core";
 import { decodeTraining } from "../../trainer/loop/state.ts";
-import { loadStage, Stage } from "../../web/train/stage.ts";
+import { configOf } from "../../web/train/pageSettings.ts";
 import { chromiumPath, launch, open, type Opened, serve, type Site } from "../support/browser.ts";
-import { device } from "../support/gradcheck.ts";
 import {
   assertSameLosses,
   complaint,
@@ -15,6 +14,7 @@ import {
   fill,
   history,
   phantomStudy,
+  stageOf,
 } from "../support/pageTraining.ts";
 import { SETTINGS, status, trainInNode } from "../support/pageTraining.ts";
 
@@ -72,20 +72,8 @@ else {
     const { bytes, name } = await downloaded(page, /student_t1ce_protokd's training/);
     const state = await decodeTraining(bytes, name);
     assert.is(state.position.epoch, SETTINGS.epochs + 1);
-    const cases = await loadStage(
-      await phantomStudy(),
-      "student_t1ce_protokd",
-      { ...SETTINGS, method: "none" },
-      null,
-    );
-    const longer = { ...SETTINGS, epochs: 3, method: "none" };
-    const stage = new Stage(device, {
-      name: "student_t1ce_protokd",
-      settings: longer,
-      cases,
-      guide: null,
-      state,
-    });
+    const longer = configOf("student", { ...SETTINGS, epochs: 3, method: "none" });
+    const stage = await stageOf(await phantomStudy(), longer, { state });
     const steps: number[] = [];
     for await (const event of stage.trainer.run()) if (event.type === "step") steps.push(event.step);
     assert.is(steps[0], 2 * stage.stepsPerEpoch + 1);

@@ -1,7 +1,7 @@
 // One step of a method: what it runs, in which mode, and what becomes of its updates. The same step is trained,
 // rehearsed on a device that only counts or plans, and measured (shares.ts).
 
-import { Random, scope, Tensor } from "../../engine/index.ts";
+import { type Device, Random, scope, Tensor } from "../../engine/index.ts";
 import type { DeviceBatch, Method, Runnable, Step } from "../../model/methods/index.ts";
 import type { Terms } from "../../model/losses/losses.ts";
 import { architectureOf, scopedOutput } from "../../model/networks/network.ts";
@@ -41,13 +41,16 @@ export function runStep(
   { done, phase, number }: StepPlace,
   actions: StepActions,
 ): void {
+  const sized = Object.values(members).map((member) => ({ ...member, trained: "group" in member.role }));
+  const together = (device: Device, samples: number) => samplesTogether(device, sized, samples, patch);
+  for (const { cases } of Object.values(batch))
+    together(Object.values(members)[0]!.params.device, cases.length); // before any upload
   let updating: string | null = null;
   const runnable = (name: string, member: Member): Runnable => {
     const { device } = member.params;
     const run = (x: Tensor, how: How) => {
       device.phase = `${name} forward`;
-      const together = samplesTogether(device, sizedOf(members), x.shape[0]!, patch);
-      const output = forwardBatch(member, x, how, together);
+      const output = forwardBatch(member, x, how, together(device, x.shape[0]!));
       if (updating !== null) device.phase = "losses";
       return output;
     };
@@ -98,8 +101,4 @@ export function tailOf(
   const { logits, taps, coarse } = scopedOutput(() => tail(member.params, tap, features, member.config, how));
   const single = Object.entries(taps).map(([name, t]) => [name, [t]] as const);
   return { logits, taps: Object.fromEntries(single), coarse };
-}
-
-function sizedOf(members: Members) {
-  return Object.values(members).map((member) => ({ ...member, trained: "group" in member.role }));
 }
