@@ -9,7 +9,7 @@ import { fittingPatch } from "../trainer/settings/config.ts";
 import { parsePatch } from "../model/settings/kinds.ts";
 import { openDevice } from "../cli/device/gpu.ts";
 import { bytesText, type Precision, type ProfileRow, profileRows } from "../engine/index.ts";
-import { METHODS } from "../model/methods/index.ts";
+import { methodOf, METHODS } from "../model/methods/index.ts";
 import { checkPrecision } from "../model/networks/network.ts";
 import { VNET, type VnetConfig } from "../model/networks/vnet.ts";
 import { jsonFile } from "./jsonFile.ts";
@@ -52,7 +52,7 @@ async function main({ quick, json, trace, method, ...flags }: Flags): Promise<vo
   console.log(
     `${filters} filters, ${levels} levels, ${norm} norm, ${patch.join("x")}, batch ${batch}, ${precision}, ${method}`,
   );
-  const measured = await measureSteps(device, { ...config, patch, method: METHODS[method]! }, (line) => {
+  const measured = await measureSteps(device, { ...config, patch, method: methodOf(method) }, (line) => {
     console.log(`  ${line}`);
   });
   const { profiled, ...numbers } = measured;

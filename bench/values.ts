@@ -30,6 +30,21 @@ export function labels(shape: readonly number[], classes: number): Values {
   return { shape, data: Float32Array.from({ length: sizeOf(shape) }, () => random.integer(classes)) };
 }
 
+/**
+ * First values of a network's tensors: kernels by their fan, the weights and variances of norms near 1, the
+ * rest near 0.
+ */
+export function networkValues(tensors: ReadonlyMap<string, readonly number[]>): Record<string, Values> {
+  const named = [...tensors].map(([name, shape], i): [string, Values] => {
+    const seed = i + 10;
+    if (shape.length === 5) return [name, normal(shape, seed, sizeOf(shape.slice(1)) ** -0.5)];
+    const middle = /\.(weight|running_var)$/.test(name) ? 1 : 0;
+    const { data } = normal(shape, seed, 0.1);
+    return [name, { shape, data: data.map((value) => middle + value) }];
+  });
+  return Object.fromEntries(named);
+}
+
 /** The same values in float64, for a reference. */
 export function array64({ shape, data }: Values): Array64 {
   return { shape, data: Float64Array.from(data) };

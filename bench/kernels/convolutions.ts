@@ -15,7 +15,7 @@ const GEOMETRY: Readonly<Record<Layer["kind"], Geometry>> = {
   down: { kernel: 2, stride: 2, padding: 0 },
   up: { kernel: 2, stride: 2, padding: 0 },
   head: { kernel: 1, stride: 1, padding: 0 },
-  aside: { kernel: 1, stride: 1, padding: 0 },
+  auxiliary: { kernel: 1, stride: 1, padding: 0 },
 };
 
 /**

@@ -31,6 +31,8 @@ export function ours(device: Device, version: string): Engine {
   };
 }
 
+const TRAIN = { mode: "train" } as const;
+
 type Record = (begin: () => void) => readonly Tensor[];
 
 function convolution(device: Device, { pass, x, weight, dy }: ConvolutionTask): Prepared {
@@ -73,12 +75,12 @@ function step(device: Device, { config, params: values, x, label, rate }: StepTa
   const [image, target] = inputs as [Tensor, Tensor];
   const weight = fill(device, [config.classes], 1);
   const params = new Params(device, { values });
-  scope(() => void vnet(params, image, config, "train")); // makes the parameters
+  scope(() => void vnet.forward(params, image, config, TRAIN)); // makes the parameters
   const optimizer = new Adam(params.trained, { decay: 0 });
   const record = (begin: () => void) => {
     begin();
     const { loss, grads } = grad(params.trained, () =>
-      crossEntropy(vnet(params, image, config, "train").logits, target, weight),
+      crossEntropy(vnet.forward(params, image, config, TRAIN).logits, target, weight),
     );
     optimizer.step(grads, rate);
     grads.forEach(free);

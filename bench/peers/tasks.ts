@@ -1,10 +1,9 @@
 // The tasks of the comparison: convolutions like the network's, its norm, and a training step of a small
 // network.
 
-import type { Values } from "../../model/networks/params.ts";
 import { vnetShapes } from "../../model/networks/layers.ts";
 import { VNET, type VnetConfig } from "../../model/networks/vnet.ts";
-import { labels, normal, sizeOf } from "../values.ts";
+import { labels, networkValues, normal } from "../values.ts";
 import type { ConvolutionTask, NormTask, StepTask, Task } from "./engine.ts";
 
 /**
@@ -64,18 +63,8 @@ function normTasks(channels: number, edge: number): NormTask[] {
 function stepTask({ filters, levels, edge, batch }: StepSize): StepTask {
   const config: VnetConfig = { ...VNET, modalities: 1, filters, levels };
   const size = [edge, edge, edge];
-  const params = Object.fromEntries(
-    [...vnetShapes(config)].map(([name, shape], i) => [name, initial(name, shape, i + 10)]),
-  );
+  const params = networkValues(vnetShapes(config));
   const x = normal([batch, 1, ...size]);
   const label = labels([batch, ...size], VNET.classes);
   return { op: "V-Net", pass: "training step", config, params, x, label, rate: 1e-3 };
-}
-
-/** A parameter's first value: kernels by their fan, norms about 1, biases about 0. */
-function initial(name: string, shape: readonly number[], seed: number): Values {
-  if (shape.length === 5) return normal(shape, seed, sizeOf(shape.slice(1)) ** -0.5);
-  const middle = name.endsWith(".weight") ? 1 : 0;
-  const { data } = normal(shape, seed, 0.1);
-  return { shape, data: data.map((value) => middle + value) };
 }

@@ -3,11 +3,13 @@
 // timestamps around every dispatch, which slow it down, so its duration is not counted.
 
 import { type Device, type Precision, Profile, type ProfiledDispatch, Random } from "../../engine/index.ts";
-import type { Method } from "../../model/methods/index.ts";
-import { Params } from "../../model/networks/params.ts";
-import { Trainer } from "../../trainer/loop/trainer.ts";
-import { VNET, type VnetConfig } from "../../model/networks/vnet.ts";
+import { MODALITIES } from "../../data/datasets/source.ts";
+import { defaultSettings, type Method, type NetworkSpec, type Run } from "../../model/methods/index.ts";
+import { VNET, type VnetConfig, vnetShapes } from "../../model/networks/layers.ts";
+import { openMembers } from "../../trainer/loop/members.ts";
+import { type TrainBatch, Trainer, TRAINING } from "../../trainer/loop/trainer.ts";
 import { median } from "../stopwatch.ts";
+import { networkValues, sizeOf } from "../values.ts";
 
 export interface StepOptions {
   filters: number;
@@ -146,29 +148,47 @@ class PhaseWatch {
 /** A trainer whose epochs have one step each, so that it reads the loss of every step. */
 function trainerOf(device: Device, options: StepOptions, begin: () => void): Trainer {
   const { filters, levels, norm, patch, batch, steps, precision, method } = options;
-  const config = (modalities: number): VnetConfig => ({ ...VNET, modalities, filters, levels, norm });
-  const random = new Random(1);
-  const voxels = batch * patch[0] * patch[1] * patch[2];
-  const images = Float32Array.from({ length: 4 * voxels }, () => random.next() - 0.5);
-  const label = Uint8Array.from({ length: voxels }, () => random.integer(VNET.classes));
-  const data = { images, label, cases: Array.from({ length: batch }, (_, i) => `random ${i}`) };
-  return new Trainer({
-    device,
-    method,
-    patch,
-    channels: [0],
-    epochs: steps + 2,
-    stepsPerEpoch: 1,
-    network: { params: new Params(device, { seed: 1 }), config: config(1), precision },
-    teacher: method.teacher
-      ? { params: new Params(device, { seed: 2 }), config: config(4), precision }
-      : null,
-    now: () => performance.now(),
+  const spec = (modalities: readonly string[]): NetworkSpec => {
+    return { config: { ...VNET, modalities: modalities.length, filters, levels, norm }, modalities };
+  };
+  const run: Run = {
+    settings: defaultSettings(method),
+    network: spec(MODALITIES.slice(0, 1)),
+    modalities: MODALITIES,
+    optimizer: TRAINING,
+  };
+  const teacher = spec(MODALITIES);
+  const frozen = () => ({ spec: teacher, values: networkValues(vnetShapes(teacher.config)) });
+  const data = randomBatch(patch, batch);
+  const source = {
     next: () => {
       begin();
       return data;
     },
+  };
+  const streams = Object.keys(method.streams?.(run) ?? { paired: {} });
+  return new Trainer({
+    device,
+    method,
+    run,
+    members: openMembers(device, method, run, { seed: 1, frozen, precision, lowMemory: false }),
+    patch,
+    epochs: steps + 2,
+    stepsPerEpoch: 1,
+    sources: Object.fromEntries(streams.map((name) => [name, source])),
+    now: () => performance.now(),
   });
+}
+
+/** Noise of all modalities, and random labels. */
+function randomBatch(patch: readonly number[], batch: number): TrainBatch {
+  const random = new Random(1);
+  const voxels = batch * sizeOf(patch);
+  return {
+    images: Float32Array.from({ length: MODALITIES.length * voxels }, () => random.next() - 0.5),
+    label: Uint8Array.from({ length: voxels }, () => random.integer(VNET.classes)),
+    cases: Array.from({ length: batch }, (_, i) => `random ${i}`),
+  };
 }
 
 function seconds(since: number): number {
