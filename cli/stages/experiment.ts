@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import type { Device } from "../../engine/index.ts";
-import { isTaught, methodOf } from "../../model/methods/index.ts";
+import { isTaught, METHOD_SETTINGS, methodOf } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.ts";
 import { emit, result, say } from "../terminal/console.ts";
@@ -16,10 +16,11 @@ import { type CommandFlags, resolveConfig } from "../terminal/trainFlags.ts";
 
 /** Students of each of `modalities` by each of `methods`, and their teacher, for each of `seeds`. */
 export interface Experiment {
-  /** The settings that all students share; each has its own modality, method and seed. */
+  /** The settings of the chosen method's students, but for their modality and seed. */
   shared: TrainConfig;
   modalities: readonly Modality[];
-  methods: readonly string[];
+  /** The settings of each method's students, in the order of training; the chosen method's come last. */
+  methods: readonly TrainConfig[];
   seeds: readonly number[];
 }
 
@@ -31,14 +32,24 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   if (list !== undefined && flags.seed !== undefined)
     throw new UsageError("--seed, --seeds: use one of them, not both");
   const modalities = modalitiesOf(modality);
-  const shared = await resolveConfig({ ...rest, stage: "student", modality: modalities[0]! });
-  const own = baselines ? (methodOf(shared.method).comparedWith ?? []) : [];
+  const student = { stage: "student", modality: modalities[0]! } as const;
+  const shared = await resolveConfig({ ...rest, ...student });
+  const names = baselines ? (methodOf(shared.method).comparedWith ?? []) : [];
+  const others = names.map((method) => resolveConfig({ ...flagsOf(method, rest), ...student, method }));
   return {
     shared,
     modalities,
-    methods: [...own, shared.method],
+    methods: [...(await Promise.all(others)), shared],
     seeds: list === undefined ? [shared.seed] : seedsOf(list),
   };
+}
+
+/** The flags without those that a method does not use. */
+function flagsOf(method: string, flags: Omit<CommandFlags, "stage" | "modality">) {
+  const own = methodOf(method).settings;
+  const unused = new Set(Object.keys(METHOD_SETTINGS).filter((name) => !(name in own)));
+  if (!isTaught(method)) unused.add("teacher");
+  return Object.fromEntries(Object.entries(flags).filter(([name]) => !unused.has(name)));
 }
 
 /**
@@ -46,15 +57,14 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
  * students. One seed's stages are in `shared.out`, those of several in its folders seed_N.
  */
 export function stagesOf({ shared, modalities, methods, seeds }: Experiment): TrainConfig[] {
-  const taught = methods.some((name) => isTaught(name));
+  const taught = methods.some(({ method }) => isTaught(method));
   return seeds.flatMap((seed) => {
     const out = seeds.length === 1 ? shared.out : join(shared.out, `seed_${seed}`);
     const own = teacherOf({ ...shared, out, seed });
     const teacher = shared.teacher ?? join(out, stageName(own), FILES.best);
     const students = modalities.flatMap((modality) =>
-      methods.map((method): TrainConfig => {
-        const guide = isTaught(method) ? teacher : null;
-        return { ...shared, out, seed, modality, method, teacher: guide };
+      methods.map((config): TrainConfig => {
+        return { ...config, out, seed, modality, teacher: isTaught(config.method) ? teacher : null };
       }),
     );
     return taught && !shared.teacher ? [own, ...students] : students;

@@ -31,7 +31,8 @@ export function withCoarse(terms: Terms, { coarse }: BatchOutput, labels: readon
     const resolution = RESOLUTIONS[i]!;
     const title = resolution[0]!.toUpperCase() + resolution.slice(1);
     return Object.entries(segmentationTerms(logits, labels[i]!)).map(([name, [weight, term]]) => {
-      return [name + title, [below[i]! * weight, term]] as const;
+      const own = terms[name]?.[0] ?? 0; // the weight that the method gives to the labels
+      return [name + title, [below[i]! * own * weight, term]] as const;
     });
   });
   return Object.fromEntries([...shared, ...added]);

@@ -3,6 +3,7 @@
 import { VNET } from "../networks/layers.ts";
 import type { SettingRows } from "../settings/rows.ts";
 import { kd } from "./kd.ts";
+import { kdnet } from "./kdnet.ts";
 import type { Method, Run } from "./method.ts";
 import { none } from "./none.ts";
 import { protokd } from "./protokd.ts";
@@ -11,7 +12,7 @@ export type * from "./method.ts";
 export { DICE } from "./method.ts";
 
 /** Every method, by its name; the order is that of tables and of the page's form. */
-export const METHODS = { none, kd, protokd };
+export const METHODS = { none, kd, protokd, kdnet };
 
 export type MethodName = keyof typeof METHODS;
 

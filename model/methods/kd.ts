@@ -9,6 +9,7 @@ export const kd = method({
   title: "pixel KD",
   source: "Hinton et al., 2015 (arXiv 1503.02531), in the units of ProtoKD's published code",
   settings: { kdWeight, temperature },
+  comparedWith: ["none"],
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
   deployed: "student",
   step({ networks: { student, teacher }, batch: { paired }, settings, update }) {

@@ -2,7 +2,7 @@
 
 import { CheckpointError } from "../../model/errors.ts";
 import { DataError } from "../../data/errors.ts";
-import { METHODS, PLAIN } from "../../model/methods/index.ts";
+import { methodOf, METHODS, PLAIN } from "../../model/methods/index.ts";
 import type { Setting } from "../../model/settings/rows.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
@@ -51,6 +51,7 @@ export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): 
     workers: 0,
     data: "",
     out: "",
+    ...(student && methodOf(shared.method).defaults),
     ...shared,
     stage,
     modality: student ? shared.modality : null,

@@ -64,7 +64,11 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
   showTeachers(models);
   byId<HTMLSelectElement>("modality").value = STUDENT;
   byId<HTMLSelectElement>("method").value = choices.defaultMethod;
-  for (const id of ["method", "stages"]) byId(id).addEventListener("change", showUsed);
+  byId("stages").addEventListener("change", showUsed);
+  byId("method").addEventListener("change", () => {
+    showDefaults();
+    showUsed();
+  });
   showUsed();
   byId("data").addEventListener("change", changed);
 }
@@ -99,6 +103,13 @@ function fieldElement({ name, label, help, kind, value, choices: options = [], r
     step: range?.step ?? false,
   });
   return element("label", {}, label, input);
+}
+
+/** Sets the fields of methods to the chosen method's defaults. */
+function showDefaults(): void {
+  const own = choices.defaults[byId<HTMLSelectElement>("method").value] ?? {};
+  for (const { name, methods, value } of choices.fields)
+    if (methods) byId<HTMLInputElement>(name).value = textOf(own[name] ?? value);
 }
 
 /** Shows the fields that the chosen method uses. */

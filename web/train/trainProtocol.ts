@@ -41,8 +41,8 @@ export interface FormChoices {
   /** By name, with their titles. */
   methods: readonly (readonly [name: string, title: string])[];
   defaultMethod: string;
-  /** The methods that learn from a teacher. */
-  taught: readonly string[];
+  /** First values of fields by method, where a method has its own. */
+  defaults: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 /** The built-in phantom. */

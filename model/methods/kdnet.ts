@@ -1,0 +1,101 @@
+import {
+  binaryLosses,
+  featureDivergence,
+  regionLogits,
+  regionProbabilities,
+  type Tensor,
+} from "../../engine/index.ts";
+import type { Terms } from "../losses/losses.ts";
+import { whole } from "../networks/parts.ts";
+import { REGION_NAMES, REGIONS } from "../scoring/regions.ts";
+import { UsageError } from "../settings/errors.ts";
+import { number, optional, share } from "../settings/kinds.ts";
+import { row } from "../settings/rows.ts";
+import { method, type NetworkSpec } from "./method.ts";
+import { deeplySupervised, segmentation } from "./segmentation.ts";
+import { temperature } from "./settings.ts";
+
+const CLASSES = REGION_NAMES.map((region) => REGIONS[region]);
+
+/**
+ * KD-Net: the student learns the teacher's probabilities of the regions, and the spread of its bottleneck's activations.
+ *
+ *   L = (1 - softWeight) · L_seg + softWeight · L_soft + bottleneckWeight · L_bn
+ *   L_soft = Dice with squared denominators + binary cross-entropy of sigmoid(l_s / Ts) from sigmoid(l_t / T), where l are
+ *            the logits of the overlapping regions WT, TC, ET
+ *   L_bn   = KL(softmax of the teacher's bottleneck ‖ softmax of the student's), each over all elements of a sample
+ *
+ * No code of the authors is public. The weights and T, and the bottleneck's normalisation, are from memory and not
+ * verified; that both sides are tempered, and L_seg on the four classes (as every method here has it), are our choices.
+ */
+export const kdnet = method({
+  name: "kdnet",
+  title: "KD-Net",
+  source: "Hu et al., MICCAI 2020",
+  settings: {
+    temperature,
+    softWeight: row(share(), {
+      help: "share of the loss that the teacher's region probabilities have; the labels have the rest",
+      default: 0.75,
+      page: { label: "Share of soft labels" },
+    }),
+    bottleneckWeight: row(number(), {
+      help: "weight of the bottlenecks' divergence",
+      default: 10,
+      page: { label: "Weight of bottlenecks" },
+    }),
+    /** Divides the student's region logits; null for the teacher's temperature. */
+    studentTemperature: row(optional(number(1e-3)), {
+      help: "divides the student's region logits; 1 leaves them, as in generalised distillation",
+      default: null,
+      defaultHelp: "--temperature",
+    }),
+  },
+  defaults: { temperature: 5 },
+  comparedWith: ["none", "kd"],
+  networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
+  deployed: "student",
+  step({ networks: { student, teacher }, batch: { paired }, settings, update }) {
+    const { temperature, softWeight, bottleneckWeight, studentTemperature } = settings;
+    if (bottleneckWeight !== 0) checkBottlenecks(student.spec, teacher.spec);
+    const bottleneck = `E_${student.spec.config.levels}`;
+    const taps = bottleneckWeight === 0 ? [] : [bottleneck];
+    const guide = softWeight === 0 && bottleneckWeight === 0 ? null : teacher.run(paired, { taps });
+    const targets = softWeight === 0 ? null : regionProbabilities(guide!.logits, CLASSES, temperature);
+    update("main", () => {
+      const own = student.run(paired, { taps });
+      const terms: Terms = {
+        ...(softWeight < 1 && scaled(segmentation(own, paired), 1 - softWeight)),
+        ...(targets && softTerms(own.logits, targets, softWeight, studentTemperature ?? temperature)),
+        ...(bottleneckWeight !== 0 && {
+          bottleneck: [
+            bottleneckWeight,
+            featureDivergence(whole(own.taps[bottleneck]!), whole(guide!.taps[bottleneck]!)),
+          ] as const,
+        }),
+      };
+      return deeplySupervised(terms, own, paired);
+    });
+  },
+});
+
+/** Dice and binary cross-entropy of the student's regions from the teacher's probabilities [N,3,D,H,W], a constant. */
+function softTerms(logits: Tensor, targets: Tensor, weight: number, temperature: number): Terms {
+  const { crossEntropy, dice } = binaryLosses(regionLogits(logits, CLASSES), targets, { temperature });
+  return { softCrossEntropy: [weight, crossEntropy], softDice: [weight, dice] };
+}
+
+function scaled(terms: Terms, factor: number): Terms {
+  return Object.fromEntries(
+    Object.entries(terms).map(([name, [weight, term]]) => [name, [factor * weight, term] as const]),
+  );
+}
+
+/** Throws a UsageError where two networks' bottlenecks have different shapes. */
+function checkBottlenecks({ config: student }: NetworkSpec, { config: teacher }: NetworkSpec): void {
+  if (student.filters === teacher.filters && student.levels === teacher.levels) return;
+  throw new UsageError(
+    `--teacher: KD-Net compares bottlenecks of one shape: expected ${student.filters} filters and ${student.levels} ` +
+      `levels, got ${teacher.filters} and ${teacher.levels}: train a teacher of these sizes, or use --bottleneck-weight 0`,
+  );
+}
