@@ -6,7 +6,7 @@ import { statisticsOf } from "./instanceNorm.ts";
 
 const kernel = await shader("channelStatistics");
 
-/** Mean and √(variance + eps) of each channel of each sample over its voxels: [N,C,D,H,W] → [N,C,2]. */
+/** The mean and √(variance + eps) of each channel of each sample: [N,C,D,H,W] → [N,C,2]. */
 export function channelStatistics(x: Tensor, eps = 1e-5): Tensor {
   const { batch, channels, voxels, chunks } = extent("channelStatistics", kernel, x);
   const statistics = statisticsOf(x, 1, eps);

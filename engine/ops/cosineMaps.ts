@@ -7,7 +7,7 @@ const kernel = await shader("cosineMaps");
 const { MOST } = kernel.constants; // channels whose prototypes an invocation holds
 
 /**
- * The cosine of every voxel's features and every prototype of its sample, over the channels:
+ * The cosine, over the channels, of every voxel's features and every prototype of its sample:
  * <f, P> / max(‖f‖ ‖P‖, eps), which clamps the product of the lengths as PyTorch 1.12 does.
  * features [N,F,D,H,W], prototypes [N,K,F] → [N,K,D,H,W].
  */
@@ -16,7 +16,8 @@ export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Te
   const [, classes = 0] = prototypes.shape;
   if (`${prototypes.shape}` !== `${[batch, classes, channels]}`) {
     throw new Error(
-      `cosineMaps: expected prototypes [${batch},K,${channels}] beside [${features.shape}], got [${prototypes.shape}]`,
+      `cosineMaps: expected prototypes [${batch},K,${channels}] beside [${features.shape}], ` +
+        `got [${prototypes.shape}]`,
     );
   }
   const { device } = features;
@@ -46,7 +47,7 @@ export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Te
   };
   const backwardPrototypes = (dy: Tensor) => {
     const dprototypes = new Tensor(device, prototypes.shape);
-    const rows = batch * (channels + 1); // of each channel, and one for the pull along the prototype itself
+    const rows = batch * (channels + 1); // one for each channel, and one for the pull along the prototype
     const sums = new Tensor(device, [quads, rows, chunks, 4]);
     kernel.partial({ ...config, y, dy, sums }, { groups: [chunks, rows, quads], work: 4 * grid.work });
     kernel.combine(

@@ -96,7 +96,7 @@ test("gradients are clipped by the norm of all of them, as torch.nn.utils.clip_g
   const { norm, factor } = await stateOf(scaled);
   close([norm!, factor! * 65536], [5, 0.2], 1e-6, "of the guard");
   scaled.free();
-  assert.throws(() => new GradientGuard(device, { clip: -1 }), /expected a norm from 0 to clip at, got -1/);
+  assert.throws(() => new GradientGuard(device, { clip: -1 }), /expected a norm of at least 0 to clip at, got -1/);
 });
 
 test("a norm that is next to nothing: the 1e-6 beside it counts", async () => {

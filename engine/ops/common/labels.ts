@@ -1,11 +1,11 @@
 import type { Tensor } from "../../autograd/tensor.ts";
 
-/** Kernels of which a workgroup sums so many voxels into one partial. */
+/** Kernels whose workgroups take CHUNK voxels each. */
 interface Chunked {
   constants: { readonly CHUNK: number };
 }
 
-/** Batch, channels and voxels of x [N,C,D,H,W], and the number of chunks into which kernels cut the voxels. */
+/** The parts of a shape [N,C,D,H,W], and the number of chunks into which an op's kernels cut the voxels. */
 export interface Extent {
   batch: number;
   channels: number;
@@ -13,7 +13,7 @@ export interface Extent {
   chunks: number;
 }
 
-/** The extent of x [N,C,D,H,W] for an op's kernels. Throws, in the name of `op`, where `label` [N,D,H,W] does not fit. */
+/** The extent of x [N,C,D,H,W]. Throws, in the name of `op`, where a label [N,D,H,W] does not fit it. */
 export function extent(op: string, { constants }: Chunked, x: Tensor, label?: Tensor): Extent {
   const [batch = 0, channels = 0, ...size] = x.shape;
   if (size.length === 0) throw new Error(`${op}: expected [N,C,D,H,W], got [${x.shape}]`);
