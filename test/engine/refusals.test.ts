@@ -1,4 +1,4 @@
-// What ops are not defined for they refuse at once, and say what they expected and what they got.
+// Ops refuse arguments that they are not defined for at once, and say what they expected and what they got.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
