@@ -11,11 +11,12 @@ override WG: u32 = 64;
 override classes: u32;      // C
 override regions: u32;      // R
 
+const MOST = 8u;            // regions
 const LEAST = -3.4e38;      // no logit is lower
 const INDICES = vec4u(0u, 1u, 2u, 3u);
 
 struct Params {
-  members: array<vec4u, 8>, // bit c of row r says whether class c is in region r
+  members: array<vec4u, MOST>, // bit c of row r says whether class c is in region r
   voxels: u32,              // V, of a sample
   cooling: f32,             // 1/T
 }

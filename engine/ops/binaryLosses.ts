@@ -3,6 +3,7 @@ import { recordAll } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("binaryLosses");
+const { CHUNK } = kernel.constants; // elements of a workgroup
 
 /** The scalars of binaryLosses(). */
 export type BinaryLosses = { crossEntropy: Tensor; dice: Tensor };

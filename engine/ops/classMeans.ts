@@ -6,6 +6,7 @@ import { classCounts } from "./classCounts.ts";
 import { classSums } from "./prototypes.ts";
 
 const kernel = await shader("classMeans");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /**
  * The sum of x over a class's voxels in the whole batch, divided by their number + eps, so that an absent
@@ -13,7 +14,8 @@ const kernel = await shader("classMeans");
  * prototypes() does the same for each sample.
  */
 export function classMeans(x: Tensor, label: Tensor, classes: number, eps = 1e-6): Tensor {
-  const { batch, channels, voxels, chunks } = extent("classMeans", kernel, x, label);
+  const { batch, channels, voxels } = extent("classMeans", x, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   const { device } = x;
   const config = { batch, channels, classes, voxels, eps };
   const scale = new Tensor(device, [classes]);

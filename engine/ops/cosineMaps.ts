@@ -4,7 +4,7 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("cosineMaps");
-const { MOST } = kernel.constants; // channels whose prototypes an invocation holds
+const { CHUNK, MOST } = kernel.constants; // voxels of a workgroup; channels that an invocation holds
 
 /**
  * The cosine, over the channels, of every voxel's features and every prototype of its sample:
@@ -12,7 +12,8 @@ const { MOST } = kernel.constants; // channels whose prototypes an invocation ho
  * features [N,F,D,H,W], prototypes [N,K,F] → [N,K,D,H,W].
  */
 export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Tensor {
-  const { batch, channels, voxels, chunks } = extent("cosineMaps", kernel, features);
+  const { batch, channels, voxels } = extent("cosineMaps", features);
+  const chunks = Math.ceil(voxels / CHUNK);
   const [, classes = 0] = prototypes.shape;
   if (`${prototypes.shape}` !== `${[batch, classes, channels]}`) {
     throw new Error(

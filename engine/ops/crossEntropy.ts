@@ -4,6 +4,7 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("crossEntropy");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /**
  * The cross-entropy of logits [N,C,D,H,W] and a label [N,D,H,W] of whole numbers in 0 … C-1, each voxel
@@ -11,7 +12,8 @@ const kernel = await shader("crossEntropy");
  * voxel's weight is 0.
  */
 export function crossEntropy(logits: Tensor, label: Tensor, weight: Tensor): Tensor {
-  const { batch, channels: classes, voxels, chunks } = extent("crossEntropy", kernel, logits, label);
+  const { batch, channels: classes, voxels } = extent("crossEntropy", logits, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   if (`${weight.shape}` !== `${classes}`) {
     throw new Error(`crossEntropy: expected a weight for each of ${classes} classes, got [${weight.shape}]`);
   }

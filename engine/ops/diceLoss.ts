@@ -4,6 +4,7 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("diceLoss");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /**
  * The mean over all classes, background included, of 1 - (2 Σ p g + smooth) / (Σ p² + Σ g² + smooth), with p
@@ -11,7 +12,8 @@ const kernel = await shader("diceLoss");
  * [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1. Milletari et al., "V-Net", 3DV 2016.
  */
 export function diceLoss(logits: Tensor, label: Tensor, smooth = 1e-5): Tensor {
-  const { batch, channels: classes, voxels, chunks } = extent("diceLoss", kernel, logits, label);
+  const { batch, channels: classes, voxels } = extent("diceLoss", logits, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   const { device } = logits;
   const quads = Math.ceil(classes / 4);
   const config = { classes, voxels, smoothing: smooth };

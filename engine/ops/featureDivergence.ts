@@ -3,6 +3,7 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("featureDivergence");
+const { CHUNK } = kernel.constants; // elements of a workgroup
 
 /**
  * The mean over samples of KL(softmax(teacher) ‖ softmax(student)), each softmax over all elements of a

@@ -8,6 +8,7 @@ import { meanSquaredError } from "./meanSquaredError.ts";
 import { prototypes, prototypesOf } from "./prototypes.ts";
 
 const kernel = await shader("prototypeDistance");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 const MOST = { classes: 4, channels: kernel.constants.MOST }; // that one invocation holds
 
@@ -18,8 +19,9 @@ const MOST = { classes: 4, channels: kernel.constants.MOST }; // that one invoca
  * classCounts() [N,K]. Differentiated by the student's features alone.
  */
 export function prototypeDistance(student: Tensor, teacher: Tensor, label: Tensor, counts: Tensor): Tensor {
-  const { batch, channels, voxels, chunks } = extent("prototypeDistance", kernel, student, label);
-  extent("prototypeDistance", kernel, teacher, label);
+  const { batch, channels, voxels } = extent("prototypeDistance", student, label);
+  const chunks = Math.ceil(voxels / CHUNK);
+  extent("prototypeDistance", teacher, label);
   const [samples, classes = 0] = counts.shape;
   if (samples !== batch || counts.shape.length !== 2) {
     throw new Error(`prototypeDistance: expected counts [${batch},K], got [${counts.shape}]`);

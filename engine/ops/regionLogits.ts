@@ -7,7 +7,7 @@ const kernel = await shader("regionLogits");
 /** Sets of exclusive classes 0 … C-1, which may overlap. */
 export type Regions = readonly (readonly number[])[];
 
-const MOST = { classes: 128, regions: 8 }; // that the shader's masks hold
+const MOST = { classes: 128, regions: kernel.constants.MOST }; // that the masks of a call hold
 
 /**
  * l_r = log Σ_{c in r} e^{z_c} - log Σ_{c not in r} e^{z_c} for each region r: the sigmoid of it is the

@@ -8,7 +8,7 @@ import { diceLoss } from "./diceLoss.ts";
 import { checkTargets, klDivergence } from "./klDivergence.ts";
 
 const kernel = await shader("segmentationLosses");
-const { SUMS, TILE } = kernel.constants; // sums of a sample; voxels of a workgroup of the backward pass
+const { SUMS, CHUNK, TILE } = kernel.constants; // sums of a sample; voxels of a workgroup, forward and back
 
 /** The scalars of segmentationLosses(), and the classCounts() of the label, [N,C]. */
 export type SegmentationLosses = { crossEntropy: Tensor; dice: Tensor; divergence?: Tensor; counts: Tensor };
@@ -29,7 +29,8 @@ export function segmentationLosses(
     smooth = 1e-5,
   }: { targets?: Tensor; temperature?: number; smooth?: number } = {},
 ): SegmentationLosses {
-  const { batch, channels: classes, voxels, chunks } = extent("segmentationLosses", kernel, logits, label);
+  const { batch, channels: classes, voxels } = extent("segmentationLosses", logits, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   if (targets) checkTargets("segmentationLosses", logits, targets, temperature);
   if (classes > MOST) {
     return scope(() => {

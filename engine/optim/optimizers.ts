@@ -10,7 +10,7 @@ import { free, keep, pack, type Tensor, unpack } from "../autograd/tensor.ts";
 const adam = await shader("adam");
 const sgd = await shader("sgd");
 
-/** An optimizer over some parameters, which it owns until it is freed. Throws where there are none. */
+/** An optimizer over some parameters, which it owns until it is freed. Throws where the list is empty. */
 export interface Optimizer {
   readonly params: readonly Tensor[];
   /**
