@@ -24,7 +24,7 @@ export function regionLogits(logits: Tensor, regions: Regions): Tensor {
   return record(y, [[logits, backward]], [logits]);
 }
 
-/** sigmoid(regionLogits() / temperature), as a constant: a teacher's opinion of each region, [N,R,D,H,W]. */
+/** sigmoid(regionLogits() / temperature), a teacher's probability of each region, [N,R,D,H,W]; a constant. */
 export function regionProbabilities(logits: Tensor, regions: Regions, temperature = 1): Tensor {
   const { config, y, grid } = prepare("regionProbabilities", logits, regions);
   if (!(temperature > 0)) {
