@@ -1,5 +1,4 @@
-// Losses of independent yes-or-no predictions, one per channel: logit x, target t in 0 … 1, p = sigmoid(x /
-// T)
+// Losses of independent yes-or-no predictions, a channel each: logit x, target t in 0 … 1, p = sigmoid(x / T)
 //   crossEntropy = mean over all elements of -t log p - (1 - t) log(1 - p)
 //   dice = (1/C) Σ_c (1 - (2 Σ p t + smoothing) / A_c)   A_c = Σ (p² + t²) + smoothing, over N and V
 //        = (1/C) Σ_c D_c / A_c                           D_c = Σ (p - t)², in which no digits cancel

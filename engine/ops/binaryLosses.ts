@@ -31,7 +31,7 @@ export function binaryLosses(
   const { device } = logits;
   const [batch, channels] = logits.shape as [number, number];
   const voxels = logits.size / batch / channels;
-  const chunks = Math.ceil(voxels / kernel.constants.CHUNK);
+  const chunks = Math.ceil(voxels / CHUNK);
   const config = { logits, channels, voxels, smoothing: smooth, cooling: 1 / temperature };
   const sums = new Tensor(device, [channels, batch, chunks, 4]);
   const totals = new Tensor(device, [channels, 4]);

@@ -19,7 +19,7 @@ export function featureDivergence(student: Tensor, teacher: Tensor): Tensor {
   }
   const { device, size } = student;
   const elements = size / batch;
-  const chunks = Math.ceil(elements / kernel.constants.CHUNK);
+  const chunks = Math.ceil(elements / CHUNK);
   const config = { student, teacher, elements };
   const pieces = new Tensor(device, [batch, chunks, 4]);
   const softmaxes = new Tensor(device, [batch, 4]);

@@ -1,3 +1,4 @@
+import { extent } from "./common/labels.ts";
 import { shader } from "../gpu/shader.ts";
 import { record } from "../autograd/tape.ts";
 import { Tensor } from "../autograd/tensor.ts";
@@ -48,9 +49,7 @@ export function regionMasks(label: Tensor, regions: Regions, classes: number): T
 }
 
 function prepare(op: string, logits: Tensor, regions: Regions) {
-  const [batch = 0, channels = 0, ...size] = logits.shape;
-  if (size.length === 0) throw new Error(`${op}: expected [N,C,D,H,W], got [${logits.shape}]`);
-  const voxels = logits.size / batch / channels;
+  const { batch, channels, voxels } = extent(op, logits);
   const config = configOf(op, regions, channels, voxels);
   const y = new Tensor(logits.device, [batch, regions.length, ...logits.shape.slice(2)]);
   return { config, y, grid: { invocations: batch * voxels, work: 20 * channels * y.size } };
