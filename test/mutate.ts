@@ -97,7 +97,8 @@ function choose(names: readonly string[], sample: number): Mutation[] {
   for (const name of names) {
     if (!known.has(name))
       throw new UsageError(
-        `mutate: no shader, op or engine module is named ${name}: there are ${[...new Set(files.map(nameOf))].join(", ")}`,
+        `mutate: no shader, op or engine module is named ${name}: ` +
+          `there are ${[...new Set(files.map(nameOf))].join(", ")}`,
       );
   }
   return files

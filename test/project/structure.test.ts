@@ -117,7 +117,7 @@ function objection({ from, to, kind }: Import): string | null {
     : null;
 }
 
-test("imports point from cli to data and model and from there to the engine; web code imports no node module", () => {
+test("imports point from cli to data and model and from there to the engine; portable code imports no Node", () => {
   assert.equal(imports.map(objection).filter(Boolean), []);
   assert.ok(imports.length > 50);
 });
