@@ -35,7 +35,11 @@ for (const [name, make] of [
     const once = [...(await scaled.read())];
     assert.equal(once, [...(await plain.read())]);
     assert.equal(await stateOf(guard), {
-      ...{ scale: 65536, factor: 1 / 65536, finite: 1, calm: 1, skipped: 0 },
+      scale: 65536,
+      factor: 1 / 65536,
+      finite: 1,
+      calm: 1,
+      skipped: 0,
       norm: Math.fround(Math.sqrt(0.25 + 0.0625 + 1)),
     });
 

@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
 import { compile, type Device, GpuError, plan, relu, scope, tensor } from "../../engine/index.ts";
-import { touch } from "../../model/networks/network.ts";
+import { initialise } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { device as shared } from "../support/gradcheck.ts";
 import { events, of, student } from "../support/training.ts";
@@ -61,7 +61,7 @@ test("a kernel that does not compile ends with a GpuError that names file and li
 test("planning a network creates its parameters, as running it does", async () => {
   const config = { modalities: 1, classes: 4, filters: 2, levels: 3, norm: "instance" } as const;
   const params = new Params(shared, { seed: 1 });
-  touch(shared, { params, config }, [8, 8, 8]);
+  initialise(shared, { params, config }, [8, 8, 8]);
   const values = await params.read();
   assert.ok(values["out_conv.weight"]!.data.some((value) => value !== 0));
   params.free();
@@ -73,11 +73,9 @@ test("training reports each kernel that it compiles, before the first step", asy
     return { modalities, classes: 4, filters: 2, levels: 3, norm };
   };
   const all = await events({
-    ...{
-      ...student(),
-      device,
-      network: { params: new Params(device, { seed: 1 }), config: config(1, "instance") },
-    },
+    ...student(),
+    device,
+    network: { params: new Params(device, { seed: 1 }), config: config(1, "instance") },
     teacher: { params: new Params(device, { seed: 2 }), config: config(3, "batch") },
   });
   const told = of(all, "compile");
