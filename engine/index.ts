@@ -1,4 +1,4 @@
-// What the rest of the project may import from the engine.
+// The engine's interface for the rest of the project.
 
 export { Device, type DeviceOptions } from "./gpu/device.ts";
 export { bytesText, GpuError, type GpuErrorKind } from "./gpu/errors.ts";

@@ -62,8 +62,8 @@ fn pullback(kept: f32, dy: f32) -> f32 {
   return dy * (integral(kept) + kept * 0.398942280 * bell(kept));
 }
 
-// NaN stays NaN, or else a network that has diverged would be silent. Its bits are compared, since a compiler may
-// assume that no number is NaN.
+// NaN stays NaN, so that a diverged network shows. The bits are compared, since a compiler may assume that
+// there is no NaN.
 fn rectified(value: f32) -> f32 {
   let bits = bitcast<u32>(value);
   return select(value, 0.0, bits >= 0x80000000u && bits <= 0xff800000u);   // from -0 to -infinity
@@ -75,8 +75,9 @@ fn logistic(value: f32) -> f32 {
   return select(e, 1.0, value >= 0.0) / (1.0 + e);
 }
 
-// For |x| < 0.625 Lambert's continued fraction x / (1 + x² / (3 + x² / (5 + x² / (7 + x² / 9)))), to 1e-9; beyond,
-// 1 - 2 / (e²ˣ + 1), where x is at most 10: there y is 1 in float32, and the exponential cannot overflow.
+// For |x| < 0.625 Lambert's continued fraction x / (1 + x² / (3 + x² / (5 + x² / (7 + x² / 9)))), to 1e-9;
+// beyond, 1 - 2 / (e²ˣ + 1), where x is at most 10: there y is 1 in float32, and the exponential cannot
+// overflow.
 fn tangent(signed: f32) -> f32 {
   let value = abs(signed);
   let z = value * value;
@@ -85,9 +86,9 @@ fn tangent(signed: f32) -> f32 {
   return sign(signed) * select(far, near, value < 0.625);
 }
 
-// Φ, the integral of the standard normal distribution, (1 + erf(x/√2)) / 2. For |x| < 1 Φ - ½ is an odd polynomial in
-// x; beyond, Φ(-|x|) is exp(-x²/2) times a polynomial in t = 1 / (1 + 0.3 |x|). Both are fitted to the exact function:
-// Φ is off by at most 1e-7, its tail by 1e-6 of itself.
+// Φ, the integral of the standard normal distribution, (1 + erf(x/√2)) / 2. For |x| < 1 Φ - ½ is an odd
+// polynomial in x; beyond, Φ(-|x|) is exp(-x²/2) times a polynomial in t = 1 / (1 + 0.3 |x|). Both are fitted
+// to the exact function: Φ is off by at most 1e-7, its tail by 1e-6 of itself.
 fn integral(value: f32) -> f32 {
   if (abs(value) < 1.0) {
     let z = value * value;

@@ -1,9 +1,10 @@
-// Adam (Kingma & Ba 2015) over all parameters at once, as torch.optim.Adam with L2 added to the gradient (decay), or
-// as torch.optim.AdamW (Loshchilov & Hutter 2019) with parameters that shrink instead; the other of the two is 0.
+// Adam (Kingma & Ba 2015) over all parameters at once: as torch.optim.Adam, with an L2 term in the gradient
+// (decay), or as torch.optim.AdamW (Loshchilov & Hutter 2019), which shrinks the parameters instead. One of
+// decay and shrink is 0.
 //   g = factor·gradient + decay·p       p = p - shrink·p
 //   m = β1·m + (1-β1)·g          v = β2·v + (1-β2)·g²
 //   p = p - rate/(1-β1ᵗ) · m / (√v / √(1-β2ᵗ) + eps)
-// A guard (gradientGuard.wgsl) gives the factor; a step whose gradients it found not finite changes nothing.
+// A guard (gradientGuard.wgsl) gives the factor. A step whose gradients are not finite changes nothing.
 
 override WG: u32 = 64u;
 override guarded: bool = false;
@@ -13,16 +14,16 @@ struct Params {
   beta2: f32,
   eps: f32,
   decay: f32,
-  size: f32,                // of the step: rate / (1-β1ᵗ)
+  size: f32,                // rate / (1-β1ᵗ)
   root: f32,                // √(1-β2ᵗ)
-  shrink: f32,              // rate · decoupled decay; not 1 less that, of which float32 keeps few digits
+  shrink: f32,              // rate · decoupled decay; 1 - shrink would have few digits in float32
 }
 
 @group(0) @binding(0) var<storage, read> gradient: array<f32>;
 @group(0) @binding(1) var<storage, read_write> mean: array<f32>;         // m
 @group(0) @binding(2) var<storage, read_write> square: array<f32>;       // v
 @group(0) @binding(3) var<storage, read_write> parameter: array<f32>;
-@group(0) @binding(4) var<storage, read> guard: array<f32>;              // scale, factor, whether finite, …; or anything
+@group(0) @binding(4) var<storage, read> guard: array<f32>;              // a Guard; not read unless guarded
 @group(0) @binding(5) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)

@@ -1,8 +1,9 @@
-// How far a correlation matrix is from the identity.   C [D,D] → y
+// The distance of a correlation matrix from the identity.   C [D,D] → y
 //   y = Σ_i (1 - C_ii)² + λ Σ_{i≠j} C_ij²
 //   dC_ij = dy · 2 (C_ij - 1) for i = j, else dy · 2 λ C_ij
 //
-// partial: a workgroup sums CHUNK elements, in a fixed tree. combine: one workgroup adds the partials in order.
+// partial: a workgroup sums CHUNK elements, in a fixed order.
+// combine: one workgroup adds the partials in order.
 
 override WG: u32 = 64;      // a power of two
 

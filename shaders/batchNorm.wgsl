@@ -1,13 +1,13 @@
-// What batch norm adds to instanceNorm.wgsl: running statistics, of which evaluation makes its own.
-//   update: running = (1 - momentum)·running + momentum·batch, of the mean and the unbiased variance M2/(M-1); what is
-//           not finite, by its bits, leaves them as they are, for they would never be numbers again
+// The running statistics of batch norm, which is otherwise instanceNorm.wgsl.
+//   update: running = (1 - momentum)·running + momentum·batch, of the mean and the unbiased variance M2/(M-1)
+//           A batch whose variance is not finite, by its bits, changes nothing: NaN would stay for good.
 //   evaluate: statistics = (running mean, running variance)
 
 override WG: u32 = 64;
 override eps: f32;
 
 struct Params {
-  values: f32,                          // M, that a channel's statistics were taken over
+  values: f32,                          // M, the number of a channel's values
   momentum: f32,
 }
 struct Statistics {                     // as in instanceNorm.wgsl

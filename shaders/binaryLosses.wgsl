@@ -1,11 +1,12 @@
-// Losses of independent yes-or-no predictions, one a channel: logit x, target t in 0 … 1, p = sigmoid(x / T).
+// Losses of independent yes-or-no predictions, a channel each: logit x, target t in 0 … 1, p = sigmoid(x / T)
 //   crossEntropy = mean over all elements of -t log p - (1 - t) log(1 - p)
 //   dice = (1/C) Σ_c (1 - (2 Σ p t + smoothing) / A_c)   A_c = Σ (p² + t²) + smoothing, over N and V
-//        = (1/C) Σ_c D_c / A_c                           D_c = Σ (p - t)²: no digits cancel
+//        = (1/C) Σ_c D_c / A_c                           D_c = Σ (p - t)², in which no digits cancel
 //   dx = (1/T) (dCrossEntropy / (N·C·V) · (p - t) + dDice · 2 / (C A_c) · (p - t - p D_c / A_c) · p (1 - p))
 //
-// partial: a workgroup sums CHUNK voxels of one channel of one sample, in a fixed tree. combine: a workgroup
-// adds the partials of a channel. mean: one thread adds the channels. backward: one thread for each element.
+// partial: a workgroup sums CHUNK voxels of one channel of one sample, in a fixed order.
+// combine: a workgroup adds the partials of a channel. mean: one invocation adds the channels.
+// backward: an invocation takes one element.
 
 override WG: u32 = 64;      // a power of two
 
@@ -81,8 +82,8 @@ fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
 // p, p - t, p (1 - p), and the cross-entropy.
 struct Prediction { p: f32, error: f32, slope: f32, loss: f32 }
 
-// With e = exp(-|x / T|), which cannot overflow, the less likely answer has probability q = e / (1 + e), and
-// m is its target. Both keep their digits where the prediction is sure.
+// With e = exp(-|x / T|), which cannot overflow, the less likely answer has probability q = e / (1 + e) and
+// target m. Both keep their digits where the prediction is certain.
 fn predictionOf(x: f32, t: f32) -> Prediction {
   let z = x * params.cooling;
   let e = exp(-abs(z));
@@ -97,8 +98,7 @@ fn predictionOf(x: f32, t: f32) -> Prediction {
   );
 }
 
-// log(1 + e) of e in 0 … 1, as the series of 2 artanh(e / (2 + e)): the logarithm of a number near 1 has few
-// digits.
+// log(1 + e) for e in 0 … 1, as the series of 2 artanh(e / (2 + e)): log() of a number near 1 has few digits.
 fn logOfOneAnd(e: f32) -> f32 {
   let s = e / (2.0 + e);
   let u = s * s;

@@ -1,4 +1,4 @@
-// y = x in another precision: f32 from or to real, which is f16 in all that matters here.
+// y = x in another precision: f32 from or to `real`, which is f16 wherever this runs.
 
 alias real = f32;
 

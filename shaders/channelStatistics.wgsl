@@ -1,7 +1,8 @@
-// Mean and standard deviation of each channel of each sample.   x [N·C,V] → y [N·C]: (mean, √(variance + eps))
+// Mean and standard deviation of each channel of each sample.   x [N·C,V] → y [N·C]
+//   y[r] = (mean, std), std = √(variance + eps)
 //   dx[r,v] = (dmean[r] + dstd[r] · (x[r,v] - mean) / std) / V
-// What they are made of, instanceNorm.wgsl computes: of x - shift, so that no digits are lost where mean >> std.
-// backward: a workgroup (chunk, row) does CHUNK voxels.
+// instanceNorm.wgsl computes the statistics, of x - shift, so that no digits are lost where mean >> std.
+// backward: a workgroup (chunk, row) takes CHUNK voxels.
 
 alias real = f32;
 
@@ -45,8 +46,8 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
   }
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;

@@ -1,9 +1,9 @@
 // The sum of each channel over samples and voxels.   x [N,C,V] → y [C]
 //   y[c] = Σ_{n,v} x[n,c,v]        dx[n,c,v] = dy[c]
 //
-// partialSums, backward: a workgroup (chunk, c, n) does one chunk of a row of V voxels. forward: a workgroup adds up
-// the partial sums of one channel. whole: a workgroup adds up all of a channel, where that is little. Sums are
-// added in one fixed order: by thread, then every eighth, then those eight.
+// partialSums, backward: a workgroup (chunk, c, n) takes one chunk of a row of V voxels. forward: a workgroup
+// adds the partial sums of one channel. whole: a workgroup adds a whole small channel. The order is fixed:
+// sums of each invocation, then of every eighth invocation, then of those eight.
 
 alias real = f32;
 
@@ -83,8 +83,8 @@ fn backward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) g
   for (var v = run.x; v < run.y; v += 8u) { dx[row + v] = value; }
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;

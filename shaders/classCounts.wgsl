@@ -1,6 +1,6 @@
 // counts[n,c] = number of voxels of sample n with label c
 // weights[c] = 1 - Σ_n counts[n,c] / Σ_{n,k} counts[n,k], as the sum over the other classes k
-// everySample[c] = 1 where every counts[n,c] > 0, else 0
+// everySample[c] = 1 where every sample has counts[n,c] > 0, else 0
 //
 // partial: a workgroup counts four classes in CHUNK voxels of one sample, in integers.
 // combine: a workgroup adds the partial counts of one sample and four classes.
@@ -69,15 +69,15 @@ fn everySample(@builtin(global_invocation_id) id: vec3u) {
   y[id.x] = f32(every);
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;
   return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
+// The sum over the workgroup: of every eighth invocation, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: vec4u) -> vec4u {
   tree[thread] = value;
   workgroupBarrier();

@@ -1,9 +1,9 @@
-// The symmetric divergence of two sets of K distributions p_k = softmax(a_k / T), q_k = softmax(b_k / T) over C.
+// The symmetric divergence of K pairs of distributions over C: p_k = softmax(a_k / T), q_k = softmax(b_k / T)
 //   part[k] = ½ Σ_c p (log p - log q) + ½ Σ_c q (log q - log p) = ½ Σ_c (p - q) r        r = log p - log q
 //   y = Σ_k part[k] / K
 //   da[k,c] = dy / (2 K T) · (p (r - Σ_c p r) + p - q)        db: the same with a and b exchanged
 //
-// An invocation does one distribution; both are small.
+// An invocation takes one of the K pairs, which are small.
 
 override WG: u32 = 64;
 
@@ -20,7 +20,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> da: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-// Of one pair: the largest logits, and log Σ_c exp((logit - largest) / T).
+// The largest logits of a pair, and log Σ_c exp((logit - largest) / T).
 struct Softmax { largest: vec2f, logSum: vec2f }
 
 @compute @workgroup_size(WG)

@@ -3,8 +3,9 @@
 //   y[k,f] = scale[k] · Σ_{n,v} [label_nv = k] x[n,f,v]
 //   dx[n,f,v] = scale[k] · dy[k,f]  with k = label_nv
 //
-// prototypes.wgsl makes the partial sums; combine: a workgroup adds those of one channel and four classes, in order.
-// backward: a workgroup does CHUNK voxels of one row (n,f).
+// prototypes.wgsl computes the partial sums.
+// combine: a workgroup adds those of one channel and four classes, in order.
+// backward: a workgroup takes CHUNK voxels of one row (n,f).
 
 alias real = f32;
 
@@ -69,8 +70,8 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
   }
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;

@@ -2,7 +2,7 @@
 //   y[n,r] = a[n,r] for r < A·V, else b[n,r - A·V]       r runs over a sample's channels and voxels
 //   da[n,r] = dy[n,r]        db[n,r] = dy[n,r + A·V]
 //
-// A workgroup (part, n) moves WG·EACH elements of one sample; of y, by those of a first and those of b then.
+// A workgroup (part, n) moves WG·EACH elements of one sample; forward, first those of a, then those of b.
 
 alias real = f32;
 

@@ -1,15 +1,15 @@
 // y[n,k,v] = <f, P> / max(‖f‖ ‖P‖, eps)  with f = features[n,:,v], P = prototypes[n,k,:]
-// With m = max(‖f‖ ‖P‖, eps) and s = y where eps does not bite, else 0:
+// With m = max(‖f‖ ‖P‖, eps) and s = y where ‖f‖ ‖P‖ ≥ eps, else 0:
 //   df = Σ_k dy (P / m - s f / ‖f‖²)
 //   dP = Σ_v dy (f / m - s P / ‖P‖²)
 // A zero vector has cosine 0 and, by the first term alone, a gradient of up to ‖P‖ / eps.
 //
-// lengths: an invocation takes ‖P‖ of one prototype.
-// forward: a workgroup does CHUNK voxels of one sample and four classes, whose prototypes each invocation holds.
-// backwardFeatures: an invocation does one voxel, four classes at a time.
-// partial: a workgroup sums dy f / m over CHUNK voxels for one channel and four classes, in a fixed tree;
+// lengths: an invocation computes ‖P‖ of one prototype.
+// forward: a workgroup takes CHUNK voxels of one sample and four classes, and holds their prototypes.
+// backwardFeatures: an invocation takes one voxel, four classes at a time.
+// partial: a workgroup sums dy f / m over CHUNK voxels for one channel and four classes, in a fixed order;
 //   the row after the last channel sums dy s.
-// combine: a workgroup adds the partials of a row, less those of dy s times P / ‖P‖².
+// combine: a workgroup adds the partials of a row, and subtracts those of dy s times P / ‖P‖².
 
 alias real = f32;
 
@@ -143,7 +143,7 @@ fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
   dprototypes[(n * params.classes + k + thread) * params.channels + f] = total[thread];
 }
 
-// Of classes k … k+3; 0 beyond the last class.
+// Channel f of the prototypes of classes k … k+3; 0 beyond the last class.
 fn prototypesAt(n: u32, k: u32, f: u32) -> vec4f {
   var value = vec4f();
   for (var j = 0u; j < min(4u, params.classes - k); j++) {
@@ -166,7 +166,7 @@ fn dyAt(n: u32, k: u32, v: u32) -> vec4f {
   return value;
 }
 
-// The cosines where the product of lengths is at least eps, else 0.
+// The cosines of classes k … k+3 where the product of lengths is at least eps, else 0.
 fn freeCosines(n: u32, k: u32, v: u32, product: vec4f) -> vec4f {
   var value = vec4f();
   for (var j = 0u; j < min(4u, params.classes - k); j++) { value[j] = y[mapAt(n, k + j, v)]; }
@@ -175,15 +175,15 @@ fn freeCosines(n: u32, k: u32, v: u32, product: vec4f) -> vec4f {
 
 fn mapAt(n: u32, k: u32, v: u32) -> u32 { return (n * params.classes + k) * params.voxels + v; }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;
   return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
+// The sum over the workgroup: of every eighth invocation, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: vec4f) -> vec4f {
   tree[thread] = value;
   workgroupBarrier();

@@ -3,9 +3,9 @@
 //   0 where all weights are 0
 //   dlogits[i,c] = dy · w_{label_i} / Σ_j w_{label_j} · (p_c - [c = label_i])
 //
-// partial: a workgroup sums both sums over CHUNK voxels of one sample, in a fixed tree.
+// partial: a workgroup sums both sums over CHUNK voxels of one sample, in a fixed order.
 // combine: one workgroup adds the partials in order.
-// backward: an invocation does the classes of one voxel.
+// backward: an invocation takes all classes of one voxel.
 
 override WG: u32 = 64;
 
@@ -82,7 +82,7 @@ fn maxAndSum(at: u32) -> vec2f {
   return vec2f(largest, sum);
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
+// The sum over the workgroup: of every eighth invocation, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: vec2f) -> vec2f {
   tree[thread] = value;
   workgroupBarrier();

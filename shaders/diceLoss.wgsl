@@ -4,11 +4,11 @@
 //   dp[i,c]      = (2/C) (p · overlap_c / total_c - g) / total_c
 //   dlogits[i,c] = dy · p_c (dp[i,c] - Σ_k p_k dp[i,k])
 //
-// Both sums are kept as the columns of a matrix, of four classes each.
+// The two sums are the columns of a matrix, each of four classes.
 //
-// partial: a workgroup sums four classes over CHUNK voxels of one sample, in a fixed tree.
+// partial: a workgroup sums four classes over CHUNK voxels of one sample, in a fixed order.
 // combine: a workgroup adds the partials of four classes in order. mean: one invocation adds the classes.
-// backward: an invocation does the classes of one voxel.
+// backward: an invocation takes all classes of one voxel.
 
 override WG: u32 = 64;
 
@@ -83,7 +83,7 @@ fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
   let at = i / voxels * params.classes * voxels + i % voxels;
   let truth = u32(label[i]);
   let softmax = maxAndSum(at);
-  var mean = 0.0;           // Σ_k p_k dp[i,k], but for the factor 2/C
+  var mean = 0.0;           // Σ_k p_k dp[i,k] without the factor 2/C
   for (var c = 0u; c < params.classes; c++) {
     let p = exp(logits[at + c * voxels] - softmax.x) / softmax.y;
     mean += p * slope(p, c, c == truth);
@@ -98,7 +98,7 @@ fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
 // overlap/total and 1/total of class c
 fn ratiosOf(c: u32) -> vec2f { return vec2f(ratios[c / 4u][0][c % 4u], ratios[c / 4u][1][c % 4u]); }
 
-// dp[i,c], but for the factor 2/C
+// dp[i,c] without the factor 2/C
 fn slope(p: f32, c: u32, inClass: bool) -> f32 {
   let ratio = ratiosOf(c);
   return (p * ratio.x - f32(inClass)) * ratio.y;
@@ -113,7 +113,7 @@ fn maxAndSum(at: u32) -> vec2f {
   return vec2f(largest, sum);
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
+// The sum over the workgroup: of every eighth invocation, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: mat2x4f) -> mat2x4f {
   tree[thread] = value;
   workgroupBarrier();

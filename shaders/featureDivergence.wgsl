@@ -1,4 +1,4 @@
-// How far a student's features are from a teacher's, all M elements of a sample as one distribution.
+// The divergence of a student's features from a teacher's, all M elements of a sample as one distribution.
 // p = softmax(student), q = softmax(teacher), over the M elements of each sample
 // y = (1/N) Σ_{n,i} q (log q - log p)
 //   dstudent[n,i] = dy / N · (p - q)
@@ -6,9 +6,10 @@
 // With r = log p - log q a sample's sum is that of q (eʳ - 1 - r), as Σ p = Σ q = 1: no term is negative, and
 // small divergences are not differences of large numbers.
 //
-// parts: a workgroup sums the exponentials of a chunk, in a fixed tree. softmax: a workgroup merges the parts
-// of a sample. partial: a workgroup sums the divergence of a chunk. combine: one workgroup adds the partials.
-// backward: one thread for each element.
+// parts: a workgroup sums the exponentials of a chunk, in a fixed order.
+// softmax: a workgroup merges the parts of a sample.
+// partial: a workgroup sums the divergence of a chunk. combine: one workgroup adds the partials.
+// backward: an invocation takes one element.
 
 alias real = f32;
 
@@ -29,7 +30,7 @@ struct Params { elements: u32 }                                          // M
 @group(0) @binding(7) var<storage, read_write> dstudent: array<real>;    // [N,M]
 @group(0) @binding(8) var<uniform> params: Params;
 
-// The largest element, and Σ exp(element - largest): of the student in x, of the teacher in y.
+// The largest element, and Σ exp(element - largest): the student's in x, the teacher's in y.
 struct Softmax { largest: vec2f, sum: vec2f }
 
 var<workgroup> merged: array<Softmax, WG>;
@@ -95,15 +96,15 @@ fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
 
 fn elementsAt(i: u32) -> vec2f { return vec2f(f32(student[i]), f32(teacher[i])); }
 
-// The first element of a thread, which takes every WG-th one, and where those of its chunk end.
+// The first element of an invocation, which takes every WG-th one, and the end of its chunk.
 fn runOf(group: vec3u, thread: u32) -> vec2u {
   let start = group.y * params.elements;
   let end = min((group.x + 1u) * CHUNK, params.elements);
   return vec2u(start + group.x * CHUNK + thread, start + end);
 }
 
-// p - q - q r = q (eʳ - 1 - r) of p = q eʳ: a series where the terms of the first form cancel, and never eʳ,
-// which may overflow where q is 0.
+// p - q - q r = q (eʳ - 1 - r) for p = q eʳ: by a series where the terms of the first form cancel. eʳ itself
+// may overflow where q is 0.
 fn beyondLine(pq: vec2f, r: f32) -> f32 {
   if (abs(r) > 0.5) { return pq.x - pq.y - pq.y * r; }
   let tail = 1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r / 5040.0));
@@ -115,7 +116,7 @@ fn merge(a: Softmax, b: Softmax) -> Softmax {
   return Softmax(largest, a.sum * exp(a.largest - largest) + b.sum * exp(b.largest - largest));
 }
 
-// The workgroup's softmaxes merged, for thread 0.
+// The softmaxes of the workgroup, merged, for thread 0.
 fn mergeAll(thread: u32, softmax: Softmax) -> Softmax {
   merged[thread] = softmax;
   for (var half = WG / 2u; half > 0u; half /= 2u) {

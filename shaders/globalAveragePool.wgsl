@@ -1,8 +1,8 @@
 // The mean of each channel of each sample.   x [N·C,V] → y [N·C]
 //   y[r] = Σ_v x[r,v] / V        dx[r,v] = dy[r] / V
 //
-// partialSums, backward: a workgroup (chunk, row) does CHUNK voxels. combine: a workgroup adds up the partial sums of
-// a row. Sums are added in one fixed order: by thread, then as reduce() has it.
+// partialSums, backward: a workgroup (chunk, row) takes CHUNK voxels. combine: a workgroup adds the partial
+// sums of a row. The order is fixed: sums of each invocation, then that of reduce().
 
 alias real = f32;
 
@@ -52,15 +52,15 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
   for (var v = run.x; v < run.y; v += 8u) { dx[group.y * params.voxels + v] = value; }
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;
   return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight.
+// The sum over the workgroup: of every eighth invocation, then of those eight.
 fn reduce(thread: u32, value: f32) -> f32 {
   tree[thread] = value;
   workgroupBarrier();

@@ -1,36 +1,36 @@
-// What stands between a gradient and the optimizer's step: the norm of all gradients, by which they are clipped, as
-// torch.nn.utils.clip_grad_norm_; whether they are finite, for a step that is not is left out; and in half precision
-// the number with which backward begins (Micikevicius et al., ICLR 2018), as torch.amp.GradScaler.
+// Clipping of gradients by the norm of all of them, as torch.nn.utils.clip_grad_norm_; skipping of steps
+// whose gradients are not finite; and loss scaling for half precision (Micikevicius et al., ICLR 2018), as
+// torch.amp.GradScaler.
 //   norm = ‖gradient‖ / scale          factor = min(1, clip / (norm + 1e-6)) / scale
 //
-// check: a workgroup takes CHUNK numbers: the sum of their squares, and whether one is infinite or NaN, by its bits, for
-// compilers may take it that no number is. gather: one workgroup puts that together; `fresh` and `last` say where in
-// the list of gradients it is. Sums are in a fixed order.
+// check: a workgroup adds the squares of CHUNK elements and looks for infinity and NaN, by the bits, since a
+// compiler may assume that neither occurs. gather: one workgroup adds up all chunks; `fresh` and `last` mark
+// the first and the last gradient of a step. The order of sums is fixed.
 
 override WG: u32 = 64u;
 
 const CHUNK = 4096u;
-const LARGEST = 16777216.0;  // 2^24: of f16's range nothing is left beyond
+const LARGEST = 16777216.0;  // 2^24: the largest scale
 
 struct Partial { squares: f32, finite: f32 }
 struct Guard {
-  scale: f32,               // with which the next backward begins
-  factor: f32,              // of this step's gradients
-  finite: f32,              // 1 if they all are, else 0
-  norm: f32,                // theirs, before they are clipped
+  scale: f32,               // of the loss of the next step
+  factor: f32,              // for this step's gradients
+  finite: f32,              // 1 if all gradients are, else 0
+  norm: f32,                // of all gradients, before clipping
   calm: f32,                // steps since the scale changed
-  skipped: f32,             // steps left out so far
+  skipped: f32,             // steps so far
 }
 struct Params {
-  fresh: u32,               // 1 at the first of the gradients
-  last: u32,                // 1 at the last
-  clip: f32,                // the largest norm; 0 for any
-  patience: f32,            // steps after which the scale doubles; 0 where it stays
+  fresh: u32,               // 1 for the first gradient
+  last: u32,                // 1 for the last
+  clip: f32,                // the largest norm; 0 clips nothing
+  patience: f32,            // steps after which the scale doubles; 0: never
 }
 
 @group(0) @binding(0) var<storage, read> gradient: array<f32>;
 @group(0) @binding(1) var<storage, read_write> partial: array<Partial>; // of chunks
-@group(0) @binding(2) var<storage, read_write> guard: array<Guard>;     // one
+@group(0) @binding(2) var<storage, read_write> guard: array<Guard>;     // a single one
 @group(0) @binding(3) var<uniform> params: Params;
 
 var<workgroup> squares: array<f32, WG>;
@@ -77,7 +77,7 @@ fn gather(@builtin(local_invocation_index) lane: u32) {
   guard[0] = g;
 }
 
-// The scale halves where a step is left out, and doubles after `patience` steps that were not.
+// The scale halves when a step is skipped, and doubles after `patience` steps in a row that were not.
 fn rescaled(before: Guard) -> Guard {
   var g = before;
   g.calm += 1.0;
@@ -92,7 +92,7 @@ fn rescaled(before: Guard) -> Guard {
   return g;
 }
 
-// The sum of all threads' squares, and whether none has a number that is not finite; for the first thread.
+// The sum of all invocations' squares, and whether all their elements are finite; for the first invocation.
 fn together(lane: u32, own: f32, bad: u32) -> Partial {
   squares[lane] = own;
   infinite[lane] = bad;

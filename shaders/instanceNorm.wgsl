@@ -1,17 +1,18 @@
-// Instance norm, and batch norm, which is the same where B samples share statistics; with a ReLU and a skip, if
-// wanted, in the same pass.   x [N,C,V]
-// A group g is what shares statistics: one channel's V voxels in each of B samples, M = B·V values.
+// Instance norm, and batch norm, which is the same with statistics shared by B samples.   x [N,C,V]
+// A ReLU and a skip may be part of the pass.
+// A group g shares statistics: one channel's V voxels in each of B samples, M = B·V values.
 //   x̂ = (x - mean[g]) · rstd[g]      rstd = 1/√(variance + eps), variance = Σ (x - mean)² / M
 //   z = weight[c] · x̂ + bias[c]      y = z, or max(z, 0) + skip
 //   dz = dy where y is z or z > 0, else 0
 //   dx = weight[c] · rstd · (dz - Σ_g dz / M - x̂ · Σ_g (dz·x̂) / M)
 //   dweight[c] = Σ_{n,v} dz · x̂      dbias[c] = Σ_{n,v} dz      dskip = dy
 //
-// A workgroup (chunk, c, n) does one chunk of a row of V voxels; merge… have a workgroup for each group or channel.
-// Eight neighbours share a run, in which each takes every eighth value, so that drivers of eight lanes and caches see
-// memory in order, and others whole sectors of 32 bytes; while there are enough, a few values a turn. So that no digits are lost where mean >> std, every chunk's moments are of x - shift,
-// where shift is its first value, and two sets of moments merge as Chan, Golub and LeVeque (1983) have it. A
-// convolution may give its output's moments itself: chunks of any size, of other shifts, or empty.
+// A workgroup (chunk, c, n) takes one chunk of a row of V voxels; merge… take a workgroup for each group or
+// channel. Eight neighbouring invocations share a run, and each takes every eighth value, several in a turn:
+// so drivers of eight lanes and caches read memory in order, and others whole sectors of 32 bytes. The
+// moments of a chunk are those of x - shift, where shift is the chunk's first value, so that no digits are
+// lost where mean >> std. Two sets of moments merge as in Chan, Golub and LeVeque (1983). A convolution may
+// give the moments of its output itself: its chunks may have any size and shift, and be empty.
 
 alias real = f32;
 
@@ -21,8 +22,8 @@ override constant: bool = false;        // whether the statistics do not depend 
 override activated: bool = false;       // whether there is a ReLU
 override added: bool = false;           // whether there is a skip
 
-const FEW = 8u;                         // threads that merge a workgroup's results before one does
-const TURN = 4u;                        // values that an invocation has on their way together
+const FEW = 8u;                         // invocations that merge a workgroup's results before one does
+const TURN = 4u;                        // values that an invocation takes in a turn
 const BLOCK = 8u;                       // values whose mean is taken at once
 
 struct Params {
@@ -32,7 +33,7 @@ struct Params {
   together: u32,                        // B
 }
 struct Moments {
-  count: f32,                           // of values
+  count: f32,                           // values
   shift: f32,
   mean: f32,                            // of x - shift
   squares: f32,                         // Σ (x - shift - mean)²
@@ -59,7 +60,7 @@ struct Statistics {
 @group(0) @binding(12) var<storage, read_write> dbias: array<f32>;
 @group(0) @binding(13) var<uniform> params: Params;
 
-/* The part of x that is an invocation's: from its first value every eighth before `end`. */
+/* The part of x that an invocation takes: from `first` every eighth value before `end`. */
 struct Run { first: u32, end: u32 }
 
 fn runOf(group: vec3u, lane: u32) -> Run {
@@ -86,7 +87,7 @@ fn groupOf(group: vec3u) -> u32 { return group.z / params.together * params.chan
 /* x - mean, exact where the two are nearly equal. */
 fn centred(value: real, affine: Affine) -> f32 { return f32(value) - affine.shift - affine.mean; }
 
-/* The ReLU of z; NaN stays NaN, see relu.wgsl. */
+/* The ReLU of z. NaN stays NaN: see activations.wgsl. */
 fn rectified(z: f32) -> f32 {
   let bits = bitcast<u32>(z);
   return select(z, 0.0, bits >= 0x80000000u && bits <= 0xff800000u);
@@ -104,7 +105,7 @@ fn merged(a: Moments, b: Moments) -> Moments {
 
 var<workgroup> parts: array<Moments, WG>;
 
-/* The moments of a workgroup's values, for its first thread. */
+/* The moments of a workgroup's values, for its first invocation. */
 fn gathered(lane: u32, own: Moments) -> Moments {
   var all = own;
   parts[lane] = all;
@@ -125,7 +126,7 @@ fn statisticsFrom(all: Moments, least: f32) -> Statistics {
   return Statistics(all.shift, all.mean, variance, 1 / sqrt(variance + least));
 }
 
-/* The moments of a chunk, for a workgroup's first thread. */
+/* The moments of a chunk, for a workgroup's first invocation. */
 fn momentsOf(group: vec3u, lane: u32) -> Moments {
   let run = runOf(group, lane);
   let shift = f32(x[rowOf(group) * params.voxels + group.x * params.chunk]);
@@ -199,7 +200,7 @@ fn forwardAt(i: u32, affine: Affine) {
 
 var<workgroup> tree: array<vec2f, WG>;
 
-/* The sum over a workgroup, for its first thread. */
+/* The sum over a workgroup, for its first invocation. */
 fn total(lane: u32, own: vec2f) -> vec2f {
   var sum = own;
   workgroupBarrier();                   // an earlier sum has been read
@@ -248,7 +249,7 @@ fn termsAt(i: u32, affine: Affine) -> vec2f {
   return pair.dz * vec2f(1, pair.difference);
 }
 
-/* A workgroup c: the sums of each of the channel's groups, and what all these add up to. */
+/* For a channel c: the sums of each of its groups, and their total. */
 @compute @workgroup_size(WG)
 fn mergeSums(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
   let c = group.x;

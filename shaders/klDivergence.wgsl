@@ -5,9 +5,9 @@
 // With r = log p - log q a voxel's Σ_c q (log q - log p) is Σ_c q (eʳ - 1 - r), as Σ_c q eʳ = Σ_c p = 1:
 // no term is negative, and small divergences are not differences of large numbers.
 //
-// partial: a workgroup sums CHUNK voxels of one sample, in a fixed tree.
+// partial: a workgroup sums CHUNK voxels of one sample, in a fixed order.
 // combine: one workgroup adds the partials in order.
-// backward: an invocation does the classes of one voxel.
+// backward: an invocation takes all classes of one voxel.
 
 override WG: u32 = 64;
 
@@ -29,7 +29,7 @@ struct Params {
 
 var<workgroup> tree: array<f32, WG>;
 
-// Of one voxel: the largest logits, and Σ_c exp((logit - largest) / T), of both distributions.
+// For both distributions of a voxel: the largest logit, and Σ_c exp((logit - largest) / T).
 struct Softmax { largest: vec2f, sum: vec2f }
 
 @compute @workgroup_size(WG)
@@ -90,15 +90,15 @@ fn powers(i: u32, softmax: Softmax) -> vec2f {
   return (vec2f(logits[i], targets[i]) - softmax.largest) / params.temperature;
 }
 
-// p - q - q r = q (eʳ - 1 - r) of p = q eʳ: a series where the terms of the first form cancel, and never eʳ, which may
-// overflow where q is 0.
+// p - q - q r = q (eʳ - 1 - r) for p = q eʳ: by a series where the terms of the first form cancel. eʳ itself
+// may overflow where q is 0.
 fn beyondLine(pq: vec2f, r: f32) -> f32 {
   if (abs(r) > 0.5) { return pq.x - pq.y - pq.y * r; }
   let tail = 1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r / 5040.0));
   return pq.y * r * r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * tail));
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
+// The sum over the workgroup: of every eighth invocation, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: f32) -> f32 {
   tree[thread] = value;
   workgroupBarrier();

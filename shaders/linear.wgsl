@@ -1,19 +1,20 @@
-// Products of matrices, for y = x · weightᵀ + bias and its gradients.   x [N,I], weight [O,I], bias [O], y [N,O]
-//   product: y[m,n] = scale · Σ_k a[m,k] · b[k,n], with a and b read at strides of rows and columns, so that
+// Products of matrices, for y = x · weightᵀ + bias and its gradients.
+//   x [N,I], weight [O,I], bias [O] → y [N,O]
+//   product: y[m,n] = scale · Σ_k a[m,k] · b[k,n]; the strides of a and b make it
 //     y = x · weightᵀ        dx = dy · weight        dweight = dyᵀ · x
 //   addBias: y[n,o] = sum[n,o] + bias[o]        backwardBias: dbias[o] = Σ_n dy[n,o]
 //
-// product: a workgroup does one element, its sum strided by thread, then a tree. backwardBias: a workgroup too.
+// product, backwardBias: a workgroup computes one element, in a fixed order.
 
 override WG: u32 = 64;      // a power of two
 
 struct Params {
-  inner: u32,               // k runs to here
+  inner: u32,               // the number of k
   columns: u32,             // of y
-  strideM: u32,             // of a[m,k] in m
-  strideA: u32,             // of a[m,k] in k
-  strideB: u32,             // of b[k,n] in k
-  strideN: u32,             // of b[k,n] in n
+  strideM: u32,             // of a along m
+  strideA: u32,             // of a along k
+  strideB: u32,             // of b along k
+  strideN: u32,             // of b along n
   scale: f32,
 }
 

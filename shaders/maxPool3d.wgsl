@@ -1,8 +1,9 @@
-// Of each window of 2³ voxels the largest value.   x [N·C,D,H,W] → y [N·C,D/2,H/2,W/2], odd sizes rounded down
+// The largest value of each window of 2³ voxels.   x [N·C,D,H,W] → y [N·C,D/2,H/2,W/2], rounded down
 //   y[p] = max_k x[2p + k], k in {0,1}³
-//   dx[q] = dy[q/2] where x[q] is the largest of its window, the first of equal ones; else 0, as in a last odd plane
+//   dx[q] = dy[q/2] where x[q] is the largest of its window, or the first of several; else, and in a last odd
+//           plane, 0
 //
-// A workgroup (h, d, plane) does a row of windows, an invocation a window; backward, those too that are not whole.
+// A workgroup (h, d, plane) takes a row of windows, an invocation a window; backward, incomplete windows too.
 
 alias real = f32;
 
@@ -44,7 +45,7 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
 
 struct Largest { value: f32, k: u32 }
 
-// The largest value of the window p, and which of the eight it is. A NaN is larger than all else.
+// The largest value of the window p, and its place in the window. NaN counts as the largest.
 fn largest(plane: u32, p: vec3u) -> Largest {
   var best = Largest(f32(x[index(plane, corner(p, 0u), params.size)]), 0u);
   for (var k = 1u; k < 8u; k++) {

@@ -1,9 +1,9 @@
-// y = Σ_c w_c Σ_{n,v} (a - b)² / (N·V·Σ_c w_c)        0 where no channel has a weight
+// y = Σ_c w_c Σ_{n,v} (a - b)² / (N·V·Σ_c w_c)        0 where all weights are 0
 //   da = dy · 2 w_c (a - b) / (N·V·Σ_c w_c),  db = -da
 //
-// partial: a workgroup sums CHUNK elements of one row (n,c) of V elements, in a fixed tree.
+// partial: a workgroup sums CHUNK elements of one row (n,c) of V elements, in a fixed order.
 // combine: one workgroup adds the partials in order, and writes y and scale = 1 / (N·V·Σ_c w_c).
-// backward: a workgroup does CHUNK elements of one row.
+// backward: a workgroup takes CHUNK elements of one row.
 
 override WG: u32 = 64;
 
@@ -11,7 +11,7 @@ const CHUNK = 4096u;
 
 struct Params {
   rows: u32,                // N·C
-  channels: u32,            // C, or 0 where there are no weights and every w_c is 1
+  channels: u32,            // C, or 0 where every w_c is 1
   voxels: u32,              // V
   sign: f32,                // of the gradient: 1 for da, -1 for db
 }
@@ -77,15 +77,15 @@ fn weightOf(row: u32) -> f32 {
   return weight[row % params.channels];
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;
   return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
+// The sum over the workgroup: of every eighth invocation, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: f32) -> f32 {
   tree[thread] = value;
   workgroupBarrier();

@@ -1,4 +1,4 @@
-// The moving average of weights, in place: average ← m · average + (1 - m) · weight. One thread an element.
+// The moving average of weights, in place: average ← m · average + (1 - m) · weight
 
 @group(0) @binding(0) var<storage, read> weight: array<f32>;
 @group(0) @binding(1) var<storage, read_write> average: array<f32>;

@@ -1,18 +1,18 @@
-// The mean squared difference of two networks' maps of cosines between the features of a voxel and the prototypes of
-// their sample (prototypes.wgsl, cosineMaps.wgsl), over the classes that every sample has; of at most four classes and
-// 16 channels. s is the student's map and t the teacher's, f and P its features and prototypes,
-// m = max(‖f‖ ‖P‖, eps), s' = s where eps does not bite, else 0:
+// The mean squared difference of two networks' cosine maps (prototypes.wgsl, cosineMaps.wgsl), over the
+// classes that every sample has, for at most four classes and 16 channels. s is the student's map and t the
+// teacher's, f and P the student's features and prototypes, m = max(‖f‖ ‖P‖, eps), and s' is s where
+// ‖f‖ ‖P‖ ≥ eps, else 0:
 //   w_k = 1 / (N·V·Σ_j [every sample has j]) where every sample has k, else 0
 //   y = Σ_{n,k,v} w e²  with e = s - t
 //   dP = 2 w (Σ_v e f / m - P / ‖P‖² Σ_v e s')
 //   df = dy (Σ_k 2 w e (P / m - s' f / ‖f‖²) + dP_label / (counts_label + eps))
-// dP is linear in dy, so that the pass which has s and f at hand sums it, and the one that follows knows all of df.
+// dP is linear in dy: the pass that computes s sums it, so that the backward pass has all terms of df.
 //
-// A voxel's classes are the elements of a vector, 0 where they are wanting. An invocation holds the prototypes.
+// A voxel's classes are the elements of a vector, 0 for absent ones. An invocation holds the prototypes.
 //
-// partial: a workgroup sums CHUNK voxels of one sample, in a fixed tree, and turns t into e.
+// partial: a workgroup sums CHUNK voxels of one sample, in a fixed order, and turns t into e.
 // loss: one workgroup adds the partials of e². combine: a workgroup adds those of one channel.
-// backward: a workgroup does CHUNK voxels of one sample.
+// backward: a workgroup takes CHUNK voxels of one sample.
 
 alias real = f32;
 
@@ -33,7 +33,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> prototypes: array<f32>;         // [N,K,F]
 @group(0) @binding(3) var<storage, read> counts: array<f32>;             // [N,K]
 @group(0) @binding(4) var<storage, read_write> maps: array<f32>;         // [N,K,V]: t, then e
-@group(0) @binding(5) var<storage, read_write> sums: array<vec4f>;       // [N,F+2,chunks]: Σ e f / m, Σ e s', Σ e²
+@group(0) @binding(5) var<storage, read_write> sums: array<vec4f>; // [N,F+2,chunks]: Σ e f / m, Σ e s', Σ e²
 @group(0) @binding(6) var<storage, read_write> weight: array<vec4f>;     // w
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;
 @group(0) @binding(8) var<storage, read_write> pulls: array<vec4f>;      // dP / (counts + eps) [N,F]
@@ -192,16 +192,17 @@ fn prototypesAt(n: u32, f: u32) -> vec4f {
   return value;
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;
   return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }
 
-// Column `thread` of the sum of `value` over the workgroup, for the first four invocations: of every sixteenth value,
-// then of those sixteen. The loops' beginnings vary, lest they be unrolled: drivers on the CPU compile for long as it is.
+// Column `thread` of the sum of `value` over the workgroup, for the first four invocations: of every
+// sixteenth invocation, then of those sixteen. The loops' starts vary to keep drivers on the CPU from
+// unrolling them, which would make compiling even longer.
 fn reduce(thread: u32, value: mat4x4f) -> vec4f {
   let column = thread % 4u;
   let begin = thread / 4u;

@@ -1,9 +1,9 @@
 // y[n,k,f] = Σ_v [label_nv = k] features[n,f,v] / (counts[n,k] + eps)
 //   dfeatures[n,f,v] = dy[n,k,f] / (counts[n,k] + eps)  with k = label_nv
 //
-// partial: a workgroup sums CHUNK voxels of four channels of one sample into four classes, in a fixed tree.
+// partial: a workgroup sums CHUNK voxels of four channels of one sample into four classes, in a fixed order.
 // combine: a workgroup adds the partials of a row (n,f) in order.
-// backward: a workgroup does CHUNK voxels of one row.
+// backward: a workgroup takes CHUNK voxels of one row.
 
 alias real = f32;
 
@@ -39,10 +39,10 @@ fn partial(
   let quads = (params.channels + 3u) / 4u;
   let n = group.y / quads;
   let first = 4u * (group.y % quads);
-  let most = params.channels - 1u; // which the channels that are wanting read, in vain
+  let most = params.channels - 1u; // which absent channels read
   let rows = n * params.channels + min(first + vec4u(0u, 1u, 2u, 3u), vec4u(most));
   let classes = 4u * group.z + vec4u(0u, 1u, 2u, 3u);
-  var sum = mat4x4f();      // a channel a column
+  var sum = mat4x4f();      // a column for each channel
   let run = runOf(group.x, thread);
   for (var v = run.x; v < run.y; v += 8u) {
     let inClass = vec4u(u32(label[n * voxels + v])) == classes;
@@ -90,15 +90,15 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
   }
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32) -> vec2u {
   let length = 8u * CHUNK / WG;
   let begin = chunk * CHUNK + thread / 8u * length;
   return vec2u(begin + thread % 8u, min(begin + length, params.voxels));
 }
 
-// The sum of `value` over the workgroup: of every eighth value, then of those eight. WG is a multiple of 8.
+// The sum over the workgroup: of every eighth invocation, then of those eight. WG is a multiple of 8.
 fn reduce(thread: u32, value: mat4x4f) -> mat4x4f {
   tree[thread] = value;
   workgroupBarrier();

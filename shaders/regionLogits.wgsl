@@ -2,20 +2,21 @@
 //   l_r = log Σ_{c in r} exp z_c - log Σ_{c not in r} exp z_c   sigmoid(l_r) is the region's probability
 //   dz_c = Σ_r ± dl_r · exp z_c / Σ_k exp z_k     + and k in r where c is in r, else - and k not in r
 //
-// Each sum is taken relative to its own largest logit, as a region's classes may all be improbable. A vector
-// holds four classes; those beyond the last have a logit so low that they take no part.
+// Each sum is taken relative to its own largest logit, as all classes of a region may be improbable. A vector
+// holds four classes; those beyond the last have a logit so low that their share is 0.
 //
-// forward, probabilities, backward: one thread for each voxel. masks: one for each region of each voxel.
+// forward, probabilities, backward: an invocation takes one voxel. masks: one region of one voxel.
 
 override WG: u32 = 64;
 override classes: u32;      // C
 override regions: u32;      // R
 
+const MOST = 8u;            // regions
 const LEAST = -3.4e38;      // no logit is lower
 const INDICES = vec4u(0u, 1u, 2u, 3u);
 
 struct Params {
-  members: array<vec4u, 8>, // bit c of row r says whether class c is in region r
+  members: array<vec4u, MOST>, // bit c of row r is 1 where class c is in region r
   voxels: u32,              // V, of a sample
   cooling: f32,             // 1/T
 }

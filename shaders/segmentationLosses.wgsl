@@ -1,15 +1,16 @@
-// The losses of crossEntropy.wgsl, diceLoss.wgsl and klDivergence.wgsl for at most four classes, from one reading of the
-// logits, and their gradients from one more. p = softmax(logits), g = the label as one-hot, w = the share of all other
-// classes' voxels; p', q' are the softmax of logits and targets after division by T:
+// The losses of crossEntropy.wgsl, diceLoss.wgsl and klDivergence.wgsl for at most four classes: one pass
+// reads the logits for all of them, another for their gradients. p = softmax(logits), g = the label as
+// one-hot, w = the other classes' share of the voxels; p', q' are the softmax of logits / T and targets / T:
 //   crossEntropy = Σ_i w_{label_i} · -log p_{label_i} / Σ_i w_{label_i}       0 where all weights are 0
-//   dice = (1/C) Σ_c (1 - overlap_c / total_c)     overlap_c = 2 Σ_i p g + smoothing, total_c = Σ_i (p² + g) + smoothing
+//   dice = (1/C) Σ_c (1 - overlap_c / total_c)
+//          overlap_c = 2 Σ_i p g + smoothing, total_c = Σ_i (p² + g) + smoothing
 //   divergence = (1/NCV) Σ_{i,c} q' (log q' - log p')
 //
-// A voxel's classes are the elements of a vector; those that are wanting have logits so low that they take no part.
+// A voxel's classes are the elements of a vector. Absent ones have logits so low that their probability is 0.
 //
-// partial: a workgroup sums CHUNK voxels of one sample by class, in a fixed tree.
+// partial: a workgroup sums CHUNK voxels of one sample by class, in a fixed order.
 // combine: a workgroup adds the partials of a sample in order. finish: one invocation adds the samples.
-// backward: a workgroup does TILE voxels of one sample.
+// backward: a workgroup takes TILE voxels of one sample.
 
 override WG: u32 = 64;
 override classes: u32;      // C
@@ -18,9 +19,10 @@ override taught: bool;      // whether there are targets
 const CHUNK = 4096u;
 const TILE = 512u;
 const INDICES = vec4u(0u, 1u, 2u, 3u);
-const NONE = -1e30;         // the logit of a class that is wanting
+const NONE = -1e30;         // the logit of an absent class
 
-// Sums by class of -log p over the class's own voxels, of p g, of p², and its voxels; and Σ q' (log q' - log p').
+// The sums of a sample. For each class: -log p over the class's voxels, p g, p², the number of its voxels;
+// and Σ q' (log q' - log p').
 const SUMS = 17u;
 
 struct Params {
@@ -35,7 +37,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;         // [N,chunks,SUMS]
 @group(0) @binding(4) var<storage, read_write> totals: array<f32>;       // [N,SUMS]
 @group(0) @binding(5) var<storage, read_write> counts: array<f32>;       // [N,C]
-@group(0) @binding(6) var<storage, read_write> coefficients: array<vec4f>; // w_c / Σ_i w_{label_i}, overlap/total, 1/total
+@group(0) @binding(6) var<storage, read_write> coefficients: array<vec4f>; // w/Σw, overlap/total, 1/total
 @group(0) @binding(7) var<storage, read_write> crossEntropy: array<f32>;
 @group(0) @binding(8) var<storage, read_write> dice: array<f32>;
 @group(0) @binding(9) var<storage, read_write> divergence: array<f32>;
@@ -97,7 +99,7 @@ fn finish() {
     for (var c = 0u; c < classes; c++) { counts[n * classes + c] = totals[n * SUMS + 12u + c]; }
   }
   let count = sum[3];
-  var weight = vec4f();     // the sum over the other classes, as 1 less a share has few digits
+  var weight = vec4f();     // the sum over the other classes: 1 - a share would have few digits
   for (var c = 0u; c < 4u; c++) { weight[c] = dot(count, vec4f(INDICES != vec4u(c))); }
   weight /= dot(count, vec4f(1.0));
   let weights = dot(weight, count);
@@ -166,21 +168,21 @@ fn softmaxOf(x: vec4f) -> Softmax {
   return Softmax(largest, powers * (1.0 / sum), sum);
 }
 
-// q (log q - log p) by class, of which a voxel's sum is that of p - q - q r with r = log p - log q: no term is negative.
+// Σ q (log q - log p) of a voxel, as Σ (p - q - q r) with r = log p - log q: no term of that is negative.
 fn divergenceOf(x: vec4f, y: vec4f) -> f32 {
   let student = softmaxOf(x);
   let teacher = softmaxOf(y);
   let p = student.p;
   let q = teacher.p;
   let r = (x - student.largest) - (y - teacher.largest) + log(teacher.sum / student.sum);
-  // A series where the terms cancel, and never eʳ, which may overflow where q is 0.
+  // A series where the terms cancel. eʳ itself may overflow where q is 0.
   let tail = 1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0)));
   let series = q * r * r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * tail));
   return dot(select(series, p - q - q * r, abs(r) > vec4f(0.5)), vec4f(1.0));
 }
 
-// The first voxel of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first voxel of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth voxel: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(chunk: u32, thread: u32, size: u32) -> vec2u {
   let length = 8u * size / WG;
   let begin = chunk * size + thread / 8u * length;

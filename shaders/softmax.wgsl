@@ -1,15 +1,15 @@
-// Softmax over channels.   x, y [N,C,V]; a workgroup does TILE voxels of one sample.
-// At most four channels are held by the invocation.
+// Softmax over channels.   x, y [N,C,V]; a workgroup takes TILE voxels of one sample.
+// An invocation holds a voxel's channels where there are at most four.
 //   y[c] = exp(x[c] - max) / Σ_k exp(x[k] - max)         the maximum is subtracted so that nothing overflows
 //   dx[c] = y[c] · (dy[c] - Σ_k y[k]·dy[k])
-// Where one y is nearly 1, dy[c] - Σ cancels to nothing for that c. So dy is taken relative to its value
-// at the largest y, which changes neither difference and makes that channel's terms small.
+// Where one y is nearly 1, the terms of dy[c] - Σ cancel for that c. So dy is taken relative to its value at
+// the largest y, which leaves the difference as it is and makes that channel's terms small.
 
 override WG: u32 = 64;
 override held: u32 = 0;     // C where an invocation holds a voxel's values, else 0
 
 const TILE = 512u;
-const NONE = -3e38;         // the value of a held channel that is wanting
+const NONE = -3e38;         // the value of an absent channel
 
 struct Params {
   channels: u32,                        // C
@@ -70,8 +70,8 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
   }
 }
 
-// The first element of an invocation, and where its run of them ends: eight neighbours share a run, in which each takes
-// every eighth, so that drivers of eight lanes and caches see memory in order, and others whole sectors of 32 bytes.
+// The first element of an invocation and the end of its run. Eight invocations share a run, each with every
+// eighth element: drivers of eight lanes and caches read in order, others whole sectors of 32 bytes.
 fn runOf(group: vec3u, thread: u32) -> vec2u {
   let sample = group.y * params.channels * params.voxels;
   let length = 8u * TILE / WG;

@@ -1,8 +1,8 @@
 // Every voxel becomes 2³ of its value.   x [N·C,D,H,W] → y [N·C,2D,2H,2W]
 //   y[p] = x[p/2]        dx[q] = Σ_k dy[2q + k], k in {0,1}³
 //
-// A workgroup (h, d, plane) does what belongs to one row of x: four rows of y, whose elements of one place along W an
-// invocation writes; backward, the row itself.
+// A workgroup (h, d, plane) takes a row of x and writes its four rows of y, an invocation the four elements
+// at a place along W; backward, the row itself.
 
 alias real = f32;
 
@@ -38,12 +38,12 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
   }
 }
 
-// Where in y the k-th row begins of the four that belong to a workgroup's row of x.
+// The start in y of the k-th of the four rows of a workgroup's row of x.
 fn wideRow(group: vec3u, k: u32) -> u32 {
   return row(group.z, 2u * group.yx + vec2u(k / 2u, k % 2u), 2u * params.size);
 }
 
-// Where the row (d, h) of a plane begins.
+// The start of the row (d, h) of a plane.
 fn row(plane: u32, at: vec2u, size: vec3u) -> u32 {
   return ((plane * size.x + at.x) * size.y + at.y) * size.z;
 }

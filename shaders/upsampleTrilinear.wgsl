@@ -1,11 +1,11 @@
 // Twice the size by linear interpolation between voxel centres.   x [N·C,D,H,W] → y [N·C,2D,2H,2W]
-// Along one axis output p lies a quarter of a voxel from input p/2, towards p/2 - 1 if p is even, p/2 + 1 if odd:
+// Along an axis output p lies a quarter of a voxel from input p/2, towards p/2 - 1 for even p, else p/2 + 1:
 //   y[p] = ¾ x[p/2] + ¼ x[far(p)]        far(p) is that neighbour, at the border p/2 itself
 //   dx[q] = Σ_p (¾ [p/2 = q] + ¼ [far(p) = q]) dy[p], p in 2q-1 … 2q+2
 // In three dimensions the weights are products.
 //
-// A workgroup (h, d, plane) does what belongs to one row of x: four rows of y, whose elements of one place along W an
-// invocation makes of those of three by three rows of x; backward, the row itself.
+// A workgroup (h, d, plane) takes a row of x and writes its four rows of y: an invocation computes the four
+// elements at a place along W from 3x3 rows of x; backward, the row itself.
 
 alias real = f32;
 
@@ -61,7 +61,7 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
   }
 }
 
-// The weights with which input q went into outputs 2q-1 … 2q+2 along an axis; 0 where there is no such output.
+// The weights of input q in outputs 2q-1 … 2q+2 along an axis; 0 for outputs that do not exist.
 fn weights(q: u32, length: u32) -> vec4f {
   let first = q == 0u;
   let last = q == length - 1u;
@@ -70,13 +70,13 @@ fn weights(q: u32, length: u32) -> vec4f {
   );
 }
 
-// The output 2q-1+k, or one that there is in the place of one that there is not.
+// The output 2q-1+k, or the nearest that exists.
 fn place(q: u32, k: u32, length: u32) -> u32 { return min(max(2u * q + k, 1u) - 1u, 2u * length - 1u); }
 
-// The row (d, h) of x, given as that plus one, or the nearest that there is.
+// The row of x at (d, h) - 1, or the nearest that exists.
 fn nearest(at: vec2u) -> vec2u { return min(max(at, vec2u(1u)) - 1u, params.size.xy - 1u); }
 
-// Where the row (d, h) of a plane begins.
+// The start of the row (d, h) of a plane.
 fn row(plane: u32, at: vec2u, size: vec3u) -> u32 {
   return ((plane * size.x + at.x) * size.y + at.y) * size.z;
 }

@@ -1,4 +1,4 @@
-// y = Σ_i w_i x_i, of seven scalars; absent ones have weight 0
+// y = Σ_i w_i x_i for seven scalars; absent ones have weight 0
 //   dx_i = w_i dy
 
 struct Params { w0: f32, w1: f32, w2: f32, w3: f32, w4: f32, w5: f32, w6: f32 }

@@ -1,8 +1,10 @@
-// npm run mutate [name ...]: tests the tests. Small wrong versions of every shader and op are made, a flipped sign, a
-// bound that is off by one, a missing barrier, and the engine's tests are run on each until one fails. A version that
-// passes them all has survived: a test is missing, or it computes the same, for a reason that survivors.json gives.
+// npm run mutate [name ...]: tests the tests. It makes small wrong versions of every shader and op, with a
+// flipped sign, a bound that is off by one or a missing barrier, and runs the engine's tests on each until
+// one fails. A version that
+// passes all tests survives: a test is missing, or the version computes the same, for a reason in
+// survivors.json.
 //
-//   npm run mutate -- conv3d tape      only files of these names, or paths
+//   npm run mutate -- conv3d tape      only files with these names or paths
 //   npm run mutate -- --sample 5       five versions of every file, always the same
 //
 // Exits with 1 where a version survives without a reason, or one with a reason no longer survives.
@@ -26,13 +28,15 @@ interface Flags {
   jobs: string;
 }
 
-/** Tests of other ops that a shader's mutant has to pass: what those do not notice deserves a row of its own. */
+/** The most tests of other ops that a shader's mutant has to pass. */
 const ENOUGH = 24;
 
-/** Mutants that no test can tell from what is right, by file, each as its function, its line and the change; and why. */
+/**
+ * Mutants that no test can tell from the original, by file: function, line and change of each, with a reason.
+ */
 type Survivors = readonly {
   reason: string;
-  /** Whether threads race, so that the mutant may as well be killed. */
+  /** True where threads race, so that the mutant survives only by chance. */
   chance?: boolean;
   mutants: Record<string, [where: string, line: string, change: string][]>;
 }[];
@@ -49,9 +53,9 @@ async function main({ sample, jobs }: Flags): Promise<void> {
     const failing = recorded.filter(({ failure }) => failure);
     for (const { file, title, failure } of failing) console.error(`${file}: ${title}: ${failure}`);
     if (failing.length)
-      throw new Error(`mutate: ${failing.length} tests fail without a mutant: mend them first`);
+      throw new Error(`mutate: ${failing.length} tests fail without a mutant: fix them first`);
     console.log(`${mutants.length} mutants, ${recorded.length} tests`);
-    const killers = new Map<string, string>(); // of the last mutant of a function
+    const killers = new Map<string, string>(); // the tests that killed the last mutant of each function
     const verdicts = await onLanes(lanes, mutants, async (lane, mutant) => {
       const place = `${mutant.file} ${mutant.where}`;
       const tests = testsOf(mutant, mutants, recorded, killers.get(place));
@@ -68,7 +72,7 @@ async function main({ sample, jobs }: Flags): Promise<void> {
   }
 }
 
-/** The mutants of the files with these names, or of all files; of each at most `sample`. */
+/** The mutants of the files with these names, or of all files; at most `sample` of a file. */
 function choose(names: readonly string[], sample: number): Mutation[] {
   const list = (folder: string, ending: string) =>
     readdirSync(join(root, folder))
@@ -93,7 +97,8 @@ function choose(names: readonly string[], sample: number): Mutation[] {
   for (const name of names) {
     if (!known.has(name))
       throw new UsageError(
-        `mutate: no shader, op or engine module is named ${name}: there are ${[...new Set(files.map(nameOf))].join(", ")}`,
+        `mutate: no shader, op or engine module is named ${name}: ` +
+          `there are ${[...new Set(files.map(nameOf))].join(", ")}`,
       );
   }
   return files
@@ -108,8 +113,8 @@ function choose(names: readonly string[], sample: number): Mutation[] {
 }
 
 /**
- * The tests that run what a mutant changes: first those whose pipelines, which must be compiled anew, take least,
- * but second the one that killed the last mutant there.
+ * The tests that run the code of a mutant, those first whose pipelines take least to compile again; the test
+ * that killed the last mutant there comes second.
  */
 function testsOf(
   { id, file, where }: Mutant,
@@ -118,7 +123,7 @@ function testsOf(
   killer?: string,
 ): Recorded[] {
   const isShader = file.endsWith(".wgsl");
-  const entry = `${basename(file)}/${where} `; // or a function that several entry points call
+  const entry = `${basename(file)}/${where} `; // or the name of a function that several entry points call
   const isEntry = recorded.some(({ pipelines }) => pipelines.some((label) => label.startsWith(entry)));
   const changed = isEntry ? entry : `${basename(file)}/`;
   const siblings = new Set(mutants.filter((mutant) => mutant.file === file).map((mutant) => mutant.id));
@@ -148,7 +153,10 @@ function testsOf(
   return tests;
 }
 
-/** What each pipeline took to compile, in milliseconds: no more than the first test that ran it. */
+/**
+ * An upper bound for the compilation of each pipeline, in milliseconds: the time of the first test that ran
+ * it.
+ */
 function costsOf(recorded: readonly Recorded[]): Map<string, number> {
   const costs = new Map<string, number>();
   for (const { pipelines, compiled, milliseconds } of recorded) {
@@ -160,7 +168,7 @@ function costsOf(recorded: readonly Recorded[]): Map<string, number> {
   return costs;
 }
 
-/** Of shaders/conv3d.wgsl and engine/ops/conv3d.ts: conv3d. */
+/** The name of a file: conv3d for shaders/conv3d.wgsl and engine/ops/conv3d.ts. */
 function nameOf(file: string): string {
   return basename(file).replace(/\..*$/, "");
 }
@@ -169,7 +177,7 @@ function keyOf({ file, index }: { file: string; index: number }): string {
   return `${file} ${index}`;
 }
 
-/** The table by file, and what is wrong. */
+/** Prints the table by file and the mutants that need a test or a reason. */
 function report(mutants: readonly Mutant[], verdicts: readonly Outcome[], whole: boolean): void {
   const survivors = JSON.parse(
     readFileSync(new URL("mutate/survivors.json", import.meta.url), "utf8"),
@@ -221,7 +229,7 @@ function positive(option: string, text: string): number {
 const command = new Command("mutate")
   .description("Runs the engine's tests on small wrong versions of every shader and op.")
   .argument("[name...]", "shaders, ops and modules of the engine")
-  .option("--sample <n>", "at most so many versions of a file")
+  .option("--sample <n>", "the most versions of a file")
   .option("--jobs <n>", "processes at a time", String(availableParallelism()));
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand<Flags>(command, main);

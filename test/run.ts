@@ -1,13 +1,13 @@
-// Runs every test/**/*.test.js, or those whose paths contain one of the arguments, in this one process, which
-// shares one device:
+// Runs every test/**/*.test.js, or those whose paths contain one of the arguments, in one process with one
+// device:
 //   node test/run.js [name ...]
-// Its last line is `N passed, N failed`. A file that cannot be loaded, holds no test, or ends the process
-// is a failure.
+// The last line is `N passed, N failed`. A file that cannot be loaded, holds no test or ends the process
+// counts as failed.
 
 import { readdir } from "node:fs/promises";
 import { Device } from "../engine/gpu/device.ts";
 
-/** What uvu's runner of one suite resolves to: true or the errors' text, and counts. */
+/** The result of uvu's runner of a suite: true or the errors' text, and counts. */
 type Outcome = [errors: true | string, passed: number, skipped: number, total: number];
 type Suite = () => Promise<Outcome>;
 
@@ -22,9 +22,9 @@ let failed = 0;
 let finished = false;
 const skipped: string[] = [];
 
-process.env["PROTOKD_TUNING"] = "off"; // kernels are not chosen by how fast they were while tests ran
+process.env["PROTOKD_TUNING"] = "off"; // the choice of kernels must not depend on their speed while tests run
 globalThis.UVU_DEFER = 1; // uvu reads it when it is first imported
-const { exec } = await import("uvu"); // before the lines below: its own word at exit comes first
+const { exec } = await import("uvu"); // before the lines below, so that uvu's message at exit comes first
 
 process.on("exit", () => {
   if (!finished) {
@@ -68,7 +68,7 @@ const opened = listenForDevices();
 await exec();
 finished = true;
 
-/** uvu keeps its counts to itself, and stops at a hook that throws. */
+/** Runs a suite and adds its counts to ours. uvu itself would stop at a hook that throws. */
 async function counted(file: string, suite: Suite): Promise<Outcome> {
   try {
     const outcome = await suite();
@@ -84,8 +84,8 @@ async function counted(file: string, suite: Suite): Promise<Outcome> {
 }
 
 /**
- * The devices that tests open while they run. Under lavapipe each kernel of a device holds some 120 mappings of memory,
- * of which a process may have 65,530: so none outlives the file that opened it.
+ * The devices that tests open while they run. Under lavapipe each kernel of a device holds some 120 mappings
+ * of memory, and a process may have 65,530: so no device outlives the file that opened it.
  */
 function listenForDevices(): Device[] {
   const devices: Device[] = [];
@@ -98,7 +98,9 @@ function fail(message: string): void {
   console.error(message);
 }
 
-/** Tests that lack their data say so in a line that begins with SKIPPED; those are repeated at the end. */
+/**
+ * Collects the lines beginning with SKIPPED, by which tests report missing data, to repeat them at the end.
+ */
 function listenForSkips(): void {
   for (const stream of [process.stdout, process.stderr]) {
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;

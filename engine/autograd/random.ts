@@ -1,5 +1,5 @@
-// A seeded generator (sfc32, Chris Doty-Humphrey's PractRand) whose whole state is four integers, so that
-// it can be stored in a checkpoint. Nothing in the project draws from any other source.
+// A seeded generator, sfc32 of Chris Doty-Humphrey's PractRand. Its state is four integers, which a
+// checkpoint can store. The project has no other source of random numbers.
 
 export class Random {
   #state = new Uint32Array(4);
@@ -21,7 +21,7 @@ export class Random {
     return Math.floor(this.next() * n);
   }
 
-  /** A standard normal deviate (Box and Muller); it keeps no second value back. */
+  /** A standard normal deviate (Box and Muller, whose second deviate is not kept). */
   normal(): number {
     const radius = Math.sqrt(-2 * Math.log(1 - this.next()));
     return radius * Math.cos(2 * Math.PI * this.next());
@@ -36,10 +36,12 @@ export class Random {
     return items;
   }
 
+  /** The four integers to store. */
   state(): number[] {
     return [...this.#state];
   }
 
+  /** Continues from a stored state(). Throws where it has other than four integers. */
   restore(state: readonly number[]): void {
     if (state.length !== 4) throw new Error(`Random: a state has 4 integers, got ${state.length}`);
     this.#state.set(state);

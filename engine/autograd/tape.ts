@@ -151,8 +151,8 @@ export function grad(
 }
 
 /**
- * The gradients of the scalar `f()` by `sources`, in order, times the scalar `seed` if there is one; 0 for a source
- * that `f()` does not depend on.
+ * The gradients of the scalar `f()` by `sources`, in order, times the scalar `seed` if there is one; 0 for a
+ * source that `f()` does not depend on.
  */
 export function partials(
   sources: readonly Tensor[],

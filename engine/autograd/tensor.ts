@@ -2,17 +2,17 @@ import type { Device } from "../gpu/device.ts";
 import { BYTES, type Operand, type Precision } from "../gpu/operand.ts";
 
 /**
- * A stretch of a buffer and who answers for it. Scopes let go of what was made in them when they end,
- * the program keeps what it keep()s, and a tape holds what a backward pass will read. A buffer that
- * nobody owns or holds goes back to the device. A view is a part of another tensor's buffer, which
- * it holds: that one is recycled after the last of its views.
+ * A range of a GPU buffer and its owner. A scope frees its tensors when it ends, the program keeps those that
+ * it keep()s, and a tape holds those that the backward pass will read. A buffer without owner and holds goes
+ * back to the device. A view is a part of another tensor's buffer and holds that tensor, which is recycled
+ * after its last view.
  */
 export interface Storage {
   buffer: GPUBuffer | null;
   offset: number; // in bytes
   owner: "scope" | "program" | "none";
   holds: number;
-  whole: Tensor | null; // of which this is a view
+  whole: Tensor | null; // the tensor that this is a view of
 }
 
 /** A dense array on a device, row-major. Ops are functions, not methods. */
@@ -32,35 +32,39 @@ export class Tensor implements Operand {
     adopt(this);
   }
 
+  /** The buffer that the tensor lies in. Throws where the tensor was freed. */
   get buffer(): GPUBuffer {
     if (this.storage.buffer) return this.storage.buffer;
     throw new Error(
-      `tensor [${this.shape}] is gone: its scope ended or its backward ran. keep() it, or return it from the scope`,
+      `tensor [${this.shape}] was freed: its scope ended or its backward pass ran. ` +
+        "keep() it, or return it from the scope",
     );
   }
 
-  /** What it takes in memory, whole words: of an odd number of f16 the last word is half empty. */
+  /** Bytes in memory, in whole words: an odd number of f16 leaves half a word empty. */
   get bytes(): number {
     return Math.ceil((BYTES[this.precision] * this.size) / 4) * 4;
   }
 
-  /** Where the tensor is bound: its exact bytes, so that arrayLength() in a shader is its size. */
+  /** The range to bind: the tensor's exact bytes, so that arrayLength() in a shader is its size. */
   get binding(): GPUBufferBinding {
     return { buffer: this.buffer, offset: this.storage.offset, size: this.bytes };
   }
 
+  /** Reads the values, in row-major order. Throws for f16, and errors that the device reported. */
   async read(): Promise<Float32Array<ArrayBuffer>> {
     if (this.precision !== "f32")
       throw new Error(`read: expected f32, got ${this.precision}: cast() it first`);
     return new Float32Array(await this.device.read(this.buffer, this.storage.offset, this.bytes));
   }
 
+  /** Reads the value of a tensor of one element. Throws where there are more. */
   async item(): Promise<number> {
     if (this.size !== 1) throw new Error(`item: expected one element, got [${this.shape}]`);
     return (await this.read())[0]!;
   }
 
-  /** Replaces the values. */
+  /** Replaces the values, in row-major order. Throws for f16, and for another number of values. */
   write(data: ArrayLike<number>): void {
     if (this.precision !== "f32")
       throw new Error(`write: expected f32, got ${this.precision}: cast() it later`);
@@ -87,9 +91,9 @@ type Tensors = Tensor | Readonly<Record<string, Tensor>> | void;
 const scopes: Tensor[][] = [];
 
 /**
- * Runs `f`, then lets go of every tensor made in it but those it returns, which pass to the scope
- * around it. Put one around a layer and it serves both modes: a tape holds what the backward pass
- * needs, and without a tape the layer's intermediates are free for the next layer at once.
+ * Runs `f`, then frees the tensors made in it, except those it returns, which pass to the scope around it. A
+ * scope around a layer serves training and inference: a tape holds what the backward pass needs, and without
+ * a tape the next layer can use the memory of the layer's intermediates.
  */
 export function scope<T extends Tensors>(f: () => T): T {
   const made: Tensor[] = [];
@@ -97,7 +101,8 @@ export function scope<T extends Tensors>(f: () => T): T {
   let result: T | undefined;
   try {
     result = f();
-    if (result instanceof Promise) throw new Error("scope: the body must be synchronous; await outside it");
+    if (result instanceof Promise)
+      throw new Error("scope: the function must be synchronous; await outside it");
     return result;
   } finally {
     scopes.pop();
@@ -117,24 +122,26 @@ export function keep<T extends Tensor>(t: T): T {
   return t;
 }
 
-/** Gives the tensor up. Its buffer is recycled now, or when the last hold on it is released. */
+/** Frees a tensor. Its buffer is recycled now, or when the last hold on it is released. */
 export function free(t: Tensor): void {
   t.storage.owner = "none";
   recycle(t);
 }
 
-/** The running scope, or else the program, becomes the owner. */
+/** Makes the running scope, or else the program, the owner. */
 export function adopt(t: Tensor): Tensor {
   t.storage.owner = scopes.length ? "scope" : "program";
   scopes.at(-1)?.push(t);
   return t;
 }
 
+/** Keeps the buffer of a tensor until release(), even when the tensor is freed. */
 export function hold(t: Tensor): Tensor {
   t.storage.holds++;
   return t;
 }
 
+/** Ends a hold(). The buffer is recycled if nothing owns or holds it any more. */
 export function release(t: Tensor): void {
   t.storage.holds--;
   recycle(t);

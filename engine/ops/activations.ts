@@ -12,7 +12,7 @@ export function relu(x: Tensor): Tensor {
   return apply(x, "y", { activation: RELU });
 }
 
-/** x where positive, slope·x elsewhere. `slope` is positive, so that y has the sign of x; throws where it is not. */
+/** x where positive, slope·x elsewhere. Throws unless `slope` is positive: then y has the sign of x. */
 export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
   if (!(slope > 0)) throw new Error(`leakyRelu: the slope must be positive, got ${slope}`);
   return apply(x, "y", { activation: LEAKY_RELU, slope });
@@ -28,7 +28,7 @@ export function tanh(x: Tensor): Tensor {
   return apply(x, "y", { activation: TANH });
 }
 
-/** x · Φ(x), with Φ the integral of the standard normal distribution: the exact form, PyTorch's default. */
+/** x · Φ(x), with Φ the standard normal distribution function: the exact form, PyTorch's default. */
 export function gelu(x: Tensor): Tensor {
   return apply(x, "x", { activation: GELU });
 }

@@ -7,12 +7,13 @@ import { fill } from "./fill.ts";
 import { normalise, statisticsOf } from "./instanceNorm.ts";
 
 const kernel = await shader("barlowTwins");
-const { CHUNK } = kernel.constants; // elements to a partial sum
+const { CHUNK } = kernel.constants; // elements of a partial sum
 
 /**
- * Σ_i (1 - C_ii)² + lambda · Σ_{i≠j} C_ij², where C is the correlation of the columns of a with those of b, each
- * standardised over the rows by its mean and √(variance + eps). a and b [N,D] → a scalar, differentiated by both.
- * Zbontar et al., "Barlow Twins", ICML 2021; in their code lambda is 0.0051.
+ * Σ_i (1 - C_ii)² + lambda · Σ_{i≠j} C_ij², where C is the correlation of the columns of a with those of b,
+ * each standardised over the rows by its mean and √(variance + eps). a and b [N,D] → a scalar, differentiated
+ * by both. Throws where the shapes differ. Zbontar et al., "Barlow Twins", ICML 2021; in their code lambda is
+ * 0.0051.
  */
 export function barlowTwins(a: Tensor, b: Tensor, { lambda = 0.0051, eps = 1e-5 } = {}): Tensor {
   if (a.shape.length !== 2 || `${a.shape}` !== `${b.shape}`) {
@@ -48,7 +49,7 @@ function correlation(a: Tensor, b: Tensor): Tensor {
   );
 }
 
-/** The sum of squared differences from the identity, those beside the diagonal times lambda. */
+/** The sum of squared differences from the identity, those off the diagonal times lambda. */
 function redundancy(matrix: Tensor, lambda: number): Tensor {
   const { device, size, shape } = matrix;
   const config = { correlation: matrix, width: shape[0]!, lambda };

@@ -3,6 +3,7 @@ import { recordAll } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("binaryLosses");
+const { CHUNK } = kernel.constants; // elements of a workgroup
 
 /** The scalars of binaryLosses(). */
 export type BinaryLosses = { crossEntropy: Tensor; dice: Tensor };
@@ -30,7 +31,7 @@ export function binaryLosses(
   const { device } = logits;
   const [batch, channels] = logits.shape as [number, number];
   const voxels = logits.size / batch / channels;
-  const chunks = Math.ceil(voxels / kernel.constants.CHUNK);
+  const chunks = Math.ceil(voxels / CHUNK);
   const config = { logits, channels, voxels, smoothing: smooth, cooling: 1 / temperature };
   const sums = new Tensor(device, [channels, batch, chunks, 4]);
   const totals = new Tensor(device, [channels, 4]);

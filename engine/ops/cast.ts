@@ -5,7 +5,7 @@ import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("cast");
 
-/** x in a precision: itself where it has that already. Beyond ±65504 an f16 is infinite. Its gradient is cast back. */
+/** x in another precision, or x itself. An f16 beyond ±65504 is infinite. The gradient is cast back. */
 export function cast(x: Tensor, precision: Precision): Tensor {
   if (x.precision === precision) return x;
   const y = new Tensor(x.device, x.shape, precision);

@@ -5,10 +5,12 @@ import { free, Tensor } from "../autograd/tensor.ts";
 import { statisticsOf } from "./instanceNorm.ts";
 
 const kernel = await shader("channelStatistics");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
-/** Mean and √(variance + eps) of each channel of each sample over its voxels: [N,C,D,H,W] → [N,C,2]. */
+/** The mean and √(variance + eps) of each channel of each sample: [N,C,D,H,W] → [N,C,2]. */
 export function channelStatistics(x: Tensor, eps = 1e-5): Tensor {
-  const { batch, channels, voxels, chunks } = extent("channelStatistics", kernel, x);
+  const { batch, channels, voxels } = extent("channelStatistics", x);
+  const chunks = Math.ceil(voxels / CHUNK);
   const statistics = statisticsOf(x, 1, eps);
   const y = new Tensor(x.device, [batch, channels, 2]);
   kernel.forward({ statistics, y }, batch * channels);

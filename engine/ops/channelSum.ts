@@ -3,7 +3,7 @@ import { record } from "../autograd/tape.ts";
 import { scope, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("channelSum");
-const { CHUNK } = kernel.constants; // voxels to a workgroup
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /** The sum of each channel over samples and voxels: x [N,C,...] → [C]. */
 export function channelSum(x: Tensor): Tensor {

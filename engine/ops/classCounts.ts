@@ -2,9 +2,9 @@ import { shader } from "../gpu/shader.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("classCounts");
-const { CHUNK } = kernel.constants; // voxels to a workgroup
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
-/** How many voxels of each sample are of each class: label [N,D,H,W] of whole numbers → [N,classes]. Not differentiable. */
+/** The number of voxels of each class in each sample: label [N,D,H,W] of whole numbers → [N,classes]. */
 export function classCounts(label: Tensor, classes: number): Tensor {
   const [batch = 0, ...size] = label.shape;
   if (size.length === 0) throw new Error(`classCounts: expected a label [N,D,H,W], got [${label.shape}]`);
@@ -26,7 +26,7 @@ export function classCounts(label: Tensor, classes: number): Tensor {
   return counts;
 }
 
-/** w_c = 1 - (share of class c in all the voxels): counts [N,C] → [C]. Wang et al., ICASSP 2023. */
+/** w_c = 1 - (class c's share of all voxels): counts [N,C] → [C]. Wang et al., ICASSP 2023. */
 export function classWeights(counts: Tensor): Tensor {
   const { batch, classes } = shapeOf("classWeights", counts);
   const y = new Tensor(counts.device, [classes]);

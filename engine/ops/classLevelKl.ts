@@ -5,18 +5,18 @@ import { classMeans } from "./classMeans.ts";
 
 const kernel = await shader("classLevelKl");
 
-/** Logits [N,C,D,H,W] and the label [N,D,H,W], of whole numbers in 0 … C-1, that says where each class is. */
+/** Logits [N,C,D,H,W] and their label [N,D,H,W] of whole numbers in 0 … C-1. */
 export interface Labelled {
   logits: Tensor;
   label: Tensor;
 }
 
 /**
- * How differently two sets of images are classified, class by class: the logits' mean over each class's voxels in the
- * batch, divided by `temperature`, is a distribution; the symmetric KL divergence of a's and b's, averaged over the
- * classes, is returned. A class without voxels has the uniform one. The batches need not be of the same images or
- * size. Differentiated by both logits. Dou et al., "Unpaired multi-modal segmentation via knowledge
- * distillation", TMI 2020.
+ * The symmetric KL divergence of the class distributions of two batches, averaged over the classes. The
+ * distribution of a class is the softmax of the logits' mean over the class's voxels in the batch, divided by
+ * `temperature`; a class without voxels has the uniform one. The batches may hold other images and sizes.
+ * Differentiated by both logits. Throws where the batches have different numbers of classes. Dou et al.,
+ * "Unpaired multi-modal segmentation via knowledge distillation", TMI 2020.
  */
 export function classLevelKl(a: Labelled, b: Labelled, { temperature = 2, eps = 1e-6 } = {}): Tensor {
   const classes = a.logits.shape[1]!;
@@ -31,7 +31,7 @@ export function classLevelKl(a: Labelled, b: Labelled, { temperature = 2, eps = 
   return scope(() => symmetricKl(means(a), means(b), temperature));
 }
 
-/** Of softmax(a / T) and softmax(b / T) over the rows of two matrices, the mean over rows. */
+/** The symmetric KL divergence of softmax(a / T) and softmax(b / T) by rows, the mean over the rows. */
 function symmetricKl(a: Tensor, b: Tensor, temperature: number): Tensor {
   const [rows, channels] = a.shape as [number, number];
   const part = new Tensor(a.device, [rows]);

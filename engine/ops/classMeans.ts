@@ -6,14 +6,16 @@ import { classCounts } from "./classCounts.ts";
 import { classSums } from "./prototypes.ts";
 
 const kernel = await shader("classMeans");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /**
- * The sum of x over all voxels of a class in the batch, divided by their number + eps (so a class that is missing has
- * mean 0). x [N,F,D,H,W], label [N,D,H,W] of whole numbers in 0 … classes-1 → [classes,F]. Of each sample by
- * itself: prototypes.
+ * The sum of x over a class's voxels in the whole batch, divided by their number + eps, so that an absent
+ * class has mean 0. x [N,F,D,H,W], label [N,D,H,W] of whole numbers in 0 … classes-1 → [classes,F].
+ * prototypes() does the same for each sample.
  */
 export function classMeans(x: Tensor, label: Tensor, classes: number, eps = 1e-6): Tensor {
-  const { batch, channels, voxels, chunks } = extent("classMeans", kernel, x, label);
+  const { batch, channels, voxels } = extent("classMeans", x, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   const { device } = x;
   const config = { batch, channels, classes, voxels, eps };
   const scale = new Tensor(device, [classes]);

@@ -7,7 +7,9 @@ const kernel = await shader("concat");
 const { WG, EACH } = kernel.constants;
 const PART = WG * EACH; // elements that a workgroup moves
 
-/** The channels of a, then those of b: [N,A,...] and [N,B,...] of one size → [N,A+B,...]. */
+/**
+ * The channels of a, then those of b: [N,A,...] and [N,B,...] → [N,A+B,...]. Throws where the sizes differ.
+ */
 export function concat(a: Tensor, b: Tensor): Tensor {
   const [batch, channelsA, ...size] = a.shape;
   const [, channelsB] = b.shape;

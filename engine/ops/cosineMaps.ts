@@ -4,19 +4,21 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("cosineMaps");
-const { MOST } = kernel.constants; // channels whose prototypes an invocation holds
+const { CHUNK, MOST } = kernel.constants; // voxels of a workgroup; channels that an invocation holds
 
 /**
- * The cosine of every voxel's features and every prototype of its sample, over the channels:
+ * The cosine, over the channels, of every voxel's features and every prototype of its sample:
  * <f, P> / max(‖f‖ ‖P‖, eps), which clamps the product of the lengths as PyTorch 1.12 does.
  * features [N,F,D,H,W], prototypes [N,K,F] → [N,K,D,H,W].
  */
 export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Tensor {
-  const { batch, channels, voxels, chunks } = extent("cosineMaps", kernel, features);
+  const { batch, channels, voxels } = extent("cosineMaps", features);
+  const chunks = Math.ceil(voxels / CHUNK);
   const [, classes = 0] = prototypes.shape;
   if (`${prototypes.shape}` !== `${[batch, classes, channels]}`) {
     throw new Error(
-      `cosineMaps: expected prototypes [${batch},K,${channels}] beside [${features.shape}], got [${prototypes.shape}]`,
+      `cosineMaps: expected prototypes [${batch},K,${channels}] beside [${features.shape}], ` +
+        `got [${prototypes.shape}]`,
     );
   }
   const { device } = features;
@@ -46,7 +48,7 @@ export function cosineMaps(features: Tensor, prototypes: Tensor, eps = 1e-5): Te
   };
   const backwardPrototypes = (dy: Tensor) => {
     const dprototypes = new Tensor(device, prototypes.shape);
-    const rows = batch * (channels + 1); // of each channel, and one for the pull along the prototype itself
+    const rows = batch * (channels + 1); // one for each channel, and one for the pull along the prototype
     const sums = new Tensor(device, [quads, rows, chunks, 4]);
     kernel.partial({ ...config, y, dy, sums }, { groups: [chunks, rows, quads], work: 4 * grid.work });
     kernel.combine(

@@ -4,14 +4,16 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("crossEntropy");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /**
- * Cross-entropy of logits [N,C,D,H,W] and label [N,D,H,W], as the mean weighted by weight [C] of each voxel's class:
- * Σ w (-log p) / Σ w, as in PyTorch; but 0, with gradient 0, where every voxel's weight is 0.
- * A label is a whole number in 0 … C-1.
+ * The cross-entropy of logits [N,C,D,H,W] and a label [N,D,H,W] of whole numbers in 0 … C-1, each voxel
+ * weighted by its class's weight [C]: Σ w (-log p) / Σ w, as in PyTorch, but 0 with gradient 0 where every
+ * voxel's weight is 0.
  */
 export function crossEntropy(logits: Tensor, label: Tensor, weight: Tensor): Tensor {
-  const { batch, channels: classes, voxels, chunks } = extent("crossEntropy", kernel, logits, label);
+  const { batch, channels: classes, voxels } = extent("crossEntropy", logits, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   if (`${weight.shape}` !== `${classes}`) {
     throw new Error(`crossEntropy: expected a weight for each of ${classes} classes, got [${weight.shape}]`);
   }

@@ -4,14 +4,16 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("diceLoss");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /**
- * The mean over all classes, background included, of 1 - (2 Σ p g + smooth) / (Σ p² + Σ g² + smooth), with
- * p = softmax(logits) and g the label as one-hot; the sums run over the voxels of the whole batch. V-Net's Dice
- * (Milletari et al., 3DV 2016). logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
+ * The mean over all classes, background included, of 1 - (2 Σ p g + smooth) / (Σ p² + Σ g² + smooth), with p
+ * = softmax(logits) and g the label as one-hot; the sums run over the voxels of the whole batch. logits
+ * [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1. Milletari et al., "V-Net", 3DV 2016.
  */
 export function diceLoss(logits: Tensor, label: Tensor, smooth = 1e-5): Tensor {
-  const { batch, channels: classes, voxels, chunks } = extent("diceLoss", kernel, logits, label);
+  const { batch, channels: classes, voxels } = extent("diceLoss", logits, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   const { device } = logits;
   const quads = Math.ceil(classes / 4);
   const config = { classes, voxels, smoothing: smooth };

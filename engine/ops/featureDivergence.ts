@@ -3,12 +3,12 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("featureDivergence");
+const { CHUNK } = kernel.constants; // elements of a workgroup
 
 /**
  * The mean over samples of KL(softmax(teacher) ‖ softmax(student)), each softmax over all elements of a
- * sample: how differently two networks spread their activations over channels and space. student and teacher
- * [N,...] of one shape. Differentiated by the student alone. Hu et al., "Knowledge distillation from
- * multi-modal to mono-modal segmentation networks", MICCAI 2020.
+ * sample. student and teacher [N,...], differentiated by the student alone. Throws where the shapes differ.
+ * Hu et al., "Knowledge distillation from multi-modal to mono-modal segmentation networks", MICCAI 2020.
  */
 export function featureDivergence(student: Tensor, teacher: Tensor): Tensor {
   const [batch = 0] = student.shape;
@@ -19,7 +19,7 @@ export function featureDivergence(student: Tensor, teacher: Tensor): Tensor {
   }
   const { device, size } = student;
   const elements = size / batch;
-  const chunks = Math.ceil(elements / kernel.constants.CHUNK);
+  const chunks = Math.ceil(elements / CHUNK);
   const config = { student, teacher, elements };
   const pieces = new Tensor(device, [batch, chunks, 4]);
   const softmaxes = new Tensor(device, [batch, 4]);

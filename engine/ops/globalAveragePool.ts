@@ -4,10 +4,12 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("globalAveragePool");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /** The mean of each channel of each sample over its voxels: [N,C,D,H,W] → [N,C]. */
 export function globalAveragePool(x: Tensor): Tensor {
-  const { batch, channels, voxels, chunks } = extent("globalAveragePool", kernel, x);
+  const { batch, channels, voxels } = extent("globalAveragePool", x);
+  const chunks = Math.ceil(voxels / CHUNK);
   const rows = batch * channels;
   const sums = new Tensor(x.device, [rows, chunks]);
   const y = new Tensor(x.device, [batch, channels]);

@@ -4,13 +4,15 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("klDivergence");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /**
- * The mean over all N·C·V elements of q (log q - log p), with p = softmax(logits / T) and q = softmax(targets / T)
- * over the classes of [N,C,D,H,W]. Differentiated by the logits alone.
+ * The mean over all N·C·V elements of q (log q - log p), with p = softmax(logits / T) and q = softmax(targets
+ * / T) over the classes of [N,C,D,H,W]. Differentiated by the logits alone. Throws where the shapes differ.
  */
 export function klDivergence(logits: Tensor, targets: Tensor, temperature = 10): Tensor {
-  const { batch, channels: classes, voxels, chunks } = extent("klDivergence", kernel, logits);
+  const { batch, channels: classes, voxels } = extent("klDivergence", logits);
+  const chunks = Math.ceil(voxels / CHUNK);
   checkTargets("klDivergence", logits, targets, temperature);
   const { device } = logits;
   const config = { logits, targets, classes, voxels, temperature };
@@ -28,7 +30,7 @@ export function klDivergence(logits: Tensor, targets: Tensor, temperature = 10):
   return record(y, [[logits, backward]], [logits, targets]);
 }
 
-/** Throws for the op named `op` where logits cannot be compared with `targets` at a temperature. */
+/** Throws, in the name of `op`, unless logits and targets have one shape and the temperature is positive. */
 export function checkTargets(op: string, logits: Tensor, targets: Tensor, temperature: number): void {
   if (`${logits.shape}` !== `${targets.shape}`) {
     throw new Error(`${op}: expected logits of one shape, got [${logits.shape}] and [${targets.shape}]`);

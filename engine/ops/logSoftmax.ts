@@ -3,11 +3,13 @@ import { record } from "../autograd/tape.ts";
 import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("logSoftmax");
-const { TILE } = kernel.constants; // voxels to a workgroup
+const { TILE } = kernel.constants; // voxels of a workgroup
 
 const MOST = 4; // channels that an invocation holds
 
-/** The logarithm of softmax(x) over channels, exact where that rounds to 0: x [N,C,...], of the same shape. */
+/**
+ * The logarithm of softmax(x) over channels, exact where that rounds to 0: x [N,C,...], of the same shape.
+ */
 export function logSoftmax(x: Tensor): Tensor {
   const [, channels = 0, ...size] = x.shape;
   if (x.shape.length < 2 || x.size === 0) throw new Error(`logSoftmax: expected [N,C,...], got [${x.shape}]`);

@@ -5,8 +5,8 @@ import { Tensor } from "../autograd/tensor.ts";
 const kernel = await shader("maxPool3d");
 
 /**
- * The largest value of each window of 2³ voxels: [N,C,D,H,W] → [N,C,D/2,H/2,W/2], where the last plane of an
- * odd size is left out. Of equal values the first has the gradient. As PyTorch's max_pool3d with kernel 2.
+ * The largest value of each window of 2³ voxels: [N,C,D,H,W] → [N,C,D/2,H/2,W/2], without the last plane of
+ * an odd size. The first of equal values gets the gradient. As PyTorch's max_pool3d with kernel 2.
  */
 export function maxPool3d(x: Tensor): Tensor {
   const [batch, channels, ...size] = x.shape as [number, number, number, number, number];

@@ -3,11 +3,12 @@ import { record } from "../autograd/tape.ts";
 import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("meanSquaredError");
-const { CHUNK } = kernel.constants; // elements to a partial sum
+const { CHUNK } = kernel.constants; // elements of a partial sum
 
 /**
- * The mean of (a - b)² over all elements, or with a `weight` [C] the mean weighted by channel of [N,C,...]:
- * with weights of 0 and 1 the mean over the chosen channels, and 0 where none is. Not differentiated by weight.
+ * The mean of (a - b)² over all elements, or with a `weight` [C] the mean weighted by the channels of
+ * [N,C,...]: with weights 0 and 1 the mean over the chosen channels, 0 where none is chosen. Differentiated
+ * by a and b. Throws where the shapes differ.
  */
 export function meanSquaredError(a: Tensor, b: Tensor, weight?: Tensor): Tensor {
   if (`${a.shape}` !== `${b.shape}`) {
@@ -21,7 +22,7 @@ export function meanSquaredError(a: Tensor, b: Tensor, weight?: Tensor): Tensor 
   }
   const rows = batch * channels;
   const voxels = a.size / rows;
-  const config = { rows, channels: weight ? channels : 0, voxels, weight: weight ?? a }; // a stands in, unread
+  const config = { rows, channels: weight ? channels : 0, voxels, weight: weight ?? a }; // a is not read
   const chunks = Math.ceil(voxels / CHUNK);
   const sums = new Tensor(a.device, [rows, chunks]);
   const y = new Tensor(a.device, []);

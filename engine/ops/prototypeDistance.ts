@@ -8,17 +8,20 @@ import { meanSquaredError } from "./meanSquaredError.ts";
 import { prototypes, prototypesOf } from "./prototypes.ts";
 
 const kernel = await shader("prototypeDistance");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 const MOST = { classes: 4, channels: kernel.constants.MOST }; // that one invocation holds
 
 /**
- * meanSquaredError() of the cosineMaps() of two networks' features and their own prototypes(), over the commonClasses():
- * in one reading of the student's features, and its gradient in one more. Of more than 4 classes or 16 channels the ops
- * by themselves. Features [N,F,D,H,W], label [N,D,H,W], its classCounts [N,K]; not differentiated by the teacher's.
+ * The meanSquaredError() of the cosineMaps() of two networks' features and their own prototypes(), over the
+ * commonClasses(). Reads the student's features once, and once more for the gradient; with more than 4
+ * classes or 16 channels it runs those ops one by one. Features [N,F,D,H,W], label [N,D,H,W], its
+ * classCounts() [N,K]. Differentiated by the student's features alone.
  */
 export function prototypeDistance(student: Tensor, teacher: Tensor, label: Tensor, counts: Tensor): Tensor {
-  const { batch, channels, voxels, chunks } = extent("prototypeDistance", kernel, student, label);
-  extent("prototypeDistance", kernel, teacher, label);
+  const { batch, channels, voxels } = extent("prototypeDistance", student, label);
+  const chunks = Math.ceil(voxels / CHUNK);
+  extent("prototypeDistance", teacher, label);
   const [samples, classes = 0] = counts.shape;
   if (samples !== batch || counts.shape.length !== 2) {
     throw new Error(`prototypeDistance: expected counts [${batch},K], got [${counts.shape}]`);
@@ -54,4 +57,4 @@ export function prototypeDistance(student: Tensor, teacher: Tensor, label: Tenso
   return y;
 }
 
-const EPS = 1e-5; // of both the prototypes and the cosines, as in the published code
+const EPS = 1e-5; // for the prototypes and the cosines, as in the published code

@@ -5,14 +5,16 @@ import { free, Tensor } from "../autograd/tensor.ts";
 import { classCounts } from "./classCounts.ts";
 
 const kernel = await shader("prototypes");
+const { CHUNK } = kernel.constants; // voxels of a workgroup
 
 /**
- * Each class's prototype in each sample: the sum of the features over its voxels, divided by their number + eps (so a
- * class that is missing has prototype 0). features [N,F,D,H,W], label [N,D,H,W] of whole numbers in 0 … classes-1
- * → [N,classes,F].
+ * Each class's prototype in each sample: the sum of the features over the class's voxels, divided by their
+ * number + eps, so that an absent class has prototype 0. features [N,F,D,H,W], label [N,D,H,W] of whole
+ * numbers in 0 … classes-1 → [N,classes,F].
  */
 export function prototypes(features: Tensor, label: Tensor, classes: number, eps = 1e-5): Tensor {
-  const { batch, channels, voxels, chunks } = extent("prototypes", kernel, features, label);
+  const { batch, channels, voxels } = extent("prototypes", features, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   const counts = classCounts(label, classes);
   const y = prototypesOf(features, label, counts, eps);
   const backward = (dy: Tensor) => {
@@ -26,9 +28,9 @@ export function prototypes(features: Tensor, label: Tensor, classes: number, eps
   return y;
 }
 
-/** The same, of a label whose classCounts [N,K] are known; not differentiated. */
+/** The same for a label whose classCounts() [N,K] are known; not differentiated. */
 export function prototypesOf(features: Tensor, label: Tensor, counts: Tensor, eps = 1e-5): Tensor {
-  const { batch, channels, voxels } = extent("prototypes", kernel, features, label);
+  const { batch, channels, voxels } = extent("prototypes", features, label);
   const classes = counts.shape[1]!;
   const quads = Math.ceil(classes / 4);
   const sums = classSums(features, label, classes);
@@ -39,9 +41,10 @@ export function prototypesOf(features: Tensor, label: Tensor, counts: Tensor, ep
   return y;
 }
 
-/** The sums of the features over each class's voxels, by chunk: [K/4,N·F,chunks] of four classes. */
+/** The sums of the features over each class's voxels, by chunk: [K/4,N·F,chunks,4 classes]. */
 export function classSums(features: Tensor, label: Tensor, classes: number): Tensor {
-  const { batch, channels, voxels, chunks } = extent("prototypes", kernel, features, label);
+  const { batch, channels, voxels } = extent("prototypes", features, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   const quads = Math.ceil(classes / 4);
   const sums = new Tensor(features.device, [quads, batch * channels, chunks, 4]);
   const grid = {

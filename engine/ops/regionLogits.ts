@@ -1,3 +1,4 @@
+import { extent } from "./common/labels.ts";
 import { shader } from "../gpu/shader.ts";
 import { record } from "../autograd/tape.ts";
 import { Tensor } from "../autograd/tensor.ts";
@@ -7,7 +8,7 @@ const kernel = await shader("regionLogits");
 /** Sets of exclusive classes 0 … C-1, which may overlap. */
 export type Regions = readonly (readonly number[])[];
 
-const MOST = { classes: 128, regions: 8 }; // that the shader's masks hold
+const MOST = { classes: 128, regions: kernel.constants.MOST }; // that the masks of a call hold
 
 /**
  * l_r = log Σ_{c in r} e^{z_c} - log Σ_{c not in r} e^{z_c} for each region r: the sigmoid of it is the
@@ -24,7 +25,7 @@ export function regionLogits(logits: Tensor, regions: Regions): Tensor {
   return record(y, [[logits, backward]], [logits]);
 }
 
-/** sigmoid(regionLogits() / temperature), as a constant: a teacher's opinion of each region, [N,R,D,H,W]. */
+/** sigmoid(regionLogits() / temperature), a teacher's probability of each region, [N,R,D,H,W]; a constant. */
 export function regionProbabilities(logits: Tensor, regions: Regions, temperature = 1): Tensor {
   const { config, y, grid } = prepare("regionProbabilities", logits, regions);
   if (!(temperature > 0)) {
@@ -48,9 +49,7 @@ export function regionMasks(label: Tensor, regions: Regions, classes: number): T
 }
 
 function prepare(op: string, logits: Tensor, regions: Regions) {
-  const [batch = 0, channels = 0, ...size] = logits.shape;
-  if (size.length === 0) throw new Error(`${op}: expected [N,C,D,H,W], got [${logits.shape}]`);
-  const voxels = logits.size / batch / channels;
+  const { batch, channels, voxels } = extent(op, logits);
   const config = configOf(op, regions, channels, voxels);
   const y = new Tensor(logits.device, [batch, regions.length, ...logits.shape.slice(2)]);
   return { config, y, grid: { invocations: batch * voxels, work: 20 * channels * y.size } };

@@ -8,17 +8,17 @@ import { diceLoss } from "./diceLoss.ts";
 import { checkTargets, klDivergence } from "./klDivergence.ts";
 
 const kernel = await shader("segmentationLosses");
-const { SUMS, TILE } = kernel.constants; // sums of a sample; voxels to a workgroup of the backward pass
+const { SUMS, CHUNK, TILE } = kernel.constants; // sums of a sample; voxels of a workgroup, forward and back
 
-/** The scalars of segmentationLosses(), and what it counted on the way: voxels by sample and class, [N,C]. */
+/** The scalars of segmentationLosses(), and the classCounts() of the label, [N,C]. */
 export type SegmentationLosses = { crossEntropy: Tensor; dice: Tensor; divergence?: Tensor; counts: Tensor };
 
 const MOST = 4; // classes that one invocation holds
 
 /**
- * crossEntropy() by the classWeights() of the label, diceLoss() and, with a teacher's logits as `targets`,
- * klDivergence() from them: all that the logits [N,C,D,H,W] are read for, in one reading, and its gradients in one
- * more. Of more than four classes, the ops by themselves. label [N,D,H,W] of whole numbers in 0 … C-1.
+ * crossEntropy() with the classWeights() of the label, diceLoss() and, with a teacher's logits as `targets`,
+ * klDivergence(). Reads the logits [N,C,D,H,W] once, and once more for the gradients; with more than four
+ * classes it runs those ops one by one. label [N,D,H,W] of whole numbers in 0 … C-1.
  */
 export function segmentationLosses(
   logits: Tensor,
@@ -29,7 +29,8 @@ export function segmentationLosses(
     smooth = 1e-5,
   }: { targets?: Tensor; temperature?: number; smooth?: number } = {},
 ): SegmentationLosses {
-  const { batch, channels: classes, voxels, chunks } = extent("segmentationLosses", kernel, logits, label);
+  const { batch, channels: classes, voxels } = extent("segmentationLosses", logits, label);
+  const chunks = Math.ceil(voxels / CHUNK);
   if (targets) checkTargets("segmentationLosses", logits, targets, temperature);
   if (classes > MOST) {
     return scope(() => {
@@ -44,7 +45,7 @@ export function segmentationLosses(
   }
   const { device } = logits;
   const config = { classes, taught: !!targets, voxels, smoothing: smooth, cooling: 1 / temperature };
-  const read = { ...config, logits, label, targets: targets ?? logits }; // the logits stand in, unread
+  const read = { ...config, logits, label, targets: targets ?? logits }; // logits are not read
   const sums = new Tensor(device, [batch, chunks, SUMS]);
   const totals = new Tensor(device, [batch, SUMS]);
   const counts = new Tensor(device, [batch, classes]);

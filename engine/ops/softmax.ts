@@ -3,7 +3,7 @@ import { record } from "../autograd/tape.ts";
 import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("softmax");
-const { TILE } = kernel.constants; // voxels to a workgroup
+const { TILE } = kernel.constants; // voxels of a workgroup
 
 const MOST = 4; // channels that an invocation holds
 

@@ -4,7 +4,9 @@ import { Tensor } from "../autograd/tensor.ts";
 import { cast } from "./cast.ts";
 import { samples } from "./samples.ts";
 
-/** The samples of all parts, in order, as one batch: [N₁,...], [N₂,...], … of one size → [N₁+N₂+…,...]. */
+/**
+ * The samples of all parts as one batch: [N₁,...], [N₂,...], … → [N₁+N₂+…,...]. Throws where sizes differ.
+ */
 export function stack(parts: readonly Tensor[]): Tensor {
   const [first] = parts;
   if (!first?.shape.length || parts.some(({ shape }) => `${shape.slice(1)}` !== `${first.shape.slice(1)}`)) {
@@ -15,9 +17,9 @@ export function stack(parts: readonly Tensor[]): Tensor {
   const other = parts.find((part) => part.precision !== precision);
   if (other)
     throw new Error(`stack: expected parts of one precision, got ${precision} and ${other.precision}`);
-  const bytes = (BYTES[precision] * first.size) / first.shape[0]!; // of a sample
-  if (bytes % 4) return cast(stack(parts.map((part) => cast(part, "f32"))), precision); // copies are of whole words
-  const ends = [0]; // where each part begins, and the last ends
+  const bytes = (BYTES[precision] * first.size) / first.shape[0]!; // of a sample: copies take whole words
+  if (bytes % 4) return cast(stack(parts.map((part) => cast(part, "f32"))), precision);
+  const ends = [0]; // of the parts, after a 0
   for (const { shape } of parts) ends.push(ends.at(-1)! + shape[0]!);
   const y = new Tensor(device, [ends.at(-1)!, ...first.shape.slice(1)], precision);
   for (const [i, part] of parts.entries()) {

@@ -4,7 +4,7 @@ import { Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("upsampleNearest");
 
-/** Twice the size, each voxel repeated: [N,C,D,H,W] → [N,C,2D,2H,2W]. As PyTorch's interpolate, mode nearest. */
+/** Twice the size, voxels repeated: [N,C,D,H,W] → [N,C,2D,2H,2W]. As PyTorch's interpolate, mode nearest. */
 export function upsampleNearest(x: Tensor): Tensor {
   const [batch, channels, ...size] = x.shape as [number, number, number, number, number];
   if (x.shape.length !== 5) throw new Error(`upsampleNearest: expected [N,C,D,H,W], got [${x.shape}]`);

@@ -5,8 +5,8 @@ import { Tensor } from "../autograd/tensor.ts";
 const kernel = await shader("upsampleTrilinear");
 
 /**
- * Twice the size by linear interpolation between the centres of voxels: [N,C,D,H,W] → [N,C,2D,2H,2W]. As PyTorch's
- * interpolate in mode trilinear without align_corners.
+ * Twice the size by linear interpolation between the centres of voxels: [N,C,D,H,W] → [N,C,2D,2H,2W]. As
+ * PyTorch's interpolate in mode trilinear without align_corners.
  */
 export function upsampleTrilinear(x: Tensor): Tensor {
   const [batch, channels, ...size] = x.shape as [number, number, number, number, number];

@@ -7,12 +7,12 @@ const kernel = await shader("weightedSum");
 /** A scalar and its weight in a sum. */
 export type Term = readonly [weight: number, scalar: Tensor];
 
-const MOST = 7; // terms of a call: with the sum as many buffers as every adapter binds
+const MOST = 7; // terms of a call: with the sum eight buffers, which every adapter can bind
 
 /**
- * The weighted sum of scalars, such as the terms of a loss, added in order: the first seven by one call, then six more
- * with the sum so far by each further call. Differentiated by every scalar. Throws where there is no term, where one is
- * not a scalar, and where a weight is not finite.
+ * The weighted sum of scalars, such as the terms of a loss, added in order: one call adds the first seven,
+ * each further call six more to the sum so far. Differentiated by every scalar. Throws where there is no
+ * term, a term is no scalar or a weight is not finite.
  */
 export function weightedSum(terms: readonly Term[]): Tensor {
   if (!terms.length) throw new Error("weightedSum: expected at least one term, got none");
@@ -28,7 +28,7 @@ export function weightedSum(terms: readonly Term[]): Tensor {
   });
 }
 
-/** The sum of at most seven terms. Absent ones have weight 0, and the first scalar in their place. */
+/** The sum of at most seven terms. The first scalar is bound for absent ones, with weight 0. */
 function sumOf(terms: readonly Term[]): Tensor {
   const first = terms[0]!;
   const x = (i: number) => (terms[i] ?? first)[1];

@@ -1,5 +1,5 @@
-// The exponential moving average of parameters: the teacher of Tarvainen & Valpola, "Mean teachers", NeurIPS 2017
-// (arXiv 1703.01780).
+// The exponential moving average of parameters: the teacher of Tarvainen & Valpola, "Mean teachers", NeurIPS
+// 2017 (arXiv 1703.01780).
 
 import { shader } from "../gpu/shader.ts";
 import type { Tensor } from "../autograd/tensor.ts";

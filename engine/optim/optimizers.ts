@@ -1,5 +1,6 @@
-// Optimizers, each over all parameters in a few dispatches: parameters, gradients and moments lie in a few
-// large buffers, of which the tensors the network uses are views. A learning rate is given at each step.
+// Optimizers, each over all its parameters in a few dispatches: parameters, gradients and moments are packed
+// into a few large buffers, and the tensors that the network uses become views of them. Each step is given
+// its learning rate.
 
 import type { GradientGuard } from "./gradientGuard.ts";
 import { shader } from "../gpu/shader.ts";
@@ -9,19 +10,20 @@ import { free, keep, pack, type Tensor, unpack } from "../autograd/tensor.ts";
 const adam = await shader("adam");
 const sgd = await shader("sgd");
 
-/** What the trainer needs of an optimizer. */
+/** An optimizer over some parameters, which it owns until it is freed. Throws where the list is empty. */
 export interface Optimizer {
   readonly params: readonly Tensor[];
   /**
-   * Updates the parameters in place; `grads` in the order of `params`. A `guard` scales and clips them, and a step whose
-   * gradients are not all finite then changes no parameter and no moment, though it counts as one.
+   * Updates the parameters in place; `grads` are in the order of `params`. A `guard` scales and clips the
+   * gradients, and skips a step whose gradients are not all finite: no parameter or moment changes, but the
+   * step counts.
    */
   step(grads: readonly Tensor[], rate: number, guard?: GradientGuard | null): void;
-  /** What a checkpoint must hold, besides `steps`: for each name, a tensor for each parameter. */
+  /** The state to store in a checkpoint, beside `steps`: for each name a tensor for each parameter. */
   readonly moments: Readonly<Record<string, readonly Tensor[]>>;
   /** Steps done; set it when resuming. */
   steps: number;
-  /** Frees gradients and moments, after the last step. The parameters stay: another optimizer may take them. */
+  /** Frees gradients and moments, after the last step. Another optimizer may then take the parameters. */
   free(): void;
 }
 
@@ -38,18 +40,18 @@ interface AdamOptions extends Rates {
   shrinkage?: number;
 }
 
-/** Parameters whose buffers fit one binding, with their gradients and moments. */
+/** Parameters that fit one binding together, with their gradients and moments. */
 interface Group {
   parameter: Tensor;
   gradient: Tensor;
-  views: readonly Tensor[]; // of the gradient, one for each parameter
+  views: readonly Tensor[]; // the part of `gradient` of each parameter
   moments: readonly Tensor[];
   rate: number; // a multiple of the learning rate
 }
 
 /**
- * Adam with L2 regularisation added to the gradient, as torch.optim.Adam; defaults as in ProtoKD's code.
- * `shrinkage`, times the rate, is the share of each parameter that a step takes away besides: see adamW().
+ * Adam with L2 regularisation added to the gradient, as torch.optim.Adam; the defaults are those of ProtoKD's
+ * code. Kingma & Ba, ICLR 2015. Each step also subtracts rate · `shrinkage` of every parameter: see adamW().
  */
 export class Adam implements Optimizer {
   readonly params: readonly Tensor[];
@@ -97,8 +99,8 @@ export class Adam implements Optimizer {
 }
 
 /**
- * Adam with decoupled weight decay, as torch.optim.AdamW, with its default `decay`: each step first takes rate · decay
- * of every parameter away, and the gradient stays as it is. Loshchilov & Hutter, ICLR 2019.
+ * Adam with decoupled weight decay, as torch.optim.AdamW, with its default `decay`: each step first subtracts
+ * rate · decay of every parameter, and the gradient has no decay. Loshchilov & Hutter, ICLR 2019.
  */
 export function adamW(
   params: readonly Tensor[],
@@ -140,7 +142,9 @@ export class Sgd implements Optimizer {
   }
 }
 
-/** "Poly" decay: base · (1 - done)^power, with `done` in 0 … 1 (methods of ProtoKD and nnU-Net: power 0.9). */
+/**
+ * The "poly" learning rate base · (1 - done)^power, `done` from 0 to 1; power 0.9 as in ProtoKD and nnU-Net.
+ */
 export function polyRate(base: number, done: number, power = 0.9): number {
   return base * (1 - Math.min(1, done)) ** power;
 }
@@ -180,12 +184,12 @@ function freeAll(params: readonly Tensor[], moments: Optimizer["moments"], group
   unpack(params);
 }
 
-/** A guard as kernels take it; without one the gradient stands in, unread. */
+/** A guard as a kernel's arguments; without one the gradient is bound instead, and not read. */
 function guarding(guard: GradientGuard | null, gradient: Tensor) {
   return { guard: guard?.state ?? gradient, guarded: guard !== null };
 }
 
-/** Copies the gradients to where the kernel reads them, and lets the guard see them. */
+/** Copies the gradients into the groups' buffers, and has the guard check them. */
 function collect(groups: readonly Group[], grads: readonly Tensor[], guard: GradientGuard | null): void {
   let i = 0;
   for (const { views } of groups) {

@@ -1,4 +1,4 @@
-// The counts of labels, which are whole numbers and exact, and what is made of them.
+// The exact counts of labels, and the weights computed from them.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -26,7 +26,7 @@ for (const [name, shape, classes] of [
     assert.equal([...(await counts.read())], want.flat());
     const label = tensor(device, shape, data);
     const logits = new Tensor(device, [batch, classes, ...shape.slice(1)]);
-    const joint = segmentationLosses(logits, label); // which counts them in passing
+    const joint = segmentationLosses(logits, label); // which counts them too
     assert.equal([...(await joint.counts.read())], want.flat());
 
     const column = (k: number) => want.map((row) => row[k]!);
@@ -38,7 +38,7 @@ for (const [name, shape, classes] of [
   });
 }
 
-test("classCounts, without any voxel: every class weighs nothing", async () => {
+test("classWeights without any voxel: every weight is 0", async () => {
   assert.equal([...(await classWeights(tensor(device, [2, 3], Array(6).fill(0))).read())], [0, 0, 0]);
 });
 

@@ -1,5 +1,5 @@
-// The device: its errors reach the caller, its limits are respected, and what it is asked to do is cut into
-// submissions that no watchdog minds.
+// The device: its errors reach the caller, it keeps to its limits, and it cuts its work into submissions
+// short enough for watchdogs.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -18,7 +18,7 @@ import {
 import { shader } from "../../engine/gpu/shader.ts";
 import { close, device, random } from "../support/gradcheck.ts";
 
-/** The GpuError that `run` ends in. */
+/** The GpuError that `run` throws. */
 async function gpuError(run: () => unknown): Promise<{ kind: GpuErrorKind; message: string }> {
   try {
     await run();
@@ -32,7 +32,7 @@ async function gpuError(run: () => unknown): Promise<{ kind: GpuErrorKind; messa
 const values = (on: Device, shape: readonly number[], seed: number) =>
   tensor(on, shape, random(shape, { seed }).data);
 
-test("an error in a shader is thrown at the next read, with its kind, file and line; the device goes on", async () => {
+test("the next read throws an error in a shader, with kind, file and line; the device works on", async () => {
   const own = await openDevice();
   const x = tensor(own, [2], [1, 2]);
   const code = `@group(0) @binding(0) var<storage, read_write> y: array<f32>;
@@ -51,7 +51,7 @@ fn forward() {
   assert.equal([...(await x.read())], [1, 2]);
 });
 
-test("a kernel that reads what it writes is refused at the next read", async () => {
+test("the next read refuses a kernel that reads what it writes", async () => {
   const own = await openDevice();
   const x = tensor(own, [2], [1, 2]);
   const add = await shader("add");
@@ -61,7 +61,7 @@ test("a kernel that reads what it writes is refused at the next read", async () 
   assert.match(message, /includes writable usage and another usage/);
 });
 
-test("a tensor too large for a binding is refused at once, with its size, the limit and what to do", async () => {
+test("a tensor too large for a binding is refused at once, with size, limit and advice", async () => {
   const own = await openDevice({ limits: "default" });
   const before = own.bytes;
   const { kind, message } = await gpuError(() => new Tensor(own, [2, 16, 96, 128, 128]));
@@ -74,7 +74,7 @@ test("a tensor too large for a binding is refused at once, with its size, the li
   assert.is(own.bytes, before);
 });
 
-test("when the device is lost, all that reads says so, again and again", async () => {
+test("after the device is lost, every read throws that error", async () => {
   const own = await openDevice();
   const x = tensor(own, [2], [1, 2]);
   const reading = gpuError(() => relu(x).read());
@@ -86,7 +86,7 @@ test("when the device is lost, all that reads says so, again and again", async (
   }
 });
 
-test("values written while commands are being recorded do not overtake them", async () => {
+test("written values do not overtake the commands recorded before", async () => {
   const x = tensor(device, [2], [1, 2]);
   const y = relu(x);
   x.write([3, 4]);
@@ -94,7 +94,7 @@ test("values written while commands are being recorded do not overtake them", as
   assert.equal([...(await x.read())], [3, 4]);
 });
 
-test("a buffer that is handed out again within a submission serves both in turn", async () => {
+test("a buffer can be handed out again within a submission", async () => {
   const x = tensor(device, [1000], Array(1000).fill(1));
   const before = device.bytes;
   let sum: Tensor = fill(device, [1000], 0);
@@ -118,7 +118,7 @@ function plus(a: Tensor, b: Tensor): Tensor {
   return y;
 }
 
-test("the pool's idle buffers can be given back", async () => {
+test("trim() destroys the buffers that wait in the pool", async () => {
   const own = await openDevice();
   const x = keep(tensor(own, [4], [-1, 0, 1, 2]));
   scope(() => void relu(relu(x)));
@@ -127,7 +127,7 @@ test("the pool's idle buffers can be given back", async () => {
   assert.equal([...(await relu(x).read())], [0, 0, 1, 2]);
 });
 
-test("many small dispatches go off in several submissions, each with its own uniforms", async () => {
+test("many small dispatches take several submissions, each with its own uniforms", async () => {
   const own = await openDevice();
   const before = own.submissions;
   const tensors = Array.from({ length: 2100 }, (_, i) => fill(own, [1], i));
@@ -135,7 +135,7 @@ test("many small dispatches go off in several submissions, each with its own uni
   for (const i of [0, 1023, 1024, 2047, 2048, 2099]) assert.is(await tensors[i]!.item(), i);
 });
 
-/** All that one step computes, as numbers: a convolution, a norm, a loss, their gradients, an optimizer. */
+/** The numbers that a step computes: a convolution, a norm, a loss, their gradients, an optimizer. */
 async function step(on: Device): Promise<number[]> {
   const x = values(on, [2, 3, 6, 8, 10], 1);
   const target = values(on, [2, 9, 6, 8, 10], 2);
@@ -155,12 +155,13 @@ async function step(on: Device): Promise<number[]> {
   return numbers;
 }
 
-test("a step within WebGPU's default limits, so without subgroups, gives what it does within the adapter's", async () => {
+test("a step within WebGPU's least limits, without subgroups, agrees with other steps", async () => {
   const least = await step(await openDevice({ limits: "default" }));
-  close(least, await step(device), 1e-6, "loss and parameters"); // a convolution without subgroups adds in another order
+  // A convolution without subgroups sums in another order.
+  close(least, await step(device), 1e-6, "loss and parameters");
 });
 
-test("a call of more work than a submission may hold is cut in pieces, and gives the same bits", async () => {
+test("a call of more work than a submission may hold is cut into pieces, with the same bits", async () => {
   const own = await openDevice();
   own.budget = 20_000; // operations: less than most of these calls declare
   const [calls, submissions] = [own.dispatches, own.submissions];
@@ -186,7 +187,7 @@ test("calls that share a submission do not exceed its budget together", () => {
   assert.is(device.submissions - before, 10);
 });
 
-test("what a device does can be listened to, and that one is opened", async () => {
+test("a listener hears of opened devices, buffers, dispatches and phases", async () => {
   const opened: Device[] = [];
   const listener = (device: Device) => void opened.push(device);
   Device.opened.add(listener);
@@ -215,7 +216,7 @@ test("what a device does can be listened to, and that one is opened", async () =
   assert.equal(heard, ["phase forward", ...call(32, 20), ...call(32, 32)]);
 });
 
-test("the budget follows the rate that was measured", async () => {
+test("the budget follows the measured rate", async () => {
   const own = await openDevice();
   const start = own.budget;
   const [x, weight] = [values(own, [1, 16, 16, 32, 32], 1), values(own, [16, 16, 3, 3, 3], 2)];

@@ -1,4 +1,4 @@
-// Losses between representations: numbers that were computed elsewhere, what they are blind to, what is refused.
+// Losses between representations: values computed elsewhere, changes that leave them as they are, and errors.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -11,7 +11,7 @@ import { statisticsL2 } from "../../engine/ops/statisticsL2.ts";
 import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { close, device, random } from "../support/gradcheck.ts";
 
-/** c · sin(a·i + b), i counting the elements. */
+/** c · sin(a·i + b) for element i. */
 function wave(shape: readonly number[], a: number, b: number, c: number): Tensor {
   const length = shape.reduce((product, s) => product * s, 1);
   return tensor(
@@ -24,7 +24,7 @@ function wave(shape: readonly number[], a: number, b: number, c: number): Tensor
 const upload = (shape: readonly number[], seed = 1): Tensor =>
   tensor(device, shape, random(shape, { seed }).data);
 
-test("the class-level divergence of two unpaired batches is that of its formula, computed elsewhere", async () => {
+test("the class-level divergence of two unpaired batches has the value computed elsewhere", async () => {
   const size = [2, 4, 2, 2, 2];
   const label = (values: number[]) => tensor(device, [2, 2, 2, 2], values);
   const loss = classLevelKl(
@@ -34,12 +34,12 @@ test("the class-level divergence of two unpaired batches is that of its formula,
   close([await loss.item()], [0.156862955669], 2e-6, "loss");
 });
 
-test("the Barlow Twins loss of two waves is that of its formula, computed elsewhere", async () => {
+test("the Barlow Twins loss of two waves has the value computed elsewhere", async () => {
   const loss = barlowTwins(wave([4, 3], 0.7, 0.1, 2), wave([4, 3], 1.3, 0.5, 3));
   close([await loss.item()], [4.041285379], 2e-6, "loss");
 });
 
-test("a representation is at no distance from itself, nor are its statistics where voxels are exchanged", async () => {
+test("a representation is at distance 0 from itself; exchanging voxels keeps its statistics", async () => {
   const x = upload([2, 3, 3, 4, 5]);
   assert.is(await statisticsL2(x, x).item(), 0);
   const label = tensor(device, [2, 3, 4, 5], new Float32Array(120));
@@ -49,14 +49,14 @@ test("a representation is at no distance from itself, nor are its statistics whe
   assert.ok((await statisticsL2(tensor(device, shape, data), mirrored).item()) < 1e-12);
 });
 
-test("a product may have more elements than a dispatch has workgroups in one dimension", async () => {
+test("a product may have more elements than a dispatch has workgroups along a dimension", async () => {
   const outputs = 65_535 + 700;
   const weight = Float32Array.from({ length: outputs }, (_, i) => i % 1000);
   const y = await linear(tensor(device, [1, 1], [2]), tensor(device, [outputs, 1], weight)).read();
   assert.ok(y.every((value, i) => value === 2 * (i % 1000)));
 });
 
-test("shapes that do not fit are named", () => {
+test("errors name shapes that do not fit", () => {
   const x = upload([2, 3, 2, 2, 2]);
   assert.throws(() => linear(upload([2, 3]), upload([4, 2])), /linear: expected .* got \[2,3\] and \[4,2\]/);
   assert.throws(() => linear(x, upload([4, 2])), /linear: expected x \[N,I\]/);

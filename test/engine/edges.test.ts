@@ -1,4 +1,4 @@
-// What ops give where their formulas have no value: the numbers that their doc comments promise.
+// The results of ops where their formulas have no value, as their doc comments promise.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -16,7 +16,7 @@ import { grad, vjp } from "../../engine/autograd/tape.ts";
 import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { device, random, randomLabels } from "../support/gradcheck.ts";
 
-test("crossEntropy, of classes that all weigh nothing: 0, and no gradient", async () => {
+test("crossEntropy with all weights 0: 0, and gradient 0", async () => {
   const shape = [2, 3, 1, 2, 2];
   const logits = tensor(device, shape, random(shape).data);
   const label = tensor(device, [2, 1, 2, 2], randomLabels([2, 1, 2, 2], 3).data);
@@ -26,7 +26,7 @@ test("crossEntropy, of classes that all weigh nothing: 0, and no gradient", asyn
   assert.ok((await grads[0]!.read()).every((value) => value === 0));
 });
 
-test("grad, of a function that computes what its result does not need: as without it", async () => {
+test("grad ignores what a function computes in vain", async () => {
   const x = tensor(device, [2], [3, -4]);
   const target = tensor(device, [2], [0, 0]);
   const { grads } = grad([x], () => {
@@ -36,7 +36,7 @@ test("grad, of a function that computes what its result does not need: as withou
   assert.equal([...(await grads[0]!.read())], [3, -4]);
 });
 
-test("conv3d and convTranspose3d, by default: a size that stays at stride 1, no padding beyond", () => {
+test("conv3d and convTranspose3d keep the size at stride 1 by default, and else have no padding", () => {
   const x = fill(device, [1, 1, 4, 5, 6], 0);
   const weight = (edge: number) => fill(device, [1, 1, edge, edge, edge], 0);
   const sizes = (y: Tensor) => y.shape.slice(2).join();
@@ -52,21 +52,21 @@ test("conv3d and convTranspose3d, by default: a size that stays at stride 1, no 
   );
 });
 
-test("leakyRelu and relu, at 0: the slope of the negative side, as PyTorch's", async () => {
+test("leakyRelu and relu have at 0 the slope of the negative side, as in PyTorch", async () => {
   const x = tensor(device, [1], [0]);
   const slopeOf = async (f: (x: Tensor) => Tensor) => (await grad([x], () => f(x)).grads[0]!.read())[0];
   assert.is(await slopeOf((x) => leakyRelu(x, 0.5)), 0.5);
   assert.is(await slopeOf(relu), 0);
 });
 
-test("fill, of more elements than a workgroup takes: all of them, and none beside", async () => {
+test("fill writes all elements and none beside, also beyond a workgroup", async () => {
   for (const size of [1, 1023, 1024, 1025, 5000]) {
     const y = [...(await fill(device, [size], 3).read())];
     assert.ok(y.length === size && y.every((value) => value === 3), `${size}`);
   }
 });
 
-test("relu, of what is not above 0: exactly 0, but NaN of NaN", async () => {
+test("relu of values not above 0 is exactly 0, and of NaN NaN", async () => {
   const bits = Uint32Array.of(0x80000000, 0x80000001, 0xff800000, 0xff800001, 0xffc00000);
   const x = tensor(device, [5], new Float32Array(bits.buffer));
   const y = [...(await relu(x).read())];
@@ -75,16 +75,16 @@ test("relu, of what is not above 0: exactly 0, but NaN of NaN", async () => {
   );
 });
 
-test("leakyRelu, of a slope that is not positive: refused", () => {
+test("leakyRelu refuses a slope that is not positive", () => {
   const x = tensor(device, [1], [1]);
   for (const slope of [0, -1, NaN]) assert.throws(() => leakyRelu(x, slope), /slope must be positive, got/);
 });
 
-test("diceLoss and segmentationLosses, by default: smoothed by 1e-5, at temperature 10", async () => {
+test("diceLoss and segmentationLosses have smoothing 1e-5 and temperature 10 by default", async () => {
   const [logits, targets] = [1, 2].map((seed) =>
     tensor(device, [1, 3, 1, 2, 2], random([12], { seed }).data),
   );
-  const label = tensor(device, [1, 1, 2, 2], [0, 0, 1, 1]); // one class is missing: its term is all smoothing
+  const label = tensor(device, [1, 1, 2, 2], [0, 0, 1, 1]); // one class is absent: its term is smoothing only
   assert.is(await diceLoss(logits!, label).item(), await diceLoss(logits!, label, 1e-5).item());
   const read = async ({ dice, divergence }: ReturnType<typeof segmentationLosses>) => [
     await dice.item(),
@@ -97,12 +97,12 @@ test("diceLoss and segmentationLosses, by default: smoothed by 1e-5, at temperat
   );
 });
 
-test("klDivergence, without a temperature: at 10, the paper's", async () => {
+test("klDivergence has the paper's temperature 10 by default", async () => {
   const [a, b] = [1, 2].map((seed) => tensor(device, [1, 3, 1, 1, 2], random([6], { seed }).data));
   assert.is(await klDivergence(a!, b!).item(), await klDivergence(a!, b!, 10).item());
 });
 
-test("cosineMaps, of lengths whose product is eps: as of any larger", async () => {
+test("cosineMaps with a product of lengths equal to eps is as with a larger one", async () => {
   const features = tensor(device, [1, 2, 1, 1, 1], [1, 0]);
   const prototypes = tensor(device, [1, 1, 2], [1, 0]);
   const { grads } = vjp(

@@ -1,5 +1,4 @@
-// What stands between gradients and a step: the norm they are clipped to, steps that are left out, and the scale of
-// half precision.
+// Clipping of gradients by their norm, skipping of steps whose gradients are not finite, and loss scaling.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -26,7 +25,7 @@ for (const [name, make] of [
   ["Adam", (p: Tensor) => new Adam([p], { decay: 0 })],
   ["Sgd", (p: Tensor) => new Sgd([p], { decay: 0 })],
 ] as const) {
-  test(`${name} divides by the scale, and leaves out a step whose gradient is not finite`, async () => {
+  test(`${name} divides by the scale, and skips a step whose gradient is not finite`, async () => {
     const [plain, scaled] = [0, 1].map(() => keep(upload([1, -2, 3]))) as [Tensor, Tensor];
     const [a, b] = [make(plain), make(scaled)];
     const guard = new GradientGuard(device, { scaled: true });
@@ -36,7 +35,11 @@ for (const [name, make] of [
     const once = [...(await scaled.read())];
     assert.equal(once, [...(await plain.read())]);
     assert.equal(await stateOf(guard), {
-      ...{ scale: 65536, factor: 1 / 65536, finite: 1, calm: 1, skipped: 0 },
+      scale: 65536,
+      factor: 1 / 65536,
+      finite: 1,
+      calm: 1,
+      skipped: 0,
       norm: Math.fround(Math.sqrt(0.25 + 0.0625 + 1)),
     });
 
@@ -49,14 +52,14 @@ for (const [name, make] of [
     }
     a.step([upload(gradient)], 0.1);
     b.step([upload(gradient.map((g) => 8192 * g))], 0.1, guard);
-    // Adam's count goes on where a step was left out, so that its corrections differ; SGD has none.
+    // A skipped step counts for Adam's corrections, so that these differ; SGD has no corrections.
     if (name === "Sgd") assert.equal([...(await scaled.read())], [...(await plain.read())]);
     else assert.not.equal([...(await scaled.read())], once);
     [a, b, guard].forEach((made) => made.free());
     [plain, scaled].forEach(free);
   });
 
-  test(`${name} under a guard that has nothing to do: the same bits as without`, async () => {
+  test(`${name} under a guard that changes nothing gives the same bits as without a guard`, async () => {
     const start = random([5000]).data;
     const [plain, guarded] = [0, 1].map(() => keep(upload(start))) as [Tensor, Tensor];
     const [a, b] = [make(plain), make(guarded)];
@@ -85,28 +88,31 @@ test("gradients are clipped by the norm of all of them, as torch.nn.utils.clip_g
     const guard = new GradientGuard(device, { clip });
     guard.check([upload(one), upload(other)]);
     const state = await stateOf(guard);
-    close([state.norm!], [norm], 1e-6, "of the guard");
-    close([state.factor!], [Math.min(1, clip / (norm + 1e-6))], 1e-6, "of the guard");
-    guard.check([upload([clip / 2])]); // within: as it is
+    close([state.norm!], [norm], 1e-6, "guard");
+    close([state.factor!], [Math.min(1, clip / (norm + 1e-6))], 1e-6, "guard");
+    guard.check([upload([clip / 2])]); // within the norm: unchanged
     assert.is((await stateOf(guard)).factor, 1);
     guard.free();
   }
   const scaled = new GradientGuard(device, { clip: 1, scaled: true });
   scaled.check([upload([3 * 65536]), upload([4 * 65536])]);
   const { norm, factor } = await stateOf(scaled);
-  close([norm!, factor! * 65536], [5, 0.2], 1e-6, "of the guard");
+  close([norm!, factor! * 65536], [5, 0.2], 1e-6, "guard");
   scaled.free();
-  assert.throws(() => new GradientGuard(device, { clip: -1 }), /expected a norm from 0 to clip at, got -1/);
+  assert.throws(
+    () => new GradientGuard(device, { clip: -1 }),
+    /expected a norm of at least 0 to clip at, got -1/,
+  );
 });
 
-test("a norm that is next to nothing: the 1e-6 beside it counts", async () => {
+test("the 1e-6 beside the norm counts for a tiny norm", async () => {
   const guard = new GradientGuard(device, { clip: 1e-6 });
   guard.check([upload([1e-6])]);
-  close([(await stateOf(guard)).factor!], [0.5], 1e-6, "of the guard");
+  close([(await stateOf(guard)).factor!], [0.5], 1e-6, "guard");
   guard.free();
 });
 
-test("Adam takes a clipped gradient as it takes one that is small", async () => {
+test("Adam treats a clipped gradient as a small one", async () => {
   const [plain, guarded] = [0, 1].map(() => keep(upload([1, -2]))) as [Tensor, Tensor];
   const [a, b] = [new Adam([plain]), new Adam([guarded])];
   const guard = new GradientGuard(device, { clip: 5 });
@@ -122,7 +128,7 @@ test("Adam takes a clipped gradient as it takes one that is small", async () => 
   [plain, guarded].forEach(free);
 });
 
-test("NaN of any bits is found, and numbers next to infinity are none", async () => {
+test("NaN of any bits is found, and the largest finite numbers are not taken for it", async () => {
   for (const [bits, finite] of [
     [0x7fc00001, 0],
     [0xff800000, 0],
@@ -135,16 +141,16 @@ test("NaN of any bits is found, and numbers next to infinity are none", async ()
   }
 });
 
-test("a number that is not finite is found wherever it is", async () => {
+test("a NaN is found wherever it is", async () => {
   const size = 9000; // more than two chunks
   for (const at of [0, 62, 63, 4095, 4096, 8191, 8999]) {
     const guard = new GradientGuard(device);
-    const gradient = new Float32Array(size).fill(3.4e38); // whose squares are not, which only the norm is
+    const gradient = new Float32Array(size).fill(3.4e38); // finite, though its square is not
     guard.check([upload(gradient)]);
     assert.is((await stateOf(guard)).finite, 1);
     gradient[at] = NaN;
     for (const order of [0, 1]) {
-      const [bad, good] = [upload(gradient), upload([1])]; // one that is finite does not hide another
+      const [bad, good] = [upload(gradient), upload([1])]; // a finite one does not hide the other
       guard.check(order ? [bad, good] : [good, bad]);
       assert.is((await stateOf(guard)).finite, 0, `at ${at}`);
     }
@@ -155,7 +161,7 @@ test("a number that is not finite is found wherever it is", async () => {
   }
 });
 
-test("the scale doubles after 2,000 steps in a row that were finite, and not beyond 2^24", async () => {
+test("the scale doubles after 2,000 finite steps in a row, and not beyond 2^24", async () => {
   const guard = new GradientGuard(device, { scaled: true });
   guard.restore([65536, 1, 1, 0, 1998, 5]);
   assert.is(await guard.seed.item(), 65536);
@@ -172,7 +178,7 @@ test("the scale doubles after 2,000 steps in a row that were finite, and not bey
   guard.free();
 });
 
-test("a gradient begins with the seed", async () => {
+test("the backward pass starts from the seed", async () => {
   const x = tensor(device, [], [3]);
   const { loss, grads } = grad([x], () => weightedSum([[2, x]]), tensor(device, [], [1024]));
   assert.is(await loss.item(), 6);

@@ -1,5 +1,5 @@
-// Half precision: the rows of every op that handles activations, with those as f16, against the same op on float32
-// tensors of the same values. Arithmetic is float32 either way, so that only what is stored is rounded.
+// Half precision: the rows of every op that takes activations, with f16 activations, against the same op on
+// float32 tensors of the same values. Arithmetic is float32 either way: only stored values are rounded.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -12,28 +12,45 @@ import type { Precision } from "../../engine/gpu/operand.ts";
 import { cases } from "../support/cases.ts";
 import { close, device, type OpCase, random } from "../support/gradcheck.ts";
 
-const TOLERANCE = 1e-3; // an f16 has 11 bits: what is rounded once is off by 3e-4 in the mean, at most by 5e-4
-const LOOSE: Readonly<Record<string, number>> = { tanh: 5e-3 }; // near 1 its slope 1 - y² is of few digits of y
+const TOLERANCE = 1e-3; // an f16 has 11 bits: rounding once is off by 3e-4 in the mean, at most by 5e-4
+const LOOSE: Readonly<Record<string, number>> = { tanh: 5e-3 }; // near 1 its slope 1 - y² has few digits
 const ROWS = 3; // of an op
 const MOST = 20_000; // elements of a row
 
-/** What the inputs are called that may be f16. */
+/** The names of inputs that may be f16. */
 const ACTIVATIONS = ["x", "a", "b", "skip", "features", "student", "teacher", "part 0", "part 1", "part 2"];
 
-/** The ops that take them. */
+/** The ops that take such inputs. */
 const OPS = [
-  ...["conv3d", "convTranspose3d", "instanceNorm", "instanceNormRelu", "batchNorm", "batchNormRelu"],
-  ...["batchNormEval", "batchNormEvalRelu", "relu", "leakyRelu", "gelu", "sigmoid", "tanh", "add", "concat"],
-  ...["maxPool3d", "upsampleNearest", "upsampleTrilinear", "samples", "stack", "channelSum", "statisticsL2"],
-  ...[
-    "globalAveragePool",
-    "channelStatistics",
-    "prototypes",
-    "classMeans",
-    "cosineMaps",
-    "prototypeDistance",
-    "featureDivergence",
-  ],
+  "conv3d",
+  "convTranspose3d",
+  "instanceNorm",
+  "instanceNormRelu",
+  "batchNorm",
+  "batchNormRelu",
+  "batchNormEval",
+  "batchNormEvalRelu",
+  "relu",
+  "leakyRelu",
+  "gelu",
+  "sigmoid",
+  "tanh",
+  "add",
+  "concat",
+  "maxPool3d",
+  "upsampleNearest",
+  "upsampleTrilinear",
+  "samples",
+  "stack",
+  "channelSum",
+  "statisticsL2",
+  "globalAveragePool",
+  "channelStatistics",
+  "prototypes",
+  "classMeans",
+  "cosineMaps",
+  "prototypeDistance",
+  "featureDivergence",
 ];
 
 const missing = device.gpu.features.has("shader-f16") ? null : "the adapter lacks shader-f16";
@@ -48,7 +65,7 @@ for (const row of OPS.flatMap(rowsOf)) {
   });
 }
 
-test("every op that half precision is tested of has a row", () => {
+test("every op tested in half precision has a row", () => {
   assert.equal(
     OPS.filter((op) => rowsOf(op).length === 0),
     [],
@@ -75,7 +92,7 @@ halfTest("tensors of both precisions do not mix", () => {
   assert.throws(() => concat(x, half), "'b' is f16, others are f32: cast() one of them");
 });
 
-/** Value and gradients of a row whose activations are rounded to f16, and are in a precision. */
+/** Value and gradients of a row in a precision, its activations rounded to f16 first. */
 async function outcome(row: OpCase, precision: Precision): Promise<Record<string, Float32Array>> {
   const arrays = Object.entries({ ...row.inputs, ...row.constants });
   const given: Record<string, Tensor> = Object.fromEntries(
@@ -89,7 +106,7 @@ async function outcome(row: OpCase, precision: Precision): Promise<Record<string
   };
   const names = Object.keys(row.inputs);
   const { shape } = scope(() => run(given));
-  const data = random(shape, { seed: 99 }).data.map((slope) => Math.round(64 * slope) / 64); // no rounding of these
+  const data = random(shape, { seed: 99 }).data.map((slope) => Math.round(64 * slope) / 64); // exact in f16
   const { output, grads } = vjp(
     names.map((name) => given[name]!),
     () => run(given),

@@ -16,13 +16,13 @@ import { device } from "../support/gradcheck.ts";
 const meanSquare = (x: Tensor) => meanSquaredError(x, fill(x.device, x.shape, 0));
 
 const plus = await shader("add");
-test("an activation is recycled once its backward has run", () => {
+test("an activation is recycled after its backward pass", () => {
   const x = keep(tensor(device, [2], [1, 2]));
   let hidden!: Tensor;
   grad([x], () => meanSquare((hidden = leakyRelu(x))));
-  assert.throws(() => hidden.buffer, /\[2\] is gone/);
+  assert.throws(() => hidden.buffer, /\[2\] was freed/);
 });
-test("scope refuses async bodies", () => {
+test("scope refuses async functions", () => {
   assert.throws(() => scope((async () => {}) as never), /synchronous/);
 });
 test("a step leaves no bytes behind", () => {
@@ -61,7 +61,7 @@ test("scopes around layers free intermediates in inference and are harmless unde
   const { p, q } = scope(() => ({ p: leakyRelu(x), q: leakyRelu(x) }));
   assert.is((await p.read()).length + (await q.read()).length, 512);
 });
-test("what a pullback reads survives the scope it was made in; the program's tensors survive grad", async () => {
+test("a tensor that a pullback reads survives its scope; the program's tensors survive grad", async () => {
   const w = tensor(device, [4], [1, 2, 3, 4]);
   const before = device.bytes;
   const { loss, grads } = grad([w], () =>
@@ -108,7 +108,7 @@ test("a throwing step leaves no bytes behind", () => {
   );
   assert.is(device.bytes, before);
 });
-test("fan-out accumulates, and a gradient passed through twice is not recycled early", async () => {
+test("gradients of a tensor that is read several times add up, and are not recycled early", async () => {
   const w = tensor(device, [3], [1, 2, 3]);
   const before = device.bytes;
   const { loss, grads } = grad([w], () => {
@@ -120,7 +120,7 @@ test("fan-out accumulates, and a gradient passed through twice is not recycled e
   grads.forEach(free);
   assert.is(device.bytes, before);
 });
-test("a sum of many terms holds nothing but its result, and neither do its gradients", async () => {
+test("a sum of many terms keeps only its result, and only its gradients", async () => {
   const xs = Array.from({ length: 20 }, (_, i) => keep(tensor(device, [], [i])));
   const sum = () => weightedSum(xs.map((x) => [2, x] as const));
   const before = device.bytes;
@@ -133,7 +133,7 @@ test("a sum of many terms holds nothing but its result, and neither do its gradi
   assert.is(device.bytes - before, 16 * 21, "the sum and 20 gradients");
   [loss, ...grads, ...xs].forEach(free);
 });
-test("samples and stack, of views that do not begin a buffer: their own values", async () => {
+test("samples and stack of views that begin within a buffer have their own values", async () => {
   const [a, b] = [10, 20].map((from) =>
     keep(
       tensor(

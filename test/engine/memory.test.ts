@@ -1,5 +1,5 @@
-// What an op makes besides its result it lets go of at once, not when the scope around it ends: in a network that is
-// the difference between the largest op's memory and all of them together.
+// An op frees its intermediates at once, not when the scope around it ends: in a network that is the
+// difference between the memory of the largest op and that of all ops together.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -9,9 +9,11 @@ import { device } from "../support/gradcheck.ts";
 
 const bytesOf = (size: number) => Math.max(16, Math.ceil((4 * size) / 16) * 16);
 
-/** Bytes beside the result of a row with a first input [N,C,...]: what is small waits for the scope's end. */
+/**
+ * Bytes beside the result of a row with a first input [N,C,...]: small tensors wait for the end of the scope.
+ */
 const BESIDE: Record<string, (batch: number, channels: number) => number> = {
-  batchNorm: (_, channels) => 2 * bytesOf(channels), // the running statistics, which the row makes
+  batchNorm: (_, channels) => 2 * bytesOf(channels), // the running statistics, which the row creates
   batchNormRelu: (_, channels) => 2 * bytesOf(channels),
   crossEntropy: () => bytesOf(1),
   diceLoss: (_, channels) => 32 * Math.ceil(channels / 4),

@@ -1,5 +1,4 @@
-// A network that has diverged must not look healthy: what is no number stays so up to the loss, which the
-// trainer looks at.
+// A diverged network must not look healthy: NaN stays NaN up to the loss, which the trainer checks.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -57,7 +56,7 @@ const ops: Record<string, (x: Tensor) => Tensor> = {
 
 for (const [name, op] of Object.entries(ops)) {
   test(`${name} of NaN is NaN`, async () => {
-    // Zero divided by zero and infinity less infinity differ in the sign of the NaN they give.
+    // 0 / 0 and Infinity - Infinity give NaNs of different signs.
     for (const bits of [0x7fc00000, 0xffc00000, 0x7f800001]) {
       const values = Float32Array.of(1, 0, 3, -4);
       new Uint32Array(values.buffer)[1] = bits;
@@ -67,7 +66,7 @@ for (const [name, op] of Object.entries(ops)) {
   });
 }
 
-test("relu of either infinity is what it is of large numbers", async () => {
+test("relu of an infinity is as of large numbers", async () => {
   const y = await relu(tensor(device, [6], [-Infinity, -3e38, -0, 0, 3e38, Infinity])).read();
   assert.equal([...y], [0, 0, 0, 0, Math.fround(3e38), Infinity]);
 });

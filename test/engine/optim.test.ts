@@ -15,7 +15,7 @@ interface State {
   moments: Float64Array[];
 }
 
-/** One step of an optimizer: what it makes of a state and a gradient, in float64. */
+/** One step of an optimizer on a state, in float64. */
 type Step = (state: State, gradient: Float64Array, rate: number, step: number) => void;
 
 /** The formulas of Kingma & Ba 2015 and, with `shrinkage`, Loshchilov & Hutter 2019. */
@@ -31,7 +31,7 @@ function adamStep({ beta1 = 0.9, beta2 = 0.999, eps = 1e-8, decay = 1e-5, shrink
   };
 }
 
-/** torch.optim.SGD's with Nesterov momentum. */
+/** The formula of torch.optim.SGD with Nesterov momentum. */
 function sgdStep({ momentum = 0.99, decay = 3e-5 }): Step {
   return ({ parameter, moments: [velocity] }, gradient, rate) => {
     for (let i = 0; i < parameter.length; i++) {
@@ -44,7 +44,7 @@ function sgdStep({ momentum = 0.99, decay = 3e-5 }): Step {
 
 const SHAPES = [[2, 3], [300], [1], [5, 7, 11]];
 
-/** Three steps of an optimizer over these parameters, against its formula: parameters and moments. */
+/** Compares three steps of an optimizer with its formula: parameters and moments. */
 async function follows(make: (params: Tensor[]) => Optimizer, step: Step, on = device): Promise<void> {
   const states = SHAPES.map((shape, i): State => {
     const parameter = random(shape, { seed: i + 1 }).data;
@@ -61,7 +61,7 @@ async function follows(make: (params: Tensor[]) => Optimizer, step: Step, on = d
   }
   assert.is(optimizer.steps, 3);
   for (const [i, { parameter, moments }] of states.entries()) {
-    // 1 - 0.999, of which a second moment is made, has five digits in float32.
+    // 1 - 0.999, a factor of the second moment, has five digits in float32.
     close(await params[i]!.read(), parameter, TOLERANCE, `parameter ${i}`);
     for (const [k, list] of Object.values(optimizer.moments).entries()) {
       close(await list[i]!.read(), moments[k]!, 5e-5, `moment ${k} of parameter ${i}`);
@@ -73,20 +73,20 @@ const LARGE = { beta1: 0.8, beta2: 0.7, eps: 0.3, decay: 0.2 };
 
 const FORMULAS: readonly (readonly [name: string, make: (params: Tensor[]) => Optimizer, step: Step])[] = [
   ["Adam", (params) => new Adam(params, LARGE), adamStep(LARGE)],
-  ["Adam as it is by default", (params) => new Adam(params), adamStep({})],
+  ["Adam with its defaults", (params) => new Adam(params), adamStep({})],
   ["AdamW", (params) => adamW(params, LARGE), adamStep({ ...LARGE, decay: 0, shrinkage: LARGE.decay })],
-  ["AdamW as it is by default", (params) => adamW(params), adamStep({ decay: 0, shrinkage: 1e-2 })],
+  ["AdamW with its defaults", (params) => adamW(params), adamStep({ decay: 0, shrinkage: 1e-2 })],
   ["SGD", (params) => new Sgd(params, { momentum: 0.6, decay: 0.2 }), sgdStep({ momentum: 0.6, decay: 0.2 })],
-  ["SGD as it is by default", (params) => new Sgd(params), sgdStep({})],
+  ["SGD with its defaults", (params) => new Sgd(params), sgdStep({})],
 ];
 
 for (const [name, make, step] of FORMULAS) {
-  test(`${name} is its formula, parameters and moments`, () => follows(make, step));
-  test(`${name} is its formula, two workgroups wide`, () => follows(make, step, narrow));
+  test(`${name} follows its formula, parameters and moments`, () => follows(make, step));
+  test(`${name} follows its formula, two workgroups wide`, () => follows(make, step, narrow));
 }
 
 test("parameters that exceed a binding together are stepped in several groups", async () => {
-  // Of 24, 1200, 4 and 1540 bytes, each of which counts 256 more; all four, the first three, the last alone.
+  // The parameters take 24, 1200, 4 and 1540 bytes, and each counts 256 more.
   for (const [bytes, groups] of [
     [3_792, 1],
     [3_791, 2],
@@ -118,7 +118,7 @@ test("a parameter of one optimizer is refused by another", () => {
   [own, shared].forEach(free);
 });
 
-test("the parameters of an optimizer that was freed go on in another", async () => {
+test("another optimizer can train the parameters of one that was freed", async () => {
   const params = [0, 1].map((i) => keep(tensor(device, [3], [i, 1, 2])));
   const first = new Sgd(params, { momentum: 0, decay: 0 });
   const gradients = [0, 1].map(() => tensor(device, [3], [1, 1, 1]));
@@ -168,7 +168,7 @@ test("several optimizers, each under its own guard, step as if each were alone",
   }
 });
 
-test("an optimizer gives back all its memory, and the parameters stay", async () => {
+test("freeing an optimizer gives back all its memory, and the parameters stay", async () => {
   for (const make of [(p: Tensor[]) => new Adam(p), (p: Tensor[]) => new Sgd(p)]) {
     const params = [
       keep(tensor(device, [64], Array(64).fill(2))),
@@ -181,7 +181,7 @@ test("an optimizer gives back all its memory, and the parameters stay", async ()
   }
 });
 
-test("the rate falls from its base to nothing, by the power", () => {
+test("the rate falls from its base to 0, by the power", () => {
   assert.is(polyRate(2, 0), 2);
   close(
     [polyRate(2, 0.75), polyRate(2, 0.75, 2), polyRate(2, 1), polyRate(2, 1.5)],

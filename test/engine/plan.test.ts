@@ -1,22 +1,22 @@
-// What is planned is compiled, side by side, before it runs; planning itself computes nothing.
+// Planned kernels are compiled side by side before they run; planning itself computes nothing.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
 import { compile, type Device, GpuError, plan, relu, scope, tensor } from "../../engine/index.ts";
-import { touch } from "../../model/networks/network.ts";
+import { initialise } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { device as shared } from "../support/gradcheck.ts";
 import { events, of, student } from "../support/training.ts";
 
-/** How many kernels were compiled, told one by one. */
+/** The numbers of kernels compiled so far, as compile() yields them. */
 async function compiled(device: Device, run: () => void): Promise<number[]> {
   const told: number[] = [];
   for await (const done of compile(device, plan(device, run))) told.push(done);
   return told;
 }
 
-test("a plan runs no kernel, and what it planned is compiled before it runs", async () => {
+test("a plan runs no kernel, and its kernels are compiled before they run", async () => {
   const device = await openDevice();
   const x = tensor(device, [3], [-1, 0, 1]);
   const forward = () => scope(() => relu(relu(x)));
@@ -29,12 +29,12 @@ test("a plan runs no kernel, and what it planned is compiled before it runs", as
   assert.equal(await compiled(device, () => void forward()), [], "nor is it compiled again");
 });
 
-test("a plan that throws is over, and one within another is refused", () => {
+test("a plan that throws has ended, and a plan within a plan is refused", () => {
   assert.throws(() => plan(shared, () => plan(shared, () => {})), /^plan: expected one plan at a time/);
   assert.is(shared.plan, null);
 });
 
-test("what a plan makes keeps its buffers, and gives them back", () => {
+test("tensors of a plan have buffers, and give them back", () => {
   const before = shared.bytes;
   plan(shared, () => scope(() => void relu(tensor(shared, [1000], Array(1000).fill(1)))));
   assert.is(shared.bytes, before);
@@ -58,26 +58,24 @@ test("a kernel that does not compile ends with a GpuError that names file and li
   }
 });
 
-test("a network's parameters are made by planning it, as they are by running it", async () => {
+test("planning a network creates its parameters, as running it does", async () => {
   const config = { modalities: 1, classes: 4, filters: 2, levels: 3, norm: "instance" } as const;
   const params = new Params(shared, { seed: 1 });
-  touch(shared, { params, config }, [8, 8, 8]);
+  initialise(shared, { params, config }, [8, 8, 8]);
   const values = await params.read();
   assert.ok(values["out_conv.weight"]!.data.some((value) => value !== 0));
   params.free();
 });
 
-test("training tells how many kernels it compiles, one after another, before the first step", async () => {
+test("training reports each kernel that it compiles, before the first step", async () => {
   const device = await openDevice();
   const config = (modalities: number, norm: "batch" | "instance") => {
     return { modalities, classes: 4, filters: 2, levels: 3, norm };
   };
   const all = await events({
-    ...{
-      ...student(),
-      device,
-      network: { params: new Params(device, { seed: 1 }), config: config(1, "instance") },
-    },
+    ...student(),
+    device,
+    network: { params: new Params(device, { seed: 1 }), config: config(1, "instance") },
     teacher: { params: new Params(device, { seed: 2 }), config: config(3, "batch") },
   });
   const told = of(all, "compile");

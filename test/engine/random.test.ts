@@ -1,4 +1,4 @@
-// The generator that all randomness comes from: its sequence may never change, for a seed is a promise.
+// The only source of random numbers. Its sequence may never change: a seed promises the same run.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -8,7 +8,7 @@ const COUNT = 20_000;
 const draws = (random: Random, count = COUNT) => Array.from({ length: count }, () => random.next());
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
-test("equal seeds give the same numbers for ever", () => {
+test("a seed gives the same numbers for ever", () => {
   const bits = (seed: number) => draws(new Random(seed), 4).map((value) => value * 2 ** 32);
   assert.equal(bits(0), [3300212312, 1743954244, 207519241, 3716241083]);
   assert.equal(bits(1), [2308299391, 1950625580, 354034397, 661219729]);
@@ -21,13 +21,13 @@ test("seeds that differ only above 32 bits, or in sign, give other numbers", () 
   assert.is(new Set(first).size, first.length);
 });
 
-test("a seed that is no integer is refused", () => {
+test("a seed that is not an integer is refused", () => {
   for (const seed of [0.5, NaN, Infinity, 2 ** 53]) {
     assert.throws(() => new Random(seed), /Random: the seed must be an integer, got/);
   }
 });
 
-test("a restored state goes on where it was taken", () => {
+test("a restored state continues where it was taken", () => {
   const random = new Random(5);
   draws(random, 10);
   random.normal();
@@ -46,7 +46,7 @@ test("next() is uniform in 0 to 1, without 1", () => {
   assert.ok(Math.abs(mean(values.map((value) => (value - 0.5) ** 2)) - 1 / 12) < 0.003);
 });
 
-test("integer(n) reaches 0 to n-1, each about as often, and nothing else", () => {
+test("integer(n) gives 0 to n-1, each about as often, and nothing else", () => {
   const random = new Random(3);
   const counts = new Map<number, number>();
   for (let i = 0; i < COUNT; i++) {
@@ -68,7 +68,7 @@ test("normal() has the mean 0, the variance 1 and the tails of a normal deviate"
   assert.ok(Math.abs(mean(values.map((value) => (Math.abs(value) > 1.96 ? 1 : 0))) - 0.05) < 0.005);
 });
 
-test("shuffle() gives a permutation, in place, and every item every place", () => {
+test("shuffle() permutes in place, and brings every item to every place", () => {
   const random = new Random(5);
   const items = [0, 1, 2, 3];
   assert.is(random.shuffle(items), items);

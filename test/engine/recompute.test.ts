@@ -1,4 +1,4 @@
-// What is computed again in the backward pass: the same bits, in less memory.
+// Gradient checkpointing: the same bits, in less memory.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -25,7 +25,7 @@ import { device, random } from "../support/gradcheck.ts";
 const upload = ({ shape, data }: ReturnType<typeof random>) => keep(tensor(device, shape, data));
 const values = (tensors: readonly Tensor[]) => Promise.all(tensors.map(async (t) => [...(await t.read())]));
 
-test("gradients of what is computed again are the same bits, of inputs, skips and parameters", async () => {
+test("recompute() gives the same bits for the gradients of inputs, skips and parameters", async () => {
   const x = upload(random([1, 3, 5, 7, 9]));
   const [first, second] = [1, 2].map((seed) => upload(random([3, 3, 3, 3, 3], { seed }))) as [Tensor, Tensor];
   const [weight, bias] = [3, 4].map((seed) => upload(random([3], { seed }))) as [Tensor, Tensor];
@@ -49,13 +49,13 @@ test("gradients of what is computed again are the same bits, of inputs, skips an
   const again = run(recompute);
   assert.equal(await values([again.output]), await values([kept.output]));
   const [found, wanted] = [await values(again.grads), await values(kept.grads)];
-  // Where an input is read more than once within a block its parts are added in another order.
+  // The parts of the gradient of an input that a block reads twice are added in another order.
   assert.equal(found.slice(1), wanted.slice(1));
   for (const [i, value] of wanted[0]!.entries())
     assert.ok(Math.abs(found[0]![i]! - value) <= 1e-5 * Math.abs(value) + 1e-5, `${found[0]![i]}, ${value}`);
 });
 
-test("without a tape it is the function; with one inside another, too; what it does not depend on has gradient 0", async () => {
+test("recompute() works without a tape and nested; an input without influence has gradient 0", async () => {
   const [x, y] = [1, 2].map((seed) => upload(random([4, 5], { seed }))) as [Tensor, Tensor];
   assert.equal(await values([recompute([x], () => relu(x))]), await values([relu(x)]));
   const squares = (t: Tensor) => meanSquaredError(t, y);
@@ -65,7 +65,7 @@ test("without a tape it is the function; with one inside another, too; what it d
   assert.equal(await values(nested.grads), await values(flat.grads));
 
   const unused = () => {
-    relu(y); // read, and of no consequence
+    relu(y); // read, without influence
     return relu(x);
   };
   const { grads } = grad([x, y], () => weightedSum([[1, meanSquaredError(recompute([x, y], unused), x)]]));
@@ -73,7 +73,7 @@ test("without a tape it is the function; with one inside another, too; what it d
   assert.ok((await values([grads[0]!]))[0]!.some((value) => value !== 0));
 });
 
-test("what is made within goes at once, what it reads is held until the backward pass has read it", () => {
+test("recompute() frees intermediates at once, and its inputs after the backward pass", () => {
   const x = upload(random([1, 2, 16, 16, 16]));
   const bytes = 4 * x.size;
   const at = (count: number) => {
@@ -100,18 +100,18 @@ test("what is made within goes at once, what it reads is held until the backward
   assert.is(at(3) - at(1), 2 * bytes); // one result each
 });
 
-test("the backward pass holds of what it computes again only what it reads", () => {
+test("the backward pass holds only those recomputed tensors that it reads", () => {
   const x = upload(random([1, 2, 16, 16, 16]));
   const output = tensor(device, x.shape, new Float32Array(x.size));
   const before = device.bytes;
   device.peakBytes = before;
   const { grads } = vjp([x], () => recompute([x], () => add(relu(relu(relu(x))), x)), output);
-  // The output, three results that relu's pullbacks read, and the sum that was made again, or a gradient in its place.
+  // The output, three results that relu's pullbacks read, and the recomputed sum, or a gradient in its place.
   assert.is(device.peakBytes - before, 5 * 4 * x.size);
   grads.forEach(free);
 });
 
-test("batch norm that is computed again moves its running statistics once", async () => {
+test("recomputed batch norm moves its running statistics once", async () => {
   const x = upload(random([2, 3, 2, 2, 2]));
   const [weight, bias] = [1, 2].map((seed) => upload(random([3], { seed }))) as [Tensor, Tensor];
   const moved = async (around: (f: () => Tensor) => Tensor) => {

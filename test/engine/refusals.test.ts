@@ -1,4 +1,4 @@
-// What ops are not defined for they refuse at once, and say what they expected and what they got.
+// Ops refuse arguments that they are not defined for at once, and say what they expected and what they got.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -143,7 +143,6 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
     /^featureDivergence: expected one shape \[N,\.\.\.\], got .*\[2,3,4,4,5\]$/,
   ],
   [() => featureDivergence(of(), of()), /^featureDivergence: expected one shape .* got \[\] and \[\]$/],
-  [() => weightedSum(Array.from({ length: 8 }, () => [1, scalar] as const)), /expected 1 to 7 terms, got 8/],
   [() => weightedSum([[1, of(1, 2)]]), /^weightedSum: expected scalars, got \[1,2\]$/],
   [() => weightedSum([[Infinity, scalar]]), /^weightedSum: expected a finite weight, got Infinity$/],
   [() => conv3d(volume, of(2, 4, 3, 3, 3)), /^conv3d: weight .* takes 4 channels, x .* has 3$/],

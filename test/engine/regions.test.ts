@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { binaryLosses } from "../../engine/ops/binaryLosses.ts";
 import { featureDivergence } from "../../engine/ops/featureDivergence.ts";
 import { regionLogits, regionMasks, regionProbabilities } from "../../engine/ops/regionLogits.ts";
-import { sigmoid } from "../../engine/ops/sigmoid.ts";
+import { sigmoid } from "../../engine/ops/activations.ts";
 import { grad } from "../../engine/autograd/tape.ts";
 import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { TUMOUR } from "../support/cases/regions.ts";

@@ -1,4 +1,4 @@
-// What rows cannot say of resampling and activations: ties, extremes, and what is refused.
+// Resampling and activations beyond the rows: ties, extreme values and errors.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -13,7 +13,7 @@ import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { device } from "../support/gradcheck.ts";
 import { normalIntegral } from "../support/reference/norms.ts";
 
-test("of equal values in a window the first has the gradient, as in PyTorch", async () => {
+test("the first of equal values in a window gets the gradient, as in PyTorch", async () => {
   const x = tensor(device, [1, 1, 2, 2, 2], [0, 3, 3, 1, 3, 0, 0, 3]);
   const { grads } = vjp([x], () => maxPool3d(x), tensor(device, [1, 1, 1, 1, 1], [5]));
   assert.equal([...(await grads[0]!.read())], [0, 5, 0, 0, 0, 0, 0, 0]);
@@ -54,7 +54,7 @@ test("tanh keeps the digits of small numbers, and has no step where its two form
   });
 });
 
-test("gelu's integral of the normal distribution is right to 1e-7 wherever it is asked", async () => {
+test("gelu's integral of the normal distribution is right to 1e-7 everywhere", async () => {
   const values = Float32Array.from({ length: 4001 }, (_, i) => (i - 2000) / 250);
   const got = await gelu(tensor(device, [values.length], values)).read();
   const worst = values.reduce((worst, value, i) => {
@@ -64,7 +64,7 @@ test("gelu's integral of the normal distribution is right to 1e-7 wherever it is
   assert.ok(worst <= 1.5e-7, `${worst}`); // 1e-7, and the rounding of the product and of this quotient
 });
 
-test("resampling names the shape that it cannot take", () => {
+test("errors of resampling name the shape", () => {
   const x = (...shape: number[]) => tensor(device, shape, new Float32Array(shape.reduce((a, b) => a * b, 1)));
   const flat = x(1, 2, 4);
   assert.throws(() => concat(x(1, 2, 3), flat), /concat: expected .* got \[1,2,3\] and \[1,2,4\]/);

@@ -1,6 +1,6 @@
-// Which shapes the rows of each op have: no op may go without a batch, without an odd size, without a volume that
-// its kernels sum in several parts. What a row has is found in its inputs' shapes, and which of it an op needs in
-// its source, so that a new op cannot forget one.
+// The shapes that the rows of each op have: every op needs a batch, an odd size, a volume that its kernels
+// sum in several parts, and so on. The inputs' shapes tell what a row has, and the op's source what it needs,
+// so that no new op can forget a shape.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,23 +13,23 @@ import type { OpCase } from "../support/gradcheck.ts";
 interface Extent {
   batch: number;
   channels: number;
-  /** D, H, W; of a matrix nothing. */
+  /** D, H, W; empty for a matrix. */
   size: number[];
   voxels: number;
-  /** Voxels of what comes out, where those are more. */
+  /** Voxels of the output, where those are more. */
   most: number;
   classes: number;
 }
 
 interface Property {
   holds: (extent: Extent, source: string) => boolean;
-  /** Whether an op needs it, from its source and that of the modules it is made of; by default every one does. */
+  /** Tells from the source of an op and of its modules whether the op needs it; by default every op does. */
   needed?: (source: string) => boolean;
 }
 
 const WORKGROUP = 64; // invocations
-const TILE = 8; // voxels along W, or channels, that an invocation of a convolution computes; lanes of a subgroup
-const CHUNK = 4096; // voxels that a workgroup sums where the op's source says nothing else
+const TILE = 8; // voxels along W, or channels, of an invocation of a convolution; lanes
+const CHUNK = 4096; // voxels that a workgroup sums, unless the op's source says more
 const QUAD = 4; // classes that a workgroup sums
 
 const properties: Record<string, Property> = {
@@ -73,17 +73,17 @@ function ragged(elements: number): boolean {
   return elements > WORKGROUP && elements % TILE !== 0;
 }
 
-/** What an op has no row of, and why. */
+/** Properties that an op has no row for, and why. */
 const exemptions: Record<string, Record<string, string>> = {
   maxPool3d: { "one voxel": "a window has 2³ voxels; fewer are refused" },
   regionLogits: { "one channel": "a region lacks one class at least; one class alone is refused" },
   barlowTwins: {
     "more than one chunk, the last not full":
-      "its voxels are none: the chunks are of the matrix of correlations, of which a row has 70²",
+      "it takes no voxels: its chunks are of the matrix of correlations, and a row has one of 70²",
   },
 };
 
-test("every op has a row of each kind of shape that its kernels treat in a way of its own", () => {
+test("every op has a row for each kind of shape that its kernels treat differently", () => {
   const missing = byOp().flatMap(([op, rows]) =>
     Object.entries(properties)
       .filter(([name, { needed }]) => !exemptions[op]?.[name] && (needed?.(sourceOf(op)) ?? true))
@@ -93,7 +93,7 @@ test("every op has a row of each kind of shape that its kernels treat in a way o
   assert.equal(missing, []);
 });
 
-test("what needs no row has none", () => {
+test("exempted properties have no row", () => {
   const rows = new Map(byOp());
   for (const [op, reasons] of Object.entries(exemptions)) {
     for (const name of Object.keys(reasons)) {
@@ -106,7 +106,7 @@ test("what needs no row has none", () => {
   }
 });
 
-test("what is asked of some ops only is asked of those that are known to need it", () => {
+test("properties that only some ops need are required of those that are known to need them", () => {
   const needing = (name: string) =>
     byOp()
       .map(([op]) => op)
@@ -122,7 +122,7 @@ test("what is asked of some ops only is asked of those that are known to need it
     assert.ok(fours.includes(op), op);
 });
 
-test("no row's name is given twice", () => {
+test("no two rows of an op have the same name", () => {
   const names = cases.map(({ op, name }) => `${op}, ${name}`);
   assert.equal(
     names.filter((name, i) => names.indexOf(name) !== i),
@@ -156,7 +156,10 @@ function extentOf({ inputs, constants, reference }: OpCase): Extent {
 
 const plumbing = /engine\/(gpu|autograd)\/|shaders\/types\.ts$/; // the same for all ops
 
-/** The text of the module that exports an op, and of those it is made of: other ops, and modules that load shaders. */
+/**
+ * The text of the module that exports an op and of the modules it imports: other ops and modules that load
+ * shaders.
+ */
 function sourceOf(op: string): string {
   const folder = join(import.meta.dirname, "../../engine/ops");
   const file = readdirSync(folder).find(

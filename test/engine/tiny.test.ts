@@ -11,22 +11,22 @@ test("one op, one gradient, one step, one read", async () => {
   const target = tensor(device, [4], [3, 3, 3, 3]);
   const optimizer = new Sgd([weight], { momentum: 0, decay: 0 });
 
-  // grad() runs its function once, on a tape, and sweeps back over it. All that is made in the scope, the
-  // gradients too, is let go when it ends, but for what it returns.
+  // grad() runs its function once, on a tape, and sweeps back over it. The scope frees all tensors made in
+  // it, gradients too, except those it returns.
   const loss = scope(() => {
     const { loss, grads } = grad(optimizer.params, () => meanSquaredError(relu(weight), target));
     optimizer.step(grads, 0.1);
     return loss;
   });
 
-  // So far everything was only recorded. Reading sends it to the GPU and waits.
+  // So far everything was only recorded. Reading submits it to the GPU and waits.
   close([await loss.item()], [(3 ** 2 + 2.5 ** 2 + 2 ** 2 + 1 ** 2) / 4], 1e-6, "loss");
   // weight - 0.1 · dloss/dweight; relu lets no gradient through where its input is negative.
   close(await weight.read(), [-1, 0.5 + 0.1 * 1.25, 1 + 0.1 * 1, 2 + 0.1 * 0.5], 1e-6, "weight");
   [loss, target].forEach(free);
 });
 
-test("the loss falls as the steps go on", async () => {
+test("the loss falls with the steps", async () => {
   const weight = keep(tensor(device, [2], [1, 2]));
   const target = tensor(device, [2], [5, 1]);
   const optimizer = new Sgd([weight], { momentum: 0, decay: 0 });

@@ -1,5 +1,5 @@
-// Wrong calls of a kernel, which the types made from the .wgsl files refuse: tsc fails here if one of them
-// stops doing so. Callers without types get an error that says the same.
+// Wrong calls of a kernel, which the types generated from the .wgsl files refuse: tsc fails here if they stop
+// doing so. Callers without types get an error that says the same.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -26,7 +26,7 @@ test("a missing uniform is refused", () => {
   assert.throws(call, /softmax.wgsl\/forward: 'voxels' must be a number/);
 });
 
-test("a misspelt name is refused, and the known ones are listed", () => {
+test("a misspelt name is refused with a list of the known ones", () => {
   // @ts-expect-error: it is value
   const call = () => fill.forward({ y, valu: 0.2 }, 4);
   assert.throws(call, /unknown 'valu'; the file declares WG, EACH, y, value/);
@@ -48,7 +48,7 @@ test("a tensor for a number is refused", () => {
   assert.throws(() => softmax.forward({ x, y, channels: x, voxels: 1 }, 1), /'channels' must be a number/);
 });
 
-test("a number where the grid should be is all that need be given, but it is needed", () => {
+test("a missing grid is refused", () => {
   // @ts-expect-error: the number of invocations is missing
   assert.throws(() => fill.forward({ y, value: 1 }));
 });
@@ -58,7 +58,7 @@ test("an entry point that the shader does not have is refused", () => {
   assert.is(fill.sideways, undefined);
 });
 
-test("a shader's constants are read from it: consts that are numbers, and defaults of overrides", async () => {
+test("the constants of a shader are its consts that are numbers and its overrides' defaults", async () => {
   const { constants } = await shader("segmentationLosses");
   assert.equal(constants, { WG: 64, CHUNK: 4096, TILE: 512, NONE: Math.fround(-1e30), SUMS: 17 });
   // @ts-expect-error: it has no such constant

@@ -1,18 +1,18 @@
-// A small wrong version of a source file: one stretch of its text replaced by another.
+// A small wrong version of a source file: one part of its text replaced by another.
 
 export interface Mutation {
   /** From the project's root. */
   file: string;
   start: number;
   end: number;
-  /** What stands there instead. */
+  /** The replacement. */
   text: string;
-  /** The line it begins in: its number from 1, and its text without indentation. */
+  /** The line where it begins: number from 1, and text without indentation. */
   line: number;
   source: string;
-  /** `before → after`, with ` (2)` the second time that a line has it. */
+  /** `before → after`, with ` (2)` for the second such change in a line. */
   change: string;
-  /** The function that it is in; "static" is what runs when a module is loaded. */
+  /** The function around it; "static" is code that runs when a module is loaded. */
   where: string;
 }
 

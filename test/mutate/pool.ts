@@ -1,5 +1,6 @@
-// Processes that try mutants, as many as there are cores. A process that hangs is ended, and one that a mutant left
-// in disorder is replaced: then the mutant is tried once more, first thing in a new process.
+// Processes that try mutants, one for each core. A process that hangs is killed, and one that a mutant left
+// in disorder
+// is replaced: then a new process tries the mutant once more, before any other.
 
 import { type ChildProcess, fork } from "node:child_process";
 import { tmpdir } from "node:os";
@@ -9,9 +10,9 @@ import type { Mutant, Recorded, Reply, Request, TestId } from "./worker.ts";
 export type Outcome = "killed" | "survived" | "invalid" | "timed out";
 export type Verdict = { outcome: Outcome; by: TestId | null };
 
-const PATIENCE = 30_000; // milliseconds beyond ten times what a test took: a pipeline compiles for some seconds
-const LIFE = 500; // mutants that a process tries: its references take memory
-/** Where Mesa's drivers keep what they compiled, from one run to the next and apart from what is worth keeping. */
+const PATIENCE = 30_000; // milliseconds beyond ten times a test's own: a pipeline takes seconds to compile
+const LIFE = 500; // mutants that a process tries: memory grows with the references
+/** A cache of its own for what Mesa's drivers compile. */
 const CACHE = join(tmpdir(), "protokd-mutate-cache");
 
 class Lane {
@@ -24,7 +25,7 @@ class Lane {
     this.#folder = folder;
   }
 
-  /** The tests of a file, as they run without a mutant. */
+  /** Runs the tests of a file without a mutant. */
   async record(file: string): Promise<Recorded[]> {
     const reply = await this.#ask({ kind: "record", file }, 600_000);
     if (typeof reply === "object" && reply.kind === "recorded") return reply.tests;
@@ -47,7 +48,7 @@ class Lane {
       if (!tried?.clean || loading) this.end();
       if (reply === "late") return { outcome: "timed out", by: null };
       if (tried && (tried.clean || first)) return tried;
-      if (!tried && first) return { outcome: "killed", by: null }; // it ends its process
+      if (!tried && first) return { outcome: "killed", by: null }; // the mutant ends its process
     }
   }
 
@@ -94,7 +95,10 @@ class Lane {
   }
 }
 
-/** Calls `work` for each item, each lane taking the next one when it is free; results in the order of the items. */
+/**
+ * Calls `work` for each item, each lane taking the next one when it is free; results in the order of the
+ * items.
+ */
 export async function onLanes<Item, Result>(
   { folder, lanes }: { folder: string; lanes: number },
   items: readonly Item[],

@@ -1,12 +1,13 @@
-// Wrong versions of a TypeScript module, all in one program: where a version differs, the program asks which
-// version is wanted, mutated(17) ? a - b : a + b. So none has to be loaded anew, and who asks is seen to have run.
+// Wrong versions of a TypeScript module, all in one program: where versions differ, the program asks which
+// one is active, mutated(17) ? a - b : a + b. So no version has to be loaded, and the question shows which
+// code a test runs.
 
 import ts from "typescript";
 import { type Mutation, Mutations } from "./mutation.ts";
 
 const { SyntaxKind } = ts;
 
-/** What a binary operator becomes. */
+/** The replacement of each binary operator. */
 const OPERATORS: Partial<Record<ts.SyntaxKind, string>> = {
   [SyntaxKind.PlusToken]: "-",
   [SyntaxKind.MinusToken]: "+",
@@ -34,8 +35,8 @@ const FUNCTIONS: Record<string, string> = {
 };
 
 /**
- * All wrong versions of the module `code`, in the order of the text. What an error says is left as it is, and how much
- * work a call is said to do, which decides no more than when it is submitted.
+ * All wrong versions of the module `code`, in the order of the text. Messages of errors stay as they are, and
+ * so does the `work` of a call, which only decides when it is submitted.
  */
 export function mutateScript(file: string, code: string): Mutation[] {
   const found = new Mutations(file, code);
@@ -101,7 +102,7 @@ function binary(node: ts.BinaryExpression, replace: (target: ts.Node, text: stri
     replace(node, `(${b}) ${operatorToken.getText()} (${a})`);
 }
 
-/** The module, in JavaScript, that behaves as the first of `mutations` whose number mutated() says yes to. */
+/** The module in JavaScript. It behaves as the first of `mutations` for whose number mutated() is true. */
 export function instrument(code: string, mutations: readonly (Mutation & { id: number })[]): string {
   const sites = new Map<string, (Mutation & { id: number })[]>();
   for (const mutation of mutations) {

@@ -1,5 +1,5 @@
-// A copy of the built project in a temporary folder, for mutants to be tried in: what is built or written in the
-// project meanwhile does not reach it. Its modules hold all their mutants (script.ts), its tests are listed instead
+// A copy of the built project in a temporary folder, where mutants are tried: changes in the project
+// meanwhile do not reach it. Its modules hold all their mutants (script.ts), and its tests are listed instead
 // of run (collect.ts).
 
 import {
@@ -19,7 +19,7 @@ import type { Mutant } from "./worker.ts";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Makes the copy and returns its folder, and the one to remove in the end. */
+/** Makes the copy; returns its folder, and the one to remove in the end. */
 export function makeShadow(mutants: readonly Mutant[]): { folder: string; parent: string } {
   const parent = mkdtempSync(join(tmpdir(), "protokd-mutate-"));
   const folder = join(parent, "project");
@@ -54,9 +54,9 @@ export function makeShadow(mutants: readonly Mutant[]): { folder: string; parent
 }
 
 /**
- * The built files of tests that hold the engine by itself: those that import nothing of the model but its checkpoints
- * and losses, and of the commands nothing but the device. Whole networks would notice most mutants too, late. Tests
- * that turn bounds checks off are left out: a mutant that reads beyond its buffers may bring the driver down.
+ * The built files of the engine's own tests: those that import of the model only its checkpoints and losses,
+ * and of the commands only the device. Tests of whole networks would notice most mutants too, but late. Tests
+ * without bounds checks are skipped: a mutant that reads beyond its buffers may crash the driver.
  */
 export function testFiles(): string[] {
   const allowed =

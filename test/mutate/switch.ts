@@ -1,5 +1,6 @@
-// Which mutant of the modules is active: see script.ts. Imported before all of them, since some mutants act when
-// their module is loaded: the number of such a one is the process's argument.
+// The active mutant of the modules: see script.ts. Imported before the modules, since some mutants act when
+// their module
+// is loaded: their number is the process's argument.
 
 declare global {
   var mutated: (id: number) => boolean;
@@ -7,7 +8,7 @@ declare global {
 
 export const state = {
   active: Number(process.argv[2] ?? NaN),
-  /** The mutants whose place was passed. */
+  /** The mutants whose code has run. */
   reached: new Set<number>(),
 };
 

@@ -1,7 +1,7 @@
-// Wrong versions of a shader. Only bodies of functions are changed: declarations and types stay as they are, and so
-// does what makes a loop advance, since a loop that never ends says nothing but that.
+// Wrong versions of a shader. Only the bodies of functions change: declarations and types stay as they are,
+// and so do the updates of loops, since an endless loop shows nothing.
 //
-// A tokenizer and the operators' precedence suffice: an operand reaches as far as no weaker operator stands.
+// A tokenizer and the operators' precedence suffice: an operand ends at the next weaker operator.
 
 import { type Mutation, Mutations } from "./mutation.ts";
 
@@ -10,11 +10,11 @@ interface Token {
   start: number;
   end: number;
   kind: "name" | "number" | "sign";
-  /** The partner of a bracket, by its index. */
+  /** The index of a bracket's partner. */
   partner?: number;
-  /** Of a binary operator: larger binds closer. */
+  /** The precedence of a binary operator: larger binds closer. */
   precedence?: number;
-  /** In a type, a template or a loop's update. */
+  /** True in a type, a template or a loop's update. */
   fixed?: boolean;
 }
 
@@ -27,15 +27,34 @@ const PRECEDENCE: Record<string, number> = Object.fromEntries(
     .flatMap((signs, i) => signs.map((sign) => [sign, i + 1])),
 );
 
-/** What an operator becomes. */
+/** The replacements of each operator. */
 const OPERATORS: Record<string, readonly string[]> = {
-  ...{ "+": ["-"], "-": ["+"], "*": ["/"], "/": ["*"], "%": ["*"] },
-  ...{ "<": ["<="], "<=": ["<"], ">": [">="], ">=": [">"], "==": ["!="], "!=": ["=="] },
-  ...{ "&&": ["||"], "||": ["&&"], "&": ["|"], "|": ["&"], "<<": [">>"], ">>": ["<<"] },
+  "+": ["-"],
+  "-": ["+"],
+  "*": ["/"],
+  "/": ["*"],
+  "%": ["*"],
+  "<": ["<="],
+  "<=": ["<"],
+  ">": [">="],
+  ">=": [">"],
+  "==": ["!="],
+  "!=": ["=="],
+  "&&": ["||"],
+  "||": ["&&"],
+  "&": ["|"],
+  "|": ["&"],
+  "<<": [">>"],
+  ">>": ["<<"],
 };
 const ASSIGNMENTS: Record<string, string> = { "+=": "-=", "-=": "+=", "*=": "/=", "/=": "*=" };
 const FUNCTIONS: Record<string, string> = {
-  ...{ min: "max", max: "min", floor: "ceil", ceil: "floor", any: "all", all: "any" },
+  min: "max",
+  max: "min",
+  floor: "ceil",
+  ceil: "floor",
+  any: "all",
+  all: "any",
 };
 
 /** All wrong versions of the shader `code`, in the order of the text. */
@@ -115,7 +134,7 @@ function mutateBody(tokens: readonly Token[], open: number, found: Mutations, wh
     }
   }
 
-  /** The separators of a bracket's own, not of brackets in it. */
+  /** The separators of a bracket, without those of brackets in it. */
   function separators(from: number, close: number, separator: string): number[] {
     const found: number[] = [];
     for (let i = from + 1; i < close; i++) {
@@ -126,7 +145,7 @@ function mutateBody(tokens: readonly Token[], open: number, found: Mutations, wh
   }
 }
 
-/** Where the left operand of the operator at `i` begins. */
+/** The index where the left operand of the operator at `i` begins. */
 function leftOf(tokens: readonly Token[], i: number, precedence: number): number {
   let k = i - 1;
   for (; ; k--) {
@@ -138,7 +157,7 @@ function leftOf(tokens: readonly Token[], i: number, precedence: number): number
   return k + 1;
 }
 
-/** Where the right operand of the operator at `i` ends. */
+/** The index where the right operand of the operator at `i` ends. */
 function rightOf(tokens: readonly Token[], i: number, precedence: number): number {
   let k = i + 1;
   for (; ; k++) {
@@ -149,7 +168,7 @@ function rightOf(tokens: readonly Token[], i: number, precedence: number): numbe
   return k - 1;
 }
 
-/** A number of the same type that is not this one. */
+/** Another number of the same type. */
 function another(number: string): string {
   const [, value, suffix] = /^(.*?)([iufh]?)$/.exec(number)!;
   const integer = !/[.e]/.test(value!) && suffix !== "f" && suffix !== "h";
@@ -187,7 +206,7 @@ function pairBrackets(tokens: Token[]): void {
   }
 }
 
-/** Marks what begins at `i` and is no expression: a declared type, a template's arguments, a loop's update. */
+/** Marks a declared type, a template's arguments or a loop's update that begins at `i`. */
 function fix(tokens: Token[], i: number): void {
   const { text } = tokens[i]!;
   const mark = (from: number, to: number) => tokens.slice(from, to).forEach((token) => (token.fixed = true));

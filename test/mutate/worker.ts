@@ -1,8 +1,9 @@
-// A process that tries mutants, one message each. It runs in the copy of the project that shadow.ts makes, keeps its
-// device and its pipelines, and exchanges only the pipelines of the entry points that a mutant changes.
+// A process that tries mutants, one for each message. It runs in the copy of the project that shadow.ts
+// makes, keeps its device and pipelines, and exchanges only the pipelines of the entry points that a mutant
+// changes.
 //
-// A kernel's buffers are filled with NaN when they are made and destroyed after every test: what a mutant leaves out
-// to write is not there from the test before.
+// Buffers are filled with NaN when they are created, and destroyed after every test: so elements that a
+// mutant fails to write do not hold results of an earlier test.
 
 import "./switch.ts"; // first, before what it switches
 import { readFileSync } from "node:fs";
@@ -14,7 +15,7 @@ import type { Mutation } from "./mutation.ts";
 import { state } from "./switch.ts";
 import { functionsOf } from "./wgsl.ts";
 
-/** What is asked: to run the tests of a file as they are, or to try a mutant on tests in this order. */
+/** A request to run the tests of a file without a mutant, or to try a mutant on tests in this order. */
 export type Request =
   { kind: "record"; file: string } | { kind: "try"; mutant: Mutant; tests: readonly TestId[] };
 
@@ -31,10 +32,10 @@ export interface TestId {
 export interface Recorded extends TestId {
   title: string;
   milliseconds: number;
-  /** Labels of the pipelines it ran, `conv3d.wgsl/forward {"K":3}`, and of those that were compiled for it. */
+  /** Labels of the pipelines it ran, such as `conv3d.wgsl/forward {"K":3}`, and of those compiled for it. */
   pipelines: string[];
   compiled: string[];
-  /** Mutants of modules whose place was passed, by their numbers. */
+  /** The numbers of the modules' mutants whose code has run. */
   reached: number[];
   /** Why it failed, or null. */
   failure: string | null;
@@ -47,12 +48,12 @@ export type Reply =
       kind: "tried";
       outcome: "killed" | "survived" | "invalid";
       by: TestId | null;
-      /** Whether the test that killed it passes again without it. */
+      /** True if the test that killed the mutant passes again without it. */
       clean: boolean;
     };
 
 let active: Mutant | null = null;
-let invalid: string | null = null; // what Dawn says of the active mutant's pipelines
+let invalid: string | null = null; // Dawn's error about the active mutant's pipelines
 const checks: Promise<void>[] = []; // of those pipelines
 const pipelines = new Set<string>(); // labels of those that the running test ran
 const compiled = new Set<string>();
@@ -75,8 +76,14 @@ async function record(file: string): Promise<Reply> {
     const failure = await run({ file, index });
     const milliseconds = performance.now() - begin;
     tests.push({
-      ...{ file, index, title, milliseconds, failure },
-      ...{ pipelines: [...pipelines], compiled: [...compiled], reached: [...state.reached] },
+      file,
+      index,
+      title,
+      milliseconds,
+      failure,
+      pipelines: [...pipelines],
+      compiled: [...compiled],
+      reached: [...state.reached],
     });
   }
   return { kind: "recorded", tests };
@@ -122,7 +129,7 @@ async function run({ file, index }: TestId): Promise<string | null> {
   return failure;
 }
 
-/** Lets go of all that a test made and of what its devices still have to say. */
+/** Destroys the buffers and devices of a test, and drops the errors that its devices still report. */
 async function settle(): Promise<void> {
   for (const device of [...lasting, ...passing]) {
     device.trim();
@@ -130,7 +137,7 @@ async function settle(): Promise<void> {
     try {
       device.check();
     } catch {
-      // it belongs to the test that is over
+      // the error of the test that has ended
     }
   }
   for (const buffer of buffers.splice(0)) buffer.destroy();
@@ -144,7 +151,7 @@ function testsOf(file: string): Promise<Listed[]> {
   const known = files.get(file);
   if (known) return known;
   const tests = import(new URL(`../${file}`, import.meta.url).href).then(() => {
-    buffers.length = 0; // what a file makes lasts
+    buffers.length = 0; // a file's own buffers stay
     for (const device of passing) lasting.add(device);
     passing.clear();
     return listed.splice(0).filter(({ title }) => !WHOLE_NETWORK.test(title));
@@ -155,7 +162,7 @@ function testsOf(file: string): Promise<Listed[]> {
 
 // ---- shaders -----------------------------------------------------------------------------------
 
-/** The text of a mutated shader, in which every entry point still has all the bindings that it had. */
+/** The text of a mutated shader. Every entry point keeps all its bindings. */
 function codeOf({ file, start, end, text }: Mutant): string {
   const code = readFileSync(new URL(`../../${file}`, import.meta.url), "utf8");
   const bodies = functionsOf(code);
@@ -168,7 +175,7 @@ function codeOf({ file, start, end, text }: Mutant): string {
     .reduce((code, edit) => code.slice(0, edit.start) + edit.text + code.slice(edit.end), code);
 }
 
-/** What Dawn has against a mutated shader, or null. */
+/** Dawn's error about a mutated shader, or null. */
 async function complaint(mutant: Mutant): Promise<string | null> {
   const { gpu } = shared;
   gpu.pushErrorScope("validation");
@@ -176,7 +183,7 @@ async function complaint(mutant: Mutant): Promise<string | null> {
   return (await gpu.popErrorScope())?.message ?? null;
 }
 
-/** Takes away the pipelines that a mutant changes; the function it returns puts them back. */
+/** Removes the pipelines that a mutant changes; the returned function puts them back. */
 function exchangePipelines({ file, where }: Mutant): () => void {
   const name = file.replace(/^.*\//, "");
   const code = readFileSync(new URL(`../../${file}`, import.meta.url), "utf8");

@@ -97,7 +97,9 @@ test("a network's distance from PyTorch is excused only where rounding switched 
   const own = { what: "gradient at our own values, step 1", error: 1e-6, allowed: 3e-5 };
   const made = (error: number, switched: number) =>
     holds({
-      ...{ measures: [{ ...own, error }], fragile, later: [] },
+      measures: [{ ...own, error }],
+      fragile,
+      later: [],
       causes: { switched, vanishing: 0, units: 1000 },
     });
   assert.ok(made(1e-6, 1));

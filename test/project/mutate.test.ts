@@ -1,15 +1,18 @@
-// The wrong versions that npm run mutate makes: what is changed, and what is left alone.
+// The wrong versions that npm run mutate makes: the changes, and the code that stays as it is.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { instrument, mutateScript } from "../mutate/script.ts";
+import { root } from "../mutate/shadow.ts";
 import { functionsOf, mutateShader } from "../mutate/wgsl.ts";
 
 /** The changes to a function's body of these statements. */
 const inShader = (body: string) => mutateShader("x.wgsl", `fn f() {\n${body}\n}`).map(({ change }) => change);
 const inScript = (code: string) => mutateScript("x.ts", code).map(({ change }) => change);
 
-test("of a sum each term is dropped, and its sign flipped", () => {
+test("each term of a sum is dropped, and its sign flipped", () => {
   assert.equal(inShader("let a = b + c * d - e;"), [
     "b + c * d → b - c * d",
     "b + c * d → b",
@@ -21,7 +24,7 @@ test("of a sum each term is dropped, and its sign flipped", () => {
   ]);
 });
 
-test("operands reach as far as brackets and weaker operators allow", () => {
+test("operands end at brackets and weaker operators", () => {
   assert.ok(inShader("y[i] = f(a, (b + c) / d[e] % g);").includes("(b + c) / d[e] → (d[e]) / ((b + c))"));
   assert.ok(inShader("if (a < b + 1u && c) { return; }").includes("a < b + 1u → a <= b + 1u"));
   assert.ok(inShader("return -a * b;").includes("-a * b → -(-a * b)"));
@@ -36,7 +39,7 @@ test("bounds, conditions, indices, constants, barriers, min and max are changed"
     assert.ok(changes.includes(change), `${change} is not among ${changes.join(", ")}`);
 });
 
-test("declarations, types, comments and what makes a loop advance stay", () => {
+test("declarations, types, comments and the updates of loops stay", () => {
   const code = `// a + b
 override WG: u32 = 64;
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -49,7 +52,7 @@ fn f(a: vec3<f32>) -> f32 { /* a - b */ var s: array<vec4f, 8 + 1>; return x[0];
   assert.equal(inShader("let v = vec3<u32>(a);"), []);
 });
 
-test("a mutation knows its function and its line, and a function where its body begins", () => {
+test("a mutation has its function and its line, and a function the start of its body", () => {
   const code = "fn f() {\n  let a = 1;\n}\n@compute fn g() { b = 2; }";
   assert.equal(
     mutateShader("x.wgsl", code).map(({ line, source, where }) => ({ line, source, where })),
@@ -65,7 +68,7 @@ test("a mutation knows its function and its line, and a function where its body 
   assert.is(code[functionsOf(code).get("g")! - 1], "{");
 });
 
-test("of a module, expressions that run are changed; types and messages are not", () => {
+test("the expressions of a module are changed, its types and messages are not", () => {
   assert.equal(inScript("type A = 1 | 2;\nfunction f(a = 3): A { throw new Error(`${a + 1}`); }"), ["3 → 4"]);
   assert.equal(inScript("f(a);"), ["f(a) → undefined"]);
   assert.equal(inScript("const x = Math.ceil(a / b);"), [
@@ -77,7 +80,7 @@ test("of a module, expressions that run are changed; types and messages are not"
   assert.equal([loaded!.where, called!.where], ["static", ""]);
 });
 
-test("one program holds all versions of a module, and behaves as the one that is asked for", () => {
+test("one program holds all versions of a module, and behaves as the active one", () => {
   const code = "export const f = (a: number, b: number): number => (a > b ? a - b : 10 * (a + b));";
   const mutants = mutateScript("x.ts", code).map((mutation, id) => ({ ...mutation, id }));
   const body = instrument(code, mutants).replace("export const f =", "return");
@@ -91,6 +94,29 @@ test("one program holds all versions of a module, and behaves as the one that is
   assert.equal(version("a - b → a + b"), [4, 40]);
   assert.equal(version("a + b → b"), [2, 30]);
   assert.equal(version("10 → 11"), [2, 44]);
+});
+
+test("every entry of survivors.json is a mutant that npm run mutate makes", () => {
+  const read = (path: string) => readFileSync(join(root, path), "utf8");
+  const survivors = JSON.parse(read("test/mutate/survivors.json")) as {
+    mutants: Record<string, [where: string, source: string, change: string][]>;
+  }[];
+  const files = [...new Set(survivors.flatMap(({ mutants }) => Object.keys(mutants)))];
+  const made = new Map(
+    files.map((file) => {
+      const mutate = file.endsWith(".wgsl") ? mutateShader : mutateScript;
+      const keys = mutate(file, read(file)).map(({ where, source, change }) => `${[where, source, change]}`);
+      return [file, new Set(keys)];
+    }),
+  );
+  const unknown = survivors.flatMap(({ mutants }) =>
+    Object.entries(mutants).flatMap(([file, list]) =>
+      list
+        .filter((entry) => !made.get(file)!.has(`${entry}`))
+        .map((entry) => `${file}: ${entry.join(" | ")}`),
+    ),
+  );
+  assert.equal(unknown, []);
 });
 
 test.run();

@@ -1,4 +1,4 @@
-// The project's shape, read from its files: who imports whom, and that what is written twice agrees.
+// The project's shape, read from its files: which file imports which, and that things written twice agree.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -51,10 +51,10 @@ export function importsOf(from: string, text: string): Import[] {
 const modules = files(".ts").filter((path) => !path.endsWith(".d.ts"));
 const imports = modules.flatMap((path) => importsOf(path, read(path)));
 
-/** Of bench/, what the page's own bench runs too. */
+/** The files of bench/ that the page's own bench runs too. */
 const PORTABLE = ["bench/kernels", "bench/ceilings.ts", "bench/stopwatch.ts", "bench/values.ts"];
 
-/** What each layer may import of ours, and whether it may know Node. */
+/** The layers: the files of ours that each may import, and whether it may import Node's modules. */
 const layers: Record<string, { ours: string[]; node: boolean }> = {
   engine: { ours: ["engine", "shaders/types.ts"], node: false },
   shaders: { ours: ["engine/gpu", "shaders"], node: true },
@@ -71,7 +71,10 @@ const layers: Record<string, { ours: string[]; node: boolean }> = {
   docs: { ours: [], node: true },
 };
 
-/** The rooms of layers, the lowest first: a file imports from its own room and, in its layer, from those above its line. */
+/**
+ * The rooms of layers, the lowest first: a file imports from its own room and, in its layer, from those above
+ * its line.
+ */
 const rooms = [
   "engine/gpu",
   "engine/autograd",
@@ -114,7 +117,7 @@ function objection({ from, to, kind }: Import): string | null {
     : null;
 }
 
-test("imports point from cli to data and model, from there to the engine, and only cli, bench and test know Node", () => {
+test("imports point from cli to data and model and from there to the engine; portable code imports no Node", () => {
   assert.equal(imports.map(objection).filter(Boolean), []);
   assert.ok(imports.length > 50);
 });
@@ -198,7 +201,7 @@ test("every shader has its op, or an engine module that loads it by name", () =>
   assert.equal(orphans, []);
 });
 
-/** Files of several ops alike, each of which needs rows. */
+/** Files of several similar ops, where each op needs rows. */
 const TABLES = ["engine/ops/activations.ts"];
 
 test("every op has a row in test/support/cases.ts or, where it has no gradient, a test that calls it", () => {

@@ -1,4 +1,4 @@
-// One row for each configuration of each op. The same rows drive values, gradients and (bench/) speed.
+// One row for each configuration of each op: the tests check its value and gradients.
 
 import type { OpCase } from "./gradcheck.ts";
 import { activations } from "./cases/activations.ts";

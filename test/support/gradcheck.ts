@@ -1,6 +1,7 @@
-// Kernels are compared with a float64 reference on the same float32 inputs; the reference's derivative
-// is taken by central differences, where step 1e-4 is exact to ~1e-9. No finite difference is ever
-// taken of the GPU. Errors are relative: ||got - want|| / ||want||.
+// Compares kernels with a float64 reference on the same float32 inputs. The reference is differentiated by
+// central differences, where step 1e-4 is exact to about 1e-9; the GPU's results never are. Errors are
+// relative:
+// ||got - want|| / ||want||.
 
 import * as assert from "uvu/assert";
 import { Random } from "../../engine/autograd/random.ts";
@@ -17,19 +18,19 @@ export interface Array64 {
 
 /** One configuration of one op. */
 export interface OpCase<Names extends string = string> {
-  /** The op's name: that of its .wgsl, its .ts and its function. */
+  /** The name of the op's function. */
   op: string;
-  /** What is special about this row. */
+  /** The special feature of this row. */
   name: string;
-  /** What gradients are checked for. */
+  /** The inputs that are differentiated. */
   inputs: Record<Names, Array64>;
-  /** What is read but not differentiated: labels, a teacher's logits. */
+  /** Inputs that are not: labels, a teacher's logits. */
   constants?: Record<string, Array64>;
   run: (tensors: Record<Names | string, Tensor>) => Tensor;
   reference: (arrays: Record<Names | string, Array64>) => Array64;
-  /** Of the relative error; wider than the default only with its reason beside it. */
+  /** The largest relative error; a larger one than the default needs a reason beside it. */
   tolerance?: number;
-  /** Step of the central differences; smaller near a kink. */
+  /** The step of the central differences; smaller near a kink. */
   step?: number;
 }
 
@@ -52,7 +53,7 @@ export function randomLabels(shape: readonly number[], classes: number, seed = 7
   };
 }
 
-/** Value and all gradients of a case, with a random cotangent: kernels against reference. */
+/** Compares the value and all gradients of a case, with a random cotangent, with the reference. */
 export async function check(c: OpCase, on = device): Promise<void> {
   const { inputs, constants = {}, tolerance = TOLERANCE } = c;
   const { value, cotangent, gradients } = expectedOf(c);
@@ -74,7 +75,7 @@ export async function check(c: OpCase, on = device): Promise<void> {
   }
 }
 
-/** What the reference says of a row. */
+/** The reference's results for a row. */
 interface Expected {
   value: Array64;
   cotangent: Array64;
@@ -82,7 +83,7 @@ interface Expected {
   gradients: { name: string; picked: number[]; slopes: number[] }[];
 }
 
-const known = new WeakMap<OpCase, Expected>(); // the same rows are checked on several devices
+const known = new WeakMap<OpCase, Expected>(); // several devices check the same rows
 
 function expectedOf(c: OpCase): Expected {
   const expected = known.get(c) ?? computeExpected(c);
@@ -111,7 +112,10 @@ function computeExpected({ inputs, constants = {}, reference, step = 1e-4 }: OpC
   return { value, cotangent, gradients };
 }
 
-/** All indices below n; of many, a few repeatable ones and the last, since each costs two runs of the reference. */
+/**
+ * All indices below n; for a large n a few repeatable ones and the last: each costs two runs of the
+ * reference.
+ */
 function pick(n: number): number[] {
   const indices = Array.from({ length: n }, (_, i) => i);
   const partials = Math.min(MOST_PARTIALS, Math.ceil(WORK / n));
@@ -120,7 +124,7 @@ function pick(n: number): number[] {
 }
 
 const MOST_PARTIALS = 200;
-const WORK = 2 ** 18; // elements that the reference goes through for one gradient, or about twice that
+const WORK = 2 ** 18; // elements that the reference visits for one gradient, or about twice as many
 
 /** Fails unless ||actual - expected|| / ||expected|| <= tolerance. */
 export function close(
@@ -134,7 +138,8 @@ export function close(
   if (!(error <= tolerance)) {
     const i = worst(actual, expected);
     assert.unreachable(
-      `${what}: relative error ${error.toExponential(1)} > ${tolerance}; worst at [${i}]: ${actual[i]}, expected ${expected[i]}`,
+      `${what}: relative error ${error.toExponential(1)} > ${tolerance}; ` +
+        `worst at [${i}]: ${actual[i]}, expected ${expected[i]}`,
     );
   }
 }

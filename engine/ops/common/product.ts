@@ -1,4 +1,4 @@
-// The product of two matrices, either of them as it lies in memory or transposed.
+// The product of two matrices, each as stored or transposed.
 
 import { spread } from "../../gpu/grid.ts";
 import { shader } from "../../gpu/shader.ts";
@@ -12,7 +12,7 @@ export interface Factor {
   transposed?: boolean;
 }
 
-/** scale · a · b, for a [M,K] and b [K,N] → [M,N]. Not recorded: it is what gradients are made of. */
+/** scale · a · b, for a [M,K] and b [K,N] → [M,N]. Not recorded on the tape. */
 export function product(a: Factor, b: Factor, scale = 1): Tensor {
   const [rows, inner, strideM, strideA] = layout(a);
   const [, columns, strideB, strideN] = layout(b);
@@ -26,7 +26,7 @@ export function product(a: Factor, b: Factor, scale = 1): Tensor {
   return y;
 }
 
-/** Rows, columns, and the strides of both. */
+/** The rows and columns of a factor, and its strides along both. */
 function layout({ matrix, transposed = false }: Factor): [number, number, number, number] {
   const [rows, columns] = matrix.shape as [number, number];
   return transposed ? [columns, rows, 1, columns] : [rows, columns, columns, 1];

@@ -16,7 +16,7 @@ const sum = (name: string, shape: readonly number[]): OpCase => ({
   reference: ({ a, b }) => map(a!, (value, i) => value + b!.data[i]!),
 });
 
-/** A function of each element by itself. */
+/** An op on single elements. */
 interface Elementwise {
   op: string;
   run: (x: Tensor) => Tensor;
@@ -24,7 +24,7 @@ interface Elementwise {
   step?: number;
 }
 
-const KINK = 1e-6; // a step for values that lie within 1e-4 of 0
+const KINK = 1e-6; // the step where values may lie within 1e-4 of 0
 
 const elementwise: readonly Elementwise[] = [
   { op: "relu", run: relu, f: (value) => Math.max(value, 0), step: KINK },
@@ -67,8 +67,8 @@ const logits: readonly (readonly [name: string, x: Array64])[] = [
 ];
 
 /**
- * Of two samples: a voxel's values say nothing of its neighbours', and in every seventh one class in turn is so far ahead
- * that powers of differences from another overflow.
+ * Two samples whose voxels differ from their neighbours; in every seventh voxel one class in turn is so far
+ * ahead that the power of its difference from another overflows.
  */
 const farApart = ([3, 6] as const).map((channels) => {
   const voxels = 529; // more than a workgroup takes
@@ -132,12 +132,16 @@ export const activations: OpCase[] = [
     const name = `${x.shape[1]} channels, voxels and samples far apart`;
     return [
       {
-        ...{ op: "softmax", name, inputs: { x } },
+        op: "softmax",
+        name,
+        inputs: { x },
         run: ({ x }) => softmax(x!),
         reference: ({ x }) => reference.softmax(x!),
       },
       {
-        ...{ op: "logSoftmax", name, inputs: { x } },
+        op: "logSoftmax",
+        name,
+        inputs: { x },
         run: ({ x }) => logSoftmax(x!),
         reference: ({ x }) => reference.logSoftmax(x!),
       },

@@ -42,8 +42,8 @@ const same = { stride: 1, padding: 1 };
 const half = { stride: 2, padding: 0 };
 const point = { stride: 1, padding: 0 };
 
-// A kernel is compiled for each kernel edge, stride, padding, width of its tiles (rows of more than four, or
-// fewer) and with or without bias. That takes software adapters seconds: rows that can share kernels do.
+// A kernel is compiled for each edge, stride, padding and tile width (rows of more than four voxels, or
+// fewer), with and without bias. That takes software adapters seconds: rows share kernels where they can.
 
 export const convolutions: OpCase[] = [
   forward({
@@ -95,8 +95,11 @@ export const convolutions: OpCase[] = [
     bias: true,
   }),
   forward({
-    ...{ name: "3³, stride 2, rows of 16 to 8 channels", x: [2, 2, 4, 3, 16], weight: [8, 2, 3, 3, 3] },
-    ...{ stride: 2, padding: 1 },
+    name: "3³, stride 2, rows of 16 to 8 channels",
+    x: [2, 2, 4, 3, 16],
+    weight: [8, 2, 3, 3, 3],
+    stride: 2,
+    padding: 1,
   }),
   forward({ name: "3³, stride 2", x: [1, 3, 5, 6, 7], weight: [4, 3, 3, 3, 3], stride: 2, padding: 1 }),
   forward({ name: "4³, stride 2", x: [1, 2, 6, 8, 6], weight: [3, 2, 4, 4, 4], stride: 2, padding: 1 }),
@@ -123,15 +126,28 @@ export const convolutions: OpCase[] = [
   }),
   transposed({ name: "2³, stride 2, one voxel", x: [1, 1, 1, 1, 1], weight: [1, 1, 2, 2, 2], ...half }),
   transposed({
-    ...{ name: "3³, stride 2, output padding", x: [1, 3, 2, 3, 4], weight: [3, 2, 3, 3, 3] },
-    ...{ stride: 2, padding: 1, outputPadding: 1 },
+    name: "3³, stride 2, output padding",
+    x: [1, 3, 2, 3, 4],
+    weight: [3, 2, 3, 3, 3],
+    stride: 2,
+    padding: 1,
+    outputPadding: 1,
   }),
   transposed({
-    ...{ name: "3³, stride 2, rows of 17 to 11 channels", x: [2, 3, 2, 1, 9], weight: [3, 11, 3, 3, 3] },
-    ...{ stride: 2, padding: 1, bias: true },
+    name: "3³, stride 2, rows of 17 to 11 channels",
+    x: [2, 3, 2, 1, 9],
+    weight: [3, 11, 3, 3, 3],
+    stride: 2,
+    padding: 1,
+    bias: true,
   }),
   transposed({
-    ...{ name: "3³, stride 2, whole tiles of rows and channels", x: [2, 8, 1, 2, 8] },
-    ...{ weight: [8, 16, 3, 3, 3], stride: 2, padding: 1, outputPadding: 1, bias: true },
+    name: "3³, stride 2, whole tiles of rows and channels",
+    x: [2, 8, 1, 2, 8],
+    weight: [8, 16, 3, 3, 3],
+    stride: 2,
+    padding: 1,
+    outputPadding: 1,
+    bias: true,
   }),
 ];

@@ -7,7 +7,7 @@ import { statisticsL2 } from "../../../engine/ops/statisticsL2.ts";
 import { type Array64, type OpCase, random, randomLabels } from "../gradcheck.ts";
 import * as reference from "../reference/distances.ts";
 
-/** Volumes of more than one chunk of 8192 voxels, of which the last is not full. */
+/** Volumes of more than one chunk of 8192 voxels, the last not full. */
 const LONG = [1, 1, 17, 16, 33];
 const LONG_TWO = [1, 2, 17, 16, 33];
 const CHUNKS = [2, 2, 1, 41, 203];
@@ -77,7 +77,7 @@ function labelOf({ shape: [batch = 1, , ...size] }: Array64, classes: number): A
 }
 
 const features = random([2, 3, 3, 4, 5], { scale: 2 });
-/** Odd in every way: of samples, voxels and elements too, no kernel's workgroup or tile holds a whole number. */
+/** Odd in every way: no workgroup or tile divides the numbers of samples, voxels and elements. */
 const ODD = [2, 3, 3, 5, 7];
 
 export const distances: OpCase[] = [

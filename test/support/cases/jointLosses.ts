@@ -1,4 +1,4 @@
-// The losses that several terms share a reading for, against the terms by themselves.
+// Ops that compute several losses in one pass, against the losses one by one.
 
 import { classCounts } from "../../../engine/ops/classCounts.ts";
 import { prototypeDistance } from "../../../engine/ops/prototypeDistance.ts";
@@ -8,12 +8,12 @@ import { free } from "../../../engine/autograd/tensor.ts";
 import { type Array64, type OpCase, random, randomLabels } from "../gradcheck.ts";
 import * as reference from "../reference/losses.ts";
 
-/** Weights of the terms in the sum that is checked: all of them, or one. */
+/** The weights of the terms in the sum to check: of all, or of one. */
 type Share = { crossEntropy?: number; dice?: number; divergence?: number };
 
 interface Options {
   targets?: Array64;
-  /** Classes that the label has. */
+  /** The classes in the label. */
   present?: number;
   smooth?: number;
   temperature?: number;
@@ -25,7 +25,7 @@ const ALL: Share = { crossEntropy: 0.7, dice: -1.3, divergence: 9 };
 const labelOf = ({ shape: [batch = 1, , ...size] }: Array64, classes: number): Array64 =>
   randomLabels([batch, ...size], classes);
 
-/** w_c = 1 - share of class c, as the sum of the others. */
+/** w_c = 1 - share of class c, as the sum of the other shares. */
 function rarity(label: Array64, classes: number): Array64 {
   const shares = Array.from({ length: classes }, (_, c) => label.data.filter((k) => k === c).length);
   const data = shares.map((_, c) => shares.reduce((sum, count, k) => sum + (k === c ? 0 : count), 0));
@@ -109,7 +109,7 @@ const farApart: Array64 = {
   data: random([32]).data.map((x, i) => Math.fround(x + (Math.floor(i / 8) === i % 4 ? 150 : 0))),
 };
 
-/** Other values, that differ by about `distance`. */
+/** Values that differ from the given ones by about `distance`. */
 function nearly({ shape, data }: Array64, distance: number): Array64 {
   const other = random(shape, { seed: 2, scale: distance }).data;
   return { shape, data: data.map((x, i) => Math.fround(x + other[i]!)) };
@@ -147,7 +147,8 @@ export const jointLosses: OpCase[] = [
   distance("a batch of two", random([2, 3, 3, 4, 5])),
   distance("odd sizes", random(ODD), { classes: 3 }),
   distance("one voxel, of a class of three", random([1, 3, 1, 1, 1]), { classes: 3, present: 1 }),
-  // Of one channel every cosine is 1 or -1, but where eps bites; and a class's mean is shorter than its features.
+  // With one channel every cosine is 1 or -1, except where eps clamps; a class's mean is shorter than its
+  // features.
   distance("one channel, too short for eps", random([2, 1, 3, 4, 5], { scale: 1e-3 }), {
     classes: 2,
     step: 1e-5,

@@ -18,10 +18,10 @@ const positive = (length: number): Array64 => {
   return { shape, data: data.map(Math.abs) };
 };
 
-/** Volumes of more than one chunk of 4096 voxels, of which the last is not full. */
+/** Volumes of more than one chunk of 4096 voxels, the last not full. */
 const LONG = [1, 1, 17, 16, 17];
 const LONG_TWO = [1, 2, 17, 16, 17];
-/** And several of them, so that each must be found. */
+/** Two such volumes of several channels, so that each must be found. */
 const CHUNKS = [2, 2, 1, 41, 101];
 const CHUNKS_FIVE = [2, 5, 1, 41, 101];
 
@@ -100,7 +100,7 @@ function near(values: number[]): Array64 {
 
 const logits = random([2, 4, 3, 4, 5], { scale: 2 });
 const features = random([2, 3, 3, 4, 5]);
-/** Odd in every way: of samples, voxels and elements too, no kernel's workgroup or tile holds a whole number. */
+/** Odd in every way: no workgroup or tile divides the numbers of samples, voxels and elements. */
 const ODD = [2, 3, 3, 5, 7];
 const weight = vector(0.1, 0.9, 0.8, 0.95);
 
@@ -205,7 +205,8 @@ export const losses: OpCase[] = [
     tolerance: 2e-5, // the last digit of 200 is 2e-5
   },
   {
-    // Of three classes q exp(-0.49), of two q exp(0.457): close enough for a series, and far enough for its last terms.
+    // Three classes have q exp(-0.49), two q exp(0.457): close enough for the series, far enough for its last
+    // terms.
     ...divergence("close predictions", near([-0.49, 0.457, -0.49, 0.457, -0.49]), near([0, 0, 0, 0, 0]), 1),
     tolerance: 2e-6,
   },

@@ -6,8 +6,8 @@ import type { Tensor } from "../../../engine/autograd/tensor.ts";
 import { type Array64, type OpCase, random } from "../gradcheck.ts";
 import * as reference from "../reference/norms.ts";
 
-const STEP = 1e-6; // a group of few or equal values curves at the scale of its standard deviation
-const WIDE = 3e-6; // with many values the differences of their sum would else be rounding
+const STEP = 1e-6; // few or nearly equal values: the function curves at the scale of their deviation
+const WIDE = 3e-6; // many values: the differences of smaller steps would be rounding errors
 
 type Norm = Pick<OpCase, "run" | "reference">;
 type Rows = readonly (readonly [name: string, x: Array64])[];
@@ -45,14 +45,14 @@ const evaluationRelu: Norm = {
     rectified(reference.batchNormEval(x!, weight!, bias!, mean!, variance!), skip),
 };
 
-/** max(y, 0), and what is added to that. */
+/** max(y, 0) + skip. */
 function rectified({ shape, data }: Array64, skip?: Array64): Array64 {
   return { shape, data: data.map((value, i) => Math.max(value, 0) + (skip?.data[i] ?? 0)) };
 }
 
-/** A volume of more than one chunk of 8192 voxels, of which the last is not full. */
+/** A volume of more than one chunk of 8192 voxels, the last not full. */
 const LONG = [1, 1, 17, 16, 33];
-/** And several of them, so that each must be found. */
+/** Two such volumes of two channels, so that each must be found. */
 const CHUNKS = [2, 2, 1, 41, 203];
 
 const shared: Rows = [
@@ -62,7 +62,7 @@ const shared: Rows = [
   ["a volume of two chunks", random(LONG, { offset: 3 })],
 ];
 
-// The seed is one by which no voxel comes to lie so near to ReLU's zero that a step crosses it.
+// With this seed no voxel lies so near to ReLU's zero that a step of the differences crosses it.
 const several: Rows[number] = [
   "two samples and channels of two chunks",
   random(CHUNKS, { seed: 6, offset: 2 }),
@@ -182,8 +182,11 @@ export const norms: OpCase[] = [
     { op: "batchNormRelu", rows: batchRows, norm: batchRelu },
   ].flatMap(({ op, rows, norm }) =>
     [...rows, several].map(([name, x]) => ({
-      ...{ op, name: `${name}, and a skip`, inputs: withAffine(x, true) },
-      ...{ step: x === several[1] ? WIDE : STEP, ...norm },
+      op,
+      name: `${name}, and a skip`,
+      inputs: withAffine(x, true),
+      step: x === several[1] ? WIDE : STEP,
+      ...norm,
     })),
   ),
   ...evalRows.map(([name, x]) =>
@@ -193,7 +196,10 @@ export const norms: OpCase[] = [
     { op: "instanceNormRelu", norm: instanceRelu },
     { op: "batchNormRelu", norm: batchRelu },
   ].map(({ op, norm }) => ({
-    ...{ op, name: "no skip", inputs: withAffine(random([2, 3, 3, 5, 7])), step: STEP },
+    op,
+    name: "no skip",
+    inputs: withAffine(random([2, 3, 3, 5, 7])),
+    step: STEP,
     ...norm,
   })),
   evaluated("batchNormEvalRelu", "no skip", random([2, 3, 3, 5, 7], { offset: 2 }), evaluationRelu),

@@ -32,7 +32,7 @@ const pooled = (name: string, x: Array64): OpCase => ({
   inputs: { x },
   run: ({ x }) => maxPool3d(x!),
   reference: ({ x }) => reference.maxPool3d(x!),
-  step: 1e-6, // two values of a window may lie within 1e-4
+  step: 1e-6, // two values of a window may differ by less than 1e-4
 });
 
 const averaged = (name: string, x: Array64): OpCase => ({
@@ -68,7 +68,7 @@ export const resampling: OpCase[] = [
   ),
   joined("vectors", random([3, 2]), random([3, 4], { seed: 2 })),
   pooled("even sizes", random([2, 3, 4, 6, 2])),
-  pooled("odd sizes, whose last planes are left out", random([2, 2, 3, 5, 7])),
+  pooled("odd sizes, without their last planes", random([2, 2, 3, 5, 7])),
   pooled("one window, all negative", random([1, 1, 2, 2, 2], { offset: -10 })),
   pooled("40 channels", random([1, 40, 2, 2, 3])),
   ...volumes.flatMap(([name, x]): OpCase[] => [

@@ -1,4 +1,4 @@
-// Rows of what takes a batch apart and puts it together again.
+// Ops that take a batch apart and put it together again.
 
 import { samples } from "../../../engine/ops/samples.ts";
 import { stack } from "../../../engine/ops/stack.ts";

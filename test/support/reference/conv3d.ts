@@ -9,7 +9,7 @@ interface Geometry {
 
 /**
  * Every (small voxel p, large voxel q, tap k) with q = S·p + k - P inside the large volume, three numbers
- * each; remembered, because central differences ask for the same list some hundred times.
+ * each. Kept, since central differences need the same list some hundred times.
  */
 function triples(
   small: readonly number[],

@@ -1,4 +1,4 @@
-// Losses between representations in float64, from their formulas: Σ over whatever is averaged, nothing reused.
+// Losses between representations in float64, straight from their formulas.
 
 import type { Array64 } from "../gradcheck.ts";
 
@@ -73,7 +73,9 @@ export function classMeans(x: Array64, label: Array64, classes: number, eps = 1e
   };
 }
 
-/** The mean over classes of ½ KL(p ‖ q) + ½ KL(q ‖ p), p and q the softmax of the class means divided by T. */
+/**
+ * The mean over classes of ½ KL(p ‖ q) + ½ KL(q ‖ p), p and q the softmax of the class means divided by T.
+ */
 export function classLevelKl(
   logits: readonly Array64[],
   labels: readonly Array64[],

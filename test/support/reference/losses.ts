@@ -1,5 +1,5 @@
-// The losses in float64, written from their formulas (Wang et al., ICASSP 2023) and from nothing else:
-// voxel by voxel, with whole softmaxes and one-hot comparisons, where the kernels take shortcuts.
+// The losses in float64, straight from their formulas (Wang et al., ICASSP 2023): voxel by voxel, with whole
+// softmaxes and one-hot comparisons, without the kernels' shortcuts.
 
 import type { Array64 } from "../gradcheck.ts";
 
@@ -76,7 +76,9 @@ export function diceLoss(logits: Array64, label: Array64, smooth = 1e-5): Array6
   return scalar(total.reduce((s, t, c) => s + 1 - (2 * overlap[c]! + smooth) / (t + smooth), 0) / channels);
 }
 
-/** Mean over all elements of q (log q - log p), p and q the softmax of logits and targets after division by T. */
+/**
+ * Mean over all elements of q (log q - log p), p and q the softmax of logits and targets after division by T.
+ */
 export function klDivergence(logits: Array64, targets: Array64, temperature = 10): Array64 {
   const { channels, voxels } = extent(logits);
   const logp: number[][] = [];

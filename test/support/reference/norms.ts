@@ -15,18 +15,18 @@ export function channelSum(x: Array64): Array64 {
   return { shape: [channels], data };
 }
 
-/** With the moments of each channel of each sample. */
+/** Standardises by the moments of each channel of each sample. */
 export function instanceNorm(x: Array64, weight: Array64, bias: Array64): Array64 {
   return normalise(x, weight, bias, (n, c) => moments([row(x, n, c)]));
 }
 
-/** With the moments of each channel. */
+/** Standardises by the moments of each channel. */
 export function batchNorm(x: Array64, weight: Array64, bias: Array64): Array64 {
   const channels = batchMoments(x);
   return normalise(x, weight, bias, (_, c) => channels[c]!);
 }
 
-/** With given moments. */
+/** Standardises by given moments. */
 export function batchNormEval(
   x: Array64,
   weight: Array64,
@@ -44,7 +44,7 @@ export function batchMoments(x: Array64): Moments[] {
   return Array.from({ length: channels }, (_, c) => moments(samples.map((n) => row(x, n, c))));
 }
 
-/** Σ_k exp(x[k]) = 1 after softmax over channels. */
+/** The softmax over channels. */
 export function softmax(x: Array64): Array64 {
   const y = logSoftmax(x);
   return { shape: y.shape, data: y.data.map(Math.exp) };
@@ -64,7 +64,7 @@ export function logSoftmax(x: Array64): Array64 {
   return { shape: x.shape, data };
 }
 
-/** Of the standard normal distribution: Φ(x) = ½ + φ(x) Σ x²ᵏ⁺¹ / (2k+1)!!, whose terms all have the sign of x. */
+/** The normal distribution function Φ(x) = ½ + φ(x) Σ x²ᵏ⁺¹ / (2k+1)!!, whose terms have the sign of x. */
 export function normalIntegral(x: number): number {
   let sum = 0;
   let term = (Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)) * x;

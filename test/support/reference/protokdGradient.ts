@@ -21,7 +21,10 @@ const T = 10;
 const SMOOTH = 1e-5;
 const EPS = 1e-5;
 
-/** The terms of the published weights, and the total's gradient by the student's features and logits. */
+/**
+ * The loss's terms with the published weights, and the gradient of their total by the student's features and
+ * logits.
+ */
 export function protokdGradient(
   student: Output64,
   teacher: Output64,
@@ -39,7 +42,7 @@ export function protokdGradient(
   return { losses: { ce, dice, kd, proto, total: ce + dice + KD * kd + PROTO * proto }, gradient };
 }
 
-/** Calls f for every voxel: its sample, its place among all, and where channel c of it is. */
+/** Calls f for every voxel with its sample, its index and the place of its channel c. */
 function eachVoxel(
   { batch, voxels }: Extent,
   channels: number,
@@ -173,7 +176,7 @@ function prototypesOf(
   return P;
 }
 
-/** <f, P> / max(‖f‖ ‖P‖, eps), and whether eps did not bite. */
+/** <f, P> / max(‖f‖ ‖P‖, eps), and whether ‖f‖ ‖P‖ ≥ eps. */
 function cosineOf(f: Float64Array, at: (c: number) => number, P: Float64Array, start: number, F: number) {
   let product = 0;
   let square = 0;

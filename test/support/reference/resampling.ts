@@ -2,7 +2,7 @@
 
 import type { Array64 } from "../gradcheck.ts";
 
-/** The largest of each 2³ voxels; a last odd plane is left out. */
+/** The largest of each 2³ voxels, without a last odd plane. */
 export function maxPool3d(x: Array64): Array64 {
   const size = x.shape.slice(2).map((s) => Math.floor(s / 2));
   return resample(x, size, (read, p) => {
@@ -11,13 +11,13 @@ export function maxPool3d(x: Array64): Array64 {
   });
 }
 
-/** Each voxel 2³ times. */
+/** Every voxel 2³ times. */
 export function upsampleNearest(x: Array64): Array64 {
   const size = x.shape.slice(2).map((s) => 2 * s);
   return resample(x, size, (read, p) => read(p.map((v) => Math.floor(v / 2))));
 }
 
-/** Linear between voxel centres, which are at whole numbers + ½ of the input's voxels; constant beyond the outermost. */
+/** Linear between voxel centres, which lie at whole numbers + ½; constant beyond the outermost. */
 export function upsampleTrilinear(x: Array64): Array64 {
   const inner = x.shape.slice(2);
   const [depth, height, width] = inner.map(neighbours) as [Neighbours[], Neighbours[], Neighbours[]];
@@ -50,7 +50,10 @@ function neighbours(length: number): Neighbours[] {
 
 const CORNERS = Array.from({ length: 8 }, (_, k) => [k >> 2, (k >> 1) & 1, k & 1]);
 
-/** f of every voxel of an output of this size, with a function that reads the input's voxels of the same channel. */
+/**
+ * f for every voxel of an output of this size; f gets a function that reads the input's voxels of the
+ * channel.
+ */
 function resample(
   x: Array64,
   size: number[],

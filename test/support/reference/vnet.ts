@@ -1,13 +1,13 @@
-// A V-Net in float64, forwards and backwards, one operation after the other from its definition. Its values may
-// be replaced after each operation by those of another arithmetic (a GPU's): then it tells how exact each single
-// operation was, and its gradient is the true one at that arithmetic's own values.
+// A V-Net in float64, forwards and backwards, one operation after the other from its definition. Its values
+// may be replaced after each operation by those of another arithmetic (a GPU's): then it tells how exact each
+// single operation was, and its gradient is the true one at that arithmetic's own values.
 
 import type { Mode } from "../../../model/networks/architecture.ts";
 import type { VnetConfig } from "../../../model/networks/vnet.ts";
 import { type Layer, type LayerTensors, layerTensors, vnetLayers } from "../../../model/networks/layers.ts";
 import { relativeError } from "../gradcheck.ts";
 
-/** Operations on values T, of which the network is made. */
+/** The network's operations, on values T. */
 export interface Operations<T> {
   convolve(x: T, layer: Layer): T;
   normalise(x: T, layer: Layer): T;
@@ -29,7 +29,7 @@ export function walk<T>(config: VnetConfig, x: T, to: Operations<T>): { features
   return { features, logits: x };
 }
 
-/** A value and the gradient that has reached it. */
+/** A value and its gradient so far. */
 export interface Node {
   shape: readonly number[];
   data: Float64Array;
@@ -48,9 +48,9 @@ export class Float64Vnet implements Operations<Node> {
   readonly logits: Node;
   /** The trained parameters, their gradients after backward(). */
   readonly params = new Map<string, Node>();
-  /** Of normalised values, in order: ReLU's arguments. */
+  /** The normalised values, in order: ReLU's arguments. */
   readonly activations: Float64Array[] = [];
-  /** The largest relative error of `own` in a single operation. */
+  /** The largest relative error of `own` in one operation. */
   worstError = 0;
   readonly #tape: (() => void)[] = [];
   readonly #config: VnetConfig;
@@ -59,7 +59,9 @@ export class Float64Vnet implements Operations<Node> {
   readonly #mode: Mode;
   #calls = 0;
 
-  /** `own`: what another arithmetic got from each operation, in order; each replaces the value computed here. */
+  /**
+   * `own`: what another arithmetic got from each operation, in order; each replaces the value computed here.
+   */
   constructor(
     config: VnetConfig,
     values: Record<string, { data: ArrayLike<number> }>,
@@ -75,7 +77,7 @@ export class Float64Vnet implements Operations<Node> {
     this.logits = logits;
   }
 
-  /** From the gradients that features and logits have been given to those of all parameters. */
+  /** Computes the gradients of all parameters from those set for features and logits. */
   backward(): void {
     for (const step of this.#tape.toReversed()) step();
   }
@@ -109,7 +111,7 @@ export class Float64Vnet implements Operations<Node> {
     const together = this.#config.norm === "batch" ? N : 1;
     const count = together * voxels;
     const y = node(x.shape);
-    /** Calls f with each index of the channel's values that share statistics. */
+    /** Calls f with each index of values of the channel that share statistics. */
     const each = (group: number, c: number, f: (i: number) => void) => {
       for (let n = group * together; n < (group + 1) * together; n++) {
         for (let i = (n * C + c) * voxels; i < (n * C + c + 1) * voxels; i++) f(i);
@@ -120,7 +122,7 @@ export class Float64Vnet implements Operations<Node> {
         let mean = 0;
         let variance = 0;
         if (running && this.#mode === "eval") {
-          mean = running.mean.data[c]!; // without a way back: only a teacher is evaluated
+          mean = running.mean.data[c]!; // without a backward pass: only a teacher is evaluated
           variance = running.variance.data[c]!;
         } else {
           each(group, c, (i) => (mean += x.data[i]! / count));
@@ -173,7 +175,7 @@ export class Float64Vnet implements Operations<Node> {
     return this.#done(y);
   }
 
-  /** Puts the other arithmetic's value in the place of ours, if there is one. */
+  /** Replaces our value by the other arithmetic's, if there is one. */
   #done(y: Node): Node {
     const own = this.#own?.[this.#calls++];
     if (own) {
@@ -203,7 +205,10 @@ function eachChannel({ shape, data }: Node, f: (c: number, i: number) => void): 
   for (let i = 0; i < data.length; i++) f(Math.floor(i / voxels) % shape[1]!, i);
 }
 
-/** Which voxels a convolution's taps join, in runs along W: [tap, first of small, first of large, how many] each. */
+/**
+ * Which voxels a convolution's taps join, in runs along W: [tap, first of small, first of large, how many]
+ * each.
+ */
 interface Taps {
   runs: Int32Array;
   stride: number;
@@ -213,7 +218,9 @@ interface Taps {
   kernel: number;
 }
 
-/** Large voxel q = stride·p + k - padding meets small voxel p through tap k; 3³ has padding 1, others none. */
+/**
+ * Large voxel q = stride·p + k - padding meets small voxel p through tap k; 3³ has padding 1, others none.
+ */
 function tapsOf(small: readonly number[], large: readonly number[], K: number, stride: number): Taps {
   const [d, h, w] = small.slice(2) as [number, number, number];
   const [D, H, W] = large.slice(2) as [number, number, number];
@@ -236,7 +243,7 @@ function tapsOf(small: readonly number[], large: readonly number[], K: number, s
   return { runs: Int32Array.from(runs), stride, small: sizes(small), large: sizes(large), kernel: K ** 3 };
 }
 
-/** Calls f for every run of every pair of channels: where its weight, its small and its large voxels are. */
+/** Calls f for every run of every pair of channels, with the places of its weight, small and large voxels. */
 function eachRun(
   { runs, small, large, kernel }: Taps,
   f: (weight: number, s: number, l: number, count: number) => void,
