@@ -13,7 +13,7 @@ import { duration } from "./terminal/progress.ts";
 import { scoreTable, writeReport } from "./report/runReport.ts";
 import { FILES } from "./files/stageFolder.ts";
 import { train } from "./stages/training.ts";
-import { resolveConfig, type TrainFlags } from "./terminal/trainFlags.ts";
+import { resolveConfig, type TrainFlags } from "./stages/trainFlags.ts";
 import { openTuned } from "./device/tuning.ts";
 
 const STAGES: readonly TrainFlags[] = [

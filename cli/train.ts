@@ -9,7 +9,7 @@ import { emit, result } from "./terminal/console.ts";
 import { resolveExperiment, runExperiment } from "./stages/experiment.ts";
 import { scoreTable } from "./report/runReport.ts";
 import { FILES } from "./files/stageFolder.ts";
-import { type CommandFlags, ofOneStage, resolveConfig, trainCommand } from "./terminal/trainFlags.ts";
+import { type CommandFlags, ofOneStage, resolveConfig, trainCommand } from "./stages/trainFlags.ts";
 import { type Existing, teacherStage, train } from "./stages/training.ts";
 import { openTuned } from "./device/tuning.ts";
 

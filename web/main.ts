@@ -3,8 +3,8 @@
 import { attempt, showError } from "./ui/alerts.ts";
 import { byId } from "./ui/dom.ts";
 import { startEngine, unsupported } from "./worker/engine.ts";
-import { startSegment } from "./segment/segmentPage.ts";
-import { startTrain } from "./train/trainPage.ts";
+import { startSegment } from "./segmentPage.ts";
+import { startTrain } from "./trainPage.ts";
 import { bytesText } from "../engine/gpu/errors.ts";
 
 function startTabs(): void {

@@ -2,7 +2,7 @@
 
 import { link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { DISK_FAULTS } from "./diskFaults.ts";
+import { DISK_FAULTS } from "../terminal/diskFaults.ts";
 
 /** The disk cannot be written to; the previous content is intact. */
 export class DiskError extends Error {

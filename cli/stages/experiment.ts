@@ -12,7 +12,7 @@ import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
 import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import { FILES, finished } from "../files/stageFolder.ts";
 import { type Existing, train } from "./training.ts";
-import { type CommandFlags, resolveConfig } from "../terminal/trainFlags.ts";
+import { type CommandFlags, resolveConfig } from "./trainFlags.ts";
 
 /** Students of each of `modalities` by each of `methods`, and their teacher, for each of `seeds`. */
 export interface Experiment {

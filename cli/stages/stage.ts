@@ -26,7 +26,7 @@ import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { reportMemory } from "../device/memory.ts";
 import { applyTuning } from "../device/tuning.ts";
-import { evaluateFolders } from "../evaluate.ts";
+import { evaluateFolders } from "../prediction/evaluation.ts";
 import { casesOf, idsOf, openRunData, type RunData } from "../files/cases.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { checkRoom } from "../files/files.ts";

@@ -4,7 +4,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError, type OptionValues } from "commander";
-import { DISK_FAULTS } from "../files/diskFaults.ts";
+import { DISK_FAULTS } from "./diskFaults.ts";
 import { speak } from "./console.ts";
 import { heedSignals } from "./stopSignals.ts";
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Existing, train } from "../../cli/stages/training.ts";
-import { resolveConfig, type TrainFlags } from "../../cli/terminal/trainFlags.ts";
+import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import type { Device } from "../../engine/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../../model/files/safetensors.ts";
 import type { VnetConfig } from "../../model/networks/vnet.ts";

@@ -9,7 +9,7 @@ import * as v from "valibot";
 import { DEFAULTS, differences, SMALL } from "../../trainer/settings/config.ts";
 import { parseConfig } from "../../cli/terminal/configFile.ts";
 import { ROWS, SETTINGS } from "../../trainer/settings/settings.ts";
-import { described, resolveConfig, trainCommand, type TrainFlags } from "../../cli/terminal/trainFlags.ts";
+import { described, resolveConfig, trainCommand, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { failure } from "../support/quietly.ts";
 
 const test = suite("config file");

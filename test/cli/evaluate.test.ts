@@ -10,7 +10,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { runCommand } from "../../cli/terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
-import { evaluateFolders } from "../../cli/evaluate.ts";
+import { evaluateFolders } from "../../cli/prediction/evaluation.ts";
 import { DataError } from "../../data/errors.ts";
 import { writeNifti } from "../../data/nifti/nifti.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";

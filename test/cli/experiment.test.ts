@@ -9,7 +9,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { csv } from "../../cli/report/csv.ts";
-import { evaluateFolders } from "../../cli/evaluate.ts";
+import { evaluateFolders } from "../../cli/prediction/evaluation.ts";
 import { EXPERIMENT, writeExperiment } from "../../cli/report/experimentReport.ts";
 import { experimentCsv, formatExperiment } from "../../cli/report/experimentTable.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
@@ -17,7 +17,7 @@ import { writeModelCard } from "../../cli/report/modelCard.ts";
 import { costOf } from "../../cli/report/reportCurves.ts";
 import { differences, worstSlice } from "../../cli/report/slices.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
-import { resolveConfig } from "../../cli/terminal/trainFlags.ts";
+import { resolveConfig } from "../../cli/stages/trainFlags.ts";
 import { experiment, type ExperimentRun } from "../../trainer/experiments/experiment.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { FILES } from "../../cli/files/stageFolder.ts";
-import { trainCommand } from "../../cli/terminal/trainFlags.ts";
+import { trainCommand } from "../../cli/stages/trainFlags.ts";
 
 const page = readFileSync(new URL("../../docs/how-to/job-arrays.md", import.meta.url), "utf8");
 const blocks = (language: string) =>

@@ -10,7 +10,7 @@ import { type ModelCard, readModel, saveModel, upload } from "../../cli/files/mo
 import { predictFolder, type PredictOptions } from "../../cli/predict.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
-import type { TrainFlags } from "../../cli/terminal/trainFlags.ts";
+import type { TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../model/files/safetensors.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import type { StoredTensor } from "../../model/files/safetensors.ts";

@@ -1,7 +1,7 @@
 // Commands inside a test: what they print is kept from the screen, and what they refuse is looked at.
 
 import { train } from "../../cli/stages/training.ts";
-import { resolveConfig, type TrainFlags } from "../../cli/terminal/trainFlags.ts";
+import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import type { Device } from "../../engine/index.ts";
 import { device } from "./gradcheck.ts";
 

@@ -8,7 +8,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
-import { resolveConfig, type TrainFlags } from "../../cli/terminal/trainFlags.ts";
+import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { train } from "../../cli/stages/training.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { device } from "../support/gradcheck.ts";

@@ -12,7 +12,7 @@ import { folderSource } from "../../cli/files/folderSource.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
-import { resolveConfig, type TrainFlags } from "../../cli/terminal/trainFlags.ts";
+import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { train } from "../../cli/stages/training.ts";
 import { openDataset, type Source } from "../../data/datasets/datasets.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";

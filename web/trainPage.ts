@@ -1,18 +1,18 @@
 // The page's second half: a training that runs in the worker, shown, paused and resumed.
 
 import { proxy, type Remote } from "comlink";
-import { bytesText } from "../../engine/gpu/errors.ts";
-import { attempt } from "../ui/alerts.ts";
-import { showCases } from "../segment/caseTable.ts";
-import { inputFiles, within } from "../segment/chosenFiles.ts";
-import { Chart } from "./curves.ts";
-import { mayDiscard, startDiscard } from "./discard.ts";
-import { byId, download, element } from "../ui/dom.ts";
-import { checkSameFolder, ownData, type OwnFolder } from "./ownData.ts";
-import { showSlice } from "./sliceView.ts";
-import { fillForm, readForm, settingsOf, showForm, showTeachers } from "./trainForm.ts";
-import type { KeptRun, TrainNews } from "./trainProtocol.ts";
-import type { Engine } from "../worker/worker.ts";
+import { bytesText } from "../engine/gpu/errors.ts";
+import { attempt } from "./ui/alerts.ts";
+import { showCases } from "./segment/caseTable.ts";
+import { inputFiles, within } from "./segment/chosenFiles.ts";
+import { Chart } from "./train/curves.ts";
+import { mayDiscard, startDiscard } from "./train/discard.ts";
+import { byId, download, element } from "./ui/dom.ts";
+import { checkSameFolder, ownData, type OwnFolder } from "./train/ownData.ts";
+import { showSlice } from "./train/sliceView.ts";
+import { fillForm, readForm, settingsOf, showForm, showTeachers } from "./train/trainForm.ts";
+import type { KeptRun, TrainNews } from "./train/trainProtocol.ts";
+import type { Engine } from "./worker/worker.ts";
 
 export interface TrainOptions {
   usable: boolean;

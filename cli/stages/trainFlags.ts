@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os";
 import * as v from "valibot";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { DEFAULT_METHOD, isTaught, METHOD_SETTINGS, methodOf, PLAIN } from "../../model/methods/index.ts";
-import { examples, RETUNE_HELP } from "./command.ts";
+import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import {
   DEFAULTS,
@@ -17,10 +17,10 @@ import {
   PHANTOM,
   SMALL,
 } from "../../trainer/settings/config.ts";
-import { withVoices } from "./console.ts";
+import { withVoices } from "../terminal/console.ts";
 import { settingsIn } from "../files/imported.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
-import { ofThisStage, readSettings } from "./configFile.ts";
+import { ofThisStage, readSettings } from "../terminal/configFile.ts";
 import { exists } from "../files/files.ts";
 import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";

@@ -1,21 +1,21 @@
 // The Segment tab: opens images, chooses networks, shows segmentations.
 
 import { proxy, type Remote } from "comlink";
-import { DataError } from "../../data/errors.ts";
-import { CLASS_NAMES } from "../../data/datasets/labels.ts";
-import { attempt, showError } from "../ui/alerts.ts";
-import { casesIn, modalitiesOf, refuseMissing, showCases } from "./caseTable.ts";
-import { onChoice, onDrop, within } from "./chosenFiles.ts";
-import { byId, download } from "../ui/dom.ts";
-import studentUrl from "../example/student_t1ce.safetensors?url";
-import teacherUrl from "../example/teacher.safetensors?url";
-import { CancelledError } from "../ui/explain.ts";
-import { showModels } from "./modelList.ts";
-import { type Chosen, clearPanes, showControls, showPanes } from "./panes.ts";
-import type { File3d, ModelInfo, NamedFile, Progress, Recognised, Result } from "../worker/protocol.ts";
-import { fileName, showResults } from "./results.ts";
-import type { Overlay } from "./viewer.ts";
-import type { Engine } from "../worker/worker.ts";
+import { DataError } from "../data/errors.ts";
+import { CLASS_NAMES } from "../data/datasets/labels.ts";
+import { attempt, showError } from "./ui/alerts.ts";
+import { casesIn, modalitiesOf, refuseMissing, showCases } from "./segment/caseTable.ts";
+import { onChoice, onDrop, within } from "./segment/chosenFiles.ts";
+import { byId, download } from "./ui/dom.ts";
+import studentUrl from "./example/student_t1ce.safetensors?url";
+import teacherUrl from "./example/teacher.safetensors?url";
+import { CancelledError } from "./ui/explain.ts";
+import { showModels } from "./segment/modelList.ts";
+import { type Chosen, clearPanes, showControls, showPanes } from "./segment/panes.ts";
+import type { File3d, ModelInfo, NamedFile, Progress, Recognised, Result } from "./worker/protocol.ts";
+import { fileName, showResults } from "./segment/results.ts";
+import type { Overlay } from "./segment/viewer.ts";
+import type { Engine } from "./worker/worker.ts";
 
 const EXAMPLE_MODELS = { "example teacher": teacherUrl, "example student": studentUrl };
 const NO_CASES: Recognised = { rows: [], convention: "brats", note: null };
