@@ -111,10 +111,13 @@ export class Device {
     return device;
   }
 
-  /** A device like this one that counts calls and bytes, but computes nothing and takes no memory. */
-  counting(): Device {
-    const { largest, widest } = this;
-    const counting = new Device(this.adapter, hollow(this.gpu), { largest, widest });
+  /**
+   * A device like this one that counts calls and bytes, but computes nothing and takes no memory. It may have larger
+   * bindings than the adapter, as a device of other hardware has.
+   */
+  counting(largest = this.largest): Device {
+    const counting = new Device(this.adapter, hollow(this.gpu), { widest: this.widest });
+    (counting as { largest: number }).largest = largest;
     counting.tuning = this.tuning;
     return counting;
   }

@@ -31,7 +31,7 @@ export function withCoarse(terms: Terms, { coarse }: BatchOutput, labels: readon
     const resolution = RESOLUTIONS[i]!;
     const title = resolution[0]!.toUpperCase() + resolution.slice(1);
     return Object.entries(segmentationTerms(logits, labels[i]!)).map(([name, [weight, term]]) => {
-      const own = terms[name]?.[0] ?? 0; // the weight that the method gives to the labels
+      const own = terms[name]?.[0] ?? 1; // the method's weight of the labels; without any, heads learn from them alone
       return [name + title, [below[i]! * own * weight, term]] as const;
     });
   });

@@ -27,7 +27,7 @@ export interface Method<
   /** Settings that it needs other defaults of, by their names. */
   defaults?: Readonly<Record<string, unknown>>;
   /** The networks of a step. */
-  networks(run: Run<SettingValues<S>>): Readonly<Record<Net, Role<NoInfer<Net>>>>;
+  networks(run: Run<SettingValues<S>>): Readonly<Record<Net, Role>>;
   /** The network that is validated, saved as best, and used; null for a pretraining, which scores its own way. */
   deployed: NoInfer<Net> | null;
   /** The streams of batches that a step takes; { paired: {} } unless given. */
@@ -65,13 +65,13 @@ export interface NetworkSpec {
 }
 
 /** A network's part in the training. */
-export type Role<Net extends string = string> =
+export type Role =
   /** Trained by an optimizer group, which has its own learning rate, clipping and guard against non-finite gradients. */
   | { spec: NetworkSpec; group: string }
   /** A network that was trained before, by the name of its stage ("teacher", "student_t1"). A tape may pass through it. */
   | { frozen: string }
   /** The moving average of another network's weights: average ← m·average + (1 - m)·weights after each step. */
-  | { averageOf: Net; momentum(done: number): number };
+  | { averageOf: string; momentum(done: number): number };
 
 /** A stream of batches. */
 export interface Stream {

@@ -7,6 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { generate } from "../../shaders/generate.ts";
 import { cases } from "../support/cases.ts";
+import { layers, PORTABLE, rooms } from "./rooms.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -50,76 +51,6 @@ export function importsOf(from: string, text: string): Import[] {
 
 const modules = files(".ts").filter((path) => !path.endsWith(".d.ts"));
 const imports = modules.flatMap((path) => importsOf(path, read(path)));
-
-/** The files of bench/ that the page's own bench runs too. */
-const PORTABLE = ["bench/kernels", "bench/ceilings.ts", "bench/stopwatch.ts", "bench/values.ts"];
-
-/** The layers: the files of ours that each may import, and whether it may import Node's modules. */
-const layers: Record<string, { ours: string[]; node: boolean }> = {
-  engine: { ours: ["engine", "shaders/types.ts"], node: false },
-  shaders: { ours: ["engine/gpu", "shaders"], node: true },
-  model: { ours: ["engine", "model"], node: false },
-  data: { ours: ["engine", "data"], node: false },
-  trainer: { ours: ["engine", "model", "data", "trainer"], node: false },
-  web: { ours: ["engine", "model", "data", "trainer", "web", ...PORTABLE], node: false },
-  cli: { ours: ["engine", "model", "data", "trainer", "cli"], node: true },
-  bench: { ours: ["engine", "model", "data", "trainer", "cli", "bench", "test"], node: true },
-  test: {
-    ours: ["engine", "shaders", "model", "data", "trainer", "cli", "web", "bench", "test", "docs"],
-    node: true,
-  },
-  docs: { ours: [], node: true },
-};
-
-/**
- * The rooms of layers, the lowest first: a file imports from its own room and, in its layer, from those above
- * its line.
- */
-const rooms = [
-  "engine/gpu",
-  "engine/autograd",
-  "engine/convolution",
-  "engine/ops",
-  "engine/optim",
-  "engine/index.ts",
-  "data/errors.ts",
-  "data/digest.ts",
-  "data/nifti",
-  "data/datasets",
-  "data/preparation",
-  "data/sampling",
-  "data/phantom",
-  "data/check",
-  "model/errors.ts",
-  "model/scoring",
-  "model/settings",
-  "model/networks",
-  "model/losses",
-  "model/methods",
-  "model/inference",
-  "model/files",
-  "trainer/loop",
-  "trainer/settings",
-  "trainer/stages",
-  "trainer/experiments",
-  "cli/terminal",
-  "cli/files",
-  "cli/device",
-  "cli/prediction",
-  "cli/report",
-  "cli/stages",
-  "cli",
-  "web/worker/protocol.ts",
-  "web/ui",
-  "web/worker/gpu.ts",
-  "web/worker/opfs.ts",
-  "web/worker/models.ts",
-  "web/segment",
-  "web/train",
-  "web/worker",
-  "web/bench",
-  "web",
-];
 
 const layerOf = (path: string) => path.split("/")[0]!;
 const roomOf = (path: string) => rooms.findIndex((room) => path === room || path.startsWith(`${room}/`));

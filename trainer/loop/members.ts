@@ -48,8 +48,12 @@ export interface MemberOptions {
 export function openMembers(device: Device, method: Method, run: Run, options: MemberOptions): Members {
   const roles = method.networks(run);
   const made: Record<string, Member> = {};
-  const member = (name: string): Member => (made[name] ??= open(name, roles[name]!));
-  const open = (name: string, role: Role): Member => {
+  const member = (name: string): Member => (made[name] ??= open(name, roles[name]));
+  const open = (name: string, role: Role | undefined): Member => {
+    if (!role)
+      throw new Error(
+        `method ${method.name}: expected networks ${Object.keys(roles).join(", ")}, got ${name}`,
+      );
     const { precision, lowMemory } = options;
     if ("frozen" in role) {
       const { spec, values } = options.frozen(role.frozen);

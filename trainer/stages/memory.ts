@@ -34,8 +34,12 @@ export type Remedy = Partial<Pick<TrainConfig, "batch" | "precision" | "lowMemor
  * The memory that a training takes: parameters, all networks, optimizers and one step. Nothing is computed, and no memory
  * of the device is used. Throws the GpuError that training would: where a tensor exceeds what the adapter can bind.
  */
-export function estimate(device: Device, { config, modalities, frozen }: Demand): Footprint {
-  const counting = device.counting();
+export function estimate(device: Device, demand: Demand): Footprint {
+  return footprintOn(device.counting(), demand);
+}
+
+/** The same, on a device that counts. */
+export function footprintOn(counting: Device, { config, modalities, frozen }: Demand): Footprint {
   const members = openStageMembers(counting, {
     config,
     modalities,
