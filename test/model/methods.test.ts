@@ -17,17 +17,19 @@ import {
   PLAIN,
   titleOf,
 } from "../../model/methods/index.ts";
+import type { Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { UploadedBatch } from "../../trainer/loop/batches.ts";
 import { openMembers } from "../../trainer/loop/members.ts";
 import { runStep } from "../../trainer/loop/step.ts";
 import { SETTINGS } from "../../trainer/settings/settings.ts";
 import { device } from "../support/gradcheck.ts";
+import { failure } from "../support/quietly.ts";
 import { batch, MODALITIES, network, trainOptions, type Trial } from "../support/training.ts";
 
 const all: readonly (readonly [string, Method])[] = Object.entries(METHODS);
 
-/** A trial of a method, with its default settings unless others are given. */
+/** A trial of a method, with its default settings unless others are given, and a teacher. */
 function trial(name: string, settings: Readonly<Record<string, unknown>> = {}): Trial {
   const teacher = network(MODALITIES, 9, "batch");
   return { method: name, teacher, settings: { ...defaultSettings(methodOf(name)), ...settings } };
@@ -91,38 +93,81 @@ test("with weights of 0 a method is plain supervision, and its teacher never run
 });
 
 test("every method segments the lower resolutions too where its network has auxiliary heads", async () => {
-  const config = { ...network(1).config, levels: 4, deepSupervision: true };
+  const network = (modalities: number, deepSupervision: boolean): Network => ({
+    params: new Params(device, { seed: modalities }),
+    config: { modalities, classes: 4, filters: 2, levels: 4, norm: "instance", deepSupervision },
+  });
   for (const [name] of all) {
-    const deep = { params: new Params(device, { seed: 1 }), config };
-    const terms = await termsOf({ ...trial(name), network: deep, patch: [16, 16, 16] });
-    for (const [term, weight] of [
-      ["crossEntropy", 2 / 3],
-      ["dice", 2 / 3],
-      ["crossEntropyHalf", 1 / 3],
-      ["diceHalf", 1 / 3],
-    ] as const)
-      assert.is(terms[term]?.[0], weight, `${name}: ${term}`);
+    const networks = { network: network(1, false), teacher: network(MODALITIES, false) };
+    const options = { ...trial(name), ...networks, patch: [16, 16, 16] as const };
+    const plain = await termsOf(options);
+    const deep = await termsOf({ ...options, network: network(1, true) });
+    for (const term of ["crossEntropy", "dice"]) {
+      const [weight, value] = plain[term]!;
+      assert.equal(deep[term], [(2 / 3) * weight, value], `${name}: ${term}`);
+      assert.is(deep[`${term}Half`]?.[0], weight / 3, `${name}: ${term}Half`);
+    }
+    assert.is(Object.keys(deep).length, Object.keys(plain).length + 2, name);
   }
 });
 
 test("a method that learns from a teacher asks for one", () => {
-  const taught = all.filter(([name]) => isTaught(name)).map(([name]) => name);
-  assert.equal(taught, ["kd", "protokd"]);
   for (const [name, method] of all) {
     const { run } = trainOptions(trial(name));
-    assert.equal(frozenStages(method, run), taught.includes(name) ? ["teacher"] : [], name);
-    const open = () =>
-      openMembers(device, method, run, {
-        seed: 1,
-        frozen: (stage) => {
-          throw new Error(`no ${stage} was trained`);
-        },
-        precision: "f32",
-        lowMemory: false,
-      });
-    if (taught.includes(name)) assert.throws(open, /^no teacher was trained$/);
-    else assert.equal(Object.keys(open()), ["student"]);
+    const stages = frozenStages(method, run);
+    assert.is(isTaught(name), stages.length > 0, name);
+    const options = { seed: 1, precision: "f32", lowMemory: false } as const;
+    const asked: string[] = [];
+    const frozen = (stage: string) => {
+      asked.push(stage);
+      return { spec: run.network, values: {} };
+    };
+    const members = openMembers(device, method, run, { ...options, frozen });
+    assert.equal(asked, stages, name);
+    assert.equal(Object.keys(members), Object.keys(method.networks(run)), name);
+    const missing = (stage: string) => {
+      throw new Error(`no ${stage} was trained`);
+    };
+    const open = () => openMembers(device, method, run, { ...options, frozen: missing });
+    if (stages.length) assert.throws(open, new RegExp(`^no ${stages[0]} was trained$`));
+    else open();
   }
+  const teachers = ["none", "kd", "protokd", "kdnet"].map((name) =>
+    frozenStages(methodOf(name), trainOptions(trial(name)).run),
+  );
+  assert.equal(teachers, [[], ["teacher"], ["teacher"], ["teacher"]]);
+});
+
+test("KD-Net shares the loss between the labels and the teacher's regions, and compares bottlenecks", async () => {
+  const plain = await termsOf(trial("none"));
+  const terms = await termsOf(trial("kdnet"));
+  assert.equal(
+    Object.entries(terms).map(([name, [weight]]) => [name, weight]),
+    [
+      ["crossEntropy", 0.25],
+      ["dice", 0.25],
+      ["softCrossEntropy", 0.75],
+      ["softDice", 0.75],
+      ["bottleneck", 10],
+    ],
+  );
+  for (const term of ["crossEntropy", "dice"]) assert.is(terms[term]![1], plain[term]![1]);
+  for (const [term, [, value]] of Object.entries(terms)) assert.ok(value > 0, term);
+  const soft = await termsOf(trial("kdnet", { softWeight: 1, bottleneckWeight: 0 }));
+  assert.equal(Object.keys(soft), ["softCrossEntropy", "softDice"]);
+  assert.is(soft["softDice"]![1], terms["softDice"]![1]);
+  const own = await termsOf(trial("kdnet", { studentTemperature: 1 }));
+  assert.is.not(own["softDice"]![1], terms["softDice"]![1]);
+  assert.is(own["bottleneck"]![1], terms["bottleneck"]![1]);
+});
+
+test("KD-Net refuses a teacher whose bottleneck has another shape, unless it compares none", async () => {
+  const config = { ...network(MODALITIES).config, filters: 3 };
+  const teacher = () => ({ params: new Params(device, { seed: 1 }), config });
+  const why = /^--teacher: .* expected 2 filters and 3 levels, got 3 and 3: /;
+  assert.match((await failure(() => termsOf({ ...trial("kdnet"), teacher: teacher() }))).message, why);
+  const terms = await termsOf({ ...trial("kdnet", { bottleneckWeight: 0 }), teacher: teacher() });
+  assert.not("bottleneck" in terms);
 });
 
 test("every method has a name, a title and a source of its own", () => {
@@ -135,15 +180,15 @@ test("every method has a name, a title and a source of its own", () => {
   assert.is(new Set(all.map(([, { title }]) => title)).size, all.length);
   assert.ok(DEFAULT_METHOD in METHODS && PLAIN in METHODS);
   assert.is(titleOf("newer"), "newer");
-  assert.throws(() => methodOf("newer"), /^method: expected one of none, kd, protokd, got newer$/);
+  assert.throws(() => methodOf("newer"), /^method: expected one of none, kd, protokd, .*, got newer$/);
 });
 
-test("every setting has a default that fits, a help text and a field of the page's form", () => {
+test("every setting has a default that fits and a help text, and is one row for all methods that have it", () => {
   for (const [name, method] of all) {
     for (const [key, row] of Object.entries(method.settings)) {
       assert.ok(v.is(row.schema, row.default), `${name}: ${key}`);
-      assert.ok(row.help && row.page!.label, `${name}: ${key}`);
-      assert.is(METHOD_SETTINGS[key as keyof typeof METHOD_SETTINGS], row, `${name}: ${key} is one row`);
+      assert.ok(row.help, `${name}: ${key}`);
+      assert.is(METHOD_SETTINGS[key as keyof typeof METHOD_SETTINGS], row, `${name}: ${key}`);
     }
   }
   assert.equal(defaultSettings(METHODS.protokd), { ...PROTOKD });
