@@ -1,5 +1,5 @@
-// Deep supervision: the auxiliary heads of the decoder's levels, the labels and weights of their losses, and that a
-// network is used and shared without them.
+// Deep supervision: the auxiliary heads of the decoder's levels, the labels and weights of their losses, and
+// that a network is used and shared without them.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -43,14 +43,14 @@ const network = (config: VnetConfig, seed: number): Network => ({
 });
 const bits = async (t: Tensor) => [...(await t.read())];
 
-test("weights halve from level to level, and are one together", () => {
+test("weights halve from level to level, and add up to 1", () => {
   assert.equal(levelWeights(0), [1]);
   assert.equal(levelWeights(1), [2 / 3, 1 / 3]);
   assert.equal(levelWeights(2), [4 / 7, 2 / 7, 1 / 7]);
   assert.equal(levelWeights(3), [8 / 15, 4 / 15, 2 / 15, 1 / 15]);
 });
 
-test("coarse labels are the voxels behind the blocks' middles, in every sample", () => {
+test("a coarse label is the voxel behind its block's middle, in every sample", () => {
   const patch = [4, 8, 12] as const;
   const samples = 2;
   const label = Uint8Array.from({ length: samples * 4 * 8 * 12 }, (_, i) => (i * 7 + (i >> 3)) % 251);

@@ -1,4 +1,4 @@
-// A checkpoint as ONNX: onnxruntime gets our logits from it. As safetensors: the network's tensors, and nothing else.
+// Checkpoints in other formats: ONNX, from which onnxruntime gets our logits, and safetensors of the network alone.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -116,7 +116,7 @@ test("protocol buffers are written as the format's own examples", () => {
   assert.throws(() => integer(1, -1), /at least 0, got -1/);
 });
 
-test("the command writes the model, says in it how to use it, and replaces no file unasked", async () => {
+test("the command writes the model with metadata for its use, and replaces no file unasked", async () => {
   const { model, card } = await checkpoint("one");
   const output = join(folder, "one.onnx");
   const ran = command("--model", model, "--output", output, "--patch", "8,8,4");

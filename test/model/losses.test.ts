@@ -60,7 +60,7 @@ async function values(terms: Terms): Promise<Record<string, number>> {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-test("classes are counted, weighted by rarity, and found common or not", async () => {
+test("classes are counted, weighted by rarity, and common where every sample has them", async () => {
   const counts = classCounts(fixture.label, 4);
   assert.equal([...(await counts.read())], [4, 2, 1, 1, 4, 2, 2, 0]);
   assert.equal([...(await classWeights(counts).read())], [0.5, 0.75, 0.8125, 0.9375]);
@@ -145,7 +145,7 @@ test("a class that one sample lacks is skipped for the whole batch", async () =>
   close([await prototypeLoss(student.features, teacher.features, label, 4).item()], [want], 1e-6, "loss");
 });
 
-test("where no class is left the prototype loss is 0, and so is its gradient", async () => {
+test("where no class is common the prototype loss is 0, and so is its gradient", async () => {
   const { student, teacher } = fixture;
   const label = tensor(device, [2, 2, 2, 2], [...Array(8).fill(0), ...Array(8).fill(1)]);
   const loss = () => prototypeLoss(student.features, teacher.features, label, 4);
@@ -178,7 +178,7 @@ test("the prototype loss and its gradient, through the prototypes too, agree wit
       const maps = (f: Array64) => reference.cosineMaps(f, reference.prototypes(f, label!, 4));
       return reference.meanSquaredError(maps(student!), maps(teacher!));
     },
-    step: 1e-5, // few values lie near the kink of the features, and none this near
+    step: 1e-5, // no value lies this near to the kink of the features
   });
 });
 

@@ -60,7 +60,7 @@ async function termsOf(trial: Trial): Promise<Record<string, readonly [weight: n
   return Object.fromEntries(await Promise.all(read));
 }
 
-test("kd is ProtoKD without its prototypes, none is without either", async () => {
+test("kd is ProtoKD without its prototypes, and none is kd without distillation", async () => {
   const { prototype, ...taught } = await termsOf(trial("protokd"));
   assert.is(prototype![0], PROTOKD.prototypeWeight);
   assert.ok(prototype![1] > 0);
@@ -173,7 +173,7 @@ test("KD-Net refuses a teacher whose bottleneck has another shape, unless it com
 test("every method has a name, a title and a source of its own", () => {
   for (const [name, { name: own, title, source }] of all) {
     assert.is(own, name);
-    assert.match(name, /^[a-z][a-z0-9-]*$/); // fits flags and names of folders
+    assert.match(name, /^[a-z][a-z0-9-]*$/); // for flags and names of folders
     assert.is(titleOf(name), title);
     assert.match(source, /\b(19|20)\d\d\b/);
   }
@@ -194,7 +194,7 @@ test("every setting has a default that fits and a help text, and is one row for 
   assert.equal(defaultSettings(METHODS.protokd), { ...PROTOKD });
 });
 
-test("a method's defaults, baselines and roles name what exists", () => {
+test("a method's defaults, baselines and roles name existing settings, methods and networks", () => {
   const rows: Readonly<Record<string, { schema: v.GenericSchema }>> = SETTINGS;
   for (const [name, method] of all) {
     for (const [key, value] of Object.entries(method.defaults ?? {})) {

@@ -1,4 +1,5 @@
-// A batch that is larger than a binding may be runs in parts, with the same result. A batch that cannot be cut is refused.
+// A batch that is larger than a binding may be runs in parts, with the same result. Batches that cannot be cut
+// are refused.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -57,7 +58,7 @@ test("losses and gradients are the same whether a batch runs at once, or by ones
   }
 });
 
-test("a batch of three trains where a single one does, and learns", async () => {
+test("a batch of three trains, and learns, where only two samples fit a binding", async () => {
   const device = await openDevice({ largest: 2.5 * ACTIVATION });
   const next = (): TrainBatch => {
     return {

@@ -44,7 +44,7 @@ const NETWORKS: VnetConfig[] = [
   { ...NETWORK, levels: 6, filters: 1, norm: "batch" },
 ];
 
-test("a network's tensors are known without a device: those that a forward pass makes, in its order", () => {
+test("a network's tensors are known without a device: a forward pass makes them, in the same order", () => {
   for (const config of NETWORKS) {
     const params = new Params(device, { seed: 1 });
     const edge = 2 ** (config.levels - 1);
@@ -246,7 +246,7 @@ function file(name: string, config: VnetConfig, seed = 1): string {
   return path;
 }
 
-/** The network of a file under a card: of a student of FLAIR, by default prepared as in the published code. */
+/** The network of a file with a card: a student of FLAIR, its input prepared as in the published code. */
 async function withCard(name: string, from: string, changes: Partial<ModelCard> = {}): Promise<string> {
   const path = join(folder, `${name}.safetensors`);
   const { params, config } = upload(device, await readModel(from));

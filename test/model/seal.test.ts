@@ -1,5 +1,5 @@
-// Checksums of checkpoints: a file with any bit flipped, or cut short anywhere, is refused, and the checkpoint before it
-// is resumed instead.
+// Checksums of checkpoints: a file with any bit flipped, or cut short anywhere, is refused, and the checkpoint
+// before it is resumed instead.
 
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -128,7 +128,7 @@ test("the state before the latest is kept, and resumed where the latest is damag
       /checkpoint_latest.*(damaged|usable|missing).*: resuming checkpoint_previous\.safetensors instead/,
     );
     if (damaged) assert.ok(readFileSync(join(folder, SOMETIMES.damaged)).equals(damaged), "it is put aside");
-    await save(folder, 3); // which must not make the damaged one the previous one
+    await save(folder, 3); // must not make the damaged one the previous one
     assert.is((await decodeTraining(readFileSync(previous), previous)).position.epoch, 1);
   }
   for (const path of [latest, previous]) writeFileSync(path, flipped);
@@ -150,6 +150,8 @@ test("a state of an older version is refused and stays as it is, with the one be
   const why = /^.*checkpoint_latest.*: a training state of an older version, .* another folder \(--out\)$/;
   assert.match(await refused(() => readState(folder, assert.unreachable)), why);
   assert.ok(readFileSync(latest).equals(bytes));
+  const previous = join(folder, FILES.previous);
+  assert.is((await decodeTraining(readFileSync(previous), previous)).position.epoch, 1);
   assert.not(existsSync(join(folder, SOMETIMES.damaged)));
 });
 
