@@ -292,8 +292,9 @@ test("weights that explode end with 5: bad steps are written down, and what was 
     );
   }
   const path = join(folder, "exploded", "out", "student_t1ce", FILES.latest);
-  const { network } = await decodeTraining(readFileSync(path), path);
-  assert.ok(Object.values(network).every(({ data }) => data.every(Number.isFinite)));
+  const { tensors } = await decodeTraining(readFileSync(path), path);
+  for (const [name, { data }] of Object.entries(tensors))
+    if (!name.endsWith("/guard")) assert.ok(data.every(Number.isFinite), name); // its last norm may be infinite
 });
 
 test.run();

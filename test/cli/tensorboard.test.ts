@@ -231,7 +231,7 @@ async function note(log: StageLog, record: EpochRecord): Promise<void> {
       step,
       steps: 30,
       losses: { total: 0.5 },
-      rate: 1e-3,
+      lr: 1e-3,
     } as const;
     await log.note(event);
   }

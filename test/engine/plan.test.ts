@@ -11,9 +11,9 @@ import { events, of, student } from "../support/training.ts";
 
 /** The numbers of kernels compiled so far, as compile() yields them. */
 async function compiled(device: Device, run: () => void): Promise<number[]> {
-  const told: number[] = [];
-  for await (const done of compile(device, plan(device, run))) told.push(done);
-  return told;
+  const reported: number[] = [];
+  for await (const done of compile(device, plan(device, run))) reported.push(done);
+  return reported;
 }
 
 test("a plan runs no kernel, and its kernels are compiled before they run", async () => {
@@ -78,11 +78,11 @@ test("training reports each kernel that it compiles, before the first step", asy
     network: { params: new Params(device, { seed: 1 }), config: config(1, "instance") },
     teacher: { params: new Params(device, { seed: 2 }), config: config(3, "batch") },
   });
-  const told = of(all, "compile");
-  const { kernels } = told[0]!;
+  const reported = of(all, "compile");
+  const { kernels } = reported[0]!;
   assert.ok(kernels > 20);
   assert.equal(
-    told.map(({ done }) => done),
+    reported.map(({ done }) => done),
     Array.from({ length: kernels + 1 }, (_, i) => i),
   );
   assert.is(

@@ -34,6 +34,7 @@ import { device } from "../support/gradcheck.ts";
 const of = (...shape: number[]) => new Tensor(device, shape);
 const volume = of(2, 3, 4, 4, 4);
 const scalar = of();
+const SEVEN = Array.from({ length: 7 }, () => [1, scalar] as const);
 
 const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => add(of(2, 3), of(3, 2)), /^add: shapes differ, \[2,3\] and \[3,2\]$/],
@@ -143,6 +144,7 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
     /^featureDivergence: expected one shape \[N,\.\.\.\], got .*\[2,3,4,4,5\]$/,
   ],
   [() => featureDivergence(of(), of()), /^featureDivergence: expected one shape .* got \[\] and \[\]$/],
+  [() => weightedSum([...SEVEN, [1, of(1, 2)]]), /^weightedSum: expected scalars, got \[1,2\]$/],
   [() => weightedSum([[1, of(1, 2)]]), /^weightedSum: expected scalars, got \[1,2\]$/],
   [() => weightedSum([[Infinity, scalar]]), /^weightedSum: expected a finite weight, got Infinity$/],
   [() => conv3d(volume, of(2, 4, 3, 3, 3)), /^conv3d: weight .* takes 4 channels, x .* has 3$/],

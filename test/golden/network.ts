@@ -5,13 +5,13 @@
 // one arithmetic and off in the other (ReLU's switch), and where all of a voxel's features are near zero the
 // cosine's gradient grows as 1/‖f‖: either moves the gradient of all parameters by 1e-3, and Adam's division
 // by √v carries that into the next steps' losses. Which draws meet such a voxel is luck, in PyTorch's float32
-// as in ours. So beside the comparison with PyTorch there is one that luck has no part in, with a float64
+// as in ours. So beside the comparison with PyTorch there is one that does not depend on luck, with a float64
 // network of our own (test/support/reference/vnet.ts):
 //
 //   1. float64 gives PyTorch's gradient, and its losses at each of three steps: so it is right;
 //   2. each single operation of ours, at our own values, agrees with float64;
 //   3. our gradient of all parameters, and each loss, agree with float64's at our own values, at each step;
-//   4. what our optimizer does with our gradients agrees with float64.
+//   4. the steps of our optimizer on our gradients agree with float64.
 //
 // Where 1 to 4 hold, and units that rounding switched have been found, a larger distance of gradient or
 // losses from PyTorch is that of two roundings: it is reported, with the number of those units.

@@ -106,7 +106,7 @@ export async function measureOperation(golden: OpCase): Promise<Measure[]> {
   return measures;
 }
 
-/** As many steps as the case has gradients, from its start; the parameters are cut in two, to test the packing. */
+/** Takes a step for each gradient of the case. The parameters are cut in two, to test the packing. */
 async function measureOptimizer({ name, attributes, more }: OpCase): Promise<Measure[]> {
   const { start, grads, end } = more as Record<"start" | "grads" | "end", Array64>;
   const options = attributes as Record<string, number>;
@@ -127,8 +127,7 @@ async function measureOptimizer({ name, attributes, more }: OpCase): Promise<Mea
   const moved = (values: ArrayLike<number>) => Array.from(values, (v, i) => v - start.data[i]!);
   return [
     compare("parameters", got, end),
-    // The start outweighs the steps, so what these did is compared by itself: differences of float32 values
-    // near 1.
+    // The start outweighs the steps, so the change is compared by itself: a difference of float32 values near 1.
     { what: "what the steps did", error: relativeError(moved(got), moved(end.data)), allowed: 2e-4 },
   ];
 }

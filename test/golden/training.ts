@@ -1,12 +1,15 @@
-// Training of a golden network's student with ProtoKD, step by step: on the GPU as the product does it, and
-// in float64, where a pass may be held to the GPU's own values.
+// Training of a golden network's student with ProtoKD, step by step: on the GPU as the trainer does it, and in
+// float64, where a pass may use the GPU's own values.
 
 import * as engine from "../../engine/index.ts";
 import { Adam, grad, keep, scope, type Tensor, tensor } from "../../engine/index.ts";
-import { type Output, protokdTerms, total, type Terms } from "../../model/losses/losses.ts";
-import { Params, type Values } from "../../model/networks/params.ts";
-import { vnet, type VnetConfig } from "../../model/networks/vnet.ts";
+import { FEATURES, protokdTerms, total, type Terms } from "../../model/losses/losses.ts";
+import type { Mode } from "../../model/networks/architecture.ts";
 import { type Layer, layerTensors } from "../../model/networks/layers.ts";
+import { initialise, type Network } from "../../model/networks/network.ts";
+import { Params, type Values } from "../../model/networks/params.ts";
+import { type BatchOutput, forwardBatch } from "../../model/networks/parts.ts";
+import type { VnetConfig } from "../../model/networks/vnet.ts";
 import { device } from "../support/gradcheck.ts";
 import { type Extent, type Output64, protokdGradient } from "../support/reference/protokdGradient.ts";
 import { Float64Vnet, node, type Operations, walk } from "../support/reference/vnet.ts";
@@ -58,13 +61,14 @@ export interface Step {
   gradient: Vectors;
 }
 
-/** The product's own training. */
+/** The training on the GPU. */
 export class GpuTraining {
   readonly student: Params;
+  readonly #network: Network;
   readonly #golden: NetworkCase;
   readonly #x: Tensor;
   readonly #label: Tensor;
-  readonly #guide: Output;
+  readonly #guide: BatchOutput;
   readonly #optimizer: Adam;
 
   constructor(golden: NetworkCase) {
@@ -73,16 +77,19 @@ export class GpuTraining {
     this.#golden = golden;
     this.#x = upload(image);
     this.#label = upload(label);
-    const teacher = new Params(device, { values: weightsOf(golden, "teacher") });
-    this.#guide = scope(() => vnet(teacher, upload(images), config(golden, 4), "eval"));
-    this.student = new Params(device, { values: weightsOf(golden, "student") });
-    scope(() => void this.#forward()); // makes the parameters
-    teacher.checkUsed();
-    this.student.checkUsed();
+    const network = (who: "teacher" | "student", modalities: number): Network => {
+      const params = new Params(device, { values: weightsOf(golden, who) });
+      const made = { params, config: config(golden, modalities) };
+      initialise(device, made, images.shape.slice(2));
+      return made;
+    };
+    this.#guide = run(network("teacher", 4), upload(images), "eval");
+    this.#network = network("student", 1);
+    this.student = this.#network.params;
     this.#optimizer = new Adam(this.student.trained, { decay: golden.decay });
   }
 
-  /** Names of what is trained, in the optimizer's order. */
+  /** Names of the trained tensors, in the optimizer's order. */
   get names(): string[] {
     const trained = new Set(this.student.trained);
     return [...this.student.tensors].filter(([, t]) => trained.has(t)).map(([name]) => name);
@@ -93,7 +100,7 @@ export class GpuTraining {
   }
 
   output(): Promise<Output32> {
-    return read(scope(() => this.#forward()));
+    return read(this.#forward());
   }
 
   /** The result of each operation of the forward pass at the present parameters, in order. */
@@ -127,8 +134,8 @@ export class GpuTraining {
     return { losses, gradient };
   }
 
-  #forward(): Output {
-    return vnet(this.student, this.#x, config(this.#golden, 1), "train");
+  #forward(): BatchOutput {
+    return run(this.#network, this.#x, "train");
   }
 }
 
@@ -137,8 +144,13 @@ interface Output32 {
   logits: Float32Array;
 }
 
-async function read({ features, logits }: Output): Promise<Output32> {
-  return { features: await features.read(), logits: await logits.read() };
+function run(network: Network, x: Tensor, mode: Mode): BatchOutput {
+  return forwardBatch(network, x, { mode, taps: [FEATURES] }, x.shape[0]!);
+}
+
+async function read({ taps, logits }: BatchOutput): Promise<Output32> {
+  const [features] = taps[FEATURES]!;
+  return { features: await features!.read(), logits: await logits.read() };
 }
 
 /** The engine's operations; each result is kept, and noted in `made`. */
@@ -155,7 +167,7 @@ function gpuOperations(params: Params, norm: VnetConfig["norm"], made: Tensor[])
       if (layer.kind === "up") return note(engine.convTranspose3d(x, weight, bias!));
       if (layer.kind !== "same")
         return note(engine.conv3d(x, weight, bias, layer.kind === "down" ? { stride: 2 } : {}));
-      const made = engine.conv3dWithMoments(x, weight, bias); // as in model/networks/vnet.ts: statistics round alike
+      const made = engine.conv3dWithMoments(x, weight, bias); // as in model/networks/vnet.ts
       moments.set(made.y, made.moments);
       return note(made.y);
     },

@@ -27,7 +27,7 @@ const floats = (begin: number, end: number, shape: unknown = [(end - begin) / 4]
   data_offsets: [begin, end],
 });
 
-test("what is written is read back, bit for bit and in the same order", () => {
+test("tensors are read back as they were written, bit for bit and in the same order", () => {
   const bytes = encodeSafetensors(sample, { epoch: "3", note: 'ü "quoted"\n' });
   const { tensors, metadata } = decodeSafetensors(bytes, "a.safetensors");
   assert.equal(Object.keys(tensors), Object.keys(sample));
@@ -55,7 +55,7 @@ test("data begins at a multiple of 8 bytes, and every tensor at a multiple of it
   }
 });
 
-test("a view into a larger buffer is written as what it shows, and files may begin anywhere in theirs", () => {
+test("a view into a larger buffer is written without the rest of it, and a file may begin anywhere in its buffer", () => {
   const data = new Float32Array([9, 1, 2, 9]).subarray(1, 3);
   const bytes = encodeSafetensors({ x: { shape: [2], data } }, {});
   const shifted = new Uint8Array(bytes.length + 3);

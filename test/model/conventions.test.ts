@@ -26,7 +26,7 @@ const cases = [
   caseMetrics("hit", some, some, grid),
 ];
 
-const { NaN: out } = Number; // left out of the mean
+const { NaN: out } = Number; // not in the mean
 
 const measures = ["Dice", "HD95", "Sensitivity"] as const;
 
@@ -42,7 +42,7 @@ const expected: Record<ConventionName, Record<(typeof measures)[number], number[
 };
 
 for (const name of CONVENTION_NAMES) {
-  test(`${name}: all four cases of an empty region, and their means over those it counts`, () => {
+  test(`${name}: all four cases of an empty region, and the means of the cases that it counts`, () => {
     const rows = cases.map(({ regions }) => applyConvention(regions.ET, CONVENTIONS[name]));
     const { mean, counted, source } = summarise(cases).conventions[name];
     for (const key of measures) {
@@ -60,7 +60,7 @@ for (const name of CONVENTION_NAMES) {
   });
 }
 
-test("the default is brats; another convention changes the scores it decides, and no count", () => {
+test("the default is brats; another convention changes scores of empty regions, and no count", () => {
   const usual = summarise(cases);
   assert.is(usual.convention, "brats");
   assert.equal(usual, summarise(cases, "brats"));
@@ -77,7 +77,7 @@ test("the default is brats; another convention changes the scores it decides, an
   }
 });
 
-test("a region that a convention leaves out of every case has no mean: null in JSON, a dash in the table", () => {
+test("a region that a convention skips in every case has no mean: null in JSON, a dash in the table", () => {
   const summary = summarise([cases[0]!], "nnunet");
   assert.ok(Number.isNaN(summary.mean.ET.Dice));
   assert.ok(Number.isNaN(summary.foreground_mean.Dice));

@@ -1,4 +1,4 @@
-// A checkpoint as ONNX: onnxruntime gets our logits from it. As safetensors: the network's tensors, and nothing else.
+// Checkpoints in other formats: ONNX, from which onnxruntime gets our logits, and safetensors of the network alone.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -9,17 +9,20 @@ import type * as Runtime from "onnxruntime-common";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { exportModel, type ExportOptions } from "../../cli/export.ts";
-import { type ModelCard, readModel } from "../../cli/files/models.ts";
+import { readModel } from "../../cli/files/models.ts";
 import { PREPARATION } from "../../data/preparation/preprocess.ts";
-import { scope, tensor } from "../../engine/index.ts";
+import { tensor } from "../../engine/index.ts";
 import { cardMetadata } from "../../model/files/card.ts";
 import { encodeSafetensors } from "../../model/files/safetensors.ts";
+import { FEATURES } from "../../model/losses/losses.ts";
+import { forward } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { vnetToOnnx } from "../../model/files/onnx.ts";
 import { integer, joined, message, single, text } from "../../model/files/protobuf.ts";
 import { encodeSealed } from "../../model/files/seal.ts";
-import { vnet, type VnetConfig } from "../../model/networks/vnet.ts";
+import type { VnetConfig } from "../../model/networks/vnet.ts";
 import { vnetShapes } from "../../model/networks/layers.ts";
+import type { ModelCard } from "../../trainer/stages/stage.ts";
 import { close, device } from "../support/gradcheck.ts";
 import { normal, tensorsOf, weights } from "../support/published/weights.ts";
 import { failure, silenced } from "../support/quietly.ts";
@@ -53,7 +56,8 @@ if (runtime) {
     const session = await InferenceSession.create(model, { logSeverityLevel: 4 }); // errors come as errors
     const outputs = await session.run({ image: new Tensor("float32", data, shape) });
     return Object.entries(outputs).map(([name, { dims, data }]) => ({
-      ...{ name, dims: [...dims] },
+      name,
+      dims: [...dims],
       data: data as Float32Array,
     }));
   };
@@ -76,18 +80,19 @@ if (runtime) {
       ]) {
         const shape = [samples!, modalities, ...edges.map((n) => n * step)];
         const data = image(shape).map((v) => 2 * v + 1);
-        const own = scope(() => ({ ...vnet(params, tensor(device, shape, data), config, "eval") }));
+        const x = tensor(device, shape, data);
+        const own = forward({ params, config }, x, { mode: "eval", taps: [FEATURES] });
         const [logits, features] = await infer(model, shape, data);
         assert.equal([logits!.name, logits!.dims], ["logits", own.logits.shape]);
         assert.equal([features!.name, features!.dims], ["features", [samples, filters, ...shape.slice(2)]]);
         close(logits!.data, await own.logits.read(), TOLERANCE, "logits");
-        close(features!.data, await own.features.read(), TOLERANCE, "features");
+        close(features!.data, await own.taps[FEATURES]!.read(), TOLERANCE, "features");
       }
       params.free();
     });
   }
 
-  test("a model of one size takes that size alone, in any number", async () => {
+  test("a model of one size takes that size alone, with any number of samples", async () => {
     const model = vnetToOnnx({ config: NETWORK, values: weights(NETWORK) }, { size: [8, 4, 12] });
     const given = async (shape: number[]) => infer(model, shape, image(shape));
     const outputs = await given([3, 4, 8, 4, 12]);
@@ -111,7 +116,7 @@ test("protocol buffers are written as the format's own examples", () => {
   assert.throws(() => integer(1, -1), /at least 0, got -1/);
 });
 
-test("the command writes the model, says in it how to use it, and replaces no file unasked", async () => {
+test("the command writes the model with metadata for its use, and replaces no file unasked", async () => {
   const { model, card } = await checkpoint("one");
   const output = join(folder, "one.onnx");
   const ran = command("--model", model, "--output", output, "--patch", "8,8,4");
@@ -122,9 +127,16 @@ test("the command writes the model, says in it how to use it, and replaces no fi
   const fields = fieldsOf(readFileSync(output));
   const metadata = fields.filter(([number]) => number === 14).map(([, bytes]) => fieldsOf(bytes).map(textOf));
   assert.equal(Object.fromEntries(metadata), {
-    ...{ modalities: "t1,t2,t1ce,flair", norm: "instance", labels: "msd", patch: "8,8,4", stage: "teacher" },
+    modalities: "t1,t2,t1ce,flair",
+    norm: "instance",
+    labels: "msd",
+    patch: "8,8,4",
+    stage: "teacher",
     classes: "background,enhancing tumour,necrotic core,oedema",
-    ...{ background: "zero", crop: "brain", padding: "background", window: "gaussian" },
+    background: "zero",
+    crop: "brain",
+    padding: "background",
+    window: "gaussian",
   });
   const graph = fieldsOf(fields.find(([number]) => number === 7)![1]);
   const names = graph
@@ -143,7 +155,7 @@ test("the command writes the model, says in it how to use it, and replaces no fi
   assert.ok(statSync(output).size > size);
 });
 
-test("safetensors hold the network's tensors and its card, and no longer what training needs", async () => {
+test("safetensors hold the network's tensors and its card, and nothing that only training needs", async () => {
   const moment = { shape: [3], data: new Float32Array(3) };
   const { model, card } = await checkpoint("latest", { "optimizer.mean.block_one.conv.0.weight": moment });
   const output = join(folder, "small.safetensors");
@@ -151,11 +163,11 @@ test("safetensors hold the network's tensors and its card, and no longer what tr
   assert.ok("optimizer.mean.block_one.conv.0.weight" in tensorsOf(model));
   assert.equal(tensorsOf(output), { ...weights(NETWORK) });
   const found = await readModel(output);
-  const { deepSupervision: _, ...network } = NETWORK; // which is not said where there is none
+  const { deepSupervision: _, ...network } = NETWORK; // a card omits it where it is false
   assert.equal([found.card, found.network], [{ ...card, network }, network]);
 });
 
-test("a published checkpoint is exported too; what its file does not say is asked for, or left out", async () => {
+test("a published checkpoint is exported too: the user names its modality, and unknown metadata is omitted", async () => {
   const model = join(folder, "published.safetensors");
   writeFileSync(model, encodeSafetensors(weights({ ...NETWORK, modalities: 1, norm: "batch" }), {}));
   const output = join(folder, "published.onnx");
@@ -198,12 +210,20 @@ test("options that do not fit are refused, and nothing is written", async () => 
 
 test.run();
 
-/** A checkpoint of a teacher, with `more` than its network's tensors. */
+/** A checkpoint of a teacher, with `more` tensors beside its network's. */
 async function checkpoint(name: string, more = {}): Promise<{ model: string; card: ModelCard }> {
   const model = join(folder, `${name}.safetensors`);
   const card: ModelCard = {
-    ...{ network: NETWORK, modalities: ["t1", "t2", "t1ce", "flair"], patch: [8, 8, 4], labels: "msd" },
-    ...{ ...PREPARATION, window: "gaussian", stage: "teacher", epoch: 1, step: 1, seed: 1 },
+    ...PREPARATION,
+    network: NETWORK,
+    modalities: ["t1", "t2", "t1ce", "flair"],
+    patch: [8, 8, 4],
+    labels: "msd",
+    window: "gaussian",
+    stage: "teacher",
+    epoch: 1,
+    step: 1,
+    seed: 1,
   };
   writeFileSync(model, await encodeSealed({ ...weights(NETWORK), ...more }, cardMetadata(card)));
   return { model, card };
@@ -217,7 +237,7 @@ function image(shape: readonly number[]): Float32Array {
   );
 }
 
-/** What the command prints. */
+/** The lines that the command prints. */
 function exported(options: ExportOptions): Promise<string[]> {
   return silenced(() => exportModel(options));
 }
@@ -231,7 +251,7 @@ function command(...flags: string[]): { status: number | null; stdout: string; s
   return spawnSync(process.execPath, [script, ...flags], { encoding: "utf8" });
 }
 
-/** The fields of a protocol buffer that hold bytes; the others are passed over. */
+/** The fields of a protocol buffer that hold bytes. */
 function fieldsOf(bytes: Uint8Array): [number: number, bytes: Uint8Array][] {
   const found: [number, Uint8Array][] = [];
   let at = 0;

@@ -1,4 +1,4 @@
-// Lesion-wise scores as BraTS 2023: fixtures counted by hand, and what must hold for any masks.
+// Lesion-wise scores as BraTS 2023: fixtures counted by hand, and properties of any masks.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -40,8 +40,8 @@ function randomPair(random: () => number, size: Vec3, density: number): MaskPair
 }
 
 test("one lesion found, one missed, one false: the mean of Dice 2/3, 0 and 0, and of its HD95, 374 and 374", () => {
-  // Found: 4 slices of 25 voxels, of which 2 are predicted: 2·50 / (100 + 50). Of its 100 - 2·9 = 82 surface
-  // voxels (the bar's 2 inner slices have 16 each, the ends 25), the prediction's 50 are all surface.
+  // Found: 2 of 4 slices of 25 voxels are predicted: 2·50 / (100 + 50). It has 100 - 2·9 = 82 surface voxels
+  // (the bar's 2 inner slices have 16 each, the ends 25); the prediction's 50 are all surface.
   const reference = bars([0, 4], [15, 19]);
   const prediction = bars([0, 2], [30, 33]);
   const { dice, hd95, ...counts } = lesionMetrics({ prediction, reference, size: row }, unit);

@@ -1,5 +1,5 @@
 // The losses of ProtoKD as a whole: the numeric fixture, which the authors' code and an independent restatement
-// both give, and what must hold whatever the numbers are.
+// both give, and properties that hold for any numbers.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -11,6 +11,7 @@ import { weightedSum } from "../../engine/ops/weightedSum.ts";
 import { grad } from "../../engine/autograd/tape.ts";
 import { keep, scope, type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import {
+  FEATURES,
   pixelKd,
   prototypeLoss,
   protokdTerms,
@@ -18,6 +19,7 @@ import {
   type Terms,
   total,
 } from "../../model/losses/losses.ts";
+import type { BatchOutput } from "../../model/networks/parts.ts";
 import { type Array64, check, close, device, random, randomLabels } from "../support/gradcheck.ts";
 import * as reference from "../support/reference/losses.ts";
 
@@ -46,6 +48,11 @@ const fixture = {
   },
 };
 
+/** A network's output that has these logits and features. */
+function output({ logits, features }: { logits: Tensor; features: Tensor }): BatchOutput {
+  return { logits, taps: { [FEATURES]: [features] }, coarse: [] };
+}
+
 async function values(terms: Terms): Promise<Record<string, number>> {
   const entries = Object.entries(terms).map(
     async ([name, [, scalar]]) => [name, await scalar.item()] as const,
@@ -53,7 +60,7 @@ async function values(terms: Terms): Promise<Record<string, number>> {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-test("classes are counted, weighted by rarity, and found common or not", async () => {
+test("classes are counted, weighted by rarity, and common where every sample has them", async () => {
   const counts = classCounts(fixture.label, 4);
   assert.equal([...(await counts.read())], [4, 2, 1, 1, 4, 2, 2, 0]);
   assert.equal([...(await classWeights(counts).read())], [0.5, 0.75, 0.8125, 0.9375]);
@@ -69,7 +76,7 @@ test("counts are exact in volumes of many chunks, for any number of classes", as
 
 test("every term and the total have the fixture's values", async () => {
   const { student, teacher, label } = fixture;
-  const terms = protokdTerms(student, teacher, label);
+  const terms = protokdTerms(output(student), output(teacher), label);
   const { dice, crossEntropy, kd, prototype, ...rest } = await values(terms);
   assert.equal(rest, {});
   close([dice!, crossEntropy!], [0.681813745, 1.889149285], 1e-6, "Dice and cross-entropy");
@@ -102,13 +109,13 @@ test("the gradients of kd and prototype have the fixture's values", async () => 
   );
 });
 
-test("a student that equals its teacher has nothing to learn from it", async () => {
+test("a student that equals its teacher has no loss", async () => {
   const { student, label } = fixture;
   assert.is(await pixelKd(student.logits, student.logits).item(), 0);
   assert.is(await prototypeLoss(student.features, student.features, label, 4).item(), 0);
 });
 
-test("the prototype loss does not change when the student's features are scaled (eps aside)", async () => {
+test("the prototype loss does not change when the student's features are scaled (but for eps)", async () => {
   const { student, teacher, label } = fixture;
   const features = await student.features.read();
   const loss = (t: Tensor) => prototypeLoss(t, teacher.features, label, 4).item();
@@ -138,7 +145,7 @@ test("a class that one sample lacks is skipped for the whole batch", async () =>
   close([await prototypeLoss(student.features, teacher.features, label, 4).item()], [want], 1e-6, "loss");
 });
 
-test("where no class is left the prototype loss is 0, and so is its gradient", async () => {
+test("where no class is common the prototype loss is 0, and so is its gradient", async () => {
   const { student, teacher } = fixture;
   const label = tensor(device, [2, 2, 2, 2], [...Array(8).fill(0), ...Array(8).fill(1)]);
   const loss = () => prototypeLoss(student.features, teacher.features, label, 4);
@@ -171,14 +178,17 @@ test("the prototype loss and its gradient, through the prototypes too, agree wit
       const maps = (f: Array64) => reference.cosineMaps(f, reference.prototypes(f, label!, 4));
       return reference.meanSquaredError(maps(student!), maps(teacher!));
     },
-    step: 1e-5, // few values lie near the kink of the features, and none this near
+    step: 1e-5, // no value lies this near to the kink of the features
   });
 });
 
-test("terms of weight 0 are left out", () => {
+test("terms of weight 0 are omitted, and need no teacher and no features", () => {
   const { student, teacher, label } = fixture;
-  const terms = protokdTerms(student, teacher, label, { kd: 0, prototype: 0, temperature: 10 });
+  const weights = { kdWeight: 0, prototypeWeight: 0, temperature: 10 };
+  const terms = protokdTerms(output(student), output(teacher), label, weights);
   assert.equal(Object.keys(terms), ["crossEntropy", "dice"]);
+  const untapped = { logits: student.logits, taps: {}, coarse: [] };
+  assert.equal(Object.keys(protokdTerms(untapped, null, label, weights)), ["crossEntropy", "dice"]);
 });
 
 test("a loss repeats bit for bit, and leaves no bytes behind", async () => {
@@ -186,20 +196,20 @@ test("a loss repeats bit for bit, and leaves no bytes behind", async () => {
   const label = upload(randomLabels([2, ...size], 4));
   const logits = upload(random([2, 4, ...size]));
   const features = upload(random([2, 3, ...size]));
-  const teacher = {
+  const student = output({ logits, features });
+  const teacher = output({
     logits: upload(random([2, 4, ...size], { seed: 2 })),
     features: upload(random([2, 3, ...size], { seed: 3 })),
-  };
+  });
+  const step = () => grad([logits, features], () => total(protokdTerms(student, teacher, label)));
   const run = async () => {
-    const step = () =>
-      grad([logits, features], () => total(protokdTerms({ logits, features }, teacher, label)));
     const { loss, grads } = step();
     return [...(await loss.read()), ...(await grads[0]!.read()), ...(await grads[1]!.read())];
   };
   const first = await run();
   assert.equal(await run(), first);
   const before = device.bytes;
-  scope(() => void grad([logits, features], () => total(protokdTerms({ logits, features }, teacher, label))));
+  scope(() => void step());
   assert.is(device.bytes, before);
 });
 
@@ -207,7 +217,7 @@ test("kept terms can be read after grad()", async () => {
   const { student, teacher, label } = fixture;
   let kept: Terms = {};
   const { loss } = grad([student.logits, student.features], () => {
-    kept = protokdTerms(student, teacher, label);
+    kept = protokdTerms(output(student), output(teacher), label);
     for (const [, scalar] of Object.values(kept)) keep(scalar);
     return total(kept);
   });

@@ -1,51 +1,213 @@
-// What each method minimises, by its terms.
+// The methods: the terms that each minimises, and how it describes itself.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { tensor } from "../../engine/index.ts";
+import * as v from "valibot";
+import { keep } from "../../engine/index.ts";
 import { PROTOKD, type Terms } from "../../model/losses/losses.ts";
-import { METHODS } from "../../model/methods/index.ts";
-import { device, random, randomLabels } from "../support/gradcheck.ts";
+import {
+  DEFAULT_METHOD,
+  defaultSettings,
+  frozenStages,
+  isTaught,
+  type Method,
+  METHOD_SETTINGS,
+  methodOf,
+  METHODS,
+  PLAIN,
+  titleOf,
+} from "../../model/methods/index.ts";
+import type { Network } from "../../model/networks/network.ts";
+import { Params } from "../../model/networks/params.ts";
+import { UploadedBatch } from "../../trainer/loop/batches.ts";
+import { openMembers } from "../../trainer/loop/members.ts";
+import { runStep } from "../../trainer/loop/step.ts";
+import { SETTINGS } from "../../trainer/settings/settings.ts";
+import { device } from "../support/gradcheck.ts";
+import { failure } from "../support/quietly.ts";
+import { batch, MODALITIES, network, trainOptions, type Trial } from "../support/training.ts";
 
-const size = [2, 3, 2] as const;
+const all: readonly (readonly [string, Method])[] = Object.entries(METHODS);
 
-/** Features and logits of a batch of two. */
-function output(seed: number) {
-  const values = (channels: number) => {
-    const { shape, data } = random([2, channels, ...size], { seed });
-    return tensor(device, shape, data);
-  };
-  return { features: values(3), logits: values(4) };
+/** A trial of a method, with its default settings unless others are given, and a teacher. */
+function trial(name: string, settings: Readonly<Record<string, unknown>> = {}): Trial {
+  const teacher = network(MODALITIES, 9, "batch");
+  return { method: name, teacher, settings: { ...defaultSettings(methodOf(name)), ...settings } };
 }
 
-const { shape, data } = randomLabels([2, ...size], 4);
-const label = tensor(device, shape, data);
+/** The terms of one step of a trial, each with its weight and its value. */
+async function termsOf(trial: Trial): Promise<Record<string, readonly [weight: number, value: number]>> {
+  const { method, run, members, patch } = trainOptions(trial);
+  const paired = new UploadedBatch(device, batch(5, patch), { patch, modalities: run.modalities });
+  let terms: Terms = {};
+  runStep(
+    { method, settings: run.settings, members, own: {}, patch, seed: 0 },
+    { paired },
+    { done: 0, phase: "", number: 1 },
+    {
+      after: () => undefined,
+      update(group, make) {
+        assert.is(group, "main");
+        terms = make();
+        for (const [, scalar] of Object.values(terms)) keep(scalar);
+      },
+    },
+  );
+  paired.free();
+  const read = Object.entries(terms).map(
+    async ([term, [weight, scalar]]) => [term, [weight, await scalar.item()]] as const,
+  );
+  return Object.fromEntries(await Promise.all(read));
+}
 
-test("kd is ProtoKD without its prototypes, none is neither", async () => {
-  const [student, teacher] = [output(1), output(2)];
-  const termsOf = async (name: string) => {
-    const terms: Terms = METHODS[name]!.terms(
-      student,
-      METHODS[name]!.teacher ? teacher : null,
-      label,
-      PROTOKD,
-    );
-    const read = Object.entries(terms).map(
-      async ([term, [weight, scalar]]) => [term, [weight, await scalar.item()]] as const,
-    );
-    return Object.fromEntries(await Promise.all(read));
-  };
-  const { prototype, ...taught } = await termsOf("protokd");
+test("kd is ProtoKD without its prototypes, and none is kd without distillation", async () => {
+  const { prototype, ...taught } = await termsOf(trial("protokd"));
+  assert.is(prototype![0], PROTOKD.prototypeWeight);
   assert.ok(prototype![1] > 0);
-  assert.ok(taught["kd"]![1] > 0);
-  assert.equal(await termsOf("kd"), taught);
-  const { kd: _, ...plain } = taught;
-  assert.equal(await termsOf("none"), plain);
+  const { kd, ...plain } = taught;
+  assert.is(kd![0], PROTOKD.kdWeight);
+  assert.ok(kd![1] > 0);
+  assert.equal(await termsOf(trial("kd")), taught);
+  assert.equal(Object.keys(plain), ["crossEntropy", "dice"]);
+  assert.equal(await termsOf(trial("none")), plain);
 });
 
-test("a method that needs a teacher says so", () => {
-  for (const method of Object.values(METHODS).filter(({ teacher }) => teacher))
-    assert.throws(() => method.terms(output(1), null, label, PROTOKD), /needs a teacher's output/);
+test("the settings weigh the terms, and the temperature softens the predictions", async () => {
+  const own = { kdWeight: 3, prototypeWeight: 0.5, temperature: 2 };
+  const [usual, changed] = [await termsOf(trial("protokd")), await termsOf(trial("protokd", own))];
+  assert.equal([changed["kd"]![0], changed["prototype"]![0]], [3, 0.5]);
+  assert.ok(changed["kd"]![1] > 2 * usual["kd"]![1]);
+  assert.is(changed["prototype"]![1], usual["prototype"]![1]);
+  const { kdWeight, temperature } = own;
+  assert.equal((await termsOf(trial("kd", { kdWeight, temperature })))["kd"], changed["kd"]);
+});
+
+test("with weights of 0 a method is plain supervision, and its teacher never runs", async () => {
+  const plain = await termsOf(trial("none"));
+  for (const [name, { settings }] of all) {
+    const weights = Object.keys(settings).filter((key) => key.endsWith("Weight"));
+    const off = trial(name, Object.fromEntries(weights.map((key) => [key, 0])));
+    assert.equal(await termsOf(off), plain, name);
+    assert.is(off.teacher!.params.tensors.size, 0, name);
+  }
+});
+
+test("every method segments the lower resolutions too where its network has auxiliary heads", async () => {
+  const network = (modalities: number, deepSupervision: boolean): Network => ({
+    params: new Params(device, { seed: modalities }),
+    config: { modalities, classes: 4, filters: 2, levels: 4, norm: "instance", deepSupervision },
+  });
+  for (const [name] of all) {
+    const networks = { network: network(1, false), teacher: network(MODALITIES, false) };
+    const options = { ...trial(name), ...networks, patch: [16, 16, 16] as const };
+    const plain = await termsOf(options);
+    const deep = await termsOf({ ...options, network: network(1, true) });
+    for (const term of ["crossEntropy", "dice"]) {
+      const [weight, value] = plain[term]!;
+      assert.equal(deep[term], [(2 / 3) * weight, value], `${name}: ${term}`);
+      assert.is(deep[`${term}Half`]?.[0], weight / 3, `${name}: ${term}Half`);
+    }
+    assert.is(Object.keys(deep).length, Object.keys(plain).length + 2, name);
+  }
+});
+
+test("a method that learns from a teacher asks for one", () => {
+  for (const [name, method] of all) {
+    const { run } = trainOptions(trial(name));
+    const stages = frozenStages(method, run);
+    assert.is(isTaught(name), stages.length > 0, name);
+    const options = { seed: 1, precision: "f32", lowMemory: false } as const;
+    const asked: string[] = [];
+    const frozen = (stage: string) => {
+      asked.push(stage);
+      return { spec: run.network, values: {} };
+    };
+    const members = openMembers(device, method, run, { ...options, frozen });
+    assert.equal(asked, stages, name);
+    assert.equal(Object.keys(members), Object.keys(method.networks(run)), name);
+    const missing = (stage: string) => {
+      throw new Error(`no ${stage} was trained`);
+    };
+    const open = () => openMembers(device, method, run, { ...options, frozen: missing });
+    if (stages.length) assert.throws(open, new RegExp(`^no ${stages[0]} was trained$`));
+    else open();
+  }
+  const teachers = ["none", "kd", "protokd", "kdnet"].map((name) =>
+    frozenStages(methodOf(name), trainOptions(trial(name)).run),
+  );
+  assert.equal(teachers, [[], ["teacher"], ["teacher"], ["teacher"]]);
+});
+
+test("KD-Net shares the loss between the labels and the teacher's regions, and compares bottlenecks", async () => {
+  const plain = await termsOf(trial("none"));
+  const terms = await termsOf(trial("kdnet"));
+  assert.equal(
+    Object.entries(terms).map(([name, [weight]]) => [name, weight]),
+    [
+      ["crossEntropy", 0.25],
+      ["dice", 0.25],
+      ["softCrossEntropy", 0.75],
+      ["softDice", 0.75],
+      ["bottleneck", 10],
+    ],
+  );
+  for (const term of ["crossEntropy", "dice"]) assert.is(terms[term]![1], plain[term]![1]);
+  for (const [term, [, value]] of Object.entries(terms)) assert.ok(value > 0, term);
+  const soft = await termsOf(trial("kdnet", { softWeight: 1, bottleneckWeight: 0 }));
+  assert.equal(Object.keys(soft), ["softCrossEntropy", "softDice"]);
+  assert.is(soft["softDice"]![1], terms["softDice"]![1]);
+  const own = await termsOf(trial("kdnet", { studentTemperature: 1 }));
+  assert.is.not(own["softDice"]![1], terms["softDice"]![1]);
+  assert.is(own["bottleneck"]![1], terms["bottleneck"]![1]);
+});
+
+test("KD-Net refuses a teacher whose bottleneck has another shape, unless it compares none", async () => {
+  const config = { ...network(MODALITIES).config, filters: 3 };
+  const teacher = () => ({ params: new Params(device, { seed: 1 }), config });
+  const why = /^--teacher: .* expected 2 filters and 3 levels, got 3 and 3: /;
+  assert.match((await failure(() => termsOf({ ...trial("kdnet"), teacher: teacher() }))).message, why);
+  const terms = await termsOf({ ...trial("kdnet", { bottleneckWeight: 0 }), teacher: teacher() });
+  assert.not("bottleneck" in terms);
+});
+
+test("every method has a name, a title and a source of its own", () => {
+  for (const [name, { name: own, title, source }] of all) {
+    assert.is(own, name);
+    assert.match(name, /^[a-z][a-z0-9-]*$/); // for flags and names of folders
+    assert.is(titleOf(name), title);
+    assert.match(source, /\b(19|20)\d\d\b/);
+  }
+  assert.is(new Set(all.map(([, { title }]) => title)).size, all.length);
+  assert.ok(DEFAULT_METHOD in METHODS && PLAIN in METHODS);
+  assert.is(titleOf("newer"), "newer");
+  assert.throws(() => methodOf("newer"), /^method: expected one of none, kd, protokd, .*, got newer$/);
+});
+
+test("every setting has a default that fits and a help text, and is one row for all methods that have it", () => {
+  for (const [name, method] of all) {
+    for (const [key, row] of Object.entries(method.settings)) {
+      assert.ok(v.is(row.schema, row.default), `${name}: ${key}`);
+      assert.ok(row.help, `${name}: ${key}`);
+      assert.is(METHOD_SETTINGS[key as keyof typeof METHOD_SETTINGS], row, `${name}: ${key}`);
+    }
+  }
+  assert.equal(defaultSettings(METHODS.protokd), { ...PROTOKD });
+});
+
+test("a method's defaults, baselines and roles name existing settings, methods and networks", () => {
+  const rows: Readonly<Record<string, { schema: v.GenericSchema }>> = SETTINGS;
+  for (const [name, method] of all) {
+    for (const [key, value] of Object.entries(method.defaults ?? {})) {
+      assert.ok(rows[key], `${name}: ${key}`);
+      assert.ok(v.is(rows[key].schema, value), `${name}: ${key} ${String(value)}`);
+    }
+    for (const other of method.comparedWith ?? [])
+      assert.ok(other !== name && other in METHODS, `${name}: ${other}`);
+    const roles = method.networks(trainOptions(trial(name)).run);
+    assert.ok(method.deployed === null || method.deployed in roles, name);
+    for (const role of Object.values(roles))
+      if ("averageOf" in role) assert.ok(role.averageOf in roles, `${name}: ${role.averageOf}`);
+  }
 });
 
 test.run();

@@ -124,7 +124,7 @@ test("spacing belongs to its axis: one voxel apart along D, H or W is that axis'
   assert.equal(apart, [5, 3, 2]);
 });
 
-test("regions overlap: WT holds all classes, TC leaves oedema out, ET is class 1 alone", () => {
+test("regions overlap: WT holds all classes, TC all but oedema, ET class 1 alone", () => {
   const size: Vec3 = [1, 1, 4];
   const { regions } = caseMetrics("a", Uint8Array.of(0, 1, 2, 3), Uint8Array.of(1, 2, 1, 3), {
     size,
@@ -141,7 +141,7 @@ test("regions overlap: WT holds all classes, TC leaves oedema out, ET is class 1
   ]);
 });
 
-test("an empty region leaves undefined what the convention then names: all four cases", () => {
+test("an empty region's scores are undefined, and the summary takes those of its convention: all four cases", () => {
   const size: Vec3 = [1, 1, 2];
   const [none, one] = [Uint8Array.of(0, 0), Uint8Array.of(1, 0)];
   const measure = (p: Uint8Array, g: Uint8Array) => caseMetrics("a", p, g, { size, spacing: unit });
@@ -197,7 +197,7 @@ test("the summary has nnU-Net's keys, and means over cases, then over regions", 
   assert.ok(Math.abs(summary.foreground_mean.Dice - dice) < 1e-15);
 });
 
-test("the summary says how sure its means are, and what a prediction took", () => {
+test("the summary has intervals of its means, and the seconds of each prediction", () => {
   const grid = { size: [1, 1, 4] as Vec3, spacing: unit };
   const reference = Uint8Array.of(1, 2, 3, 3);
   const maps = [reference, Uint8Array.of(1, 2, 0, 0), Uint8Array.of(1, 0, 0, 0), Uint8Array.of(1, 2, 3, 0)];
@@ -210,7 +210,7 @@ test("the summary says how sure its means are, and what a prediction took", () =
   assert.equal(intervals.Dice.ET, { low: 1, high: 1 }, "the same in every case");
   assert.ok(intervals.HD95.mean.high > intervals.HD95.mean.low);
   assert.equal(summarise(cases).intervals, intervals, "drawn from a seed");
-  assert.ok(Number.isNaN(summarise(cases.slice(0, 1)).intervals.Dice.WT.low), "of one case nothing is known");
+  assert.ok(Number.isNaN(summarise(cases.slice(0, 1)).intervals.Dice.WT.low), "one case has no interval");
   assert.equal(
     rows.map(({ seconds }) => seconds),
     [0, 1, 2, 3],
@@ -226,7 +226,7 @@ test("maps of another size than the grid, and no cases at all, are refused", () 
   assert.throws(() => summarise([]), /at least one case/);
 });
 
-test("of a full-size pair only the box around both masks is gone through", () => {
+test("metrics of a full-size pair visit only the box around both masks", () => {
   const size: Vec3 = [155, 240, 240];
   const [prediction, reference] = [0, 5].map((shift) => {
     const map = new Uint8Array(155 * 240 * 240);

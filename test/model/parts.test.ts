@@ -1,14 +1,15 @@
-// A batch that is larger than a binding may be is taken in parts, to the same end; what cannot be cut is refused.
+// A batch that is larger than a binding may be runs in parts, with the same result. Batches that cannot be cut
+// are refused.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
 import { type Device, grad, GpuError, keep, tensor } from "../../engine/index.ts";
-import { METHODS } from "../../model/methods/index.ts";
-import { PROTOKD, total } from "../../model/losses/losses.ts";
-import { type Network, touch } from "../../model/networks/network.ts";
+import { FEATURES, PROTOKD, protokdTerms, total } from "../../model/losses/losses.ts";
+import { initialise, type Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { forwardBatch, samplesTogether } from "../../model/networks/parts.ts";
+import type { TrainBatch } from "../../trainer/loop/trainer.ts";
 import { close, random, randomLabels } from "../support/gradcheck.ts";
 import { events, of } from "../support/training.ts";
 
@@ -24,7 +25,7 @@ label.data.forEach((k, i) => (label.data[i] = i < VOXELS && k === 3 ? 0 : k)); /
 function network(device: Device, modalities: number, norm: "batch" | "instance" = "instance"): Network {
   const config = { modalities, classes: 4, filters: 8, levels: 2, norm } as const;
   const made = { params: new Params(device, { seed: modalities }), config };
-  touch(device, made, PATCH);
+  initialise(device, made, PATCH);
   return made;
 }
 
@@ -34,16 +35,18 @@ async function step(device: Device, together: number): Promise<number[][]> {
   const x = keep(tensor(device, images.shape, images.data));
   const own = keep(tensor(device, [BATCH, 1, ...PATCH], images.data.slice(0, BATCH * VOXELS)));
   const classes = keep(tensor(device, label.shape, label.data));
-  const guide = forwardBatch(teacher, x, "eval", together);
-  const { loss, grads } = grad(student.params.trained, () =>
-    total(METHODS["protokd"]!.terms(forwardBatch(student, own, "train", together), guide, classes, WEIGHTS)),
-  );
+  const taps = [FEATURES];
+  const guide = forwardBatch(teacher, x, { mode: "eval", taps }, together);
+  const { loss, grads } = grad(student.params.trained, () => {
+    const output = forwardBatch(student, own, { mode: "train", taps }, together);
+    return total(protokdTerms(output, guide, classes, WEIGHTS));
+  });
   return Promise.all([loss, ...grads].map(async (t) => [...(await t.read())]));
 }
 
-const WEIGHTS = { ...PROTOKD, prototype: 5 }; // enough to be seen in every gradient
+const WEIGHTS = { ...PROTOKD, prototypeWeight: 5 }; // enough to be seen in every gradient
 
-test("losses and gradients are the same whether a batch is taken at once, or by ones or twos", async () => {
+test("losses and gradients are the same whether a batch runs at once, or by ones or twos", async () => {
   const whole = await step(await openDevice(), BATCH);
   for (const together of [1, 2]) {
     const cut = await step(await openDevice({ largest: 2.5 * ACTIVATION }), together);
@@ -55,25 +58,36 @@ test("losses and gradients are the same whether a batch is taken at once, or by 
   }
 });
 
-test("a batch of three trains where a single one does, and learns", async () => {
+test("a batch of three trains, and learns, where only two samples fit a binding", async () => {
   const device = await openDevice({ largest: 2.5 * ACTIVATION });
-  const next = () => {
+  const next = (): TrainBatch => {
     return {
       images: Float32Array.from(images.data),
       label: Uint8Array.from(label.data),
       cases: ["a", "b", "c"],
     };
   };
-  const options = { device, next, network: network(device, 1), teacher: network(device, 2) };
-  const more = { method: METHODS["protokd"]!, channels: [0], patch: PATCH, stepsPerEpoch: 4, rate: 2e-2 };
-  const steps = of(await events({ ...options, ...more }), "step");
+  const run = events({
+    device,
+    next,
+    network: network(device, 1),
+    teacher: network(device, 2),
+    method: "protokd",
+    settings: { ...PROTOKD },
+    modalities: ["t1", "t2"],
+    channels: [0],
+    patch: PATCH,
+    stepsPerEpoch: 4,
+    optimizer: { lr: 2e-2 },
+  });
+  const steps = of(await run, "step");
   assert.ok(steps.at(-1)!.losses["total"]! < 0.97 * steps[0]!.losses["total"]!);
 });
 
-/** The message of the GpuError that asking for so many samples ends in. */
-function refusal(device: Device, trained: Network, batch: number): string {
+/** The message of the GpuError for a batch that does not fit. */
+function refusal(device: Device, network: Network, batch: number): string {
   try {
-    samplesTogether(device, { trained, teacher: null }, batch, PATCH);
+    samplesTogether(device, [{ ...network, trained: true }], batch, PATCH);
   } catch (error) {
     assert.instance(error, GpuError);
     return (error as Error).message;
@@ -81,12 +95,13 @@ function refusal(device: Device, trained: Network, batch: number): string {
   throw new Error("expected a GpuError, got none");
 }
 
-test("as many samples go together as fit, and what fits is said where nothing can be cut", async () => {
+test("as many samples run together as fit; where a batch cannot be cut, the error says how many do", async () => {
   const device = await openDevice();
   const [alone, coupled] = [network(device, 1), network(device, 1, "batch")];
-  const together = (bytes: number, batch = 4, trained = alone) => {
+  const together = (bytes: number, batch = 4, trained = alone, frozen: readonly Network[] = []) => {
     Object.assign(device, { largest: bytes });
-    return samplesTogether(device, { trained, teacher: null }, batch, PATCH);
+    const others = frozen.map((network) => ({ ...network, trained: false }));
+    return samplesTogether(device, [{ ...trained, trained: true }, ...others], batch, PATCH);
   };
   assert.equal(
     [1, 2, 3.9, 4, 9].map((n) => together(n * ACTIVATION, 2)),
@@ -97,6 +112,7 @@ test("as many samples go together as fit, and what fits is said where nothing ca
     [2, 3, 4],
   );
   assert.is(together(4 * ACTIVATION, 4, coupled), 4);
+  assert.is(together(3 * ACTIVATION, 4, alone, [coupled]), 3); // a frozen network takes a batch in parts
   Object.assign(device, { largest: 2 * ACTIVATION });
   assert.match(
     refusal(device, coupled, 4),

@@ -1,5 +1,5 @@
-// Post-processing: what each rule takes away and what stands there instead, and that what is chosen is what raises
-// the Dice of the validation cases.
+// Post-processing: the voxels that each rule removes, the class that replaces them, and that the chosen rules
+// raise the Dice of the validation cases.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -28,7 +28,7 @@ const after = (map: number[], parts: Parameters<typeof rule>[0]) => [
   ...postprocess(Uint8Array.from(map), grid(map.length), rule(parts)),
 ];
 
-test("what goes of the whole tumour becomes background, of the core oedema, of the enhancing tumour core", () => {
+test("removed voxels of the whole tumour become background, of the core oedema, of the enhancing tumour core", () => {
   const map = [1, 2, 3, 0, 1, 0, 3, 3, 0, 2];
   assert.equal(after(map, { WT: { largest: true } }), [1, 2, 3, 0, 0, 0, 0, 0, 0, 0]);
   assert.equal(after(map, { TC: { largest: true } }), [1, 2, 3, 0, 3, 0, 3, 3, 0, 3]);
@@ -39,7 +39,7 @@ test("what goes of the whole tumour becomes background, of the core oedema, of t
   );
 });
 
-test("pieces go that are smaller than so many mm³, and regions of which all is", () => {
+test("pieces smaller than so many mm³ are removed, and regions smaller than that as a whole", () => {
   const map = [1, 1, 0, 1, 0, 3];
   assert.equal(after(map, { ET: { piece: 2 } }), map, "a voxel has 2");
   assert.equal(after(map, { ET: { piece: 2.1 } }), [1, 1, 0, 2, 0, 3]);
@@ -49,7 +49,7 @@ test("pieces go that are smaller than so many mm³, and regions of which all is"
   assert.equal(after(map, { WT: { piece: 4 } }), [1, 1, 0, 0, 0, 0]);
 });
 
-test("the parts of a rule follow upon each other; pieces touch in corners; an empty map and no rule change nothing", () => {
+test("the parts of a rule apply in order; pieces touch in corners; an empty map and no rule change nothing", () => {
   const diagonal = Uint8Array.from([ET, 0, 0, CORE]);
   const square = { size: [1, 2, 2] as Vec3, spacing: [1, 1, 1] as Vec3 };
   assert.is(postprocess(diagonal, square, rule({ WT: { largest: true } })), diagonal);
@@ -64,7 +64,7 @@ test("the parts of a rule follow upon each other; pieces touch in corners; an em
   );
 });
 
-/** Cases of 12³ voxels of 8 mm³: a tumour, and, where `stray`, small pieces of it where there is none. */
+/** Cases of 12³ voxels of 8 mm³: a tumour, and, where `stray`, small pieces of it elsewhere. */
 function cases({ stray, truly = false }: { stray: number; truly?: boolean }) {
   const size: Vec3 = [12, 12, 12];
   const random = new Random(4);
@@ -91,7 +91,7 @@ function cases({ stray, truly = false }: { stray: number; truly?: boolean }) {
   });
 }
 
-test("stray pieces are taken away where validation cases say so, by the mildest rule; the scores are its own", () => {
+test("stray pieces are removed where that raises the validation's Dice, by the mildest rule; the scores are its own", () => {
   const given = cases({ stray: 6 });
   const choice = choosePostprocessing(given);
   assert.equal(choice.cases, 3);
@@ -115,7 +115,7 @@ test("stray pieces are taken away where validation cases say so, by the mildest 
   );
 });
 
-test("what is right is left alone: where small pieces are tumour, or nothing is better", () => {
+test("nothing is removed where small pieces are tumour, or where no rule is better", () => {
   for (const given of [cases({ stray: 6, truly: true }), cases({ stray: 0 })]) {
     const choice = choosePostprocessing(given);
     assert.equal(choice.rule, NO_POSTPROCESSING);
@@ -124,7 +124,7 @@ test("what is right is left alone: where small pieces are tumour, or nothing is 
   }
 });
 
-test("a few voxels of enhancing tumour where there is none become core: BraTS scores 1 for none in both", () => {
+test("a few false voxels of enhancing tumour become core: BraTS scores 1 where both maps lack the region", () => {
   const given = cases({ stray: 0 }).map((one) => {
     const reference = one.reference.map((c) => (c === ET ? CORE : c));
     const prediction = reference.slice();

@@ -1,4 +1,4 @@
-// Sliding windows: that what they are pasted into is the network's own answer, weighed and mirrored.
+// Sliding windows: their joint prediction is the network's own, weighed and mirrored.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -122,13 +122,13 @@ test("with mirroring, the prediction of a turned volume is the turned prediction
   );
 });
 
-test("an answer that is no number is an error, not background", async () => {
+test("a prediction of NaN is an error, not background", async () => {
   const broken = (x: Tensor) => conv3d(x, fill(device, [CLASSES, 2, 1, 1, 1], NaN), bias);
   const error = await run(image([4, 4, 9]), [4, 4, 4], broken).catch((thrown: unknown) => thrown);
   assert.instance(error, NonFiniteError);
 });
 
-test("a network that looks at voxels alone is not disturbed by windows, their overlaps and borders", async () => {
+test("windows, their overlaps and borders change nothing for a network that looks at single voxels", async () => {
   for (const [size, window] of [
     [
       [8, 8, 8],
@@ -161,7 +161,7 @@ test("a volume smaller than the window is padded around and comes back in its ow
   }
 });
 
-test("what lies around a small volume is its background, by channel, or else zero", async () => {
+test("a small volume is padded with its background, by channel, or else with zeros", async () => {
   for (const background of [undefined, [7, -3]]) {
     const seen: Tensor[] = [];
     const spy = (x: Tensor) => voxelwise((seen.push(copy(x)), x));
@@ -179,7 +179,7 @@ test("what lies around a small volume is its background, by channel, or else zer
 });
 
 test("the windows' probabilities are averaged, not their votes, nor their logits", async () => {
-  /** The classes of six voxels of which two windows of four share the middle ones. */
+  /** The classes of six voxels: two windows of four share the middle ones. */
   const classes = async (...windows: number[][]) => {
     const logits = () => windows.shift()!.flatMap((value) => Array(4).fill(value) as number[]);
     const network = () => tensor(device, [1, 4, 1, 1, 4], logits());
@@ -213,7 +213,7 @@ test("the nearer its middle, the more a window's probabilities count", async () 
   }
 });
 
-test("progress is told after each window, and no bytes stay behind", async () => {
+test("progress is reported after each window, and no bytes stay behind", async () => {
   const told: string[] = [];
   const before = device.bytes;
   await run(image([6, 4, 4]), [4, 4, 4], voxelwise, { progress: (done, all) => told.push(`${done}/${all}`) });
@@ -221,7 +221,7 @@ test("progress is told after each window, and no bytes stay behind", async () =>
   assert.is(device.bytes, before);
 });
 
-test("a prediction that is given up on the way leaves no bytes behind either", async () => {
+test("a prediction that is stopped midway leaves no bytes behind either", async () => {
   const before = device.bytes;
   const cancelled = run(image([12, 4, 4]), [4, 4, 4], voxelwise, {
     progress: (done) => {

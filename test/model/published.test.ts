@@ -1,12 +1,12 @@
-// Weights from elsewhere: published ProtoKD checkpoints, which say nothing of themselves but names and shapes,
-// to start from, to learn from, to predict with; and ours in PyTorch.
+// Weights from elsewhere: published ProtoKD checkpoints, which have no card but only names and shapes, as first
+// weights, as a teacher, and for prediction.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type ModelCard, readModel, saveModel, upload } from "../../cli/files/models.ts";
+import { readModel, saveModel, upload } from "../../cli/files/models.ts";
 import { predictFolder, type PredictOptions } from "../../cli/predict.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
@@ -16,9 +16,10 @@ import { CheckpointError } from "../../model/errors.ts";
 import type { StoredTensor } from "../../model/files/safetensors.ts";
 import { Params } from "../../model/networks/params.ts";
 import { storedNetwork } from "../../model/files/published.ts";
-import { touch } from "../../model/networks/network.ts";
+import { initialise } from "../../model/networks/network.ts";
 import { VNET, type VnetConfig } from "../../model/networks/vnet.ts";
 import { vnetShapes } from "../../model/networks/layers.ts";
+import type { ModelCard } from "../../trainer/stages/stage.ts";
 import { device } from "../support/gradcheck.ts";
 import { tensorsOf, weights } from "../support/published/weights.ts";
 import { failure, silenced, trainQuietly } from "../support/quietly.ts";
@@ -43,11 +44,11 @@ const NETWORKS: VnetConfig[] = [
   { ...NETWORK, levels: 6, filters: 1, norm: "batch" },
 ];
 
-test("a network's tensors are known without a device: those that a forward pass makes, in its order", () => {
+test("a network's tensors are known without a device: a forward pass makes them, in the same order", () => {
   for (const config of NETWORKS) {
     const params = new Params(device, { seed: 1 });
     const edge = 2 ** (config.levels - 1);
-    touch(device, { params, config }, [2 * edge, edge, edge]);
+    initialise(device, { params, config }, [2 * edge, edge, edge]);
     const made = [...params.tensors].map(([name, t]) => `${name} [${t.shape}]`);
     assert.equal(
       [...vnetShapes(config)].map(([name, shape]) => `${name} [${shape}]`),
@@ -57,7 +58,7 @@ test("a network's tensors are known without a device: those that a forward pass 
   }
 });
 
-test("a file without a card says by names and shapes what network it holds", () => {
+test("a file without a card is recognised by its tensors' names and shapes", () => {
   for (const config of NETWORKS) {
     const tensors = weights(config);
     const { config: found, values } = storedNetwork(tensors, "a");
@@ -72,7 +73,7 @@ test("a file without a card says by names and shapes what network it holds", () 
   }
 });
 
-test("every tensor that is missing, surplus, of another shape or no number is named, ten of a kind", () => {
+test("every tensor that is missing, surplus, of another shape or not finite is named, ten of a kind", () => {
   const message = (change: (tensors: Record<string, StoredTensor>) => void) => {
     const tensors: Record<string, StoredTensor> = weights({ ...NETWORK, levels: 5, norm: "batch" });
     change(tensors);
@@ -117,7 +118,7 @@ test("every tensor that is missing, surplus, of another shape or no number is na
   );
 });
 
-test("weights that do not fit the stage are refused before its data are looked for", async () => {
+test("weights that do not fit the stage are refused before its data are opened", async () => {
   const of = async (flags: Partial<TrainFlags>) => {
     const error = await refusal({ stage: "student", data: join(folder, "nowhere"), ...SIZES, ...flags });
     return error.message.replaceAll(folder, "");
@@ -126,7 +127,7 @@ test("weights that do not fit the stage are refused before its data are looked f
   assert.is(
     await of({ method: "none", init }),
     "--init /init.safetensors: expected a V-Net with 1 modality, 2 filters, 2 levels and instance norm, got a " +
-      "V-Net with 1 modality, 4 filters, 3 levels and batch norm: say --filters 4, say --levels 3, say --norm batch",
+      "V-Net with 1 modality, 4 filters, 3 levels and batch norm: use --filters 4, use --levels 3, use --norm batch",
   );
   const four = file("four", { ...NETWORK, modalities: 4 });
   assert.match(await of({ method: "none", init: four }), /sees all four modalities and a student one$/);
@@ -147,7 +148,7 @@ test("weights that do not fit the stage are refused before its data are looked f
   assert.match(await of({ teacher: four }), /nowhere: expected a folder, got nothing$/);
 });
 
-test("a stage that starts from weights, at a rate of 0, ends with them", async () => {
+test("a stage that starts from weights, at a learning rate of 0, ends with them", async () => {
   const init = file("start", NETWORK, 3);
   const flags = { stage: "student", method: "none", data, ...SIZES, lr: 0 } as const;
   await trainQuietly({ ...flags, init, out: join(folder, "from-file") });
@@ -157,7 +158,7 @@ test("a stage that starts from weights, at a rate of 0, ends with them", async (
   assert.not.equal(end("from-seed"), tensorsOf(init));
 });
 
-test("a published teacher teaches, and what is taken for granted of it is said once", async () => {
+test("a published teacher teaches, and the assumptions about it are printed once", async () => {
   const teacher = file("teacher", { ...NETWORK, modalities: 4, norm: "batch" }, 4);
   const said = await trainQuietly({ stage: "student", data, teacher, ...SIZES, out: join(folder, "taught") });
   const lines = said.filter((line) => line.includes("does not say how its input was made"));
@@ -172,7 +173,7 @@ test("a published teacher teaches, and what is taken for granted of it is said o
   assert.ok(losses["kd"]! > 0 && losses["prototype"]! > 0);
 });
 
-test("a published student predicts as the same weights with a card do; its modality has to be said", async () => {
+test("a published student predicts as the same weights with a card do; the user names its modality", async () => {
   const model = file("published", NETWORK, 5);
   const carded = await withCard("carded", model);
   const [own, foreign, zero] = [
@@ -206,7 +207,7 @@ test("a published student predicts as the same weights with a card do; its modal
   assert.ok((await predict({ model: four, patch: "16" })).bytes.length);
 });
 
-test("a model with a card predicts on inputs made as the card says", async () => {
+test("a model with a card predicts on inputs prepared as the card says", async () => {
   const model = file("plain", NETWORK, 5);
   const longer = { patch: [32, 16, 16] } satisfies Partial<ModelCard>; // than the brain: padding matters
   const bytes = async (name: string, changes: Partial<ModelCard>) =>
@@ -238,22 +239,32 @@ if (!existsSync(golden)) {
 
 test.run();
 
-/** A file of such a network, as published: without a word about it. */
+/** A file of such a network, as published: without a card. */
 function file(name: string, config: VnetConfig, seed = 1): string {
   const path = join(folder, `${name}.safetensors`);
   writeFileSync(path, encodeSafetensors(weights(config, seed), {}));
   return path;
 }
 
-/** The network of a file under a card: of a student of FLAIR, by default prepared as in the published code. */
+/** The network of a file with a card: a student of FLAIR, its input prepared as in the published code. */
 async function withCard(name: string, from: string, changes: Partial<ModelCard> = {}): Promise<string> {
   const path = join(folder, `${name}.safetensors`);
   const { params, config } = upload(device, await readModel(from));
-  touch(device, { params, config }, [16, 16, 16]);
+  initialise(device, { params, config }, [16, 16, 16]);
   const card: ModelCard = {
-    ...{ network: config, modalities: ["flair"], patch: [16, 16, 16], window: "uniform", labels: "brats" },
-    ...{ background: "shifted", crop: "brain", padding: "zero" },
-    ...{ stage: "student_flair", epoch: 1, step: 1, seed: 1, ...changes },
+    network: config,
+    modalities: ["flair"],
+    patch: [16, 16, 16],
+    window: "uniform",
+    labels: "brats",
+    background: "shifted",
+    crop: "brain",
+    padding: "zero",
+    stage: "student_flair",
+    epoch: 1,
+    step: 1,
+    seed: 1,
+    ...changes,
   };
   await saveModel(path, params, card);
   params.free();
@@ -262,7 +273,7 @@ async function withCard(name: string, from: string, changes: Partial<ModelCard> 
 
 type Asked = Partial<PredictOptions> & { model: string };
 
-/** What predict prints, and the last case that it writes. */
+/** The lines that predict prints, and the last case that it writes. */
 async function predict(options: Asked): Promise<{ said: string[]; bytes: Uint8Array }> {
   const output = mkdtempSync(join(folder, "predicted-"));
   const said = await silenced(() =>
@@ -271,7 +282,7 @@ async function predict(options: Asked): Promise<{ said: string[]; bytes: Uint8Ar
   return { said, bytes: readFileSync(join(output, "PHANTOM_003.nii.gz")) };
 }
 
-/** Why predict refuses. */
+/** The error that predict ends with. */
 async function refused(options: Asked): Promise<string> {
   return (await failure(() => predict(options))).message.replaceAll(folder, "");
 }

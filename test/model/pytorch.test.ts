@@ -7,12 +7,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type ModelCard, readModel, saveModel, upload } from "../../cli/files/models.ts";
+import { readModel, saveModel, upload } from "../../cli/files/models.ts";
 import { PREPARATION } from "../../data/preparation/preprocess.ts";
-import { scope, tensor } from "../../engine/index.ts";
+import { tensor } from "../../engine/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../../model/files/safetensors.ts";
+import { forward } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
-import { vnet, VNET, type VnetConfig } from "../../model/networks/vnet.ts";
+import { VNET, type VnetConfig } from "../../model/networks/vnet.ts";
+import type { ModelCard } from "../../trainer/stages/stage.ts";
 import { close, device } from "../support/gradcheck.ts";
 import { normal, tensorsOf, weights } from "../support/published/weights.ts";
 
@@ -36,9 +38,16 @@ for (const norm of ["batch", "instance"] as const) {
     const x = { shape: [1, 1, 32, 32, 32], data: normal(32 ** 3, 7) };
     const logits = await run(params, config, x);
     const card: ModelCard = {
-      ...{ network: config, modalities: ["t1"], patch: [32, 32, 32], window: "gaussian" },
-      ...{ labels: "brats", ...PREPARATION },
-      ...{ stage: "student_t1", epoch: 1, step: 1, seed: 1 },
+      ...PREPARATION,
+      network: config,
+      modalities: ["t1"],
+      patch: [32, 32, 32],
+      window: "gaussian",
+      labels: "brats",
+      stage: "student_t1",
+      epoch: 1,
+      step: 1,
+      seed: 1,
     };
     await saveModel(join(place, "model.safetensors"), params, card);
     params.free();
@@ -104,5 +113,5 @@ function valuesOf(place: string, name: string): Float32Array {
 /** The logits of a network in use. */
 async function run(params: Params, config: VnetConfig, { shape, data }: StoredTensor): Promise<Float32Array> {
   const x = tensor(device, shape, data as Float32Array);
-  return scope(() => ({ logits: vnet(params, x, config, "eval").logits })).logits.read();
+  return forward({ params, config }, x, { mode: "eval" }).logits.read();
 }

@@ -18,7 +18,7 @@ const data = draw(CHANNELS * VOXELS);
 const weights = draw(FEATURES * CHANNELS);
 const label = Uint8Array.from({ length: VOXELS }, () => random.integer(3)); // no voxel of the last class
 
-/** Features of single voxels: what windows there are makes no difference. */
+/** Features of single voxels: windows make no difference to them. */
 function features(weight: Tensor): (x: Tensor) => Tensor {
   return (x) => conv3d(x, weight, null);
 }
@@ -46,12 +46,15 @@ test("the maps are the cosines to the volume's own prototypes, whatever the wind
   const image = { data, channels: CHANNELS, size: SIZE };
   const wanted = expected();
   for (const window of [SIZE, [4, 4, 4]] as const) {
-    let told = 0;
+    let reported = 0;
     const maps = await similarityMaps(device, image, {
-      ...{ window, label, classes: CLASSES, features: features(weight) },
-      progress: (done, all) => (told = done / all),
+      window,
+      label,
+      classes: CLASSES,
+      features: features(weight),
+      progress: (done, all) => (reported = done / all),
     });
-    assert.is(told, 1);
+    assert.is(reported, 1);
     assert.is(maps.length, CLASSES);
     for (const [k, map] of maps.entries()) {
       const off = Math.max(...map.map((value, v) => Math.abs(value - wanted[k]![v]!)));

@@ -31,7 +31,7 @@ function enumerated(differences: readonly number[]): number {
   return extreme / 2 ** ranks.length;
 }
 
-test("spread: mean and sample deviation of what is defined; one value has no deviation", () => {
+test("spread: mean and sample deviation of the defined values; one value has no deviation", () => {
   const { mean, deviation, n } = spread([2, 4, NaN, 4, 4, 5, 5, 7, 9]);
   assert.equal([mean, n], [5, 8]);
   near(deviation, Math.sqrt(32 / 7));
@@ -60,7 +60,7 @@ test("signed-rank: with ties p is that of all signs; it does not depend on the s
   assert.equal(signedRank(noisy), signedRank([0.1, 0.1, -0.1]));
 });
 
-test("signed-rank: zeros and NaN are left out; of nothing p is 1; of n it is 2/2^n at least", () => {
+test("signed-rank: zeros and NaN do not count; without values p is 1; with n it is at least 2/2^n", () => {
   assert.equal(signedRank([0, 1, NaN, 2, 3]), signedRank([1, 2, 3]));
   assert.equal(signedRank([0, 0]), { statistic: 0, p: 1, n: 0, exact: true });
   for (const n of [1, 2, 5, 20]) {
@@ -83,7 +83,7 @@ test("signed-rank: 200 differences exactly, more by the normal approximation, bo
   near(tied.p, 0.0026957202386764835, 1e-9);
 });
 
-test("bootstrap: the interval holds the mean, narrows with cases, repeats by its seed, and leaves NaN out", () => {
+test("bootstrap: the interval holds the mean, narrows with cases, repeats by its seed, and ignores NaN", () => {
   const values = Array.from({ length: 100 }, (_, i) => (i * 61) % 100);
   const [wide, narrow] = [values.slice(0, 10), values].map((v) => bootstrapMeans([v], { draws: 2000 })[0]!);
   for (const [interval, of] of [
@@ -94,7 +94,7 @@ test("bootstrap: the interval holds the mean, narrows with cases, repeats by its
     assert.ok(interval.low < mean && mean < interval.high);
   }
   assert.ok(wide!.high - wide!.low > 2 * (narrow!.high - narrow!.low));
-  // The deviation of a mean of 100 is 29.0 / 10: 1.96 of it to either side, within what 2000 draws are off.
+  // The deviation of a mean of 100 is 29.0 / 10: 1.96 of it to either side, within the error of 2000 draws.
   near(narrow!.high - narrow!.low, 2 * 1.96 * 2.887, 0.06);
   assert.equal(bootstrapMeans([values], { draws: 500 }), bootstrapMeans([values], { draws: 500 }));
   assert.not.equal(

@@ -1,12 +1,15 @@
-// The network's shape, names and refusals. That its numbers are PyTorch's is for vnet.golden.test.ts.
+// The network's shapes, names and refusals. The golden tests compare its numbers with PyTorch's.
 
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Random, scope, type Tensor, tensor } from "../../engine/index.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
+import { FEATURES } from "../../model/losses/losses.ts";
+import type { Mode } from "../../model/networks/architecture.ts";
+import { forward } from "../../model/networks/network.ts";
 import { Params, type Values } from "../../model/networks/params.ts";
-import { type Mode, vnet, VNET, type VnetConfig } from "../../model/networks/vnet.ts";
+import { VNET, type VnetConfig } from "../../model/networks/vnet.ts";
 import { device } from "../support/gradcheck.ts";
 
 const TINY: VnetConfig = { modalities: 1, classes: 4, filters: 2, levels: 3, norm: "instance" };
@@ -21,15 +24,16 @@ function image(shape: readonly number[], seed = 1): Tensor {
   );
 }
 
-/** Features and logits of one forward pass on a patch of that size, and the parameters it made. */
+/** Features and logits of one forward pass on a patch of that size, and the parameters that it made. */
 function run(
   config: VnetConfig,
   size: readonly number[],
   mode: Mode = "eval",
   params = new Params(device, { seed: 1 }),
 ) {
-  const output = scope(() => vnet(params, image([1, config.modalities, ...size]), config, mode));
-  return { params, ...output };
+  const x = image([1, config.modalities, ...size]);
+  const { logits, taps } = forward({ params, config }, x, { mode, taps: [FEATURES] });
+  return { params, logits, features: taps[FEATURES]! };
 }
 
 for (const [modalities, count] of [
@@ -92,7 +96,7 @@ test("features are of the last block's width and never negative; logits are one 
   assert.ok((await logits.read()).every(Number.isFinite));
 });
 
-test("filters, levels and modalities are a matter of configuration", () => {
+test("filters, levels and modalities are settings", () => {
   for (const [filters, levels, modalities, edge] of [
     [3, 2, 2, 4],
     [1, 4, 1, 16],
@@ -109,7 +113,9 @@ test("the samples of a batch do not see each other with instance norm", async ()
   const params = new Params(device, { seed: 1 });
   const [a, b] = [image([1, 1, 4, 4, 8], 1), image([1, 1, 4, 4, 8], 2)];
   const both = tensor(device, [2, 1, 4, 4, 8], [...(await a.read()), ...(await b.read())]);
-  const logits = async (x: Tensor) => [...(await scope(() => vnet(params, x, TINY, "eval")).logits.read())];
+  const logits = async (x: Tensor) => [
+    ...(await forward({ params, config: TINY }, x, { mode: "eval" }).logits.read()),
+  ];
   assert.equal(await logits(both), [...(await logits(a)), ...(await logits(b))]);
 });
 
@@ -132,10 +138,12 @@ test("a patch that cannot be halved often enough is refused", () => {
 test("another number of modalities, or of levels, than the network can have is refused", () => {
   const x = image([1, 3, 8, 8, 8]);
   const params = new Params(device, { seed: 1 });
-  assert.throws(() => vnet(params, x, TINY, "eval"), "vnet: expected an input [N,1,D,H,W], got [1,3,8,8,8]");
-  assert.throws(() => vnet(params, image([1, 8, 8, 8]), TINY, "eval"), "got [1,8,8,8]");
+  const given = (x: Tensor) => forward({ params, config: TINY }, x, { mode: "eval" });
+  assert.throws(() => given(x), /^vnet: expected an input \[N,1,D,H,W\], got \[1,3,8,8,8\]$/);
+  assert.throws(() => given(image([1, 8, 8, 8])), /got \[1,8,8,8\]$/);
   for (const levels of [1, 7]) {
-    assert.throws(() => run({ ...TINY, levels }, [64, 64, 64]), `vnet: levels must be 2 to 6, got ${levels}`);
+    const why = new RegExp(`^vnet: levels must be 2 to 6, got ${levels}$`);
+    assert.throws(() => run({ ...TINY, levels }, [64, 64, 64]), why);
   }
   assert.is(params.tensors.size, 0, "nothing was made");
 });
@@ -150,7 +158,7 @@ test("equal seeds give equal parameters, other seeds others", async () => {
   }
 });
 
-test("a parameter's start depends on its name and the seed, not on what is made beside it", async () => {
+test("a parameter's first value depends on its name and the seed alone, not on other parameters", async () => {
   const small = await run(TINY, [8, 8, 8]).params.read();
   const large = await run({ ...TINY, levels: 4, norm: "batch" }, [8, 8, 16]).params.read();
   assert.equal(small["block_two.conv.3.weight"], large["block_two.conv.3.weight"]);
@@ -176,29 +184,26 @@ test("a checkpoint's values become the network's; its logits are the same", asyn
   const again = run(config, [8, 8, 8], "eval", new Params(device, { values }));
   again.params.checkUsed();
   assert.equal(await again.params.read(), values);
-  const logits = scope(() => vnet(first.params, image([1, 1, 8, 8, 8]), config, "eval")).logits;
+  const { logits } = run(config, [8, 8, 8], "eval", first.params);
   assert.equal(await again.logits.read(), await logits.read());
 });
 
-test("a checkpoint of another network is refused: what is missing, of another shape, or too much", async () => {
+test("a checkpoint of another network is refused: a tensor is missing, of another shape, or one too many", async () => {
   const values = await run(TINY, [8, 8, 8]).params.read();
   const load = (changed: Record<string, Values>, config = TINY) => {
     const { params } = run(config, [8, 8, 16], "eval", new Params(device, { values: changed }));
     params.checkUsed();
   };
   const { "out_conv.bias": _, ...rest } = values;
-  assert.throws(
-    () => load(rest),
-    "checkpoint: of another network: it has no out_conv.bias, which should be [4]",
-  );
+  assert.throws(() => load(rest), /^of another network: it has no out_conv\.bias, which should be \[4\]$/);
   assert.throws(
     () => load(values, { ...TINY, classes: 3 }),
-    "checkpoint: of another network: out_conv.weight is [4,2,1,1,1], expected [3,2,1,1,1]",
+    /^of another network: expected out_conv\.weight to be \[3,2,1,1,1\], got \[4,2,1,1,1\]$/,
   );
-  assert.throws(() => load(values, { ...TINY, levels: 4 }), "it has no block_three_dw.conv.0.weight");
+  assert.throws(() => load(values, { ...TINY, levels: 4 }), /it has no block_three_dw\.conv\.0\.weight/);
   assert.throws(
     () => load({ ...values, "block_ten.bias": values["out_conv.bias"]!, odd: values["out_conv.bias"]! }),
-    "checkpoint: of another network, which also has block_ten.bias, odd",
+    /^of another network, which also has block_ten\.bias, odd$/,
   );
   load(values);
 });

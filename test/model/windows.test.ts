@@ -1,4 +1,4 @@
-// Where sliding windows begin along an axis, what their voxels weigh, and how volumes are mirrored.
+// Sliding windows: where they begin along an axis, the weights of their voxels, and how volumes are mirrored.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -85,7 +85,7 @@ test("volumes are turned round along any axes, each its own inverse", () => {
   }
 });
 
-test("corners are the starts along all axes, and rows are what volume and window share", () => {
+test("corners are the starts along all axes, and rows are the part that volume and window share", () => {
   assert.equal(windowCorners([4, 12, 9], [8, 8, 8], { weighting: "uniform" }), [
     [-2, 0, 0],
     [-2, 0, 1],
