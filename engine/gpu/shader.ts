@@ -184,6 +184,6 @@ function compile(
 }
 
 /** A shader whose `real` is f16. Lines keep their numbers, so that errors name the right one. */
-function halved(code: string): string {
+export function halved(code: string): string {
   return `enable f16; ${code.replace("alias real = f32;", "alias real = f16;")}`;
 }

@@ -10,36 +10,40 @@ import { sigmoid } from "../../engine/ops/activations.ts";
 import { grad } from "../../engine/autograd/tape.ts";
 import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { TUMOUR } from "../support/cases/regions.ts";
+import { openDevice } from "../../cli/device/gpu.ts";
 import { type Array64, close, device, random, randomLabels, TOLERANCE } from "../support/gradcheck.ts";
 import * as reference from "../support/reference/regions.ts";
 
-const upload = ({ shape, data }: Array64) => tensor(device, shape, data);
+const narrow = await openDevice({ widest: 2 });
+const upload = ({ shape, data }: Array64, on = device) => tensor(on, shape, data);
 const SHAPES = {
   "one voxel": [1, 4, 1, 1, 1],
   "a batch of odd sizes": [3, 5, 3, 5, 7],
-  "40 classes": [2, 40, 1, 2, 3],
+  "40 classes": [2, 40, 3, 5, 7],
 };
-const [TEMPERATURE, MANY] = [5, [[0, 31, 32], [39], [5, 1]]];
+const [TEMPERATURE, MANY] = [5, [[31, 32], [39], [5, 1]]];
 
 for (const [name, shape] of Object.entries(SHAPES)) {
   const classes = shape[1]!;
   const regions = classes === 40 ? MANY : TUMOUR;
 
-  test(`regionProbabilities, ${name}: the sigmoid of the cooled logits`, async () => {
-    const logits = random(shape, { scale: 8 });
-    const got = regionProbabilities(upload(logits), regions, TEMPERATURE);
-    const want = reference.regionProbabilities(logits, regions, TEMPERATURE);
-    assert.equal(got.shape, want.shape);
-    close(await got.read(), want.data, TOLERANCE, "value");
-  });
+  for (const [width, on] of Object.entries({ "": device, ", two workgroups wide": narrow })) {
+    test(`regionProbabilities, ${name}${width}: the sigmoid of the cooled logits`, async () => {
+      const logits = random(shape, { scale: 8 });
+      const got = regionProbabilities(upload(logits, on), regions, TEMPERATURE);
+      const want = reference.regionProbabilities(logits, regions, TEMPERATURE);
+      assert.equal(got.shape, want.shape);
+      close(await got.read(), want.data, TOLERANCE, "value");
+    });
 
-  test(`regionMasks, ${name}: 1 in a region, else 0`, async () => {
-    const label = randomLabels([shape[0]!, ...shape.slice(2)], classes);
-    const got = regionMasks(upload(label), regions, classes);
-    const want = reference.regionMasks(label, regions);
-    assert.equal(got.shape, want.shape);
-    assert.equal([...(await got.read())], [...want.data]);
-  });
+    test(`regionMasks, ${name}${width}: 1 in a region, else 0`, async () => {
+      const label = randomLabels([shape[0]!, ...shape.slice(2)], classes);
+      const got = regionMasks(upload(label, on), regions, classes);
+      const want = reference.regionMasks(label, regions);
+      assert.equal(got.shape, want.shape);
+      assert.equal([...(await got.read())], [...want.data]);
+    });
+  }
 }
 
 test("regionProbabilities, without a temperature: what the softmax says of each region", async () => {
@@ -94,11 +98,21 @@ test("binaryLosses, by default: temperature 1, smoothed by 1e-5", async () => {
   assert.not.equal(await read(run()), await read(run({ smooth: 1e-4 })));
 });
 
+test("binaryLosses, of a prediction by itself: log(1 + exp(-x)) to the last digits", async () => {
+  for (const x of [0, 1e-3, 0.05, 0.2, 0.5, 1, 3, 9, 20]) {
+    const [logit, yes] = [tensor(device, [1, 1], [x]), tensor(device, [1, 1], [1])];
+    const loss = await binaryLosses(logit, yes).crossEntropy.item();
+    close([loss], [Math.log1p(Math.exp(-Math.fround(x)))], x === 0 ? 1e-7 : 3e-7, `${x}`);
+  }
+});
+
 test("binaryLosses, of a matrix [N,K]: times K, the sum over K of the mean over N", async () => {
   const [logits, targets] = [random([3, 5]), { shape: [3, 5], data: randomLabels([3, 5], 2).data }];
   const got = 5 * (await binaryLosses(upload(logits), upload(targets)).crossEntropy.item());
   const each = [...logits.data].map((x, i) => Math.log1p(Math.exp(x)) - x * targets.data[i]!);
   close([got], [each.reduce((a, b) => a + b) / 3], TOLERANCE, "value");
 });
+
+test.after(() => narrow.gpu.destroy());
 
 test.run();

@@ -16,6 +16,7 @@ export const METHOD_FIXTURES = join(FIXTURES, "methods");
 
 /** More of them, with larger networks, where the folder is there. */
 export const SHARED = fileURLToPath(new URL("../../../shared/golden", import.meta.url));
+export const SHARED_METHODS = join(SHARED, "methods");
 
 /** One case of one operation, or of one term of a method. */
 export interface OpCase {

@@ -10,6 +10,7 @@ import { readFileSync } from "node:fs";
 import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import { device as shared } from "../support/gradcheck.ts";
 import { Device } from "../../engine/gpu/device.ts";
+import { halved } from "../../engine/gpu/shader.ts";
 import { type Listed, listed } from "./collect.ts";
 import type { Mutation } from "./mutation.ts";
 import { state } from "./switch.ts";
@@ -227,7 +228,10 @@ prototype.createBuffer = function (this: GPUDevice, descriptor) {
 
 prototype.createShaderModule = function (this: GPUDevice, descriptor) {
   const mine = active !== null && active.file === `shaders/${descriptor.label}`;
-  return createShaderModule.call(this, mine ? { ...descriptor, code: codeOf(active!) } : descriptor);
+  if (!mine) return createShaderModule.call(this, descriptor);
+  const code = codeOf(active!);
+  const half = descriptor.code.startsWith("enable f16;");
+  return createShaderModule.call(this, { ...descriptor, code: half ? halved(code) : code });
 };
 
 prototype.createComputePipeline = function (this: GPUDevice, descriptor) {
