@@ -1,5 +1,5 @@
-// node cli/check.js --data DIR: describes a data set and lists all its problems and oddities in one go. Exits with 3
-// if training would refuse something, with 0 if there are only warnings.
+// node cli/check.js --data DIR: describes a data set and lists all its problems and oddities in one go. Exits
+// with 3 if training would refuse something, with 0 if there are only warnings.
 
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
@@ -26,7 +26,7 @@ export interface CheckFlags {
   quiet?: boolean;
 }
 
-/** Checks a folder. `print` gets the report's lines as cases are done, `progress` a line for terminals ("" at the end). */
+/** Checks a folder. `print` gets the report's lines, `progress` a line for terminals ("" at the end). */
 export async function checkFolder(
   { data, labels, modality, patch, unlabelled = false, json = false, quiet = false }: CheckFlags,
   print: (line: string) => void,

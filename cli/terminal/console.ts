@@ -1,5 +1,5 @@
-// The output of a command on stdout, in one of three ways: text with progress; with --quiet the results alone; with
-// --json one object a line and nothing else. Errors go to stderr in all of them.
+// The output of a command on stdout, in one of three ways: text with progress; with --quiet the results
+// alone; with --json one object a line and nothing else. Errors go to stderr in all of them.
 
 import { type Command, Option } from "commander";
 

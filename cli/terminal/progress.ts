@@ -1,5 +1,5 @@
-// Progress of training and prediction: on a terminal a bar with losses, rate and remaining time; elsewhere plain
-// lines, one per epoch and at most one in ten seconds; with --json an object per epoch or case.
+// Progress of training and prediction: on a terminal a bar with losses, rate and remaining time; elsewhere
+// plain lines, one per epoch and at most one in ten seconds; with --json an object per epoch or case.
 
 import cliProgress from "cli-progress";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
@@ -130,7 +130,7 @@ function leftText(pace: Pace, steps: number): string {
   return left === null ? "?" : duration(left);
 }
 
-/** Shows the compiling of kernels on stdout: on a terminal a line that counts them, elsewhere one line at the start. */
+/** Shows the compiling of kernels on stdout: a line that counts them, or off a terminal one at the start. */
 export function compiling(done: number, kernels: number): void {
   if (!isLively()) {
     if (done === 0) say(`  compiling ${kernels} kernels`);

@@ -1,5 +1,5 @@
-// Runs the commands as a user does, one after another in one temporary folder: a teacher, a student alone, the student
-// with ProtoKD, a prediction, its evaluation. The network is tiny: scores do not matter here.
+// Runs the commands as a user does, one after another in one temporary folder: a teacher, a student alone,
+// the student with ProtoKD, a prediction, its evaluation. The network is tiny: scores do not matter here.
 
 import { spawnSync } from "node:child_process";
 import {

@@ -1,5 +1,5 @@
-// The output of commands: text, results alone with --quiet, objects alone with --json; and the rate and the remaining
-// time of a training.
+// The output of commands: text, results alone with --quiet, objects alone with --json; and the rate and the
+// remaining time of a training.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// The report of an experiment: its table and tests against numbers worked out by hand, its notes on too few cases or
-// seeds, and the files made from finished stages (here invented ones with known predictions).
+// The report of an experiment: its table and tests against numbers worked out by hand, its notes on too few
+// cases or seeds, and the files made from finished stages (here invented ones with known predictions).
 
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -279,7 +279,7 @@ test("a model card describes the network, its data and scores, and that it is no
   assert.not.match(card, /undefined|NaN|null \|.*HD95/);
 });
 
-/** Writes a finished stage whose predictions are right, except those of a student alone for its first case. */
+/** Writes a finished stage whose predictions are right, but for those of a student alone for one case. */
 async function invent(config: TrainConfig, cases: readonly string[]): Promise<void> {
   const at = join(config.out, stageName(config));
   const predictions = join(at, FILES.predictions);

@@ -1,5 +1,5 @@
-// predict.js with a run's folder: the model of each case, the files and their grid, and how an interrupted prediction
-// continues. The networks are tiny; their weights are random, not trained.
+// predict.js with a run's folder: the model of each case, the files and their grid, and how an interrupted
+// prediction continues. The networks are tiny; their weights are random, not trained.
 
 import {
   copyFileSync,
