@@ -101,7 +101,7 @@ function write({ path, text }: { path: string; text: string }): string | null {
 }
 
 const program = new Command("setup")
-  .description("Looks for a GPU adapter, and installs software Vulkan if none is found.")
+  .description("Looks for a GPU adapter; without one, installs software Vulkan where it can.")
   .addHelpText("after", examples("node cli/setup.js", "node cli/setup.js --no-install"))
   .option("--no-install", "install nothing: only print the adapter, or what is missing");
 const code = await runCommand<{ install: boolean }>(program, async (options) => {
