@@ -9,6 +9,7 @@ import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
+import { showTransient } from "./terminal/console.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
 import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
@@ -79,10 +80,7 @@ async function linkProblems(folder: string): Promise<[file: string, what: string
 }
 
 async function main(flags: CheckFlags): Promise<void> {
-  const terminal = process.stderr.isTTY;
-  const progress = (text: string): void => {
-    if (terminal && !flags.quiet) process.stderr.write(`\r\x1b[K${text}`);
-  };
+  const progress = flags.quiet ? undefined : showTransient;
   const report = await checkFolder(flags, (line) => console.log(line), progress);
   if (allFindings(report, "problems").length) process.exitCode = 3;
 }

@@ -35,6 +35,11 @@ export function emit(type: string, content: object): void {
   if (voice === "json") console.log(JSON.stringify({ type, ...content }));
 }
 
+/** Shows a line on the terminal of stderr, in place of the one before; "" clears it. */
+export function showTransient(line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+}
+
 /** True if stdout is a terminal where a line may be overwritten, as progress bars do. */
 export function isLively(): boolean {
   return voice === "text" && process.stdout.isTTY;
