@@ -150,7 +150,7 @@ async function copied(own: string, path: string): Promise<boolean> {
   }
 }
 
-/** Removes a folder while it is empty, and those above it down from `made`, the first that was not there. */
+/** Removes a folder if it is empty, and then its empty parents up to `made`, the first that was made. */
 async function removeEmpty(folder: string, made: string | undefined): Promise<void> {
   if (made === undefined) return;
   for (let path = folder; path.length >= made.length; path = dirname(path)) {

@@ -113,7 +113,7 @@ async function list(folder: string, what: string): Promise<{ files: string[]; fo
   try {
     for (const name of (await readdir(folder)).sort()) {
       if (name.startsWith(".")) continue;
-      const entry = await stat(join(folder, name)); // through links, which data sets are often made of
+      const entry = await stat(join(folder, name)); // follows links, which data sets often use
       (entry.isDirectory() ? folders : files).push(name);
     }
   } catch (error) {

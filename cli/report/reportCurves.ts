@@ -15,7 +15,7 @@ export interface ReportStage {
   metrics: readonly EpochRecord[];
   /** Its scores on the test cases. */
   summary?: Summary;
-  /** How many numbers were trained. */
+  /** The number of trained parameters. */
   parameters?: number;
 }
 

@@ -7,7 +7,7 @@ import type { TrainEvent } from "../../trainer/loop/trainer.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import { emit, isLively, say } from "./console.ts";
 
-const PAUSE = 10_000; // ms between two plain lines that are not about a finished epoch
+const PAUSE = 10_000; // ms between two lines about steps or windows
 const RECENT = 60_000; // ms over which the rate is averaged
 
 export interface Progress {

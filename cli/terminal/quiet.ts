@@ -63,7 +63,7 @@ export function quietly<T>(f: () => T): T {
 
 /**
  * Resolves when no file is being opened in the background: that could take descriptor 2 between its closing
- * and its opening. It waits for a second at most; whoever reads on and on is past opening.
+ * and its opening. It waits for a second at most: a longer read is past its opening.
  */
 export async function filesAtRest(): Promise<void> {
   const end = Date.now() + 1000;
