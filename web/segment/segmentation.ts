@@ -63,7 +63,8 @@ export class Segmentation {
       async (device, progress) => {
         const network = this.#models.on(device, model);
         await compileAll(device, network, use.patch, (done, all) => progress("compiling", done, all));
-        const found = await predictCase(device, network, prepared, use, (done, all) =>
+        const windows = { patch: use.patch, window: use.window }; // a card's `step` counts training steps
+        const found = await predictCase(device, network, prepared, windows, (done, all) =>
           progress("segmenting", done, all),
         );
         return { classes: found, peakBytes: device.peakBytes };
