@@ -93,7 +93,7 @@ export async function measureOperation(golden: OpCase): Promise<Measure[]> {
   const names = Object.keys(golden.gin);
   const params = names.map((k) => tensors[k] ?? fail(`${golden.name}: no input ${k}`));
   const { gout, out } = golden;
-  const cotangent = upload(gout.data.length === 1 ? { ...gout, shape: [] } : gout); // a scalar is stored as [1]
+  const cotangent = upload(gout.data.length === 1 ? { ...gout, shape: [] } : gout); // scalars
   const { output, grads } = vjp(params, () => run(tensors), cotangent);
   const measures = [compare("value", await output.read(), out, golden.float32["out"])];
   for (const [i, k] of names.entries()) {
@@ -106,7 +106,7 @@ export async function measureOperation(golden: OpCase): Promise<Measure[]> {
   return measures;
 }
 
-/** As many steps as the case has gradients, from its start; the parameters are cut in two, to test the packing. */
+/** As many steps as the case has gradients; the parameters are cut in two, to test the packing. */
 async function measureOptimizer({ name, attributes, more }: OpCase): Promise<Measure[]> {
   const { start, grads, end } = more as Record<"start" | "grads" | "end", Array64>;
   const options = attributes as Record<string, number>;

@@ -155,7 +155,7 @@ function gpuOperations(params: Params, norm: VnetConfig["norm"], made: Tensor[])
       if (layer.kind === "up") return note(engine.convTranspose3d(x, weight, bias!));
       if (layer.kind !== "same")
         return note(engine.conv3d(x, weight, bias, layer.kind === "down" ? { stride: 2 } : {}));
-      const made = engine.conv3dWithMoments(x, weight, bias); // as in model/networks/vnet.ts: statistics round alike
+      const made = engine.conv3dWithMoments(x, weight, bias); // as in vnet.ts: statistics round alike
       moments.set(made.y, made.moments);
       return note(made.y);
     },
@@ -202,7 +202,7 @@ export class Float64Training {
     return step;
   }
 
-  /** A step at given parameters, beside a given teacher, and at another arithmetic's `own` values if there are. */
+  /** A step at given parameters, beside a given teacher, and at the `own` values of another arithmetic. */
   at(
     params: Vectors,
     guide: Output64 | Output32,
