@@ -25,7 +25,6 @@ const LATER: readonly string[] = [
   "cli/files/stageFolder.ts",
   "cli/stages/",
   "cli/terminal/configFile.ts",
-  "cli/terminal/trainFlags.ts",
   "docs/reference/commands.md",
   "model/",
   "test/cli/badInput.test.ts",
