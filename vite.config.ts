@@ -1,5 +1,5 @@
-// Builds the page: web/ with the engine, the shaders, the model and the data modules as they are. Paths are relative, so
-// that web/dist works from any folder of any server; a service worker holds all of it, for use without a network.
+// Builds the page from web/ with the engine, the shaders, the model and the data modules. Paths are relative,
+// so that web/dist works in any folder of any server; a service worker caches it for use without a network.
 
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,5 @@
-// node cli/check.js --data DIR: describes a data set and lists all its problems and oddities in one go. Exits with 3
-// if training would refuse something, with 0 if there are only warnings.
+// node cli/check.js --data DIR: describes a data set and lists all its problems and oddities in one go. Exits
+// with 3 if training would refuse something, with 0 if there are only warnings.
 
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
@@ -9,6 +9,7 @@ import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
+import { showTransient } from "./terminal/console.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
 import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
@@ -26,7 +27,7 @@ export interface CheckFlags {
   quiet?: boolean;
 }
 
-/** Checks a folder. `print` gets the report's lines as cases are done, `progress` a line for terminals ("" at the end). */
+/** Checks a folder. `print` gets the report's lines, `progress` a line for terminals ("" at the end). */
 export async function checkFolder(
   { data, labels, modality, patch, unlabelled = false, json = false, quiet = false }: CheckFlags,
   print: (line: string) => void,
@@ -79,10 +80,7 @@ async function linkProblems(folder: string): Promise<[file: string, what: string
 }
 
 async function main(flags: CheckFlags): Promise<void> {
-  const terminal = process.stderr.isTTY;
-  const progress = (text: string): void => {
-    if (terminal && !flags.quiet) process.stderr.write(`\r\x1b[K${text}`);
-  };
+  const progress = flags.quiet ? undefined : showTransient;
   const report = await checkFolder(flags, (line) => console.log(line), progress);
   if (allFindings(report, "problems").length) process.exitCode = 3;
 }

@@ -1,5 +1,5 @@
-// `node cli/doctor.js`: describes the adapter and the machine, checks that the engine computes correctly there, and
-// gives a verdict in one line. A bug report should contain its output. Exits with 4 without a working adapter.
+// node cli/doctor.js: describes the adapter and the machine, checks that the engine computes correctly there,
+// and gives a verdict in one line, for bug reports. Exits with 4 without a working adapter.
 
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { Command } from "commander";

@@ -1,5 +1,5 @@
-// node cli/evaluate.js --predictions DIR --references DIR: Dice and HD95 of predicted label maps, as a table and as
-// summary.json.
+// node cli/evaluate.js --predictions DIR --references DIR: Dice and HD95 of predicted label maps, as a table
+// and as summary.json.
 
 import { join } from "node:path";
 import { Command, Option } from "commander";
@@ -7,7 +7,7 @@ import type { LabelConvention } from "../data/datasets/labels.ts";
 import { CONVENTION_NAMES, type ConventionName } from "../model/scoring/conventions.ts";
 import { evaluateFolders } from "./prediction/evaluation.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
-import { emit, result, withVoices } from "./terminal/console.ts";
+import { emit, result, showTransient, withVoices } from "./terminal/console.ts";
 import { formatSummary } from "./terminal/table.ts";
 
 interface Flags {
@@ -20,19 +20,16 @@ interface Flags {
 }
 
 async function main({ output, ...flags }: Flags): Promise<void> {
-  const line = (text: string): void => {
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-  };
   const progress = (done: number, total: number, name: string): void =>
-    line(`${done + 1} of ${total}: ${name}`);
+    showTransient(`${done + 1} of ${total}: ${name}`);
   const path = output ?? join(flags.predictions, "summary.json");
   try {
     const summary = await evaluateFolders({ ...flags, output: path, progress });
-    line("");
+    showTransient("");
     result(`${formatSummary(summary)}\nwritten: ${path}`);
     emit("summary", summary);
   } finally {
-    line("");
+    showTransient("");
   }
 }
 

@@ -1,5 +1,5 @@
-// node cli/export.js --model FILE --output FILE: converts a checkpoint to an ONNX model, or to a safetensors file of the
-// network's tensors alone. Needs no GPU.
+// node cli/export.js --model FILE --output FILE: converts a checkpoint to an ONNX model, or to a safetensors
+// file of the network's tensors alone. Needs no GPU.
 
 import { extname } from "node:path";
 import { Command, Option } from "commander";
@@ -36,7 +36,7 @@ export interface ExportOptions {
 const FORMATS = ["onnx", "safetensors"] as const;
 type Format = (typeof FORMATS)[number];
 
-/** Writes the file and prints what it holds. Throws a UsageError for options that conflict, or if the file exists. */
+/** Writes the file and prints what it holds. Throws a UsageError if options conflict or the file exists. */
 export async function exportModel(options: ExportOptions): Promise<void> {
   const { output, patch, features = false } = options;
   const format = options.format ?? FORMATS.find((known) => extname(output) === `.${known}`);

@@ -1,5 +1,5 @@
-// node cli/phantom.js --out DIR --cases N --size 64 --seed S: makes a data set of seeded phantoms in BraTS layout, to
-// try everything without patients' scans.
+// node cli/phantom.js --out DIR --cases N --size 64 --seed S: makes a data set of seeded phantoms in BraTS
+// layout, to try everything without patients' scans.
 
 import { Command, InvalidArgumentError } from "commander";
 import type { Vec3 } from "../data/nifti/geometry.ts";

@@ -1,6 +1,6 @@
-// node cli/predict.js --model RUN --input DIR --output DIR: segments new cases, each with the best model of the run that
-// its modalities allow, and writes label maps in the grid of their source. Every case is read before the first is
-// predicted: one error lists all problems.
+// node cli/predict.js --model RUN --input DIR --output DIR: segments new cases, each with the best model of
+// the run that its modalities allow, and writes label maps in the grid of their source. Every case is read
+// before the first is predicted: one error lists all problems.
 
 import {
   type Dataset,
@@ -50,7 +50,7 @@ import { openTuned } from "./device/tuning.ts";
 export interface PredictOptions {
   /** Measure again which kernels are fastest on the adapter. */
   retune?: boolean;
-  /** Folder of a run or a stage, or a checkpoint of this project, or a published one; several are averaged. */
+  /** Folder of a run or a stage, or a checkpoint (a published one too); several are averaged. */
   model: string | readonly string[];
   /** Input of a published model: its modality if it has one, its background, and its window D,H,W. */
   modality?: Modality;
@@ -85,8 +85,8 @@ export interface PredictOptions {
 }
 
 /**
- * Predicts every case of a folder. Throws a CheckpointError, a UsageError, or a DataError with the problems of all
- * cases before it opens the device; with `skipBad`, the DataError comes after the other cases are predicted.
+ * Predicts every case of a folder. Throws a CheckpointError, a UsageError, or a DataError with the problems
+ * of all cases before it opens the device; with `skipBad`, the DataError comes after the other predictions.
  */
 export async function predictFolder(open: () => Promise<Device>, options: PredictOptions): Promise<void> {
   const { model, input, output, overwrite = false, continue: keep = false } = options;
@@ -233,7 +233,7 @@ async function candidatesOf(paths: readonly string[], options: PredictOptions): 
   return postprocessing ? candidates : candidates.map((one) => ({ ...one, postprocessing: null }));
 }
 
-/** Opens the data set; its convention for the labels to write is the user's, or by its names, or the model's. */
+/** Opens the data set; the convention of labels to write is the user's, or by its names, or the model's. */
 async function openUnlabelled(
   source: Source,
   use: ModelUse,

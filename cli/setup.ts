@@ -1,6 +1,7 @@
-// `npm run setup`, and the first step of `npm start` and `npm test`: makes sure that there is an adapter. If there is
-// one, it prints its name. If not, it installs software Vulkan if it may (apt, as root or with passwordless sudo) and
-// looks again in a new process; otherwise it prints what is missing and how to get it, and exits with 4.
+// `npm run setup`, and the first step of `npm start` and `npm test`: makes sure that there is an adapter. If
+// there is one, it prints its name. If not, it installs software Vulkan if it may (apt, as root or with
+// passwordless sudo) and looks again in a new process; otherwise it prints what is missing and how to get it,
+// and exits with 4.
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -100,7 +101,7 @@ function write({ path, text }: { path: string; text: string }): string | null {
 }
 
 const program = new Command("setup")
-  .description("Looks for a GPU adapter, and installs software Vulkan if none is found.")
+  .description("Looks for a GPU adapter; without one, installs software Vulkan where it can.")
   .addHelpText("after", examples("node cli/setup.js", "node cli/setup.js --no-install"))
   .option("--no-install", "install nothing: only print the adapter, or what is missing");
 const code = await runCommand<{ install: boolean }>(program, async (options) => {

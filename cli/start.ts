@@ -1,6 +1,6 @@
-// npm start: the whole method once, on a phantom: trains a teacher of four modalities, a student of one alone, and the
-// same student with ProtoKD, and scores them on cases that none of them was trained on. Finished stages are kept: a
-// second run prints the results at once.
+// npm start: the whole method once, on a phantom: trains a teacher of four modalities, a student of one
+// alone, and the same student with ProtoKD, and scores them on cases that none of them was trained on.
+// Finished stages are kept: a second run prints the results at once.
 
 import { join } from "node:path";
 import { Command } from "commander";

@@ -1,5 +1,5 @@
-// node cli/train.js --stage teacher|student|all: trains one stage, or all stages of an experiment. Without data it
-// makes the phantom; without a teacher it takes the last one trained on the data, or trains one.
+// node cli/train.js --stage teacher|student|all: trains one stage, or all stages of an experiment. Without
+// data it makes the phantom; without a teacher it takes the last one trained on the data, or trains one.
 
 import { join } from "node:path";
 import type { Device } from "../engine/index.ts";

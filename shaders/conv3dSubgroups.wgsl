@@ -59,7 +59,7 @@ fn forward(
   let qz = tile / across / down;                         // beyond the volume in the last workgroup
 
   let mine = min(o + (lane & 7u), last) * params.outputStride;
-  var low0: array<vec4f, TW>;                            // sums of channels o … o+3, by voxel of the first row
+  var low0: array<vec4f, TW>;                            // sums of channels o … o+3, by voxel of row 1
   var low1: array<vec4f, TW>;
   var high0: array<vec4f, TW>;                           // and of o+4 … o+7
   var high1: array<vec4f, TW>;

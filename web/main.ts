@@ -31,7 +31,7 @@ function startTabs(): void {
   if (wanted) select(wanted);
 }
 
-/** Registers the service worker, so that the page opens without a network. Without one the page works as well. */
+/** Registers the service worker, so that the page opens without a network. The page works without it too. */
 function keepOffline(): void {
   if (import.meta.env.DEV || !("serviceWorker" in navigator)) return;
   navigator.serviceWorker.register("./serviceWorker.js").catch((error: unknown) => {

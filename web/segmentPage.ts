@@ -165,7 +165,7 @@ class SegmentPage {
     }
   }
 
-  /** Draws when the drawing before is done; if it fails, it clears the panes, which could show another case. */
+  /** Draws when the drawing before is done; an error clears the panes, which could show another case. */
   #draw(): Promise<void> {
     const drawn = this.#drawn.then(() => this.#drawNow());
     this.#drawn = drawn.catch(() => clearPanes());

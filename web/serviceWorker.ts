@@ -1,5 +1,5 @@
-// Caches the page's files, so that it opens without a network. A new version fetches all files beside the old ones, and
-// takes over when no tab shows the old version any more.
+// Caches the page's files, so that it opens without a network. A new version fetches all files beside the old
+// ones, and takes over when no tab shows the old version any more.
 
 declare const __VERSION__: string; // vite.config.ts sets both
 declare const __FILES__: string[];
@@ -8,7 +8,7 @@ declare const __FILES__: string[];
 type Waiting = Event & { waitUntil(promise: Promise<unknown>): void };
 type Fetching = Event & { request: Request; respondWith(response: Promise<Response>): void };
 
-const PREFIX = `protokd ${new URL("./", location.href).pathname} `; // other pages of this server have caches too
+const PREFIX = `protokd ${new URL("./", location.href).pathname} `; // other pages here have caches too
 const CACHE = PREFIX + __VERSION__;
 
 addEventListener("install", (event) => {

@@ -1,5 +1,5 @@
-// Dawn's WebGPU for Node. The only module that imports `webgpu`, and the only one that picks an adapter: the system's,
-// or the software one that comes with an installed Chromium.
+// Dawn's WebGPU for Node. The only module that imports `webgpu`, and the only one that picks an adapter: the
+// system's, or the software one that comes with an installed Chromium.
 //
 // Importing it starts Dawn (0.05 to 0.5 s), so commands import it after they have checked their arguments.
 
@@ -36,12 +36,12 @@ export const defaultToggles = togglesOf(process.env["PROTOKD_TOGGLES"] ?? "safe"
 process.env["XDG_RUNTIME_DIR"] ??= tmpdir(); // Mesa complains without it
 
 const dawn = await load();
-const instances = new Map<Toggles, GPU>(); // an instance is collected, with its devices, if nothing refers to it
+const instances = new Map<Toggles, GPU>(); // kept, or they would be collected with their devices
 
 /** Dawn's `navigator.gpu`. Without an adapter it is there too, and its requestAdapter() resolves to null. */
 export const gpu: GPU = await connect(defaultToggles);
 
-/** Opens a device; throws a NoAdapterError without an adapter. PROTOKD_TOGGLES sets the default of `toggles`. */
+/** Opens a device; throws a NoAdapterError without a GPU. PROTOKD_TOGGLES is the default of `toggles`. */
 export async function openDevice(options: DeviceOptions & { toggles?: Toggles } = {}): Promise<Device> {
   const { toggles = defaultToggles, ...deviceOptions } = options;
   const instance = await connect(toggles);

@@ -1,4 +1,4 @@
-// Reports the GPU memory that a training will take, before it begins, and what else fits where that is too much.
+// Estimates the GPU memory of a training before it begins, and suggests settings that fit.
 
 import { totalmem } from "node:os";
 import { bytesText, type Device, GpuError } from "../../engine/index.ts";
@@ -8,8 +8,8 @@ import { say } from "../terminal/console.ts";
 const GIB = 2 ** 30;
 
 /**
- * Prints the memory that training will take. Throws a GpuError that names what fits instead where that is more than the
- * adapter can bind, or more than there is: --gpu-memory, or the machine's own for an adapter that is a CPU.
+ * Prints the memory that training will take. Throws a GpuError with settings that fit, if a tensor is larger
+ * than the adapter allows, or all of them together exceed --gpu-memory (on a CPU, the machine's memory).
  */
 export function reportMemory(device: Device, demand: Demand): Footprint {
   const { gpuMemory } = demand.config;

@@ -1,5 +1,6 @@
-// The choice of kernels for an adapter, cached between runs: measured once on a GPU; the default on a software adapter,
-// where compiling the candidates takes longer than the best one saves. PROTOKD_TUNING=off skips all this.
+// The choice of kernels for an adapter, cached between runs: measured once on a GPU; the default on a
+// software adapter, where compiling the candidates takes longer than the best one saves. PROTOKD_TUNING=off
+// skips all this.
 
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -61,8 +62,8 @@ interface Choice {
 }
 
 /**
- * Sets the device's kernels: the `recorded` choice of a run, if it fits; otherwise the cached one, or a new one that is
- * measured on a GPU or with `retune`.
+ * Sets the device's kernels: the `recorded` choice of a run, if it fits; otherwise the cached one, or a new
+ * one that is measured on a GPU or with `retune`.
  */
 export async function applyTuning(
   device: Device,

@@ -1,5 +1,5 @@
-// Software Vulkan on Linux, which lets a CPU stand in for a missing GPU: which package brings it, at which version, and
-// what the machine has already, as pure functions of the system's own files.
+// Software Vulkan on Linux, which lets a CPU stand in for a missing GPU: which package brings it, at which
+// version, and what the machine has already, as pure functions of the system's own files.
 //
 // Dawn needs Mesa 23 or newer; Debian 12 has 22.3, so there the driver comes from bookworm-backports.
 // Chromium comes with a software driver of its own, SwiftShader: it works too, about four times slower.

@@ -1,5 +1,5 @@
-// From a folder to the cases of a run: the data set, the split, the modalities to load. All problems with them are
-// reported before training begins.
+// From a folder to the cases of a run: the data set, the split, the modalities to load. All problems with
+// them are reported before training begins.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

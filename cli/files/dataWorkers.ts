@@ -1,5 +1,5 @@
-// The main thread's side of threads that read cases and make batches: each answers its requests in order. The cases'
-// arrays are in memory that all threads share.
+// The main thread's side of threads that read cases and make batches: each answers its requests in order. The
+// cases' arrays are in memory that all threads share.
 
 import { Worker } from "node:worker_threads";
 import { DataError } from "../../data/errors.ts";
@@ -49,7 +49,7 @@ export class DataWorker {
     this.#worker = new Worker(new URL("./dataWorker.js", import.meta.url), { name: "data" });
     this.#worker.on("message", (reply: DataAnswer) => {
       const waiting = this.#waiting.shift()!;
-      if (!this.#waiting.length && !this.#closed) this.#worker.unref(); // an idle thread does not keep the process alive
+      if (!this.#waiting.length && !this.#closed) this.#worker.unref(); // so that the process can end
       if ("answer" in reply) return waiting.resolve(reply.answer);
       const { name, message, problems } = reply.error;
       waiting.reject(problems ? new DataError(problems) : Object.assign(new Error(message), { name }));

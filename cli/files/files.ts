@@ -10,8 +10,8 @@ export class DiskError extends Error {
 }
 
 /**
- * Writes a file, and makes its folder; at any moment, a reader or a crash finds the old content or the new. A replaced
- * file keeps its permissions. Throws a DiskError if the disk is full or not writable.
+ * Writes a file, and makes its folder; at any moment, a reader or a crash finds the old content or the new. A
+ * replaced file keeps its permissions. Throws a DiskError if the disk is full or not writable.
  */
 export async function writeAtomically(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
@@ -51,8 +51,8 @@ export async function appendLine(path: string, line: string): Promise<void> {
 }
 
 /**
- * Gives the file `path` the second name `second`, replacing a file of that name. Both are whole files at every moment;
- * on a file system without links, `path` is missing until it is written again.
+ * Gives the file `path` the second name `second`, replacing a file of that name. Both are whole files at
+ * every moment; on a file system without links, `path` is missing until it is written again.
  */
 export async function keepAs(path: string, second: string): Promise<void> {
   const temporary = join(dirname(second), `.${basename(second)}.${process.pid}.tmp`);
@@ -69,7 +69,7 @@ export async function keepAs(path: string, second: string): Promise<void> {
   });
 }
 
-/** Removes the temporary files of killed writers, and returns their names. Nobody else may be writing in the folder. */
+/** Removes a folder's temporary files, and returns their names. Nobody else may be writing there. */
 export async function removeTemporaries(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch(() => []);
   const stray = names.filter((name) => TEMPORARY.test(name));

@@ -1,4 +1,4 @@
-// Reads and prepares the cases of a run, in the main thread or in several others at once, and records their files.
+// Reads and prepares the cases of a run, in the main thread or in several others, and records their files.
 
 import { collectProblems, DataError } from "../../data/errors.ts";
 import { caseRecord, type CaseRecord, type FileRecord, recordOf } from "../../data/datasets/manifest.ts";
@@ -20,8 +20,8 @@ export async function loadRecorded(reading: Reading, files: CaseFiles): Promise<
 }
 
 /**
- * Reads `cases` with their labels, in `workers` threads (0: in this one), and returns them in order. Throws one
- * DataError with the problems of all of them; once one has failed, the rest are only checked, not kept.
+ * Reads `cases` with their labels, in `workers` threads (0: in this one), and returns them in order. Throws
+ * one DataError with the problems of all of them; once one has failed, the rest are only checked, not kept.
  */
 export async function loadRecordedCases(
   reading: Reading,

@@ -1,5 +1,5 @@
-// Makes the batches of a run ahead of their use, in threads, and hands them out in order. A batch depends on its number
-// alone (data/sampling/patches.ts), so that any number of threads gives the same bits.
+// Makes the batches of a run ahead of their use, in threads, and hands them out in order. A batch depends on
+// its number alone (data/sampling/patches.ts), so that any number of threads gives the same bits.
 
 import {
   type Batch,
@@ -27,7 +27,7 @@ export interface Loader {
   readonly batchesPerEpoch: number;
   /** The next batch. Throws if a thread has died. */
   next(): Promise<Batch>;
-  /** The position after the batches handed out (not those made ahead): a loader resumed from it gives the next one. */
+  /** The position after the batches handed out, not those made ahead: for resuming. */
   state(): SamplerState;
   /** Ends the threads. */
   close(): Promise<void>;

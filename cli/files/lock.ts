@@ -1,6 +1,6 @@
-// A stage's folder has one writer at a time, the holder of its lock. A lock is a file "lock.<n>" that names its holder,
-// made so that only one process can make it. If the holder is gone, nobody takes the lock over; the next number follows,
-// which again only one process can make: of several processes that try, exactly one succeeds.
+// A stage's folder has one writer at a time, the holder of its lock. A lock is a file "lock.<n>" that names
+// its holder, and that only one process can make. If the holder is gone, nobody takes the lock over: the
+// next number follows, so that of several processes that try, exactly one succeeds.
 
 import { readFileSync, rmSync } from "node:fs";
 import { link, mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
@@ -25,9 +25,9 @@ export function isLock(name: string): boolean {
 }
 
 /**
- * Takes a folder's lock, and makes the folder. Returns a function that releases it, and removes folders that were made
- * and are still empty. Throws a UsageError that names the holder if another process has it. Calls `stale` with a
- * message for each removed lock of a process that is gone.
+ * Takes a folder's lock, and makes the folder. Returns a function that releases it, and removes folders that
+ * were made and are still empty. Throws a UsageError that names the holder if another process has it. Calls
+ * `stale` with a message for each removed lock of a process that is gone.
  */
 export async function lockFolder(
   folder: string,
@@ -72,7 +72,7 @@ async function take(folder: string, own: string, stale: (text: string) => void):
       await link(own, path); // atomic, and fails if the file exists
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "EEXIST" || code === "ENOENT") continue; // another process was faster, or removed the files
+      if (code === "EEXIST" || code === "ENOENT") continue; // another process was faster
       if (!(await copied(own, path))) continue; // a file system without links
     }
     const others = (await locks(folder)).filter((lock) => lock.number !== number);
@@ -150,7 +150,7 @@ async function copied(own: string, path: string): Promise<boolean> {
   }
 }
 
-/** Removes a folder while it is empty, and those above it down from `made`, the first that was not there. */
+/** Removes a folder if it is empty, and then its empty parents up to `made`, the first that was made. */
 async function removeEmpty(folder: string, made: string | undefined): Promise<void> {
   if (made === undefined) return;
   for (let path = folder; path.length >= made.length; path = dirname(path)) {

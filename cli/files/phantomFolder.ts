@@ -1,6 +1,6 @@
-// Makes a phantom data set as a folder in BraTS layout, with its parameters in phantom.json. The folder is made under a
-// temporary name and then renamed: a folder with phantom.json is complete, and a second call with the same parameters
-// costs nothing. Only a folder that holds a phantom and nothing else is ever replaced.
+// Makes a phantom data set as a folder in BraTS layout, with its parameters in phantom.json. The folder is
+// made under a temporary name and then renamed: a folder with phantom.json is complete, and a second call
+// with the same parameters costs nothing. Only a folder with a phantom and nothing else is ever replaced.
 
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -29,8 +29,9 @@ const parametersFile = "phantom.json";
 const pause = 5000; // ms between two lines on progress
 
 /**
- * Makes `<out>/PHANTOM_001/PHANTOM_001_{t1,t2,t1ce,flair,seg}.nii.gz` and so on, labels in BraTS's convention. Does
- * nothing if `out` holds a set of the same parameters. Throws a UsageError if it holds anything else.
+ * Makes `<out>/PHANTOM_001/PHANTOM_001_{t1,t2,t1ce,flair,seg}.nii.gz` and so on, labels in BraTS's
+ * convention. Does nothing if `out` holds a set of the same parameters. Throws a UsageError if it holds
+ * anything else.
  */
 export async function makePhantom(options: PhantomOptions): Promise<void> {
   const { out, cases, seed, overwrite = false, report = () => {} } = options;

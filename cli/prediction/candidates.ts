@@ -1,5 +1,5 @@
-// The models that predict.js chooses from: --model names a checkpoint, a stage's folder, or a whole run, whose stages
-// differ by name. From a run, each case gets the best model that its modalities allow.
+// The models that predict.js chooses from: --model names a checkpoint, a stage's folder, or a whole run,
+// whose stages differ by name. From a run, each case gets the best model that its modalities allow.
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
@@ -45,10 +45,10 @@ export interface Chosen {
 }
 
 /**
- * The candidates in the paths of --model. Checkpoints and stages' folders together make one candidate, the mean of all;
- * in runs, stages of the same name make one (a run over several seeds or folds has them in seed_N and fold_N). `useOf`
- * decides how to use a checkpoint. Throws a CheckpointError for one that is missing or damaged, a UsageError for runs
- * beside checkpoints.
+ * The candidates in the paths of --model. Checkpoints and stages' folders together make one candidate, the
+ * mean of all; in runs, stages of the same name make one (a run over several seeds or folds has them in
+ * seed_N and fold_N). `useOf` decides how to use a checkpoint. Throws a CheckpointError for one that is
+ * missing or damaged, a UsageError for runs beside checkpoints.
  */
 export async function readCandidates(
   paths: readonly string[],
@@ -82,8 +82,8 @@ export async function readCandidates(
 }
 
 /**
- * The best candidate for a case with these modalities: the one that sees most of them and, among equals, the one with
- * the highest Dice on the validation cases. Null if each needs more.
+ * The best candidate for a case with these modalities: the one that sees most of them and, among equals, the
+ * one with the highest Dice on the validation cases. Null if each needs more.
  */
 export function choose(candidates: readonly Candidate[], available: readonly Modality[]): Chosen | null {
   const allowed = candidates

@@ -1,5 +1,5 @@
-// Scores folders of predicted label maps against their references. All files are read before anything is scored: one
-// error lists all problems.
+// Scores folders of predicted label maps against their references. All files are read before anything is
+// scored: one error lists all problems.
 
 import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
@@ -25,7 +25,7 @@ export interface EvaluateOptions {
   labels?: LabelConvention;
   /** Skip references that have no prediction, instead of refusing. */
   partial?: boolean;
-  /** The scores of empty regions in the cases and their mean; the summary also has the means of all conventions. */
+  /** The scores of empty regions in cases and their mean; the summary also has the means of all others. */
   convention?: ConventionName;
   /** Boxes by case: only voxels inside are scored. Default: all voxels. */
   boxes?: ReadonlyMap<string, Box>;
@@ -38,8 +38,8 @@ export interface EvaluateOptions {
 }
 
 /**
- * Compares every prediction with its reference. Throws a DataError that lists every file without a counterpart, or,
- * if all have one, every file that cannot be read or compared.
+ * Compares every prediction with its reference. Throws a DataError that lists every file without a
+ * counterpart, or, if all have one, every file that cannot be read or compared.
  */
 export async function evaluateFolders(options: EvaluateOptions): Promise<Summary> {
   const {

@@ -1,5 +1,5 @@
-// Finds the label files of cases: predictions `<case>.nii.gz` in one folder, references in any layout of data sets.
-// Prediction and reference are paired by the case's name alone.
+// Finds the label files of cases: predictions `<case>.nii.gz` in one folder, references in any layout of data
+// sets. Prediction and reference are paired by the case's name alone.
 
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -64,8 +64,8 @@ export async function findReferences(folder: string): Promise<LabelFiles> {
 }
 
 /**
- * Every prediction with its reference. Throws one DataError that lists all files without a counterpart. References
- * without a prediction are fine in a data set, and in a plain folder if `partial`.
+ * Every prediction with its reference. Throws one DataError that lists all files without a counterpart.
+ * References without a prediction are fine in a data set, and in a plain folder if `partial`.
  */
 export function pairLabels(
   predictions: Map<string, string>,
@@ -113,7 +113,7 @@ async function list(folder: string, what: string): Promise<{ files: string[]; fo
   try {
     for (const name of (await readdir(folder)).sort()) {
       if (name.startsWith(".")) continue;
-      const entry = await stat(join(folder, name)); // through links, which data sets are often made of
+      const entry = await stat(join(folder, name)); // follows links, which data sets often use
       (entry.isDirectory() ? folders : files).push(name);
     }
   } catch (error) {

@@ -1,5 +1,5 @@
-// The post-processing of a stage: chosen on its validation cases when training ends, saved beside its checkpoint as
-// postprocessing.json with the scores of every rule that was tried, and read for every prediction with it.
+// The post-processing of a stage: chosen on its validation cases when training ends, saved beside its
+// checkpoint as postprocessing.json with the scores of every rule tried, and read by every prediction.
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -25,8 +25,8 @@ const CleaningSchema = v.object({ largest: v.boolean(), piece: volume, total: vo
 const Schema = v.object({ rule: v.object({ WT: CleaningSchema, TC: CleaningSchema, ET: CleaningSchema }) });
 
 /**
- * Chooses the post-processing of a stage's best network on the labelled validation cases, and writes it to the stage's
- * folder. Without validation cases, or with --postprocessing none, it chooses none and writes no file.
+ * Chooses the post-processing of a stage's best network on the labelled validation cases, and writes it to
+ * the stage's folder; does nothing without validation cases or with --postprocessing none.
  */
 export async function tunePostprocessing(
   device: Device,
@@ -51,7 +51,7 @@ export async function tunePostprocessing(
   return choice.rule;
 }
 
-/** The post-processing chosen for a checkpoint's stage; null without a file of it. Throws a CheckpointError. */
+/** The post-processing chosen for a checkpoint's stage; null without its file. Throws a CheckpointError. */
 export async function readPostprocessing(checkpoint: string): Promise<Postprocessing | null> {
   const path = join(dirname(checkpoint), FILES.postprocessing);
   let text: string;

@@ -1,5 +1,5 @@
-// The plan of a prediction: the model of each case, by the modalities that it has, and all problems of the cases, which
-// are read before the first is predicted.
+// The plan of a prediction: the model of each case, by the modalities that it has, and all problems of the
+// cases, which are read before the first is predicted.
 
 import {
   type CaseFiles,
@@ -31,7 +31,7 @@ export interface BadCase {
 /** Loads a case by id, prepared for a model. */
 export type Load = (id: string, use: ModelUse) => Promise<Case>;
 
-/** Chooses the model of each case among `candidates`; `allowed` are the modalities that may be used. Reads no file. */
+/** Chooses each case's model among `candidates`; `allowed` are the modalities to use. Reads no file. */
 export function planCases(
   { cases }: Dataset,
   candidates: readonly Candidate[],
@@ -83,8 +83,8 @@ export async function checkCases(
     const { members, modalities } = one.candidate;
     for (const use of distinct(members.map((member) => member.use)))
       await collectProblems(problems, () => load(one.id, use));
-    // Members that see different modalities are averaged voxel by voxel, so that all of these must share a grid. A
-    // member that sees all modalities has checked that already.
+    // Members that see different modalities are averaged voxel by voxel, so that all of these must share a
+    // grid. A member that sees all modalities has checked that already.
     const checked = members.some(({ use }) => use.modalities.length === modalities.length);
     if (!checked && !problems.length)
       await collectProblems(problems, () => load(one.id, { ...members[0]!.use, modalities }));
@@ -104,7 +104,7 @@ export function preparationOf({ modalities, background, crop, padding }: ModelUs
   return [modalities, background, crop, padding].join(" ");
 }
 
-/** Returns a loader of a data set's cases. It keeps the first ones in memory, so that a small set is read only once. */
+/** Returns a loader of cases. It keeps the first ones in memory, so that a small set is read only once. */
 export function caseLoader(source: Source, dataset: Dataset): Load {
   const files = new Map(dataset.cases.map((found) => [found.id, found]));
   const kept = new Map<string, Case>();

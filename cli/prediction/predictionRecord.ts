@@ -1,6 +1,6 @@
-// predictions.json in the folder of predictions: each case's model, the reason for its choice, and the time it took. It
-// is written before the first case is predicted and after each, so that --continue can compare how existing predictions
-// were made. It contains no paths and no image data.
+// predictions.json in the folder of predictions: each case's model, the reason for its choice, and the time
+// it took. It is written before the first case is predicted and after each, so that --continue can compare
+// how existing predictions were made. It contains no paths and no image data.
 
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
@@ -180,8 +180,8 @@ export async function findPredicted(
 }
 
 /**
- * The records of the finished cases, by name. Throws a UsageError if one was predicted with other settings than it
- * would be now.
+ * The records of the finished cases, by name. Throws a UsageError if one was predicted with other settings
+ * than it would be now.
  */
 export function finishedRecords(
   { finished, record }: Predicted,

@@ -1,4 +1,4 @@
-// How to use a checkpoint: by its card, or, if it has none, by the user's options and the published code's defaults.
+// How to use a checkpoint: by its card, or else by the user's options and the published code's defaults.
 
 import { basename } from "node:path";
 import type { Modality } from "../../data/datasets/datasets.ts";
@@ -18,7 +18,7 @@ export interface Published {
   patch?: string;
 }
 
-/** The use of a checkpoint. Throws a UsageError for an option that its card has too, or that is missing in both. */
+/** The use of a checkpoint. Throws a UsageError for a value that both or neither of card and options have. */
 export function useOf(model: StoredModel, { modality, background, patch }: Published): ModelUse {
   const modalities = channelsOf(model, modality);
   if (model.card) {

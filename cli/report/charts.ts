@@ -1,5 +1,5 @@
-// Training curves as SVG text, drawn by Observable Plot on a document of linkedom: no browser, no network. Colours are
-// CSS variables of the page (--series-1...), so that one drawing serves light and dark themes.
+// Training curves as SVG text, drawn by Observable Plot on a document of linkedom: no browser, no network.
+// Colours are CSS variables of the page (--series-1...), so that one drawing serves light and dark themes.
 
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";

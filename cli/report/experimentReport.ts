@@ -1,5 +1,6 @@
-// The report of a whole experiment, made from the stages' files alone: teacher and students of several modalities,
-// methods and seeds in one table, with tests of their differences, curves, slices, time and memory.
+// The report of a whole experiment, made from the stages' files alone: teacher and students of several
+// modalities, methods and seeds in one table, with tests of their differences, curves, slices, time and
+// memory.
 
 import { join, relative } from "node:path";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
@@ -38,8 +39,9 @@ interface Run extends ReportStage {
 }
 
 /**
- * Writes the report, the numbers (experiment.json) and the table (experiment.csv) of finished stages into `folder`;
- * returns the table as text. Stages of one modality and method that differ in their seed (or fold) share a row.
+ * Writes the report, the numbers (experiment.json) and the table (experiment.csv) of finished stages into
+ * `folder`; returns the table as text. Stages of one modality and method that differ in their seed (or fold)
+ * share a row.
  */
 export async function writeExperiment(
   folder: string,
@@ -82,7 +84,7 @@ async function readRun(folder: string, config: TrainConfig): Promise<Run> {
   return { ...stage, config, method, folder: relative(folder, join(config.out, stageName(config))) };
 }
 
-/** Orders the teacher first, then the students by modality and method as the paper lists them, then by seed. */
+/** Orders the teacher first, then students by modality and method as in the paper, then by seed. */
 function byOrder(a: TrainConfig, b: TrainConfig): number {
   const place = ({ stage, modality, method, seed }: TrainConfig): [number, number, number] => [
     modality === null ? -1 : MODALITIES.indexOf(modality),
@@ -126,7 +128,7 @@ ${compared}${[...notes, ...result.notes].map(paragraph).join("")}
 <p class="quiet">${escape(`Empty regions are scored by the convention "${convention}": ${conventionWords(CONVENTIONS[convention])}.`)}</p></section>`;
 }
 
-/** The section of curves: for each modality the validation of all methods in one chart, then every stage's own. */
+/** The section of curves: per modality the validation of all methods in one chart, then each stage's own. */
 function training(runs: readonly Run[]): string {
   const seed = runs[0]!.config.seed;
   const together = modalitiesOf(runs).map((modality) => {
@@ -142,7 +144,7 @@ function training(runs: readonly Run[]): string {
 ${figuresOf(together)}${each.join("\n")}</section>`;
 }
 
-/** A row of pictures per modality: its methods' predictions of the first seed, where they differ most from the label. */
+/** A row of pictures per modality: predictions of the first seed, where they differ most from the label. */
 async function slices(runs: readonly Run[]): Promise<ReportSlice[]> {
   const seed = runs[0]!.config.seed;
   const rows = modalitiesOf(runs).map((modality): Row => ({

@@ -1,5 +1,5 @@
-// The table of an experiment as text, CSV and HTML: a row per modality and method, with mean and deviation over seeds
-// of Dice and HD95; and the comparisons of methods.
+// The table of an experiment as text, CSV and HTML: a row per modality and method, with mean and deviation
+// over seeds of Dice and HD95; and the comparisons of methods.
 
 import {
   COLUMNS,

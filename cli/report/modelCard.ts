@@ -1,5 +1,5 @@
-// model_card.md of a stage: describes the network, its training data, its scores and its limits for people who receive
-// the folder. Made from the stage's files alone.
+// model_card.md of a stage: describes the network, its training data, its scores and its limits for people
+// who receive the folder. Made from the stage's files alone.
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";

@@ -1,5 +1,5 @@
-// progress.svg and progress.png: losses, validation Dice, seconds per epoch and learning rate of a stage, drawn while it
-// trains, as nnU-Net users know it.
+// progress.svg and progress.png: losses, validation Dice, seconds per epoch and learning rate of a stage,
+// drawn while it trains, as nnU-Net users know it.
 
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { type Chart, lossChart, progressDiceChart, rateChart, secondsChart } from "./charts.ts";
@@ -7,7 +7,7 @@ import { FONT } from "./rasterise.ts";
 import { LIGHT_SERIES } from "./reportStyle.ts";
 import { escape } from "./reportPage.ts";
 
-const PANEL = { width: 360, height: 220, head: 44, gap: 16 }; // a chart's size; `head` holds its title and legend
+const PANEL = { width: 360, height: 220, head: 44, gap: 16 }; // of a chart; `head` is above it
 const MARGIN = 20;
 
 /** One picture of all epochs so far, on a white ground; null before the first epoch. */

@@ -1,4 +1,4 @@
-// SVG to PNG without a browser: resvg, compiled to WebAssembly, with a font of its own, since servers have none.
+// Converts SVG to PNG without a browser: resvg, compiled to WebAssembly, with its own font.
 
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -10,7 +10,7 @@ export const FONT = "Open Sans";
 const { resolve } = createRequire(import.meta.url);
 let ready: Promise<Uint8Array[]> | null = null;
 
-/** The picture as PNG at `scale` pixels per unit, on a white ground. The first call loads the renderer and the font. */
+/** The picture as PNG at `scale` pixels per unit, on white. The first call loads renderer and font. */
 export async function rasterise(svg: string, scale = 1): Promise<Uint8Array> {
   const fontBuffers = await (ready ??= load());
   const image = new Resvg(svg, {

@@ -15,7 +15,7 @@ export interface ReportStage {
   metrics: readonly EpochRecord[];
   /** Its scores on the test cases. */
   summary?: Summary;
-  /** How many numbers were trained. */
+  /** The number of trained parameters. */
   parameters?: number;
 }
 
@@ -35,7 +35,7 @@ export function stageCurves(stage: ReportStage): string {
   return `<p class="quiet">${escape(facts(stage))}</p>${figuresOf(charts)}`;
 }
 
-/** The epoch with the highest mean Dice on the validation cases, the first of equals; null without a validation. */
+/** The epoch with the highest mean Dice in validation, the first of equals; null without a validation. */
 export function bestValidation(metrics: readonly EpochRecord[]): { epoch: number; mean: number } | null {
   const validated = metrics.flatMap(({ epoch, validation }) =>
     validation ? [{ epoch, mean: validation.mean }] : [],

@@ -1,5 +1,5 @@
-// The parts of a page of results: the frame, legends, figures, numbers as text. Style, charts (SVG) and slices (PNG) are
-// inline, and the page's policy forbids it to load anything. All text goes through `escape`.
+// The parts of a page of results: the frame, legends, figures, numbers as text. Style, charts (SVG) and
+// slices (PNG) are inline, and the page's policy forbids it to load anything. All text goes through `escape`.
 
 import type { Chart } from "./charts.ts";
 import { reportStyle } from "./reportStyle.ts";

@@ -22,7 +22,7 @@ export interface ReportSlice {
   index: number;
 }
 
-/** A scan `grey` [D,H,W] of any intensities, and over it network classes, or the differences of two maps of them. */
+/** A scan `grey` [D,H,W] of any intensities, and over it network classes or differences of two maps. */
 export interface ReportImage {
   title: string;
   size: Vec3;

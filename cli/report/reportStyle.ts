@@ -1,5 +1,5 @@
-// The report's style sheet: one column of text, aligned numbers, light and dark colours. Lines of charts use Okabe and
-// Ito's colour-blind safe palette, lighter on a dark ground.
+// The report's style sheet: one column of text, aligned numbers, light and dark colours. Lines of charts use
+// Okabe and Ito's colour-blind safe palette, lighter on a dark ground.
 
 /** The colours of lines on a light ground, in order. */
 export const LIGHT_SERIES = [

@@ -1,5 +1,5 @@
-// The report of a run: its stages' tables and curves, and slices of a few test cases with the label and every stage's
-// prediction. It is made from the files of the stages alone, so it can be made again.
+// The report of a run: its stages' tables and curves, and slices of a few test cases with the label and every
+// stage's prediction. It is made from the files of the stages alone, so it can be made again.
 
 import { stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";

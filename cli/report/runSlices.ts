@@ -19,7 +19,7 @@ export interface Shown {
   title: string;
 }
 
-/** A row of pictures: the scan of `modality` (null: the one that shows a tumour best) and these predictions. */
+/** A row of pictures: the scan of `modality` (null: the one that shows a tumour best) and predictions. */
 export interface Row {
   about: string;
   modality: Modality | null;
@@ -36,9 +36,9 @@ interface OpenCase {
 }
 
 /**
- * The pictures of the first `cases` test cases of the run. For each case: a row of the slice with the largest tumour
- * area (scan, label and every prediction of `rows`), then for each of `rows` the slice where its predictions differ
- * most from the label.
+ * The pictures of the first `cases` test cases of the run. For each case: a row of the slice with the largest
+ * tumour area (scan, label and every prediction of `rows`), then for each of `rows` the slice where its
+ * predictions differ most from the label.
  */
 export async function readSlices(
   config: TrainConfig,
@@ -108,7 +108,7 @@ async function largest(
   };
 }
 
-/** The label and each prediction with its differences, on the student's input; null if all predictions are right. */
+/** The label and each prediction with its differences, on the student's input; null without differences. */
 async function mostDifferent(
   { id, size, label, scan, prediction }: OpenCase,
   { about, modality, stages }: Row,

@@ -1,5 +1,5 @@
-// Axial slices as PNG: the scan in grey, and over it a label's classes in colours that differ for the colour-blind and in
-// print (yellow, vermilion and sky blue of Okabe and Ito's palette).
+// Axial slices as PNG: the scan in grey, and over it a label's classes in colours that differ for the
+// colour-blind and in print (yellow, vermilion and sky blue of Okabe and Ito's palette).
 
 import { encode } from "fast-png";
 import { greysOf } from "../../data/preparation/slices.ts";
@@ -48,7 +48,7 @@ export function differences(label: Uint8Array, prediction: Uint8Array): Uint8Arr
   });
 }
 
-/** The axial slice where maps of differences [D,H,W] have the largest area together; null without differences. */
+/** The axial slice where maps of differences [D,H,W] have the largest area; null without differences. */
 export function worstSlice(maps: readonly Uint8Array[], [D, H, W]: Vec3): number | null {
   const area = (d: number) =>
     maps.reduce((sum, map) => sum + map.subarray(d * H * W, (d + 1) * H * W).filter(Boolean).length, 0);
@@ -57,7 +57,7 @@ export function worstSlice(maps: readonly Uint8Array[], [D, H, W]: Vec3): number
   return largest > 0 ? areas.indexOf(largest) : null;
 }
 
-/** The box around all pixels that differ from the slice's corner (air), with a margin; the whole slice if none does. */
+/** The box around all pixels unlike the slice's corner (air), with a margin; the whole slice without any. */
 export function headWindow({ size: [, H, W], grey }: SliceImage, index: number): Window {
   const air = grey[index * H * W]!;
   const box = { top: H, bottom: 0, left: W, right: 0 };
@@ -81,8 +81,8 @@ export function headWindow({ size: [, H, W], grey }: SliceImage, index: number):
 }
 
 /**
- * Slice `index` as an RGB PNG, with greys from greysOf(): a pixel per voxel and rows as stored (for scans in LPS, as
- * BraTS: front up, the patient's left on the right).
+ * Slice `index` as an RGB PNG, with greys from greysOf(): a pixel per voxel and rows as stored (for scans in
+ * LPS, as BraTS: front up, the patient's left on the right).
  */
 export function renderSlice(
   { size: [, H, W], grey, labels }: SliceImage,

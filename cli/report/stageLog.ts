@@ -1,5 +1,5 @@
-// Files to watch a training with: TensorBoard's events, metrics.csv, progress.png and progress.svg. They are made from
-// metrics.jsonl, except for the losses of single steps.
+// Files to watch a training with: TensorBoard's events, metrics.csv, progress.png and progress.svg. They are
+// made from metrics.jsonl, except for the losses of single steps.
 
 import { join } from "node:path";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
@@ -61,7 +61,7 @@ export class StageLog {
     this.#records = records;
   }
 
-  /** Continues after `step` steps and the epochs in the folder's metrics.jsonl, which is empty for a new training. */
+  /** Continues after `step` steps and the epochs in the folder's metrics.jsonl (empty for a new training). */
   static async begin(folder: string, step: number, options: StageLogOptions): Promise<StageLog> {
     const events = await EventFile.begin(join(folder, FILES.tensorboard), step + 1);
     return new StageLog(folder, options, { events, records: await readRecords(folder) });
@@ -138,7 +138,7 @@ function epochScalars(record: EpochRecord, samples: number): Scalar[] {
   ];
 }
 
-/** All numbers of all epochs as CSV: a row per epoch, a column per number (losses.dice, validation.WT, ...). */
+/** All numbers of all epochs as CSV: a row per epoch, columns such as losses.dice and validation.WT. */
 export function metricsCsv(records: readonly EpochRecord[]): string {
   const flat = records.map((record) => new Map(flatten("", record)));
   const columns = [...new Set(flat.flatMap((row) => [...row.keys()]))];

@@ -29,7 +29,7 @@ export async function readRecords(folder: string): Promise<EpochRecord[]> {
   return lines.map((line) => JSON.parse(line) as EpochRecord);
 }
 
-/** The number of trained parameters in a checkpoint, without running statistics; null if it cannot be read. */
+/** The number of trained parameters in a checkpoint, without running statistics; null if unreadable. */
 async function parametersOf(path: string): Promise<number | null> {
   const model = await readModel(path).catch(() => null);
   if (!model) return null;
@@ -39,7 +39,7 @@ async function parametersOf(path: string): Promise<number | null> {
   return trained.reduce((sum, [, { data }]) => sum + data.length, 0);
 }
 
-/** The settings that all stages share; paths are cut to their last name, since readers of a report need no more. */
+/** The settings that all stages share; paths are cut to their last name, for readers elsewhere. */
 export function sharedSettings(configs: readonly TrainConfig[]): Record<string, unknown> {
   const [first, ...others] = configs;
   const shared = Object.entries(first ?? {}).filter(([key, value]) =>

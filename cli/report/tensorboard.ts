@@ -1,5 +1,5 @@
-// Writes TensorBoard's event files with scalars: records framed as TFRecord (length, its checksum, data, its checksum),
-// each a protocol buffer with the messages and field numbers of tensorflow/core/util/event.proto.
+// Writes TensorBoard's event files with scalars: records framed as TFRecord (length, its checksum, data, its
+// checksum), each a protocol buffer with the messages and field numbers of tensorflow/core/util/event.proto.
 
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,8 +21,8 @@ export class EventFile {
   }
 
   /**
-   * Begins a file in `folder`. TensorBoard then drops the values of `step` and later steps in older files there, since
-   * this file says that a session starts at `step`.
+   * Begins a file in `folder`. TensorBoard then drops the values of `step` and later steps in older files
+   * there, since this file says that a session starts at `step`.
    */
   static async begin(folder: string, step: number, now = Date.now()): Promise<EventFile> {
     await mkdir(folder, { recursive: true });
@@ -60,7 +60,7 @@ export function tfRecord(data: Uint8Array): Uint8Array {
   return joined([length, checksum(length), data, checksum(data)]);
 }
 
-/** TFRecord's masked checksum as four bytes: rotated and offset, since data may contain checksums themselves. */
+/** TFRecord's masked checksum as four bytes: rotated and offset, since data may contain checksums too. */
 function checksum(bytes: Uint8Array): Uint8Array {
   const crc = crc32c(bytes);
   const masked = (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;

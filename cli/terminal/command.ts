@@ -1,5 +1,5 @@
-// Shared by all commands: reads the options with commander, prints the message of an error (its stack only with
-// --debug), and exits with the code of its kind.
+// Shared by all commands: reads the options with commander, prints the message of an error (its stack only
+// with --debug), and exits with the code of its kind.
 
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,5 @@
-// The output of a command on stdout, in one of three ways: text with progress; with --quiet the results alone; with
-// --json one object a line and nothing else. Errors go to stderr in all of them.
+// The output of a command on stdout, in one of three ways: text with progress; with --quiet the results
+// alone; with --json one object a line and nothing else. Errors go to stderr in all of them.
 
 import { type Command, Option } from "commander";
 
@@ -33,6 +33,11 @@ export function result(text: string): void {
 /** Prints one object with --json; `type` tells objects apart, NaN and infinity become null. */
 export function emit(type: string, content: object): void {
   if (voice === "json") console.log(JSON.stringify({ type, ...content }));
+}
+
+/** Shows a line on the terminal of stderr, in place of the one before; "" clears it. */
+export function showTransient(line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
 }
 
 /** True if stdout is a terminal where a line may be overwritten, as progress bars do. */

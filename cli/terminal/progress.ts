@@ -1,5 +1,5 @@
-// Progress of training and prediction: on a terminal a bar with losses, rate and remaining time; elsewhere plain
-// lines, one per epoch and at most one in ten seconds; with --json an object per epoch or case.
+// Progress of training and prediction: on a terminal a bar with losses, rate and remaining time; elsewhere
+// plain lines, one per epoch and at most one in ten seconds; with --json an object per epoch or case.
 
 import cliProgress from "cli-progress";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
@@ -7,7 +7,7 @@ import type { TrainEvent } from "../../trainer/loop/trainer.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import { emit, isLively, say } from "./console.ts";
 
-const PAUSE = 10_000; // ms between two plain lines that are not about a finished epoch
+const PAUSE = 10_000; // ms between two lines about steps or windows
 const RECENT = 60_000; // ms over which the rate is averaged
 
 export interface Progress {
@@ -130,7 +130,7 @@ function leftText(pace: Pace, steps: number): string {
   return left === null ? "?" : duration(left);
 }
 
-/** Shows the compiling of kernels on stdout: on a terminal a line that counts them, elsewhere one line at the start. */
+/** Shows the compiling of kernels on stdout: a line that counts them, or off a terminal one at the start. */
 export function compiling(done: number, kernels: number): void {
   if (!isLively()) {
     if (done === 0) say(`  compiling ${kernels} kernels`);

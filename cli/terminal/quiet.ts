@@ -1,6 +1,6 @@
-// Drivers write to the standard error of the process behind Node's back. Two warnings of Dawn and a complaint of
-// Mesa are harmless and come with every software adapter: they are hidden by pointing descriptor 2 at a file for
-// the length of one synchronous call. All other lines are passed on.
+// Drivers write to the standard error of the process behind Node's back. Two warnings of Dawn and a complaint
+// of Mesa are harmless and come with every software adapter: they are hidden by pointing descriptor 2 at a
+// file for the length of one synchronous call. All other lines are passed on.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -34,8 +34,9 @@ export function audible(text: string): string[] {
 }
 
 /**
- * Runs `f`, which must be synchronous, without the harmless lines on standard error; await filesAtRest() first.
- * Nothing is hidden where standard error is a socket, as below another Node process: it cannot be opened again.
+ * Runs `f`, which must be synchronous, without the harmless lines on standard error; await filesAtRest()
+ * first. Nothing is hidden where standard error is a socket, as below another Node process: it cannot be
+ * opened again.
  */
 export function quietly<T>(f: () => T): T {
   const folder = canReopen() ? temporaryFolder() : null;
@@ -61,8 +62,8 @@ export function quietly<T>(f: () => T): T {
 }
 
 /**
- * Resolves when no file is being opened in the background: that could take descriptor 2 between its closing and
- * its opening. It waits for a second at most; whoever reads on and on is past opening.
+ * Resolves when no file is being opened in the background: that could take descriptor 2 between its closing
+ * and its opening. It waits for a second at most: a longer read is past its opening.
  */
 export async function filesAtRest(): Promise<void> {
   const end = Date.now() + 1000;
@@ -71,7 +72,7 @@ export async function filesAtRest(): Promise<void> {
   }
 }
 
-/** True if descriptor 2 can be closed and opened again: for a terminal, a pipe, or a file to which writes append. */
+/** True if descriptor 2 can be opened again: for a terminal, a pipe, or a file to which writes append. */
 function canReopen(): boolean {
   if (process.platform !== "linux") return false;
   const kind = fstatSync(2);
@@ -79,9 +80,9 @@ function canReopen(): boolean {
 }
 
 /**
- * Makes every write to the file at descriptor 2 append. Opened again it has a position of its own, so that whoever
- * shares it (`> log 2>&1`, the lines after this command in a script) would otherwise overwrite what stands there.
- * Node cannot change the flags of an open file; dd does, of the output that it inherits.
+ * Makes every write to the file at descriptor 2 append. Opened again it has a position of its own, so that
+ * whoever shares it (`> log 2>&1`, the lines after this command in a script) would otherwise overwrite what
+ * stands there. Node cannot change the flags of an open file; dd does, of the output that it inherits.
  */
 function appends(): boolean {
   if (!isAppending())

@@ -10,7 +10,7 @@ export interface ScoreRow {
   scores: RegionScores;
 }
 
-/** The table of a summary's cases and their mean, with a footnote where the convention for empty regions decided. */
+/** The table of a summary's cases and their mean, with a footnote on empty regions if there are any. */
 export function formatSummary(summary: Summary): string {
   const cases = summary.metric_per_case.map((row) => ({ name: row.case, scores: row.metrics }));
   const table = formatScores([...cases, { name: "mean", scores: summary.mean }], "case");
@@ -51,8 +51,9 @@ export function meanScore(scores: readonly (number | null)[]): number {
 }
 
 /**
- * One sentence on the convention's part in a summary: the scores of its empty regions, or that lesions are scored one
- * by one. Null if every region is in both maps of every case, so that the convention changes nothing.
+ * One sentence on the convention's part in a summary: the scores of its empty regions, or that lesions are
+ * scored one by one. Null if every region is in both maps of every case, so that the convention changes
+ * nothing.
  */
 export function conventionNote({ convention, empty, metric_per_case: cases }: Summary): string | null {
   const rule: Convention = CONVENTIONS[convention];

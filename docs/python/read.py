@@ -1,4 +1,4 @@
-"""Reads a checkpoint's tensors by name without the package safetensors: a length, a JSON header, and bytes."""
+"""Reads tensors by name without the package safetensors: a length, a JSON header, and bytes."""
 import json, struct, torch
 
 def load_file(path):

@@ -1,4 +1,5 @@
-// The choice of a run's model for a case: the one that sees most of its modalities, then the best in validation.
+// The choice of a run's model for a case: the one that sees most of its modalities, then the best in
+// validation.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,6 @@
-// Runs the commands as a user does, one after another in one temporary folder: a teacher, a student alone, the student
-// with ProtoKD, a prediction, its evaluation. The network is tiny: scores do not matter here.
+// Runs the commands as a user does, one after another in one temporary folder: a teacher, a student alone,
+// the student with ProtoKD, a prediction, its evaluation. The network is tiny: scores do not matter here.
 
-import { spawnSync } from "node:child_process";
 import {
   copyFileSync,
   mkdirSync,
@@ -13,17 +12,16 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
-import { audible } from "../../cli/terminal/quiet.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import type { Tuning } from "../../engine/index.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
+import { run } from "../support/command.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "commands-"));
 const data = join(folder, "data");
@@ -194,15 +192,4 @@ function text(stage: string, file: string): string {
 
 function json<T>(stage: string, file: string): T {
   return JSON.parse(text(stage, file)) as T;
-}
-
-/** Runs a command as a user does. */
-function run(name: string, ...flags: string[]): { status: number | null; stdout: string; stderr: string } {
-  const script = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
-  const env = { ...process.env, PROTOKD_TUNING: "off" };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...flags], {
-    encoding: "utf8",
-    env,
-  });
-  return { status, stdout, stderr: audible(stderr).join("\n") }; // a socket shows the drivers' harmless lines
 }

@@ -1,16 +1,14 @@
-// The output of commands: text, results alone with --quiet, objects alone with --json; and the rate and the remaining
-// time of a training.
+// The output of commands: text, results alone with --quiet, objects alone with --json; and the rate and the
+// remaining time of a training.
 
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { Pace } from "../../cli/terminal/progress.ts";
-import { audible } from "../../cli/terminal/quiet.ts";
+import { run } from "../support/command.ts";
 
 const test = suite("console");
 const folder = mkdtempSync(join(tmpdir(), "console-"));
@@ -99,14 +97,3 @@ test("the pace is that of the last minute, and begins with the first step seen",
 });
 
 test.run();
-
-/** Runs a command as a user does, without a terminal. */
-function run(name: string, ...flags: string[]): { status: number | null; stdout: string; stderr: string } {
-  const script = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
-  const env = { ...process.env, PROTOKD_TUNING: "off" };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...flags], {
-    encoding: "utf8",
-    env,
-  });
-  return { status, stdout, stderr: audible(stderr).join("\n") };
-}

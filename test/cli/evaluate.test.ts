@@ -1,10 +1,8 @@
 // The evaluate command on folders of small label files: layouts, the summary, and bad input.
 
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -14,6 +12,7 @@ import { evaluateFolders } from "../../cli/prediction/evaluation.ts";
 import { DataError } from "../../data/errors.ts";
 import { writeNifti } from "../../data/nifti/nifti.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
+import { run } from "../support/command.ts";
 
 const size: Vec3 = [2, 3, 4];
 const affine = [
@@ -43,11 +42,7 @@ async function write(
   writeFileSync(path, await writeNifti({ data, size, affine, ...changes }));
 }
 
-/** Runs the command as a user does. */
-function evaluate(...flags: string[]): { status: number | null; stdout: string; stderr: string } {
-  const script = fileURLToPath(new URL("../../cli/evaluate.js", import.meta.url));
-  return spawnSync(process.execPath, [script, ...flags], { encoding: "utf8" });
-}
+const evaluate = (...flags: string[]) => run("evaluate", ...flags);
 
 async function refusal(promise: Promise<unknown>): Promise<DataError> {
   try {

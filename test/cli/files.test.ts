@@ -1,5 +1,5 @@
-// Writing files: whichever operation fails, the old content or the new is there, whole; and a folder's lock is held by
-// exactly one process.
+// Writing files: whichever operation fails, the old content or the new is there, whole; and a folder's lock
+// is held by exactly one process.
 
 import { spawn, spawnSync } from "node:child_process";
 import fs, {

@@ -1,12 +1,12 @@
 // All commands alike: help with examples and exit codes, and the code for a disk that cannot be written to.
 
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { runCommand } from "../../cli/terminal/command.ts";
+import { run } from "../support/command.ts";
 
 const test = suite("help");
 const cli = new URL("../../cli/", import.meta.url);
@@ -20,8 +20,7 @@ const commands = readdirSync(cli)
 test("every command has -h, with exit codes, and with examples of itself that use only its options", () => {
   assert.ok(["train", "predict", "evaluate", "export", "doctor"].every((name) => commands.includes(name)));
   for (const name of commands) {
-    const script = fileURLToPath(new URL(`${name}.js`, cli));
-    const { status, stdout, stderr } = spawnSync(process.execPath, [script, "-h"], { encoding: "utf8" });
+    const { status, stdout, stderr } = run(name, "-h");
     assert.equal([status, stderr], [0, ""], name);
     assert.match(stdout, /-h, --help/, name);
     assert.match(

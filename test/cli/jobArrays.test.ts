@@ -1,5 +1,6 @@
-// The job scripts of docs/how-to/job-arrays.md, run by a shell with a scheduler's variables: which trainings they start,
-// and that they resume a stopped one. Instead of training, `node` and `srun` print their arguments.
+// The job scripts of docs/how-to/job-arrays.md, run by a shell with a scheduler's variables: which trainings
+// they start, and that they resume a stopped one. Instead of training, `node` and `srun` print their
+// arguments.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,17 +1,7 @@
-// predict.js with a run's folder: the model of each case, the files and their grid, and how an interrupted prediction
-// continues. The networks are tiny; their weights are random, not trained.
+// predict.js with a run's folder: the model of each case, the files and their grid, and how an interrupted
+// prediction continues. The networks are tiny; their weights are random, not trained.
 
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -29,7 +19,7 @@ import { failure, silenced } from "../support/quietly.ts";
 import { storeStage } from "../support/storedRun.ts";
 
 const test = suite("prediction");
-const folder = mkdtempSync(join(tmpdir(), "prediction-"));
+const folder = fs.mkdtempSync(join(tmpdir(), "prediction-"));
 const phantom = join(folder, "phantom");
 const data = join(folder, "data");
 const run = join(folder, "run");
@@ -44,15 +34,15 @@ const ids = Object.keys(CASES);
 test.before(async () => {
   await makePhantom({ out: phantom, cases: 3, size: 16, seed: 5 });
   for (const [id, modalities] of Object.entries(CASES)) {
-    mkdirSync(join(data, id), { recursive: true });
-    for (const m of modalities) copyFileSync(image(phantom, id, m), image(data, id, m));
+    fs.mkdirSync(join(data, id), { recursive: true });
+    for (const m of modalities) fs.copyFileSync(image(phantom, id, m), image(data, id, m));
   }
   await storeStage(run, { name: "teacher", modalities: [...MODALITIES], dice: 0.8 });
   await storeStage(run, { name: "student_t1", modalities: ["t1"], dice: 0.3, seed: 2 });
   await storeStage(run, { name: "student_t1ce_protokd", modalities: ["t1ce"], dice: 0.5, seed: 3 });
   await storeStage(run, { name: "student_flair", modalities: ["flair"], dice: 0.4, seed: 4 });
 });
-test.after(() => rmSync(folder, { recursive: true }));
+test.after(() => fs.rmSync(folder, { recursive: true }));
 
 test("each case gets the best model that its modalities allow; the choice is printed and recorded with its reason", async () => {
   const { output, printed } = await predict({});
@@ -73,11 +63,11 @@ test("each case gets the best model that its modalities allow; the choice is pri
     assert.ok(printed.includes(line), `${line}\n${printed.join("\n")}`);
   }
   assert.match(records(output)[1]!.why, /^Dice in validation 0.500; student_t1 0.300$/);
-  assert.not.match(readFileSync(join(output, "predictions.json"), "utf8"), /\/|\\\\/, "no path");
-  assert.equal(readdirSync(output).sort(), [...ids.map((id) => `${id}.nii.gz`), "predictions.json"]);
+  assert.not.match(fs.readFileSync(join(output, "predictions.json"), "utf8"), /\/|\\\\/, "no path");
+  assert.equal(fs.readdirSync(output).sort(), [...ids.map((id) => `${id}.nii.gz`), "predictions.json"]);
   for (const { case: id, model } of records(output)) {
     const alone = await predict({ model: join(run, model), input: join(data, id) });
-    assert.equal(readFileSync(label(output, id)), readFileSync(label(alone.output, id)), id);
+    assert.equal(fs.readFileSync(label(output, id)), fs.readFileSync(label(alone.output, id)), id);
   }
 });
 
@@ -98,11 +88,11 @@ test("one error names all cases that no model fits, before the first starts; --s
   await storeStage(two, { name: "student_t1", modalities: ["t1"] });
   await storeStage(two, { name: "student_t2", modalities: ["t2"] });
   const bad = join(folder, "bad");
-  for (const id of ids.slice(0, 2)) mkdirSync(join(bad, id), { recursive: true });
-  copyFileSync(image(phantom, ids[0]!, "t1"), image(bad, ids[0]!, "t1"));
-  writeFileSync(image(bad, ids[1]!, "t1"), "no volume");
-  mkdirSync(join(bad, ids[2]!));
-  copyFileSync(image(phantom, ids[2]!, "flair"), image(bad, ids[2]!, "flair"));
+  for (const id of ids.slice(0, 2)) fs.mkdirSync(join(bad, id), { recursive: true });
+  fs.copyFileSync(image(phantom, ids[0]!, "t1"), image(bad, ids[0]!, "t1"));
+  fs.writeFileSync(image(bad, ids[1]!, "t1"), "no volume");
+  fs.mkdirSync(join(bad, ids[2]!));
+  fs.copyFileSync(image(phantom, ids[2]!, "flair"), image(bad, ids[2]!, "flair"));
   const output = join(folder, "skipping");
   const message = await refused({ model: two, input: bad, output });
   assert.match(message, /^2 problems/);
@@ -111,7 +101,7 @@ test("one error names all cases that no model fits, before the first starts; --s
     /case PHANTOM_003: expected the modalities of one of student_t1 \(t1\), student_t2 \(t2\), got only flair/,
   );
   assert.match(message, /case PHANTOM_002: .*PHANTOM_002_t1.nii.gz/);
-  assert.not(existsSync(output));
+  assert.not(fs.existsSync(output));
 
   const { error } = console;
   const printed: string[] = [];
@@ -124,8 +114,8 @@ test("one error names all cases that no model fits, before the first starts; --s
   }
   assert.is(printed.length, 2);
   assert.match(printed[0]!, /^skipped: case PHANTOM_003/);
-  assert.ok(existsSync(label(output, ids[0]!)));
-  const { cases, skipped } = JSON.parse(readFileSync(join(output, "predictions.json"), "utf8")) as {
+  assert.ok(fs.existsSync(label(output, ids[0]!)));
+  const { cases, skipped } = JSON.parse(fs.readFileSync(join(output, "predictions.json"), "utf8")) as {
     cases: CaseRecord[];
     skipped: string[];
   };
@@ -217,18 +207,18 @@ test("--continue finishes an interrupted prediction; only --overwrite replaces e
     "the plan is there",
   );
   const whole = await predict({ output });
-  const before = ids.map((id) => statSync(label(output, id)).mtimeMs);
-  const reference = readFileSync(label(output, ids[1]!));
+  const before = ids.map((id) => fs.statSync(label(output, id)).mtimeMs);
+  const reference = fs.readFileSync(label(output, ids[1]!));
   assert.match(
     await refused({ output }),
     /holds PHANTOM_001.nii.gz, .* already: keep them with --continue, replace them with --overwrite, or choose another folder$/,
   );
-  rmSync(label(output, ids[1]!));
+  fs.rmSync(label(output, ids[1]!));
   const { printed } = await predict({ output, continue: true });
   assert.ok(printed.includes("2 of 3 cases are predicted already"), printed.join("\n"));
-  assert.equal(readFileSync(label(output, ids[1]!)), reference);
+  assert.equal(fs.readFileSync(label(output, ids[1]!)), reference);
   assert.equal(
-    [0, 2].map((i) => statSync(label(output, ids[i]!)).mtimeMs),
+    [0, 2].map((i) => fs.statSync(label(output, ids[i]!)).mtimeMs),
     [before[0], before[2]],
   );
   assert.equal(
@@ -237,29 +227,20 @@ test("--continue finishes an interrupted prediction; only --overwrite replaces e
   );
   assert.ok(records(output).every(({ seconds }) => seconds! > 0));
 
-  assert.match(
-    await refused({ output, continue: true, tta: true }),
-    /^--continue: PHANTOM_001.nii.gz was made differently: mirror false, now true: replace with --overwrite/,
-  );
-  assert.match(
-    await refused({ output, continue: true, available: "t1", input: join(data, ids[0]!) }),
-    /was made differently: model teacher, now student_t1:/,
-  );
-  assert.match(
-    await refused({ output, continue: true, window: "uniform" }),
-    /: window gaussian, now uniform:/,
-  );
-  assert.match(
-    await refused({ output, continue: true, overwrite: true }),
-    /^--continue: .* give only one of them$/,
-  );
-  rmSync(join(output, "predictions.json"));
+  for (const [options, message] of [
+    [{ tta: true }, /^--continue: PHANTOM_001.nii.gz was made differently: mirror false, now true: replace/],
+    [{ available: "t1", input: join(data, ids[0]!) }, /made differently: model teacher, now student_t1:/],
+    [{ window: "uniform" }, /: window gaussian, now uniform:/],
+    [{ overwrite: true }, /^--continue: .* give only one of them$/],
+  ] as const)
+    assert.match(await refused({ output, continue: true, ...options }), message);
+  fs.rmSync(join(output, "predictions.json"));
   assert.match(
     await refused({ output, continue: true }),
     /predictions.json does not record how PHANTOM_001.nii.gz was made/,
   );
   await predict({ output, overwrite: true, input: join(data, ids[0]!) });
-  assert.not.equal(statSync(label(output, ids[0]!)).mtimeMs, before[0]);
+  assert.not.equal(fs.statSync(label(output, ids[0]!)).mtimeMs, before[0]);
   const more = await predict({ output, input: join(data, ids[1]!), overwrite: true });
   assert.equal(
     records(more.output).map((one) => one.case),
@@ -272,7 +253,7 @@ test("the stage's post-processing is applied, unless --no-postprocessing skips i
   const stage = join(folder, "cleaned", "student_flair");
   await storeStage(join(folder, "cleaned"), { name: "student_flair", modalities: ["flair"], seed: 4 });
   const rule = { ...NO_POSTPROCESSING, ET: { largest: false, piece: 0, total: 1e9 } };
-  writeFileSync(join(stage, FILES.postprocessing), JSON.stringify({ rule }));
+  fs.writeFileSync(join(stage, FILES.postprocessing), JSON.stringify({ rule }));
   const options = { model: stage, input: join(data, "PHANTOM_003") };
   const [cleaned, plain] = [await predict(options), await predict({ ...options, postprocessing: false })];
   const values = async (output: string) => (await nifti(label(output, "PHANTOM_003"))).data;
@@ -284,7 +265,10 @@ test("the stage's post-processing is applied, unless --no-postprocessing skips i
   );
   assert.is(records(cleaned.output)[0]!.postprocessing, "ET: none below 1000000000 mm³ in all");
   assert.is(records(plain.output)[0]!.postprocessing, "none");
-  writeFileSync(join(stage, FILES.postprocessing), JSON.stringify({ rule: { ...rule, ET: { piece: -1 } } }));
+  fs.writeFileSync(
+    join(stage, FILES.postprocessing),
+    JSON.stringify({ rule: { ...rule, ET: { piece: -1 } } }),
+  );
   assert.match(
     await refused(options),
     /postprocessing.json: expected the rule that train.js writes, .* --no-postprocessing$/,
@@ -299,7 +283,7 @@ function image(root: string, id: string, modality: Modality): string {
 
 /** Predicts all of the data with the run, unless `options` differ; returns the printed lines. */
 async function predict(options: Partial<PredictOptions>): Promise<{ output: string; printed: string[] }> {
-  const { output = mkdtempSync(join(folder, "predicted-")) } = options;
+  const { output = fs.mkdtempSync(join(folder, "predicted-")) } = options;
   const all = { model: run, input: data, ...options, output };
   return { output, printed: await predictQuietly(all) };
 }

@@ -1,5 +1,5 @@
-// Predictions have the grid of their source: every byte of the header that places voxels is the source's, in NIfTI-1 and
-// -2 and either byte order; and label values have the meaning that they have in the data set.
+// Predictions have the grid of their source: every byte of the header that places voxels is the source's, in
+// NIfTI-1 and -2 and either byte order; and label values have the meaning that they have in the data set.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,10 +42,11 @@ const FORMS: Form[] = [
   { version: 2, little: false },
 ];
 
-/** The bytes of a header that place the grid: voxel sizes, units, codes, quaternion, offsets, rows of the sform. */
-const GRID = { 1: [[76, 108], [123, 124], [252, 328]], 2: [[104, 168], [344, 496], [500, 504]] } as const; // prettier-ignore
+/** The bytes of a header that place the grid: voxel sizes, units, codes, quaternion, offsets, sform. */
+// prettier-ignore
+const GRID = { 1: [[76, 108], [123, 124], [252, 328]], 2: [[104, 168], [344, 496], [500, 504]] } as const;
 
-/** A file of int16 voxels, 0 outside a box: oblique, sheared, with unusual codes and units, and a patient's name. */
+/** A file of int16 voxels, 0 outside a box: oblique, sheared, with unusual codes, and a patient's name. */
 function fileOf({ version, little, channels = 1 }: Form): Uint8Array {
   const header = version === 1 ? 352 : 544;
   const bytes = new Uint8Array(header + 2 * channels * VOXELS);

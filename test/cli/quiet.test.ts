@@ -1,5 +1,5 @@
-// The harmless lines of drivers are hidden on whatever standard error is, all others arrive, and nothing in a shared
-// log is overwritten.
+// The harmless lines of drivers are hidden on whatever standard error is, all others arrive, and nothing in a
+// shared log is overwritten.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

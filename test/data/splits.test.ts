@@ -45,7 +45,7 @@ test("a split of few cases has training and test cases; a single case, or one gi
 });
 
 test("the Mersenne Twister gives MT19937's published numbers, and shuffles as NumPy's RandomState does", () => {
-  const reference = new MersenneTwister(5489); // the authors' default seed; their 10,000th output is in C++'s standard
+  const reference = new MersenneTwister(5489); // the default seed; C++'s standard has the 10,000th output
   for (let i = 1; i < 10_000; i++) reference.next();
   assert.is(reference.next(), 4123659995);
   // numpy.random.RandomState(12345).shuffle(numpy.arange(n))

@@ -4,8 +4,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
-import { conv3d, Device, fill, free, GpuError, type GpuErrorKind, grad } from "../../engine/index.ts";
 import {
+  conv3d,
+  Device,
+  fill,
+  free,
+  GpuError,
+  type GpuErrorKind,
+  grad,
   instanceNorm,
   keep,
   meanSquaredError,

@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { grad } from "../../engine/autograd/tape.ts";
+import { grad, record } from "../../engine/autograd/tape.ts";
 import { free, keep, pack, scope, tensor, Tensor } from "../../engine/autograd/tensor.ts";
 import { leakyRelu } from "../../engine/ops/activations.ts";
 import { fill } from "../../engine/ops/fill.ts";
@@ -10,7 +10,6 @@ import { samples } from "../../engine/ops/samples.ts";
 import { stack } from "../../engine/ops/stack.ts";
 import { weightedSum } from "../../engine/ops/weightedSum.ts";
 import { shader } from "../../engine/gpu/shader.ts";
-import { record } from "../../engine/autograd/tape.ts";
 import { device } from "../support/gradcheck.ts";
 
 const meanSquare = (x: Tensor) => meanSquaredError(x, fill(x.device, x.shape, 0));

@@ -19,8 +19,9 @@ import {
   relu,
   segmentationLosses,
   softmax,
+  type Tensor,
+  tensor,
 } from "../../engine/index.ts";
-import { type Tensor, tensor } from "../../engine/index.ts";
 import { device } from "../support/gradcheck.ts";
 
 const ones = (size: number) => tensor(device, [size], Array(size).fill(1));

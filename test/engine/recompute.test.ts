@@ -39,7 +39,7 @@ test("recompute() gives the same bits for the gradients of inputs, skips and par
       [x, first, second, weight, bias],
       () => {
         const a = around([x], () => block(x, x));
-        const { y: b, moments } = conv3dWithMoments(a, first); // the moments are an input of the next function
+        const { y: b, moments } = conv3dWithMoments(a, first); // moments are an input of the next function
         const inputs = moments ? [b, moments, x] : [b, x];
         return around(inputs, () => block(instanceNormRelu(b, weight, bias, { moments }), x));
       },

@@ -93,7 +93,7 @@ export async function measureOperation(golden: OpCase): Promise<Measure[]> {
   const names = Object.keys(golden.gin);
   const params = names.map((k) => tensors[k] ?? fail(`${golden.name}: no input ${k}`));
   const { gout, out } = golden;
-  const cotangent = upload(gout.data.length === 1 ? { ...gout, shape: [] } : gout); // a scalar is stored as [1]
+  const cotangent = upload(gout.data.length === 1 ? { ...gout, shape: [] } : gout); // scalars
   const { output, grads } = vjp(params, () => run(tensors), cotangent);
   const measures = [compare("value", await output.read(), out, golden.float32["out"])];
   for (const [i, k] of names.entries()) {

@@ -214,7 +214,7 @@ export class Float64Training {
     return step;
   }
 
-  /** A step at given parameters, beside a given teacher, and at another arithmetic's `own` values if there are. */
+  /** A step at given parameters, beside a given teacher, and at the `own` values of another arithmetic. */
   at(
     params: Vectors,
     guide: Output64 | Output32,

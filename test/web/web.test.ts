@@ -1,5 +1,5 @@
-// The page's Segment tab in a real browser: it loads, segments the example as Node does without a request, and explains
-// what is wrong with files.
+// The page's Segment tab in a real browser: it loads, segments the example as Node does without a request,
+// and explains what is wrong with files.
 
 import { readFile } from "node:fs/promises";
 import { suite } from "uvu";

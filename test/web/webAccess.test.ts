@@ -1,4 +1,5 @@
-// Accessibility of the page: every control has a name and is reached by keyboard, and everything fits on a small screen.
+// Accessibility of the page: every control has a name and is reached by keyboard, and everything fits on a
+// small screen.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,5 +1,5 @@
-// Files dropped on the page with the mouse: cases and folders, and many kinds of wrong files, after which the page still
-// works.
+// Files dropped on the page with the mouse: cases and folders, and many kinds of wrong files, after which the
+// page still works.
 
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

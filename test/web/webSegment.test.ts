@@ -87,7 +87,7 @@ else {
   test("a lost GPU is replaced once, and the images come back; the second loss is an error", async () => {
     const { page } = opened;
     const crash = await browser.newBrowserCDPSession();
-    const lose = () => crash.send("Browser.crashGpuProcess").catch(() => undefined); // it crashes before it answers
+    const lose = () => crash.send("Browser.crashGpuProcess").catch(() => undefined); // there is no answer
     await page.click("#run");
     await shows(page, "#status", /segmenting/);
     await lose();

@@ -28,8 +28,8 @@ const bench = {
   },
 
   /**
-   * Measures all cases whose name contains `filter`, and reports each row when it is done. Returns the clock's name, and
-   * `stopped`. Throws a DataError if no case has such a name.
+   * Measures all cases whose name contains `filter`, and reports each row when it is done. Returns the
+   * clock's name, and `stopped`. Throws a DataError if no case has such a name.
    */
   async run(
     { samples, ...size }: BenchSize,

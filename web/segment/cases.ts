@@ -77,7 +77,7 @@ function rowsOf({ id, images, label }: CaseFiles): Row[] {
   return label === undefined ? rows : [...rows, { path: label, channel: 0, case: id, role: "label" }];
 }
 
-/** Guesses a file's role from the last words of its name that are a modality; the other words name the case. */
+/** Guesses a file's role by the last words of its name that are a modality; the others name the case. */
 function guess(path: string): Row {
   const folder = path.split("/").slice(0, -1).at(-1);
   const words = path

@@ -4,7 +4,7 @@ import { DataError } from "../../data/errors.ts";
 import { byId } from "../ui/dom.ts";
 import type { NamedFile } from "../worker/protocol.ts";
 
-/** Calls `take` with a reader of the files dropped anywhere on the page; marks `place` while files are over it. */
+/** Calls `take` with a reader of files dropped on the page; marks `place` while files are over it. */
 export function onDrop(place: HTMLElement, take: (files: () => Promise<NamedFile[]>) => void): void {
   const over = (on: boolean) => (event: Event) => {
     event.preventDefault();

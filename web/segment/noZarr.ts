@@ -1,5 +1,5 @@
-// Replaces zarrita, which NiiVue includes for images in clouds: the page reads only NIfTI files, and zarrita's decoders
-// would add 1.4 MB to load before it works without a network. See vite.config.ts.
+// Replaces zarrita, which NiiVue includes for images in clouds: the page reads only NIfTI files, and
+// zarrita's decoders would add 1.4 MB to load before it works without a network. See vite.config.ts.
 
 /** Stands for every function of zarrita that NiiVue imports. */
 function refuse(): never {

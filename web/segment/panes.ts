@@ -83,7 +83,8 @@ export function showControls(choices: Choices, change: (chosen: Chosen) => void)
 }
 
 /**
- * Shows the panes, in place of those before. Calls `again` when the browser has lost their graphics and can draw again.
+ * Shows the panes, in place of those before. Calls `again` when the browser has lost their graphics and can
+ * draw again.
  */
 export async function showPanes(
   panes: readonly { title: string; volume: File3d; overlay: Overlay }[],

@@ -1,5 +1,5 @@
-// Segments cases in the worker, and makes the files to show and download: predictions, references, volumes, similarity
-// maps, each in the source's grid.
+// Segments cases in the worker, and makes the files to show and download: predictions, references, volumes,
+// similarity maps, each in the source's grid.
 
 import { putBox, voxelCount } from "../../data/preparation/crop.ts";
 import { DataError } from "../../data/errors.ts";
@@ -63,7 +63,8 @@ export class Segmentation {
       async (device, progress) => {
         const network = this.#models.on(device, model);
         await compileAll(device, network, use.patch, (done, all) => progress("compiling", done, all));
-        const found = await predictCase(device, network, prepared, use, (done, all) =>
+        const windows = { patch: use.patch, window: use.window }; // a card's `step` counts training steps
+        const found = await predictCase(device, network, prepared, windows, (done, all) =>
           progress("segmenting", done, all),
         );
         return { classes: found, peakBytes: device.peakBytes };
@@ -81,7 +82,7 @@ export class Segmentation {
     };
   }
 
-  /** The prediction in the source's grid: network classes to show, or the data set's own labels to download. */
+  /** The prediction in the source's grid: network classes to show, or the data set's labels to download. */
   async file({ dataset }: Study, id: string, model: string, values: "classes" | "labels"): Promise<File3d> {
     const { prepared, classes } = this.#prediction(id, model);
     const whole = uncrop(classes, prepared);

@@ -91,7 +91,7 @@ function ofGpu(kind: string, message: string): Explained {
   }
 }
 
-/** Name, message and kind of a thrown value. An error from the worker has its kind in its name: "GpuError lost". */
+/** Name, message and kind of a thrown value. The worker's errors have names such as "GpuError lost". */
 function describe(error: unknown): { name: string; message: string; kind: string } {
   if (!(error instanceof Error || error instanceof DOMException)) {
     return { name: "Error", message: String(error), kind: "" };

@@ -3,7 +3,7 @@
 import { expose } from "comlink";
 import { READY } from "./protocol.ts";
 
-/** Offers an API to the page and sends READY: messages before that are lost, since modules wait for their shaders. */
+/** Offers an API to the page and sends READY: earlier messages are lost while modules wait for shaders. */
 export function offer<T extends Record<string, (...args: never[]) => unknown>>(api: T): void {
   expose(withKinds(api));
   postMessage(READY);

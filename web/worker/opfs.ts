@@ -1,5 +1,5 @@
-// Files that the browser stores for this page (the origin private file system), for the worker. A file that must survive
-// a crash during a write has two slots, written in turn: one of them is always whole.
+// Files that the browser stores for this page (the origin private file system), for the worker. A file that
+// must survive a crash during a write has two slots, written in turn: one of them is always whole.
 
 import { OldStateError } from "../../model/errors.ts";
 
@@ -92,7 +92,7 @@ export class TwoSlots<T> {
     this.#order = order;
   }
 
-  /** The newest slot that is whole, with its bytes; null without one. The next write goes to the other slot. */
+  /** The newest whole slot, with its bytes; null without one. The next write goes to the other slot. */
   async newest(): Promise<{ value: T; bytes: Uint8Array<ArrayBuffer> } | null> {
     let best: { value: T; bytes: Uint8Array<ArrayBuffer> } | null = null;
     for (const slot of [0, 1]) {
