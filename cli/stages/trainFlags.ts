@@ -145,7 +145,7 @@ export function trainCommand(): Command {
       "--seeds <list>",
       "with --stage all: everything once for each, like 0,1,2 (default: that of --seed)",
     )
-    .option("--baselines", "with --stage all: students alone, and with pixel-wise distillation, to compare")
+    .option("--baselines", "with --stage all: the methods that this one is compared with, too")
     .option("--parity", "the published code's choice of all that have one, but of those that are given")
     .option("--retune", RETUNE_HELP)
     .option("--resume", "go on with what --out holds of this stage, to the same bits as without a stop")
