@@ -9,7 +9,7 @@ import { fittingPatch } from "../trainer/settings/config.ts";
 import { parsePatch } from "../model/settings/kinds.ts";
 import { openDevice } from "../cli/device/gpu.ts";
 import { bytesText, type Precision, type ProfileRow, profileRows } from "../engine/index.ts";
-import { methodOf, METHODS } from "../model/methods/index.ts";
+import { DEFAULT_METHOD, methodOf, METHODS } from "../model/methods/index.ts";
 import { checkPrecision } from "../model/networks/network.ts";
 import { VNET, type VnetConfig } from "../model/networks/vnet.ts";
 import { jsonFile } from "./jsonFile.ts";
@@ -123,7 +123,7 @@ const command = new Command("step")
     new Option("--precision <kind>", "precision of activations").choices(["f32", "f16"]).default("f32"),
   )
   .addOption(
-    new Option("--method <name>", "training method").choices(Object.keys(METHODS)).default("protokd"),
+    new Option("--method <name>", "training method").choices(Object.keys(METHODS)).default(DEFAULT_METHOD),
   )
   .option("--json <file>", "file for all numbers")
   .option("--trace <file>", "file for the trace of a step, for chrome://tracing");

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import type { Device } from "../engine/index.ts";
+import { DEFAULT_METHOD, PLAIN } from "../model/methods/index.ts";
 import { examples, isMain, RETUNE_HELP, runCommand } from "./terminal/command.ts";
 import { FAST_HELP } from "../trainer/settings/settings.ts";
 import type { TrainConfig } from "../trainer/settings/config.ts";
@@ -18,8 +19,8 @@ import { openTuned } from "./device/tuning.ts";
 
 const STAGES: readonly TrainFlags[] = [
   { stage: "teacher" },
-  { stage: "student", modality: "t1ce", method: "none" },
-  { stage: "student", modality: "t1ce", method: "protokd" },
+  { stage: "student", modality: "t1ce", method: PLAIN },
+  { stage: "student", modality: "t1ce", method: DEFAULT_METHOD },
 ];
 
 async function main({ fast = false, retune = false }: { fast?: boolean; retune?: boolean }): Promise<void> {

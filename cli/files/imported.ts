@@ -1,5 +1,5 @@
 // A training state from elsewhere, a browser's tab or another machine: --resume-from FILE resumes it in a folder of its
-// own. The file holds the training's settings, by the names of settings.ts, but not the place of its data.
+// own. The file holds the training's settings, by the names of the table of settings, but not the place of its data.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

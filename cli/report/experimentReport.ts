@@ -11,7 +11,6 @@ import {
   experimentCsv,
   experimentHtml,
   formatExperiment,
-  methodName,
   modalityName,
 } from "./experimentTable.ts";
 import { writeAtomically } from "../files/files.ts";
@@ -23,6 +22,7 @@ import { pictures, type ReportSlice } from "./reportSlices.ts";
 import { readSlices, type Row } from "./runSlices.ts";
 import { readStage, sharedSettings } from "./stageResults.ts";
 import { conventionWords } from "../terminal/table.ts";
+import { METHODS, titleOf } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 
 /** The files of an experiment, in the folder that holds its stages or the folders of its seeds. */
@@ -30,7 +30,7 @@ export const EXPERIMENT = { report: "report.html", json: "experiment.json", csv:
 
 const CASES = 2; // whose slices are shown
 const FORMAT = "protokd experiment 1";
-const METHOD_ORDER = ["teacher", "none", "kd", "protokd"];
+const METHOD_ORDER = ["teacher", ...Object.keys(METHODS)];
 
 /** A stage of the experiment with its results. */
 interface Run extends ReportStage {
@@ -84,7 +84,7 @@ async function readRun(folder: string, config: TrainConfig): Promise<Run> {
   return { ...stage, config, method, folder: relative(folder, join(config.out, stageName(config))) };
 }
 
-/** Orders the teacher first, then students by modality and method as in the paper, then by seed. */
+/** Orders the teacher first, then students by modality and method as in METHODS, then by seed. */
 function byOrder(a: TrainConfig, b: TrainConfig): number {
   const place = ({ stage, modality, method, seed }: TrainConfig): [number, number, number] => [
     modality === null ? -1 : MODALITIES.indexOf(modality),
@@ -117,9 +117,11 @@ function scores(result: Experiment | null, notes: readonly string[]): string {
     return `<section><h2>Scores</h2>${["No test cases: no scores.", ...notes].map(paragraph).join("")}</section>`;
   const { rows, comparisons, convention } = result;
   const cases = Math.max(...rows.map((row) => row.cases));
-  const compared = comparisons.length
-    ? `<h3>Does ProtoKD differ from its baselines?</h3>${comparisonsHtml(comparisons)}`
-    : "";
+  const [method, ...more] = new Set(comparisons.map((comparison) => comparison.method));
+  const question = more.length
+    ? "Do the methods differ from their baselines?"
+    : `Does ${titleOf(method ?? "")} differ from its baselines?`;
+  const compared = comparisons.length ? `<h3>${escape(question)}</h3>${comparisonsHtml(comparisons)}` : "";
   return `<section><h2>Scores on ${count(cases, "test case")}</h2>
 ${experimentHtml(rows)}
 <p>Dice is 1 if prediction and label are the same and 0 if they do not overlap. HD95 is the distance of their surfaces
@@ -133,7 +135,7 @@ function training(runs: readonly Run[]): string {
   const seed = runs[0]!.config.seed;
   const together = modalitiesOf(runs).map((modality) => {
     const lines = runs.filter(({ config }) => config.modality === modality && config.seed === seed);
-    const chart = stagesChart(lines.map((run) => ({ title: methodName(run.method), metrics: run.metrics })));
+    const chart = stagesChart(lines.map((run) => ({ title: titleOf(run.method), metrics: run.metrics })));
     return chart && { ...chart, title: `Mean validation Dice, ${modalityName(modality)}` };
   });
   const each = runs.map((run) => {
@@ -154,7 +156,7 @@ async function slices(runs: readonly Run[]): Promise<ReportSlice[]> {
       .filter(({ config }) => config.modality === modality && config.seed === seed)
       .map(({ config, method }) => ({
         config,
-        title: modality === null ? "teacher" : `${modality}, ${methodName(method)}`,
+        title: modality === null ? "teacher" : `${modality}, ${titleOf(method)}`,
       })),
   }));
   return readSlices(runs[0]!.config, rows, CASES);

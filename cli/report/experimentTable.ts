@@ -9,6 +9,7 @@ import {
   type Measure,
   MEASURES,
 } from "../../trainer/experiments/experiment.ts";
+import { titleOf } from "../../model/methods/index.ts";
 import type { Spread } from "../../model/scoring/statistics.ts";
 import { csv } from "./csv.ts";
 import { cellClass } from "./report.ts";
@@ -18,12 +19,6 @@ import { formatScore } from "../terminal/table.ts";
 
 const DIGITS: Readonly<Record<Measure, number>> = { Dice: 3, HD95: 1 };
 const UNITS: Readonly<Record<Measure, string>> = { Dice: "Dice", HD95: "HD95 (mm)" };
-const METHODS: Readonly<Record<string, string>> = { none: "alone", kd: "KD only", protokd: "ProtoKD" };
-
-/** A method in a word or two. */
-export function methodName(method: string): string {
-  return METHODS[method] ?? method;
-}
 
 /** The input of a row's networks. */
 export function modalityName(modality: string | null): string {
@@ -41,7 +36,7 @@ export function formatExperiment({ rows, comparisons, notes }: Experiment): stri
   );
   const lines = grid(
     [...head, ...heads],
-    rows.map(({ modality, method }, i) => [modalityName(modality), methodName(method), ...scores[i]!]),
+    rows.map(({ modality, method }, i) => [modalityName(modality), titleOf(method), ...scores[i]!]),
     head.length,
   );
   if (comparisons.length) {
@@ -123,7 +118,7 @@ export function experimentHtml(rows: readonly ExperimentRow[]): string {
         return `<td class="${cellClass(c)}">${formatScore(mean, DIGITS[measure])}${spread}</td>`;
       }).join(""),
     );
-    return `<tr><th scope="row">${escape(first)}</th><td class="text">${escape(methodName(method))}</td>${cells.join("")}</tr>`;
+    return `<tr><th scope="row">${escape(first)}</th><td class="text">${escape(titleOf(method))}</td>${cells.join("")}</tr>`;
   });
   return `<div class="scroll"><table class="dense">
 <thead>
@@ -154,7 +149,7 @@ export function comparisonsHtml(comparisons: readonly Comparison[]): string {
 
 /** The difference that a comparison tests: "ProtoKD - alone". */
 function pairText({ method, against }: Comparison): string {
-  return `${methodName(method)} - ${methodName(against)}`;
+  return `${titleOf(method)} - ${titleOf(against)}`;
 }
 
 function comparisonText({ difference, interval, measure }: Comparison): {

@@ -3,6 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { isTaught } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { Interval } from "../../model/scoring/statistics.ts";
@@ -68,10 +69,9 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
 
 function about(config: TrainConfig): string {
   const seen = networkModalities(config).join(", ");
-  const how =
-    config.stage === "teacher" || config.method === "none"
-      ? "from labels alone"
-      : `from labels and from a teacher that sees all four contrasts (method: ${config.method})`;
+  const how = isTaught(config.method)
+    ? `from labels and from a teacher that sees all four contrasts (method: ${config.method})`
+    : "from labels alone";
   return `Segments brain tumours in MRI: ${stageTitle(config)}. Its input is ${seen}; it marks enhancing tumour, necrotic or non-enhancing core, and oedema. It was trained ${how}.`;
 }
 

@@ -1,5 +1,4 @@
-// What can be said to the train command, and what is meant where nothing is said. The settings themselves are rows of
-// settings.ts.
+// Flags of train.js and their defaults. The flags of settings come from the table in trainer/settings/settings.ts.
 
 import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -26,61 +25,66 @@ import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
 import { ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
-/** What a user may say; what is left out has a default, which is the published code's with `parity`. */
+/** The flags of a stage. Those that are not given have defaults: with `parity`, the published code's. */
 export type TrainFlags = Omit<FileSettings, "patch"> & {
   patch?: string | TrainConfig["patch"];
   /** A file of settings; flags override it. */
   config?: string;
   resume?: boolean;
-  /** A training's file from elsewhere: it says the settings, flags override them. */
+  /** A training state from elsewhere, with its settings; flags override them. */
   resumeFrom?: string;
   overwrite?: boolean;
   retune?: boolean;
   debug?: boolean;
 };
 
-/** What the command may be told: a stage, or an experiment of all. */
+/** The flags of the command, for one stage or for an experiment of all. */
 export type CommandFlags = Omit<TrainFlags, "stage" | "modality"> & {
   stage?: TrainConfig["stage"] | "all";
-  /** One, or for all stages several with commas between, or "all". */
+  /** One modality; with --stage all also several, separated by commas, or "all". */
   modality?: string;
-  /** Of an experiment: its seeds, with commas between, and whether what it is compared with is trained too. */
+  /** With --stage all: seeds, separated by commas, and whether to train the method's baselines too. */
   seeds?: string;
   baselines?: boolean;
 };
 
-/** The configuration that flags ask for; the teacher's file is still open. Throws UsageError. */
+/** Returns the configuration for flags, without a teacher's file unless they name one. Throws a UsageError. */
 export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
   const file = await fileSettings(flags);
-  const said: TrainFlags = { ...file, ...given };
-  const { stage, data = PHANTOM.folder } = said;
+  const chosen: TrainFlags = { ...file, ...given };
+  const { stage, data = PHANTOM.folder } = chosen;
   if (!stage) throw new UsageError("--stage: say what to train: teacher or student");
-  const method = said.method ?? (stage === "student" ? DEFAULT_METHOD : PLAIN);
-  if (stage === "teacher" && (said.modality || method !== PLAIN || said.teacher)) {
+  const method = chosen.method ?? (stage === "student" ? DEFAULT_METHOD : PLAIN);
+  if (stage === "teacher" && (chosen.modality || method !== PLAIN || chosen.teacher)) {
     throw new UsageError(
       "--stage teacher: sees all modalities and learns from labels: no --modality, --method or --teacher",
     );
   }
-  if (said.resume && said.overwrite) throw new UsageError("--resume and --overwrite: say one of them");
-  if (said.teacher && !isTaught(method)) throw new UsageError(`--teacher: the method ${method} has none`);
+  if (chosen.resume && chosen.overwrite)
+    throw new UsageError("--resume, --overwrite: use one of them, not both");
+  if (chosen.teacher && !isTaught(method))
+    throw new UsageError(`--teacher: the method ${method} uses no teacher`);
   const own = methodOf(method).settings;
   const idle = Object.keys(METHOD_SETTINGS).find((name) => !(name in own) && given[name] !== undefined);
   if (idle) throw new UsageError(`--${flagOf(idle)}: the method ${method} does not use it`);
-  const small = !said.data || (await exists(join(data, "phantom.json")));
+  const small = !chosen.data || (await exists(join(data, "phantom.json")));
   const sizes = { ...DEFAULTS, ...(small && SMALL) };
-  const patch = typeof said.patch === "string" ? parsePatch(said.patch) : (said.patch ?? sizes.patch);
-  const epochs = said.epochs ?? sizes.epochs;
+  const patch = typeof chosen.patch === "string" ? parsePatch(chosen.patch) : (chosen.patch ?? sizes.patch);
+  const epochs = chosen.epochs ?? sizes.epochs;
   const values: Partial<TrainConfig> = {
-    ...{
-      ...sizes,
-      workers: defaultWorkers(),
-      ...methodOf(method).defaults,
-      ...(said.parity && parity({ method, epochs })),
-    },
-    ...{ fast: process.env["PROTOKD_TOGGLES"] === "fast", ...(said as FileSettings) },
-    ...{ stage, method, patch, data, out: said.out ?? defaultOut(data, said.fold ?? null) },
-    modality: stage === "student" ? (said.modality ?? STUDENT) : null,
+    ...sizes,
+    workers: defaultWorkers(),
+    fast: process.env["PROTOKD_TOGGLES"] === "fast",
+    ...methodOf(method).defaults,
+    ...(chosen.parity && parity({ method, epochs })),
+    ...(chosen as FileSettings),
+    stage,
+    method,
+    patch,
+    data,
+    out: chosen.out ?? defaultOut(data, chosen.fold ?? null),
+    modality: stage === "student" ? (chosen.modality ?? STUDENT) : null,
   };
   const config = Object.fromEntries(ROWS.map(([name]) => [name, values[name]])) as TrainConfig;
   if (config.validateFrom > epochs) {
@@ -98,18 +102,18 @@ function defaultWorkers(): number {
   return Math.max(1, Math.min(availableParallelism() - 1, 4));
 }
 
-/** What a file says, if one is given: of settings, or a training's. */
+/** The settings in the file of --config or --resume-from, if one is given. */
 async function fileSettings({ config, resumeFrom, resume, stage }: TrainFlags): Promise<FileSettings> {
   if (resumeFrom === undefined)
     return config === undefined ? {} : ofThisStage(await readSettings(config), stage);
   const other = config !== undefined ? "--config" : resume ? "--resume" : null;
-  if (other) throw new UsageError(`--resume-from and ${other}: say one of them`);
+  if (other) throw new UsageError(`--resume-from, ${other}: use one of them, not both`);
   const settings = await settingsIn(resumeFrom);
   if (stage === undefined || settings.stage === undefined || settings.stage === stage) return settings;
-  throw new UsageError(`--stage ${stage}: ${resumeFrom} is the training of a ${settings.stage}`);
+  throw new UsageError(`--stage ${stage}: ${resumeFrom} holds the training of a ${settings.stage}`);
 }
 
-/** The flags of a single stage. Throws a UsageError for those that only --stage all has. */
+/** Returns the flags of a single stage. Throws a UsageError for flags that only --stage all has. */
 export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: CommandFlags): TrainFlags {
   if (seeds !== undefined || baselines)
     throw new UsageError(`--${seeds !== undefined ? "seeds" : "baselines"}: goes with --stage all`);
@@ -122,7 +126,7 @@ export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: Comm
   return { ...flags, ...(stage && { stage }), ...(known && { modality: known }) };
 }
 
-/** Where a run goes unless said otherwise; each fold has a folder of its own, as in nnU-Net. */
+/** The default folder of a run; each fold has its own, as in nnU-Net. */
 function defaultOut(data: string, fold: TrainConfig["fold"]): string {
   return join("runs", basename(resolve(data)), ...(fold === null ? [] : [`fold_${fold}`]));
 }
@@ -132,25 +136,25 @@ function flagOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** What a student sees unless said otherwise: the contrast that shows most of a tumour's core. */
+/** A student's default modality: the contrast that shows most of a tumour's core. */
 const STUDENT: Modality = "t1ce";
 
 /** The command's options and its help. */
 export function trainCommand(): Command {
   const command = new Command("train")
     .description("Trains a teacher of four modalities, a student of one, or the teacher and all students.")
-    .optionsGroup("How it is asked for:")
+    .optionsGroup("General:")
     .option("--config <file>", "settings as JSON, such as a run's config.json; flags override it")
     .option(
       "--seeds <list>",
-      "with --stage all: everything once for each, like 0,1,2 (default: that of --seed)",
+      "with --stage all: train everything once for each, like 0,1,2 (default: --seed)",
     )
-    .option("--baselines", "with --stage all: students alone, and with pixel-wise distillation, to compare")
-    .option("--parity", "the published code's choice of all that have one, but of those that are given")
+    .option("--baselines", "with --stage all: train the methods that --method is compared with, too")
+    .option("--parity", "use the published code's settings, except where flags say otherwise")
     .option("--retune", RETUNE_HELP)
-    .option("--resume", "go on with what --out holds of this stage, to the same bits as without a stop")
-    .option("--resume-from <file>", "go on, in a new folder, with the training in a file from elsewhere")
-    .option("--overwrite", "replace what --out holds of this stage");
+    .option("--resume", "resume this stage in --out; it ends with the same weights as an uninterrupted run")
+    .option("--resume-from <file>", "resume a training state from elsewhere, in a new folder")
+    .option("--overwrite", "train this stage anew and replace what --out holds of it");
   withVoices(command);
   for (const [name, row] of ROWS) for (const option of optionsOf(name, row)) command.addOption(option);
   return command.addHelpText(
@@ -166,34 +170,34 @@ export function trainCommand(): Command {
   );
 }
 
-/** The flags of a setting: one, and for a switch another that unsets what a file says. */
+/** The flag of a setting; a switch has a second one, --no-..., that overrides a file. */
 function optionsOf(name: string, row: Setting): Option[] {
   if (row.flag === false) return [];
   const flag = flagOf(name);
   const heading = `${row.group}:`;
   if (row.argument === null) {
-    const off = new Option(`--no-${flag}`, "against a --config file that says it").hideHelp();
+    const off = new Option(`--no-${flag}`, "override a --config file that sets it").hideHelp();
     return [new Option(`--${flag}`, described(row)).helpGroup(heading), off];
   }
   const option = new Option(`--${flag} <${row.argument}>`, described(row)).helpGroup(heading);
   if (name === "stage") return [option.choices([...row.choices!, "all"])];
-  if (name === "modality") return [option]; // which of an experiment is a list
+  if (name === "modality") return [option]; // may be a list with --stage all
   if (row.choices) return [option.choices([...row.choices])];
   return [option.argParser((text) => parseText(row, text))];
 }
 
-/** The value of a text of the command line, as commander parses it. */
+/** Parses a text of the command line, for commander. */
 function parseText<Value>({ parse, schema, expected }: Kind<Value>, text: string): Value {
   const value = parse(text);
   if (v.is(schema, value)) return value;
   throw new InvalidArgumentError(`expected ${expected}.`);
 }
 
-/** A setting's help, with what is meant where nothing is said: "patches a step (default: 4; phantom: 2)". */
+/** A setting's help with its defaults: "patches per step (default: 4; phantom: 2)". */
 export function described(row: Setting): string {
   const { help, defaultHelp = row.default, phantom, parity, parityHelp = parity } = row;
-  const meant = Object.entries({ default: defaultHelp, phantom, parity: parityHelp })
+  const defaults = Object.entries({ default: defaultHelp, phantom, parity: parityHelp })
     .filter(([, value]) => value !== undefined && value !== "")
-    .map(([what, value]) => `${what}: ${String(value)}`);
-  return meant.length ? `${help} (${meant.join("; ")})` : help;
+    .map(([name, value]) => `${name}: ${String(value)}`);
+  return defaults.length ? `${help} (${defaults.join("; ")})` : help;
 }

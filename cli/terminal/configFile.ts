@@ -1,5 +1,5 @@
-// A file of settings, --config FILE: JSON with the names of settings.ts, such as a run's own config.json. One message
-// lists all its mistakes.
+// --config FILE: settings as JSON, by the names of the table of settings, such as a run's config.json. One message lists
+// all mistakes in a file.
 
 import { readFile } from "node:fs/promises";
 import { duplicateKey } from "../../model/files/jsonKeys.ts";
@@ -7,10 +7,10 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { SETTINGS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
-/** A file of all settings, written by hand, has two kilobytes and three levels. */
+/** A file of all settings has about two kilobytes and three levels. */
 const LIMITS = { bytes: 1 << 20, depth: 8 } as const;
 
-/** Reads a file of settings; null there means the default. Throws a UsageError. */
+/** Reads a file of settings, in which null stands for the default. Throws a UsageError. */
 export async function readSettings(path: string): Promise<FileSettings> {
   const { settings, problems } = checkSettings(await readObject(path));
   if (problems.length === 0) return settings;
@@ -18,7 +18,7 @@ export async function readSettings(path: string): Promise<FileSettings> {
   throw new UsageError(`--config ${path}: ${problems.length} mistakes:\n  ${problems.join("\n  ")}`);
 }
 
-/** A file's settings for this stage: of another stage's file, such as a teacher's for a student, those that both have. */
+/** Returns the settings in a file that apply to a stage: from a teacher's file for a student, those that both have. */
 export function ofThisStage(file: FileSettings, stage: string | undefined): FileSettings {
   if (stage === undefined || file.stage === undefined || stage === file.stage) return file;
   const { method: _m, modality: _s, teacher: _t, init: _i, ...shared } = file;
@@ -47,7 +47,7 @@ async function readObject(path: string): Promise<object> {
   return refuse(shown(found));
 }
 
-/** The configuration that a run wrote, with defaults for what an older run lacks; null for another text. */
+/** Parses a run's config.json, with defaults for settings that an older version did not have; null for other text. */
 export function parseConfig(text: string, defaults: Partial<TrainConfig>): TrainConfig | null {
   try {
     const found = JSON.parse(text) as TrainConfig;

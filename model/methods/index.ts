@@ -34,6 +34,11 @@ export function titleOf(name: string): string {
   return (METHODS as Readonly<Record<string, Method>>)[name]?.title ?? name;
 }
 
+/** The methods that --baselines trains beside a method; none for a name that is not known here. */
+export function baselinesOf(name: string): readonly string[] {
+  return (METHODS as Readonly<Record<string, Method>>)[name]?.comparedWith ?? [];
+}
+
 /** The settings of a method with their defaults. */
 export function defaultSettings({ settings }: Method): Record<string, unknown> {
   return Object.fromEntries(Object.entries(settings).map(([name, row]) => [name, row.default]));

@@ -1,6 +1,6 @@
-// Errors that say whose turn it is, for the command line's exit codes and the page's words.
+// The error of wrong use, which has an exit code of its own.
 
-/** A setting or option that is wrong, or two that do not go together; its message says how to mend it. */
+/** A wrong setting or option, or two that conflict; the message says how to correct it. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }

@@ -1,5 +1,5 @@
-// The kinds of value that a setting has: what it is in a file, how it is read from the command line, and what is
-// said to be expected where it is neither. A row of settings.ts is a kind and what is said about it.
+// The kinds of values of settings: how a value is checked in a file, parsed from the command line, and described in
+// error messages. A row of the table of settings is made of a kind (see rows.ts).
 
 import * as v from "valibot";
 import type { Vec3 } from "../scoring/regions.ts";
@@ -7,16 +7,16 @@ import { UsageError } from "./errors.ts";
 import { isDuration, isInterval } from "./durations.ts";
 
 export interface Kind<Value> {
-  /** Of the value in a file. */
+  /** Checks a value in a file. */
   schema: v.GenericSchema<Value>;
-  /** In words: "an integer of at least 1". */
+  /** The accepted values in words: "an integer of at least 1". */
   expected: string;
-  /** What stands for the value in --help; null for a switch, which takes none. */
+  /** The placeholder of the value in --help; null for a switch, which takes no value. */
   argument: string | null;
-  /** The value that a text of the command line stands for; the schema has the last word. */
+  /** Parses a text of the command line; the schema then checks the value. */
   parse: (text: string) => unknown;
   choices?: readonly string[];
-  /** The bounds of a number in a form; whole numbers have a step of 1. */
+  /** The bounds of a number for a form; the step is 1 for integers. */
   range?: { min: number; max?: number; step: number | "any" };
 }
 
@@ -41,7 +41,7 @@ export function share(): Kind<number> {
   return { schema, expected: "a number from 0 to 1", argument: "share", parse: toNumber, range };
 }
 
-/** Which fold of a cross-validation. */
+/** A fold of a cross-validation, counted from 0, or all. */
 export function foldNumber(): Kind<number | "all"> {
   const schema = v.union([v.literal("all"), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]);
   const parse = (text: string) => (text === "all" ? text : toNumber(text));
@@ -54,26 +54,26 @@ export function choice<const Name extends string>(choices: readonly Name[], argu
   return { schema, expected: `one of ${choices.join(", ")}`, argument, parse: (text) => text, choices };
 }
 
-/** Any text but none: the path of a file or folder. */
+/** The path of a file or folder. */
 export function path(argument: "file" | "folder"): Kind<string> {
   const schema = v.pipe(v.string(), v.nonEmpty());
   return { schema, expected: `the path of a ${argument}`, argument, parse: (text) => text };
 }
 
-/** A length of time, as 6h. */
+/** A duration such as 6h. */
 export function duration(): Kind<string> {
   const schema = v.pipe(v.string(), v.check(isDuration));
   return { schema, expected: "a time such as 6h, 90m or 30s", argument: "time", parse: (text) => text };
 }
 
-/** A length of time, or a number of steps. */
+/** A duration or a number of steps. */
 export function interval(): Kind<string> {
   const schema = v.pipe(v.string(), v.check(isInterval));
   const expected = "a time such as 5m, or a number of steps";
   return { schema, expected, argument: "interval", parse: (text) => text };
 }
 
-/** On or off: --name, or --no-name against a file that says so. */
+/** On or off: --name, or --no-name to override a file. */
 export function onOff(): Kind<boolean> {
   return { schema: v.boolean(), expected: "true or false", argument: null, parse: (text) => text === "true" };
 }
@@ -85,12 +85,12 @@ export function extent(): Kind<Vec3> {
   return { schema: v.tuple([edge, edge, edge]), expected, argument: "d,h,w", parse: parsePatch };
 }
 
-/** The kind, or null where nothing is said. */
+/** The kind, or null. */
 export function optional<Value>(kind: Kind<Value>): Kind<Value | null> {
   return { ...kind, schema: v.nullable(kind.schema), expected: `${kind.expected}, or null` };
 }
 
-/** "96,128,128" or "32" as [D, H, W]; throws a UsageError that names `flag`. */
+/** Parses "96,128,128" or "32" as [D, H, W]; throws a UsageError that names `flag`. */
 export function parsePatch(text: string, flag = "--patch"): Vec3 {
   const parts = text.split(/[,x]/).map(Number);
   if ((parts.length !== 1 && parts.length !== 3) || parts.some((n) => !Number.isInteger(n) || n < 1)) {

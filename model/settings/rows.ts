@@ -1,28 +1,28 @@
-// A row of the table of settings: a kind of value, and all that is said about it.
+// A row of the table of settings: a kind of value, with its help, its defaults and its field in the page's form.
 
 import type * as v from "valibot";
 import type { Kind } from "./kinds.ts";
 
-/** What is said about a kind of value to make it a setting. */
+/** Everything about a setting but its kind of value. */
 export interface Row<Value> {
   help: string;
-  /** Where nothing is said: the published experiment's (methods of Wang et al. §1.3, §1.9), or nnU-Net's. */
+  /** The published experiment's value (methods of Wang et al. §1.3, §1.9), or nnU-Net's. */
   default?: Value;
-  /** How --help puts the default, where it is no value: it is found when the run is known. */
+  /** The default in words for --help, where its value depends on the run. */
   defaultHelp?: string;
-  /** On the built-in phantom, in minutes on two cores: its few steps need the higher rate. */
+  /** The default on the built-in phantom, which trains in minutes on two cores. */
   phantom?: Value;
-  /** The published code's choice, if it is another (§1.1, §1.3, §1.4, §1.9, §1.10): what --parity stands for. */
+  /** The published code's value, where it differs from the default (§1.1, §1.3, §1.4, §1.9, §1.10); for --parity. */
   parity?: Value | ((run: { method: string; epochs: number }) => Value);
-  /** How --help puts it, where it depends on the run. */
+  /** The same in words for --help, where it depends on the run. */
   parityHelp?: string;
-  /** The label of its field in the page's form, and the field's first value if that is not the phantom's or the default. */
+  /** The label of its field in the page's form, and the field's first value if it differs from the phantom's and default. */
   page?: { label: string; value?: Value };
-  /** In --help, instead of the kind's. */
+  /** The placeholder of its value in --help, instead of the kind's. */
   argument?: string | null;
-  /** False: two runs of different values are the same run, such as where it is kept and on what it ran. */
+  /** False: runs that differ in this setting alone count as the same run. */
   counts?: false;
-  /** False: nothing to say on the command line; the run itself writes it into config.json. */
+  /** False: has no flag; the run itself writes it into config.json. */
   flag?: false;
 }
 
@@ -36,12 +36,15 @@ export type SettingValues<Rows extends SettingRows> = {
   readonly [Name in keyof Rows]: v.InferOutput<Rows[Name]["schema"]>;
 };
 
-/** A setting of this kind. */
-export function row<Value, const Said extends Row<Value>>(kind: Kind<Value>, said: Said): Kind<Value> & Said {
-  return { ...kind, ...said };
+/** Makes a row of a kind of value. */
+export function row<Value, const Given extends Row<Value>>(
+  kind: Kind<Value>,
+  given: Given,
+): Kind<Value> & Given {
+  return { ...kind, ...given };
 }
 
-/** Rows under a heading of --help. */
+/** Puts rows under a heading of --help. */
 export function group<Rows extends Record<string, object>>(
   heading: string,
   rows: Rows,

@@ -92,17 +92,19 @@ test("the report shows teacher and student, and loads nothing", () => {
   assert.not.match(page.replace(/xmlns(:\w+)?="[^"]*"/g, ""), /https?:\/\/|@import|url\((?!#)/);
 });
 
-test("checkpoint_latest also holds the optimizer's moments and the sampler's state", () => {
+test("checkpoint_latest also holds the optimizer's moments and the samplers' states", () => {
   const read = (file: string) => decodeSafetensors(readFileSync(join(out, "student_t1ce", file)), file);
   const [best, latest] = [read(FILES.best), read(FILES.latest)];
   const names = Object.keys(best.tensors);
   assert.ok(names.includes("block_one.conv.0.weight"));
   for (const name of names) {
-    for (const moment of ["mean", "square"]) assert.ok(latest.tensors[`optimizer.${moment}.${name}`], name);
+    for (const moment of ["mean", "square"])
+      assert.ok(latest.tensors[`optimizer.main/${moment}.${name}`], name);
   }
   assert.is(Object.keys(latest.tensors).length, 3 * names.length + 1);
-  assert.ok(latest.tensors["optimizer.guard"]);
-  assert.ok(latest.metadata["sampler"] && latest.metadata["training"]);
+  assert.ok(latest.tensors["optimizer.main/guard"]);
+  assert.ok(latest.metadata["training"]);
+  assert.equal(Object.keys(JSON.parse(latest.metadata["sampler"]!) as object), ["paired"]);
 });
 
 test("predict, without labels, writes the stage's own prediction; evaluate prints its summary's mean", async () => {

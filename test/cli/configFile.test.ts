@@ -87,7 +87,7 @@ test("an unknown name gets the nearest known one, a wrong value what was expecte
     "patch: expected a list [D, H, W] of integers of at least 1, got [32,32]",
     "fast: expected true or false, got 1",
   ]);
-  for (const [name, meant] of Object.entries({
+  for (const [name, nearest] of Object.entries({
     "kd-weight": "kdWeight",
     weight_decay: "weightDecay",
     EPOCHS: "epochs",
@@ -97,30 +97,32 @@ test("an unknown name gets the nearest known one, a wrong value what was expecte
     modalities: "modality",
     hasOwnProperty: null,
   })) {
-    const expected = meant ? `: did you mean ${meant}?` : `: known are ${Object.keys(SETTINGS).join(", ")}, `;
+    const expected = nearest
+      ? `: did you mean ${nearest}?`
+      : `: known are ${Object.keys(SETTINGS).join(", ")}, `;
     assert.ok((await refused({ [name]: 1 })).includes(expected), name);
   }
   assert.match(await refused('{"__proto__": {"epochs": 1}}'), /^--config FILE: __proto__: no setting has/);
   assert.match(await refused({ tuning: 3 }), /^--config FILE: tuning: expected a choice of kernels, or null/);
 });
 
-test("a file that is no settings is refused: none, no JSON, a list, a name twice, too deep, too large", async () => {
+test("a file without settings is refused: missing, not JSON, a list, a name twice, too deep, too large", async () => {
   const of = async (content: string) => (await refused(content)).replace(/^.*?, got /, "");
-  assert.match(await of("{epochs: 1}"), /^what is none: /);
+  assert.match(await of("{epochs: 1}"), /^text that is not valid JSON: /);
   assert.is(await of('[{"epochs": 1}]'), '[{"epochs":1}]');
   assert.is(await of("null"), "null");
-  assert.is(await of('{"epochs": 1, "epochs": 2}'), "the name epochs twice: say it once");
+  assert.is(await of('{"epochs": 1, "epochs": 2}'), "the name epochs twice: remove one");
   assert.match(await of('{"epochs": 1, "epoch\\u0073": 2}'), /^the name epochs twice/);
   assert.is(
     await of(`{"patch": ${"[".repeat(1e5)}${"]".repeat(1e5)}}`),
-    "what is none: nested deeper than 8 levels",
+    "text that is not valid JSON: nested deeper than 8 levels",
   );
   assert.match(await of(" ".repeat(2 ** 20) + "{}"), /^1048578 bytes: at most 1048576 are read$/);
   const none = await failure(() => resolveConfig({ config: join(folder, "none.json") }));
   assert.match(none.message, /none\.json: expected settings as JSON, .* got no file$/);
   assert.is(none.name, "UsageError");
   writeFileSync(file, `\uFEFF${JSON.stringify({ ...BASE, stage: "teacher", epochs: 7 })}`);
-  assert.is((await resolveConfig({ config: file })).epochs, 7, "a byte order mark is none of these");
+  assert.is((await resolveConfig({ config: file })).epochs, 7, "a byte order mark is accepted");
   assert.match((await failure(() => resolveConfig({}))).message, /^--stage: say what to train/);
 });
 

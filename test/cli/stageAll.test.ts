@@ -64,7 +64,7 @@ test("what an experiment cannot be is a mistake of usage", async () => {
     [{ modality: "t1,t3" }, /--modality: expected all, or some of t1,t2,t1ce,flair, got t1,t3/],
     [{ seeds: "0,0" }, /--seeds: expected different whole numbers like 0,1,2, got 0,0/],
     [{ seeds: "" }, /--seeds: expected different whole numbers/],
-    [{ seeds: "1", seed: 2 }, /--seed, --seeds: one of them/],
+    [{ seeds: "1", seed: 2 }, /--seed, --seeds: use one of them/],
   ] as const) {
     const error = await resolveExperiment({ data, ...flags }).catch((error: unknown) => error);
     assert.match(String(error), message);

@@ -94,8 +94,8 @@ test("train --resume-from goes on from the file of a page, with its settings, to
   assert.match(await says({}), /^--resume-from: .*imported\/teacher holds a run already: .*--overwrite/);
   const elsewhere = { out: join(folder, "elsewhere") };
   assert.match(await says({ ...elsewhere, filters: 3 }), /of another training: expected \S+ \[/);
-  assert.match(await says({ stage: "student" }), /^--stage student: .* is the training of a teacher$/);
-  assert.match(await says({ config: "x.json" }), /^--resume-from and --config: say one of them$/);
+  assert.match(await says({ stage: "student" }), /^--stage student: .* holds the training of a teacher$/);
+  assert.match(await says({ config: "x.json" }), /^--resume-from, --config: use one of them, not both$/);
   assert.match(
     await says({ resumeFrom: join(folder, "no") }),
     /expected a training's checkpoint, got no file$/,

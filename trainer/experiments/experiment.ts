@@ -1,6 +1,7 @@
 // What several runs together say: each method's scores with their spread over seeds, and whether one method's
 // cases score better than another's of the same modality. From the runs' summaries alone.
 
+import { baselinesOf, METHODS } from "../../model/methods/index.ts";
 import { type ConventionName } from "../../model/scoring/conventions.ts";
 import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
 import {
@@ -16,7 +17,7 @@ import type { Summary } from "../../model/scoring/summary.ts";
 
 /** One trained network and what it scored on its test cases. */
 export interface ExperimentRun {
-  /** "teacher", or the student's method: "none", "kd", "protokd". */
+  /** "teacher", or the student's method. */
   method: string;
   /** What a student sees; null for a teacher. */
   modality: string | null;
@@ -69,12 +70,6 @@ export interface Experiment {
   /** What has to be known to read the numbers, in sentences. */
   notes: string[];
 }
-
-/** Which methods are compared. */
-const COMPARED = [
-  ["protokd", "none"],
-  ["protokd", "kd"],
-] as const;
 
 const LEVEL = 0.05;
 const ENOUGH_SEEDS = 3;
@@ -129,7 +124,7 @@ function compareAll(groups: readonly ExperimentRun[][]): Comparison[] {
   const found = (method: string, modality: string) =>
     groups.find(([run]) => run!.method === method && run!.modality === modality);
   const modalities = [...new Set(groups.flatMap(([run]) => run!.modality ?? []))];
-  return COMPARED.flatMap(([method, against]) =>
+  return comparedPairs(groups.map(([run]) => run!.method)).flatMap(([method, against]) =>
     MEASURES.flatMap((measure) => {
       const family = modalities.flatMap((modality) => {
         const [one, other] = [found(method, modality), found(against, modality)];
@@ -141,6 +136,15 @@ function compareAll(groups: readonly ExperimentRun[][]): Comparison[] {
       return family.map((comparison, i) => ({ ...comparison, holm: corrected[i]! }));
     }),
   );
+}
+
+/** Each method that is no other one's baseline, with each of its baselines. */
+function comparedPairs(methods: readonly string[]): (readonly [method: string, against: string])[] {
+  const known = Object.keys(METHODS).filter((name) => methods.includes(name));
+  const baselines = new Set(known.flatMap(baselinesOf));
+  return known
+    .filter((name) => !baselines.has(name))
+    .flatMap((name) => baselinesOf(name).map((against) => [name, against] as const));
 }
 
 function compare(
@@ -193,7 +197,9 @@ function notesOn(rows: readonly ExperimentRow[], comparisons: readonly Compariso
     notes.push(`${fewest} seeds give hardly a deviation: use at least ${ENOUGH_SEEDS}.`);
   }
   if (comparisons.length === 0) return notes;
-  const families = Math.max(...counts(comparisons.map(({ measure, against }) => `${measure} ${against}`)));
+  const families = Math.max(
+    ...counts(comparisons.map(({ measure, method, against }) => `${measure} ${method} ${against}`)),
+  );
   const tested = Math.min(...comparisons.map(({ cases }) => cases));
   const correction =
     families > 1 ? `; p corrected by Holm over ${families} modalities` : "; one modality: nothing to correct";

@@ -2,14 +2,14 @@
 
 import * as v from "valibot";
 import { onOff } from "../../model/settings/kinds.ts";
-import { type Said, type SettingName, SETTINGS } from "./settings.ts";
+import { type GivenSettings, type SettingName, SETTINGS } from "./settings.ts";
 
-/** Settings of a file; with `parity`, those that it lacks are the published code's. */
-export type FileSettings = Said & { parity?: boolean };
+/** Settings in a file; with `parity`, those that it lacks are the published code's. */
+export type FileSettings = GivenSettings & { parity?: boolean };
 
 const KINDS = { ...SETTINGS, parity: onOff() };
 
-/** The settings in an object, without those that are null, and the mistakes in the others. */
+/** Returns the settings in an object that are not null, and the mistakes among them. */
 export function checkSettings(found: object): { settings: FileSettings; problems: string[] } {
   const problems: string[] = [];
   const settings: [string, unknown][] = [];
@@ -28,7 +28,7 @@ export function shown(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
-/** ": did you mean kdWeight?", of the known name that is most like it, or else all names. */
+/** ": did you mean kdWeight?" with the nearest known name; where none is near, all names. */
 function nearest(name: string): string {
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, "");
   const wanted = plain(name.slice(0, 64));
@@ -39,7 +39,7 @@ function nearest(name: string): string {
   return `: did you mean ${known[distances.indexOf(least)]}?`;
 }
 
-/** How many letters have to be put in, left out, replaced or swapped with the next to make b of a. */
+/** The number of letters to insert, delete, replace or swap with the next that turns a into b. */
 function editDistance(a: string, b: string): number {
   let [before, last] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

@@ -1,5 +1,5 @@
-// Derived from a training run's settings: defaults, the published code's choices, names, and the parts that the engine, the
-// network, the data and the training loop take.
+// Values derived from a run's settings: defaults, the published code's choices, names of stages, and the options of the
+// network, the data and the training loop.
 
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import type { Preparation } from "../../data/preparation/preprocess.ts";
@@ -18,7 +18,7 @@ export type Stage = TrainConfig["stage"];
 
 type Column = "default" | "phantom" | "parity";
 
-/** The settings that have such a value, one that does not depend on the run. */
+/** The settings with a value in a column of the table, one that does not depend on the run. */
 type Having<Key extends Column> = {
   [
     Name in SettingName as Table[Name] extends Record<Key, infer Value>
@@ -30,21 +30,21 @@ type Having<Key extends Column> = {
 };
 type Table = typeof SETTINGS;
 
-function values<Key extends Column>(said: Key): Readonly<Having<Key>> {
-  const found = ROWS.filter(([, row]) => row[said] !== undefined && typeof row[said] !== "function");
-  return Object.fromEntries(found.map(([name, row]) => [name, row[said]])) as unknown as Having<Key>;
+function values<Key extends Column>(column: Key): Readonly<Having<Key>> {
+  const found = ROWS.filter(([, row]) => row[column] !== undefined && typeof row[column] !== "function");
+  return Object.fromEntries(found.map(([name, row]) => [name, row[column]])) as unknown as Having<Key>;
 }
 
-/** What is meant where nothing is said: the published experiment. */
+/** The default settings, those of the published experiment. */
 export const DEFAULTS = values("default");
 
-/** And on the built-in phantom. */
+/** The defaults that differ on the built-in phantom. */
 export const SMALL = values("phantom");
 
-/** The published code's choices where they differ from the defaults, but for those that depend on the run. */
+/** The published code's settings that differ from the defaults and do not depend on the run. */
 export const PARITY = values("parity");
 
-/** All that --parity stands for, in such a run. */
+/** The settings that --parity stands for, in a run of this method and number of epochs. */
 export function parity(run: Pick<TrainConfig, "method" | "epochs">): Partial<TrainConfig> {
   const found = ROWS.filter(([, row]) => row.parity !== undefined);
   return Object.fromEntries(
@@ -52,7 +52,7 @@ export function parity(run: Pick<TrainConfig, "method" | "epochs">): Partial<Tra
   );
 }
 
-/** The phantom that is made where no data are given. */
+/** The phantom that is made when no data are given. */
 export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as const;
 
 /** The folder of a stage under --out. */
@@ -88,7 +88,7 @@ export function networkConfig(config: TrainConfig): VnetConfig {
   return { modalities, classes: VNET.classes, filters, levels, norm, deepSupervision };
 }
 
-/** What the network of this stage sees, in channel order. */
+/** The modalities that the network of this stage sees, in channel order. */
 export function networkModalities({ modality }: Pick<TrainConfig, "modality">): Modality[] {
   return modality ? [modality] : [...MODALITIES];
 }
@@ -133,20 +133,20 @@ export function teacherOf(config: TrainConfig): TrainConfig {
   return { ...config, stage: "teacher", modality: null, method: PLAIN, ...own };
 }
 
-/** A run's settings without places on this machine's disk, which are nobody else's business; of a split file its name stays. */
+/** A run's settings without paths on this machine, for files that are shared; a split file keeps its name. */
 export function portable({ split, ...config }: TrainConfig): Partial<TrainConfig> {
   const { data: _data, out: _out, teacher: _teacher, init: _init, ...rest } = config;
   return { ...rest, split: split && split.split(/[\\/]/).at(-1)! };
 }
 
-/** The names of the settings in which two configurations differ, of those that make another run. */
+/** The names of the settings that differ between two configurations and make them different runs. */
 export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(SETTINGS), ...Object.keys(a), ...Object.keys(b)] as SettingName[]);
   for (const [key, { counts }] of ROWS) if (counts === false) keys.delete(key);
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }
 
-/** Throws a UsageError unless a network of these levels can be supervised so. */
+/** Throws a UsageError unless the network has enough levels for deep supervision, where that is on. */
 export function fittingSupervision(config: Pick<TrainConfig, "levels" | "deepSupervision">): void {
   try {
     checkDeepSupervision(config);
@@ -155,7 +155,7 @@ export function fittingSupervision(config: Pick<TrainConfig, "levels" | "deepSup
   }
 }
 
-/** The patch; throws a UsageError unless a network of so many levels can take it. */
+/** Returns the patch; throws a UsageError unless a network of so many levels can take it. */
 export function fittingPatch(patch: Vec3, levels: number): Vec3 {
   try {
     checkPatch(patch, levels);
