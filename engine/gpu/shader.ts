@@ -86,8 +86,19 @@ interface Source {
   defaults: ReadonlyMap<string, number | null>; // of the overrides; null where a call must give the value
 }
 
+/** Throws for an argument that the file does not declare, and for an override without a value. */
+function checkArgs({ label, known }: Source, needed: readonly string[], args: Args): void {
+  for (const name in args) {
+    if (!known.has(name))
+      throw new Error(`${label}: unknown '${name}'; the file declares ${[...known].join(", ")}`);
+  }
+  for (const name of needed) {
+    if (args[name] === undefined) throw new Error(`${label}: override '${name}' has no value`);
+  }
+}
+
 function kernel(source: Source): Kernel<Args> {
-  const { label, entry, known, defaults, reals } = source;
+  const { label, entry, defaults, reals } = source;
   const overrides = overridesOf(entry).map(({ name }) => name);
   const needed = overrides.filter((name) => defaults.get(name) === null);
   const uniform = entry.resources.find((r) => r.resourceType === ResourceType.Uniform) ?? null;
@@ -102,13 +113,7 @@ function kernel(source: Source): Kernel<Args> {
   const each = overrides.includes("EACH") ? (defaults.get("EACH") ?? 1) : 1;
 
   return (args, grid) => {
-    for (const name in args) {
-      if (!known.has(name))
-        throw new Error(`${label}: unknown '${name}'; the file declares ${[...known].join(", ")}`);
-    }
-    for (const name of needed) {
-      if (args[name] === undefined) throw new Error(`${label}: override '${name}' has no value`);
-    }
+    checkArgs(source, needed, args);
     let elements = 0;
     let precision: Precision | null = null; // of the bindings of array<real>
     const bound: GPUBufferBinding[] = [];

@@ -58,10 +58,8 @@ export async function similarityMaps(
     progress?.(++done, 2 * corners.length);
   }
 
-  const width = sums.length / (classes + 1);
-  const centres = sums
-    .map((sum, i) => sum / Math.max(1, counts[Math.floor(i / width)]!))
-    .subarray(0, classes * width);
+  const centres = centresOf(sums, counts);
+  const width = centres.length / classes;
   const inside = window[0] * window[1] * window[2];
   const maps = Array.from({ length: classes }, () => new Float32Array(label.length));
   const windows = new Float32Array(label.length); // over each voxel
@@ -82,4 +80,11 @@ export async function similarityMaps(
   free(prototype);
   for (const map of maps) windows.forEach((number, i) => (map[i]! /= number));
   return maps;
+}
+
+/** The mean feature of each class [classes, F], from sums [classes + 1, F] whose last row is of no class. */
+function centresOf(sums: Float32Array, counts: Float32Array): Float32Array {
+  const width = sums.length / counts.length;
+  const means = sums.map((sum, i) => sum / Math.max(1, counts[Math.floor(i / width)]!));
+  return means.subarray(0, sums.length - width);
 }

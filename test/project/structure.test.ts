@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import ts from "typescript";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { generate } from "../../shaders/generate.ts";
@@ -195,6 +196,22 @@ test("no file has more than 300 lines", () => {
       .filter((p) => +p.split(": ")[1]! > 300),
     [],
   );
+});
+
+test("no function of the program has more than 60 lines", () => {
+  const long: string[] = [];
+  for (const path of modules.filter((file) => !/^(test|bench|docs|shaders)\//.test(file))) {
+    const source = ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true);
+    const lineOf = (position: number) => source.getLineAndCharacterOfPosition(position).line;
+    const visit = (node: ts.Node): void => {
+      const lines = lineOf(node.end) - lineOf(node.getStart(source)) + 1;
+      if (ts.isFunctionLike(node) && lines > 60)
+        long.push(`${path}: ${node.name?.getText(source)} has ${lines}`);
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+  }
+  assert.equal(long, []);
 });
 
 test("every test file runs by itself and is run by npm test", () => {

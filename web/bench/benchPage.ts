@@ -15,6 +15,20 @@ const SIZES: Readonly<Record<string, BenchSize>> = {
 const HEAD = ["op", "size", "pass", "ms", "GFLOP/s", "GB/s", "of peak", "error"];
 const TOLERANCE = 1e-4; // as in npm run bench
 
+/** Copies the rows as a table in Markdown, or selects it where the browser forbids that; returns what the user should know. */
+async function copy(lines: readonly string[][], size: string): Promise<string> {
+  const cell = (text: string) => text.replaceAll("|", "\\|");
+  const rows = [HEAD, HEAD.map(() => "---"), ...lines].map((row) => `| ${row.map(cell).join(" | ")} |`);
+  const about = `${byId("gpu").textContent}; ${size}; ${navigator.userAgent}`;
+  try {
+    await navigator.clipboard.writeText([about, "", ...rows].join("\n"));
+    return "Copied.";
+  } catch {
+    getSelection()?.selectAllChildren(byId("rows"));
+    return "The browser does not let the page copy. The table is selected: copy it with the keyboard.";
+  }
+}
+
 async function start(): Promise<void> {
   const worker = new Worker(new URL("./benchWorker.ts", import.meta.url), { type: "module", name: "bench" });
   const bench = await connect<Bench>(worker);
@@ -65,18 +79,7 @@ async function start(): Promise<void> {
     status("Stopping after this row …");
     void bench.stop();
   });
-  button("copy").addEventListener("click", () => {
-    const cell = (text: string) => text.replaceAll("|", "\\|");
-    const rows = [HEAD, HEAD.map(() => "---"), ...lines].map((row) => `| ${row.map(cell).join(" | ")} |`);
-    const about = `${byId("gpu").textContent}; ${size.value}; ${navigator.userAgent}`;
-    navigator.clipboard.writeText([about, "", ...rows].join("\n")).then(
-      () => status("Copied."),
-      () => {
-        getSelection()?.selectAllChildren(byId("rows"));
-        status("The browser does not let the page copy. The table is selected: copy it with the keyboard.");
-      },
-    );
-  });
+  button("copy").addEventListener("click", () => void copy(lines, size.value).then(status));
 
   function setRunning(running: boolean): void {
     button("start").disabled = running;
