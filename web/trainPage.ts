@@ -175,7 +175,10 @@ class TrainPage {
       }
       case "epoch":
         if (news.record.validation) {
-          this.#chart(`${news.stage}: Dice of the validation`).add(news.record.epoch, news.record.validation);
+          this.#chart(`${news.stage}: ${news.record.score ?? "Dice"} of the validation`).add(
+            news.record.epoch,
+            news.record.validation,
+          );
         }
         return;
       case "slice":

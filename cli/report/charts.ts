@@ -4,6 +4,7 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
+import { DICE } from "../../model/methods/method.ts";
 import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
 
 /** A chart and the names of its lines, in the order of the colours. */
@@ -41,7 +42,7 @@ export function validationChart(records: readonly EpochRecord[]): Chart | null {
       validation ? [{ epoch, value: validation[series], series }] : [],
     ),
   );
-  return draw("Validation Dice", points, { y: { domain: [0, 1] } });
+  return draw(`Validation ${scoreOf(records)}`, points, { y: { domain: [0, 1] } });
 }
 
 /** Validation Dice of each region, their mean, and its moving average, as nnU-Net shows it. */
@@ -52,7 +53,7 @@ export function progressDiceChart(records: readonly EpochRecord[]): Chart | null
       return value === undefined ? [] : [{ epoch, value, series }];
     }),
   );
-  return draw("Validation Dice", points, { y: { domain: [0, 1] } });
+  return draw(`Validation ${scoreOf(records)}`, points, { y: { domain: [0, 1] } });
 }
 
 /** Seconds of each epoch, validation included. */
@@ -136,4 +137,9 @@ function epochTicks(points: readonly Point[]): number[] {
 /** True if the points are so few that a line alone would not show them. */
 function isSparse(points: readonly Point[], series: readonly string[]): boolean {
   return points.length <= 20 * series.length;
+}
+
+/** The name of the score that the records were validated by. */
+function scoreOf(records: readonly EpochRecord[]): string {
+  return records.find(({ validation }) => validation)?.score ?? DICE.name;
 }

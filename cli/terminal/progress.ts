@@ -4,6 +4,7 @@
 import cliProgress from "cli-progress";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { TrainEvent } from "../../trainer/loop/trainer.ts";
+import { DICE } from "../../model/methods/method.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import { emit, isLively, say } from "./console.ts";
 
@@ -194,10 +195,10 @@ function terms(losses: Record<string, number>): string {
   return `loss ${total!.toFixed(3)} (${parts.join(", ")})`;
 }
 
-/** Dice of the regions, and from the second validation on the moving average of their mean. */
-function validationText({ validation, average }: EpochRecord): string {
+/** The scores of the regions, mostly Dice, and from the second validation on the moving average of their mean. */
+function validationText({ validation, average, score = DICE.name }: EpochRecord): string {
   const scores = REGION_NAMES.map((region) => `${region} ${validation![region].toFixed(3)}`).join(" ");
   const moving =
     average === undefined || average === validation!.mean ? "" : `, average ${average.toFixed(3)}`;
-  return `Dice ${scores}${moving}`;
+  return `${score} ${scores}${moving}`;
 }

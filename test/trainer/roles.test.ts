@@ -252,6 +252,30 @@ test("a phase that restarts a network begins with its first weights and a new op
   );
 });
 
+test("a score of another name is named, and may be better when it is lower", async () => {
+  const watched = method({
+    name: "watched",
+    title: "an entropy watch",
+    source: "this test",
+    settings: {},
+    networks: ({ network: spec }) => ({ student: { spec, group: "main" } }),
+    deployed: "student",
+    score: { name: "entropy", better: "lower" },
+    step: (context) => plain(context, "student", "main"),
+  });
+  const means = [0.5, 0.4, 0.6];
+  const validate = () => {
+    const mean = means.shift()!;
+    return Promise.resolve({ WT: mean, TC: mean, ET: mean, mean });
+  };
+  const { seen } = await run(watched, { epochs: 3, stepsPerEpoch: 1, validate });
+  const epochs = of(seen, "epoch");
+  assert.equal(
+    epochs.map(({ best, record }) => [best, record.score]),
+    [true, true, false].map((best) => [best, "entropy"]),
+  );
+});
+
 test("each stream has a source, and its state is kept by its name", async () => {
   const two = method({
     name: "two streams",

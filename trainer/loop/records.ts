@@ -21,6 +21,8 @@ export interface EpochRecord {
   skipped?: number;
   /** Scores of the validation cases, in epochs that were validated. */
   validation?: Scores;
+  /** The name of the score, where it is not Dice. */
+  score?: string;
   /** The moving average of their mean so far; each new one counts a tenth. */
   average?: number;
   /**

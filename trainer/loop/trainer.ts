@@ -182,7 +182,12 @@ export class Trainer {
   #record(validation?: Scores): EpochRecord {
     const { epoch, seconds, waited, skipped, sums, counted, average } = this.#position;
     const losses = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / counted]));
-    const scores = validation && { validation, ...(average !== null && { average }) };
+    const { score } = this.#options.method;
+    const scores = validation && {
+      validation,
+      ...(average !== null && { average }),
+      ...(score && { score: score.name }),
+    };
     return {
       epoch,
       step: this.steps,
