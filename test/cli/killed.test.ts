@@ -1,5 +1,5 @@
-// Trainings that are killed, stopped, or run out of disk, as processes: what is left behind is whole, and going on from
-// it ends in the same tensors as if nothing had happened.
+// Trainings that are killed, stopped, or run out of disk, as processes: their files are whole, and a resumed run ends
+// with exactly the same weights as an uninterrupted one.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -81,7 +81,7 @@ function train(run: string, flags: string[], env?: Record<string, string>, watch
   return command("train", [...places, "--out", join(folder, run, "out"), ...least, ...flags], env, watch);
 }
 
-/** Runs a command; `watch` is told of what it has said so far. */
+/** Runs a command; `watch` is called with its output so far. */
 async function command(
   name: string,
   flags: string[],
@@ -108,7 +108,7 @@ async function command(
 const text = (run: string, stage: string, file: string) =>
   readFileSync(join(folder, run, "out", stage, file), "utf8");
 
-/** What of a stage must not depend on what happened to it. */
+/** The files of a stage, without what may differ between two runs: times and memory. */
 function result(run: string, stage: string) {
   const tensors = (file: string) =>
     decodeSafetensors(readFileSync(join(folder, run, "out", stage, file)), file).tensors;
@@ -124,7 +124,7 @@ function result(run: string, stage: string) {
   };
 }
 
-test("a teacher and its student, killed at any moment and gone on with, end in the same tensors", async () => {
+test("a teacher and its student, killed at any moment and resumed, end in the same tensors", async () => {
   const flags = ["--stage", "student", "--epochs", "3", "--norm", "batch", "--validate-every", "2"];
   flags.push("--save-every", "1");
   const whole = await train("whole", flags);
@@ -140,7 +140,11 @@ test("a teacher and its student, killed at any moment and gone on with, end in t
   while (outcome.code !== 0) {
     said.push(outcome.output);
     if (outcome.code !== null) {
-      assert.match(outcome.output, /holds no checkpoint to go on from: leave --resume out/, said.join("\n"));
+      assert.match(
+        outcome.output,
+        /holds no training state to resume: start without --resume/,
+        said.join("\n"),
+      );
       outcome = await train("killed", flags);
       continue;
     }
@@ -157,7 +161,7 @@ test("a teacher and its student, killed at any moment and gone on with, end in t
   }
 });
 
-test("a prediction, killed at any moment and gone on with, ends in the same files", async () => {
+test("a prediction, killed at any moment and started again, ends in the same files", async () => {
   const flags = [
     "--model",
     join(folder, "whole", "out"),
@@ -194,7 +198,7 @@ test("a prediction, killed at any moment and gone on with, ends in the same file
   }
 });
 
-test("a signal while nothing has to be saved ends a command at once, with its code", async () => {
+test("a signal while there is nothing to save ends a command at once, with its code", async () => {
   const flags = ["--data", join(folder, "data")];
   for (const [signal, code] of [
     ["SIGINT", 130],
@@ -270,7 +274,7 @@ test("Ctrl-C, SIGTERM, a damaged checkpoint and a full disk leave a run that can
   assert.match(finished.output, /already trained with these settings/);
 });
 
-test("weights that explode end with 5: bad steps are written down, and what was saved is finite", async () => {
+test("weights that explode end with 5: bad steps are recorded, and the saved tensors are finite", async () => {
   const flags = ["--stage", "student", "--method", "none", "--epochs", "9", "--lr", "1e30"];
   const { code, output } = await train("exploded", flags);
   assert.is(code, 5, output);
