@@ -102,7 +102,7 @@ fn predictionOf(x: f32, t: f32) -> Prediction {
 fn logOfOneAnd(e: f32) -> f32 {
   let s = e / (2.0 + e);
   let u = s * s;
-  let tail = 1.0 / 7.0 + u * (1.0 / 9.0 + u * (1.0 / 11.0 + u / 13.0));
+  let tail = 1.0 / 7.0 + u * (1.0 / 9.0 + u / 11.0);
   return 2.0 * s * (1.0 + u * (1.0 / 3.0 + u * (1.0 / 5.0 + u * tail)));
 }
 

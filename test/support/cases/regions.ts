@@ -157,6 +157,10 @@ export const regions: OpCase[] = [
   features("a matrix", random([5, 7])),
   features("exponentials that overflow", random(ODD, { scale: 40, offset: 200 })),
   features("nearly the same", random(ODD), nearly(random(ODD), 0.03)),
+  features("one element in ten larger", random(ODD), {
+    shape: ODD,
+    data: random(ODD).data.map((x, i) => Math.fround(i % 10 ? x : x + 0.52)),
+  }),
   features("volumes of two chunks", random(LONG)),
   features("two samples of several chunks", random(CHUNKS, { scale: 3 })),
   features("more samples than threads", random(MANY)),
