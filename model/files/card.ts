@@ -1,6 +1,6 @@
-// A checkpoint that says how to use it: the network's tensors under the published names, and in the metadata a card:
-// its shape, its patch, and how its input was made. The last is the business of whoever makes the input, who
-// brings a schema for it. Published checkpoints lack all of this.
+// Checkpoints with a card: metadata that describes the network, its patch and its input, beside the tensors
+// under their published names. The schema of the input's part comes from the caller, who prepares inputs.
+// Published checkpoints have no card.
 
 import * as v from "valibot";
 import { type Checkpoint, decodeSafetensors } from "./safetensors.ts";
@@ -13,11 +13,11 @@ import { checkSeal } from "./seal.ts";
 import type { VnetConfig } from "../networks/vnet.ts";
 import type { Tiling } from "../inference/windows.ts";
 
-/** What a card says of the network itself. */
+/** The network's part of a card. */
 export interface NetworkCard {
   network: VnetConfig;
   patch: Vec3;
-  /** How the windows of a prediction are laid and weighed. */
+  /** How the windows of a prediction are placed and weighted. */
   window: Tiling["weighting"];
   stage: string;
   epoch: number;
@@ -25,13 +25,13 @@ export interface NetworkCard {
   seed: number;
 }
 
-/** What a card says of the network's input. */
+/** The input's part of a card. */
 export interface InputCard {
-  /** What the network sees, in channel order. */
+  /** The modalities that the network sees, in channel order. */
   modalities: readonly string[];
 }
 
-/** A network in a file, read and checked; a published one has no card. */
+/** A network from a file, read and checked; a published one has no card. */
 export interface StoredModel<Input extends InputCard> {
   path: string;
   network: VnetConfig;
@@ -39,13 +39,13 @@ export interface StoredModel<Input extends InputCard> {
   values: Record<string, Values>;
 }
 
-/** How the input's part of a card is read, and what the network's classes must be called. */
+/** The schema of the input's part of a card, and the names of the classes that the network must have. */
 export interface InputRule<Input extends InputCard> {
   schema: v.GenericSchema<unknown, Input>;
   classes: readonly string[];
 }
 
-const FORMAT = "protokd 2"; // with a checksum (seal.ts), which "protokd 1" lacks
+const FORMAT = "protokd 2"; // has a checksum (seal.ts), which "protokd 1" lacks
 const FORMATS: readonly (string | undefined)[] = [FORMAT, "protokd 1"];
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -59,7 +59,7 @@ const NetworkSchema = v.object({
     deepSupervision: v.exactOptional(v.boolean()),
   }),
   patch: v.tuple([count, count, count]),
-  window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // as older ones were scored
+  window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // older cards lack it
   stage: v.string(),
   epoch: v.number(),
   step: v.number(),
@@ -72,8 +72,8 @@ export function cardMetadata(card: NetworkCard & InputCard): Record<string, stri
 }
 
 /**
- * The network in the bytes of the file `path`, which this project wrote, or a published one. Throws a CheckpointError
- * unless its tensors are what its card says, or, without one, those of some V-Net, and its checksum is right.
+ * Decodes the network in the bytes of the file `path`: this project's, or a published one. Throws a
+ * CheckpointError for a wrong checksum, or tensors that do not match the card or, without a card, any V-Net.
  */
 export async function decodeModel<Input extends InputCard>(
   bytes: Uint8Array,
@@ -84,7 +84,7 @@ export async function decodeModel<Input extends InputCard>(
   return modelIn(decodeSafetensors(bytes, path), path, rule);
 }
 
-/** The same, of a file that has been decoded. */
+/** The network in a decoded file; errors as in decodeModel(). */
 export function modelIn<Input extends InputCard>(
   { tensors, metadata }: Checkpoint,
   path: string,
@@ -95,7 +95,7 @@ export function modelIn<Input extends InputCard>(
   if (format?.startsWith("protokd") && (!ours || !text)) {
     throw new CheckpointError(`${path}: expected the format "${FORMAT}" with a card, got "${format}"`);
   }
-  if (format === FORMAT && !sha256) throw new CheckpointError(`${path}: damaged: it has lost its checksum`);
+  if (format === FORMAT && !sha256) throw new CheckpointError(`${path}: damaged: its checksum is missing`);
   const card = ours ? readCard(text!, path, rule) : null;
   const { config: network, values } = storedNetwork(tensors, path, card?.network);
   if (network.classes === rule.classes.length) return { path, network, card, values };
@@ -125,6 +125,6 @@ function readCard<Input extends InputCard>(
   } catch (error) {
     const place = v.isValiError(error) ? `${v.getDotPath(error.issues[0])}: ` : "";
     const reason = error instanceof Error ? error.message : String(error);
-    throw new CheckpointError(`${path}: describes a network that is not known here: ${place}${reason}`);
+    throw new CheckpointError(`${path}: describes an unknown network: ${place}${reason}`);
   }
 }

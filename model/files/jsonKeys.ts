@@ -1,12 +1,12 @@
-// JSON.parse() takes the last of two equal keys without a word, so that two readers can see two different
-// files in one. This looks over a text that JSON.parse() has accepted.
+// Finds duplicate keys in JSON: JSON.parse() silently takes the last of two equal keys, so that two readers
+// can see different content in one file.
 
 /**
- * The first key that one object of the JSON text has twice, or null. Throws where objects and lists are
- * nested deeper than `maxDepth`.
+ * Returns the first key that an object in a valid JSON text has twice, or null. Throws where objects and
+ * lists are nested deeper than `maxDepth`.
  */
 export function duplicateKey(text: string, maxDepth: number): string | null {
-  const seen: (Set<string> | null)[] = []; // of each open object; null for a list
+  const seen: (Set<string> | null)[] = []; // the keys of each open object; null for a list
   const token = /"(?:[^"\\]+|\\.)*"(\s*:)?|[{}[\]]/gs;
   for (const [found, colon] of text.matchAll(token)) {
     if (found === "{" || found === "[") {

@@ -1,5 +1,5 @@
-// The V-Net as an ONNX model: the layers of vnetLayers() as nodes, the tensors under the published names as their
-// initializers. Any ONNX runtime takes it. Fields of the format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+// Writes a V-Net as an ONNX model: the layers of vnetLayers() as nodes, the tensors under the published names
+// as initializers. The format's fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
 import type { Values } from "../networks/params.ts";
 import { checkPatch } from "../networks/patch.ts";
@@ -9,23 +9,24 @@ import type { Vec3 } from "../scoring/regions.ts";
 import { type Layer, layerTensors, vnetLayers, vnetShapes } from "../networks/layers.ts";
 
 export interface OnnxOptions {
-  /** D, H, W of the input; null leaves them open, to multiples of 2^(levels-1). */
+  /** D, H, W of the input; null for any multiples of 2^(levels-1). */
   size?: Vec3 | null;
-  /** Whether the features before the last layer are an output too. */
+  /** Adds the features before the last layer as an output. */
   features?: boolean;
-  /** What has to be known of the network to use it. */
+  /** How to use the network. */
   metadata?: Readonly<Record<string, string>>;
 }
 
-const IR_VERSION = 8; // which came with opset 17
+const IR_VERSION = 8; // the one of opset 17
 const OPSET = 17;
-const EPS = 1e-5; // of the norms, as in the engine
+const EPS = 1e-5; // the norms' eps, as in the engine
 const FLOAT = 1; // TensorProto.DataType
-const LARGEST = 2 ** 31 - 1; // bytes of a protocol buffer
+const LARGEST = 2 ** 31 - 1; // the most bytes of a protocol buffer
 
 /**
- * The model's file: `image` [N, modalities, D, H, W] → `logits` [N, classes, D, H, W], and `features` [N, filters, D, H,
- * W] if asked for, as in evaluation. N is open. Throws where the network cannot take such a size.
+ * Returns the file of a model in evaluation mode: `image` [N, modalities, D, H, W] → `logits` [N, classes, D,
+ * H, W] and, optionally, `features` [N, filters, D, H, W], for any N. Throws where the network cannot take
+ * the size.
  */
 export function vnetToOnnx(
   { config, values }: StoredNetwork,
@@ -51,17 +52,17 @@ export function vnetToOnnx(
     ...Object.entries(metadata).map(([key, value]) => message(14, text(1, key), text(2, value))),
   ]);
   if (model.length <= LARGEST) return model;
-  throw new Error(`onnx: a file has at most ${LARGEST} bytes, and this network needs ${model.length}`);
+  throw new Error(`onnx: expected at most ${LARGEST} bytes, got a network of ${model.length}`);
 }
 
-/** The nodes of the forward pass, each called after the tensors it takes. */
+/** The nodes of the forward pass. */
 function* nodes(config: StoredNetwork["config"], features: boolean): Generator<Field> {
   const skips: string[] = [];
   let x = "image";
   for (const layer of vnetLayers(config)) {
     const { kind, block, index } = layer;
     const { weight, bias, norm } = layerTensors(NAMES, layer, config.norm);
-    if (kind === "auxiliary") continue; // training alone has these heads
+    if (kind === "auxiliary") continue; // only training uses these heads
     if (kind === "down") skips.push(x);
     if (kind === "head" && features) yield node("Identity", [x], "features");
     const convolved = kind === "head" ? "logits" : `${block}.${index}`;
@@ -82,15 +83,18 @@ function* nodes(config: StoredNetwork["config"], features: boolean): Generator<F
 
 type Kind = Exclude<Layer["kind"], "auxiliary">;
 
-/** Tensors by name. */
+/** Gives the name of each tensor in place of the tensor. */
 const name = (tensor: string) => tensor;
 const NAMES = { weight: name, constant: name, statistic: name };
 
 const OPS: Readonly<Record<Kind, string>> = {
-  ...{ same: "Conv", down: "Conv", up: "ConvTranspose", head: "Conv" },
+  same: "Conv",
+  down: "Conv",
+  up: "ConvTranspose",
+  head: "Conv",
 };
 
-/** A convolution's attributes. */
+/** The attributes of a convolution. */
 function window(kind: Kind): Field[] {
   if (kind === "same") return [integers("pads", [1, 1, 1, 1, 1, 1])];
   return kind === "head" ? [] : [integers("strides", [2, 2, 2])];
@@ -124,7 +128,7 @@ function initializer(name: string, { shape, data }: Values): Field {
   return message(5, ...shape.map((n) => integer(1, n)), integer(2, FLOAT), text(8, name), bytes(9, raw));
 }
 
-/** A tensor's name, and its shape: numbers are fixed, names open. */
+/** The name and shape of an input or output; extents given as names are dynamic. */
 function valueInfo(number: number, name: string, shape: readonly (number | string)[]): Field {
   const extents = shape.map((n) => message(1, typeof n === "number" ? integer(1, n) : text(2, n)));
   return message(number, text(1, name), message(2, message(1, integer(1, FLOAT), message(2, ...extents))));

@@ -1,12 +1,12 @@
-// An encoder of protocol buffers: fields one after another, each a number, a wire type and a value; a message within
-// another is a field of its bytes. Format: https://protobuf.dev/programming-guides/encoding
+// Encodes protocol buffers: fields one after another, each with a number, a wire type and a value; a nested
+// message is a field of its bytes. Format: https://protobuf.dev/programming-guides/encoding
 
-/** One encoded field, or several. */
+/** One or more encoded fields. */
 export type Field = Uint8Array;
 
 const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
-/** An integer or an enum's value, not negative. */
+/** A non-negative integer, or an enum's value. */
 export function integer(number: number, value: number): Field {
   return Uint8Array.from([...tag(number, WIRE.varint), ...varint(value)]);
 }
@@ -38,7 +38,7 @@ export function message(number: number, ...fields: readonly Field[]): Field {
   return bytes(number, joined(fields));
 }
 
-/** Fields one after another: the content of a message, or a whole file. */
+/** Joins fields to the content of a message, or a whole file. */
 export function joined(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(fields.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -53,7 +53,10 @@ function tag(number: number, wire: number): number[] {
   return varint(number * 8 + wire);
 }
 
-/** Seven bits a byte, the lowest first; the eighth says that more follow. */
+/**
+ * Seven bits per byte, the lowest first; the eighth is set while more follow. Throws unless `value` is an
+ * integer ≥ 0.
+ */
 function varint(value: number): number[] {
   if (!Number.isSafeInteger(value) || value < 0)
     throw new Error(`protobuf: expected an integer of at least 0, got ${value}`);

@@ -1,8 +1,7 @@
-// The tensors of a network as a file holds them: this project's, or a published ProtoKD checkpoint's, which has
-// the same names and no word about the network. What the network is follows from the names and shapes, and all
-// of them are checked before anything is made of them.
+// Reads a V-Net from a file's tensors: this project's, or a published ProtoKD checkpoint's, which has the
+// same names but no description. Names and shapes give the network's configuration; all of them are checked.
 
-import { type StoredTensor } from "./safetensors.ts";
+import type { StoredTensor } from "./safetensors.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Values } from "../networks/params.ts";
 import type { VnetConfig } from "../networks/vnet.ts";
@@ -14,12 +13,13 @@ export interface StoredNetwork {
   values: Record<string, Values>;
 }
 
-const LISTED = 10; // names in a message
+const LISTED = 10; // the most names in a message
 
 /**
- * The V-Net in the file `path`: the one that is `declared` by its metadata, or the one that it looks like. The
- * prefix "module." of a network trained in parallel, counters of batches and an optimizer's moments are left
- * out. Throws a CheckpointError that names every tensor that is missing, surplus, misshapen or no number.
+ * Returns the V-Net in the tensors of the file `path`: the one `declared` by its metadata, or inferred from
+ * names and shapes. Ignores the prefix "module." of PyTorch's DataParallel, counters of batches and the state
+ * of an optimizer. Throws a CheckpointError that names all tensors that are missing, surplus, of another
+ * shape or not finite.
  */
 export function storedNetwork(
   tensors: Readonly<Record<string, StoredTensor>>,
@@ -29,7 +29,10 @@ export function storedNetwork(
   const found = weights(tensors);
   const config = declared ?? infer(found, path);
   const problems: Record<"missing" | "surplus" | "misshapen" | "unusable", string[]> = {
-    ...{ missing: [], surplus: [], misshapen: [], unusable: [] },
+    missing: [],
+    surplus: [],
+    misshapen: [],
+    unusable: [],
   };
   const expected = vnetShapes(config);
   const values: Record<string, Values> = {};
@@ -58,7 +61,7 @@ export function describeVnet({ modalities, filters, levels, norm }: VnetConfig):
   return `a V-Net with ${seen}, ${filters} filters, ${levels} levels and ${norm} norm`;
 }
 
-/** The tensors that belong to the network, by their own names. */
+/** The network's tensors, without the prefix. */
 function weights(tensors: Readonly<Record<string, StoredTensor>>): Map<string, StoredTensor> {
   const names = Object.keys(tensors);
   const prefix = names.length && names.every((name) => name.startsWith(PARALLEL)) ? PARALLEL.length : 0;
@@ -70,7 +73,7 @@ function weights(tensors: Readonly<Record<string, StoredTensor>>): Map<string, S
 
 const PARALLEL = "module."; // PyTorch's DataParallel
 
-/** The configuration of the network with these tensors. */
+/** Infers a network's configuration from its tensors. */
 function infer(tensors: ReadonlyMap<string, StoredTensor>, path: string): VnetConfig {
   const kernel = (name: string) => {
     const shape = tensors.get(name)?.shape;
@@ -90,7 +93,11 @@ function infer(tensors: ReadonlyMap<string, StoredTensor>, path: string): VnetCo
   const norm = names.some((name) => name.endsWith(".running_mean")) ? "batch" : "instance";
   const deepSupervision = names.some((name) => name.startsWith(AUXILIARY));
   return {
-    ...{ modalities: first[1]!, classes: head[0]!, filters: head[1]!, levels, norm },
+    modalities: first[1]!,
+    classes: head[0]!,
+    filters: head[1]!,
+    levels,
+    norm,
     ...(deepSupervision && { deepSupervision }),
   };
 }

@@ -1,7 +1,7 @@
-// Checkpoints are safetensors files: eight bytes with the length of a JSON header, the header, and the
-// tensors' bytes, little-endian. The header names each tensor's type, shape and range of bytes, so that a
-// file from anywhere can be checked completely before anything in it is believed or allocated.
-// Format: https://github.com/huggingface/safetensors
+// Reads and writes safetensors files, the format of checkpoints: eight bytes with the length of a JSON
+// header, the header, and the tensors' bytes, little-endian. The header gives each tensor's type, shape and
+// range of bytes, so that an untrusted file is checked completely before anything is allocated. Format:
+// https://github.com/huggingface/safetensors
 
 import { CheckpointError } from "../errors.ts";
 import { duplicateKey } from "./jsonKeys.ts";
@@ -12,7 +12,7 @@ export interface StoredTensor {
   readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array;
 }
 
-/** Named tensors, in PyTorch's layouts, and text about them. */
+/** Named tensors in PyTorch's layouts, and metadata. */
 export interface Checkpoint {
   readonly tensors: Record<string, StoredTensor>;
   readonly metadata: Record<string, string>;
@@ -21,7 +21,7 @@ export interface Checkpoint {
 const maxHeaderBytes = 100_000_000; // as in the reference implementation
 const prefixBytes = 8;
 
-/** Bytes per element, and how they become numbers of ours: half and double precision become single. */
+/** The bytes per element of each type, and its reader: half and double precision become single. */
 const types: Readonly<Record<string, { bytes: number; read: (bytes: ArrayBuffer) => StoredTensor["data"] }>> =
   {
     F32: { bytes: 4, read: (bytes) => new Float32Array(bytes) },
@@ -37,14 +37,15 @@ const types: Readonly<Record<string, { bytes: number; read: (bytes: ArrayBuffer)
     U8: { bytes: 1, read: (bytes) => new Uint8Array(bytes) },
   };
 
-/** The file's bytes. Equal input gives equal bytes; the header keeps the tensors' order. */
+/** Encodes a file: the same input always gives the same bytes. The header keeps the tensors' order. */
 export function encodeSafetensors(
   tensors: Readonly<Record<string, StoredTensor>>,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer> {
   const entries = Object.entries(tensors);
   for (const [name, { shape, data }] of entries) {
-    if (name === "__metadata__") throw new Error("encodeSafetensors: no tensor may be called __metadata__");
+    if (name === "__metadata__")
+      throw new Error("encodeSafetensors: a tensor must not be called __metadata__");
     const size = shape.reduce((a, b) => a * b, 1);
     if (size === data.length) continue;
     throw new Error(`encodeSafetensors: ${name}: shape [${shape}] needs ${size} values, got ${data.length}`);
@@ -83,7 +84,7 @@ function typeName(data: StoredTensor["data"]): string {
 }
 
 /**
- * What a safetensors file holds; `name` is the file's, for messages. Throws a CheckpointError unless every
+ * Decodes a safetensors file; `name` is the file's name for messages. Throws a CheckpointError unless every
  * byte of the file is accounted for. The records returned have no prototype.
  */
 export function decodeSafetensors(bytes: Uint8Array, name: string): Checkpoint {
@@ -101,14 +102,16 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): Checkpoint {
       ranges.push(checkTensor(key, value, data.length, fail));
       continue;
     }
-    for (const [field, text] of Object.entries(isObject(value) ? value : fail("__metadata__ is no object"))) {
-      metadata[field] = typeof text === "string" ? text : fail(`metadata '${field}' is no string`);
+    for (const [field, text] of Object.entries(
+      isObject(value) ? value : fail("__metadata__ is not an object"),
+    )) {
+      metadata[field] = typeof text === "string" ? text : fail(`metadata '${field}' is not a string`);
     }
   }
   checkCoverage(ranges, data.length, fail);
   for (const { key, type, shape, begin, end } of ranges) {
-    // A copy: views need alignment, and the file's bytes should not stay referenced. (slice() of Node's
-    // Buffer, which is a Uint8Array too, would be no copy.)
+    // Copies, for views need alignment, and the file's bytes should not stay referenced. (slice() of Node's
+    // Buffer, which is a Uint8Array too, does not copy.)
     tensors[key] = { shape, data: types[type]!.read(new Uint8Array(data.subarray(begin, end)).buffer) };
   }
   return { tensors, metadata };
@@ -119,7 +122,7 @@ type Fail = (problem: string) => never;
 function readHeader(bytes: Uint8Array, fail: Fail): { members: Record<string, unknown>; bytes: number } {
   if (bytes.length < prefixBytes) fail(`expected at least ${prefixBytes} bytes, got ${bytes.length}`);
   const declared = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-  if (declared > maxHeaderBytes) fail(`its header would have ${declared} bytes, more than ${maxHeaderBytes}`);
+  if (declared > maxHeaderBytes) fail(`its header has ${declared} bytes, more than ${maxHeaderBytes}`);
   const size = Number(declared);
   if (size > bytes.length - prefixBytes)
     fail(`its header has ${size} bytes, the file ${bytes.length}: is it cut short?`);
@@ -134,9 +137,9 @@ function readHeader(bytes: Uint8Array, fail: Fail): { members: Record<string, un
     if (twice !== null) fail(`its header names '${twice}' twice`);
   } catch (error) {
     if (error instanceof CheckpointError) throw error;
-    fail(`its header is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    fail(`its header is not valid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return { members: isObject(members) ? members : fail("its header is no object"), bytes: size };
+  return { members: isObject(members) ? members : fail("its header is not an object"), bytes: size };
 }
 
 interface Range {
@@ -148,7 +151,7 @@ interface Range {
 }
 
 function checkTensor(key: string, value: unknown, available: number, fail: Fail): Range {
-  if (!isObject(value)) return fail(`tensor '${key}' is no object`);
+  if (!isObject(value)) return fail(`tensor '${key}' is not an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string" || !Object.hasOwn(types, dtype)) {
     return fail(
@@ -168,7 +171,7 @@ function checkTensor(key: string, value: unknown, available: number, fail: Fail)
   return { key, type: dtype, shape, begin, end };
 }
 
-/** The ranges must lie one after another, without a hole or an overlap, to the end of the file. */
+/** Fails unless the ranges follow one another to the end of the file, without a gap or an overlap. */
 function checkCoverage(ranges: readonly Range[], available: number, fail: Fail): void {
   let reached = 0;
   for (const { key, begin, end } of ranges.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
@@ -187,12 +190,12 @@ function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.length <= 32 && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
-/** A name such as `__proto__` is nothing special in it. */
+/** A record in which names such as `__proto__` are ordinary keys. */
 function record<T>(): Record<string, T> {
   return Object.create(null) as Record<string, T>;
 }
 
-/** IEEE binary16: a sign, five bits of exponent, ten of fraction. */
+/** Converts IEEE binary16: one bit of sign, five of exponent, ten of fraction. */
 function halfToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;

@@ -1,16 +1,16 @@
-// A checkpoint's checksum, inside the file: the first metadata of its header is the SHA-256 of all its bytes, those of
-// the checksum itself taken as zeros. So a bit that flips anywhere in the file, or an end that is missing, is found
-// before anything in it is believed, and the file remains one that any reader of safetensors opens.
+// A checksum inside a checkpoint: the first metadata of its header is the SHA-256 of all bytes of the file,
+// with the checksum's own digits as zeros. It finds a flipped bit or a missing end, and any reader of
+// safetensors still opens the file.
 
 import { encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { CheckpointError } from "../errors.ts";
 
-const BEGINNING = new TextEncoder().encode('{"__metadata__":{"sha256":"'); // after eight bytes with a length
-const PLACE = 8 + BEGINNING.length; // of the checksum
+const BEGINNING = new TextEncoder().encode('{"__metadata__":{"sha256":"'); // after the header's length
+const PLACE = 8 + BEGINNING.length; // where the checksum begins
 const DIGITS = 64;
 const ZEROS = "0".repeat(DIGITS);
 
-/** A safetensors file with its checksum, which becomes the metadata `sha256`. */
+/** Encodes a safetensors file with its checksum as the metadata `sha256`. */
 export async function encodeSealed(
   tensors: Readonly<Record<string, StoredTensor>>,
   metadata: Readonly<Record<string, string>>,
@@ -21,8 +21,8 @@ export async function encodeSealed(
 }
 
 /**
- * Whether the file's bytes have a checksum; `name` is the file's, for messages. Throws a CheckpointError where they are
- * not what it says.
+ * Returns true if the file has a checksum, and false if not; `name` is the file's name for messages. Throws a
+ * CheckpointError if the checksum is wrong.
  */
 export async function checkSeal(bytes: Uint8Array, name: string): Promise<boolean> {
   if (bytes.length < PLACE + DIGITS || BEGINNING.some((byte, i) => bytes[8 + i] !== byte)) return false;
@@ -32,7 +32,7 @@ export async function checkSeal(bytes: Uint8Array, name: string): Promise<boolea
   const found = await digest(bytes);
   place.set(written);
   if (new TextDecoder().decode(written) === found) return true;
-  throw new CheckpointError(`${name}: damaged: its content does not have the checksum that it names`);
+  throw new CheckpointError(`${name}: damaged: its content does not match its checksum`);
 }
 
 async function digest(bytes: Uint8Array): Promise<string> {

@@ -1,28 +1,31 @@
-// What a region scores that is empty in the prediction, in the reference or in both. Dice, HD95 and sensitivity
-// are undefined there, and published numbers differ by what they put in their place: a method looks better or
-// worse by several points of ET for that alone. All known conventions, so that every result names its own.
+// Conventions for scoring a region that is empty in the prediction, in the reference or in both. Dice, HD95
+// and sensitivity are undefined there, and published results differ in the values that they put instead: that
+// alone moves a method's ET score by several points. So every result names its convention.
+
 import type { RegionMetrics } from "./metrics.ts";
 
-/** What takes the place of an undefined measure; `null`: nothing, the case is left out of the mean. */
+/** The scores of a case whose measures are undefined; `null` excludes the case from the mean. */
 export interface EmptyScores {
   Dice: number | null;
   /** In mm. */
   HD95: number | null;
-  /** Of a reference without the region: BraTS 2023's code has 1 and 0, MedPy 0, the others do not report it. */
+  /**
+   * For a reference without the region, BraTS 2023's code gives 1 and 0, MedPy 0; others do not report it.
+   */
   Sensitivity: number | null;
 }
 
-/** One convention. What is not empty scores the same in all but a lesion-wise one. */
+/** One convention. Regions that are not empty score the same in all but lesion-wise ones. */
 export interface Convention {
-  /** Where it is used, in words. */
+  /** Where it is used. */
   source: string;
-  /** The region is in neither map: nothing to find, nothing found. */
+  /** The region is in neither map. */
   both_empty: EmptyScores;
   /** The region is in the prediction only: a false alarm. */
   reference_empty: EmptyScores;
   /** The region is in the reference only: missed. */
   prediction_empty: EmptyScores;
-  /** Scored lesion by lesion: the entries above are then those of one false or missed lesion. */
+  /** Scored lesion by lesion; the scores above are then those of one false or missed lesion. */
   lesion_wise?: boolean;
 }
 
@@ -54,7 +57,7 @@ export const CONVENTIONS = {
     prediction_empty: { Dice: 0, HD95: null, Sensitivity: 0 },
   },
   protokd: {
-    source: "ProtoKD's evaluate.py (MedPy; undefined HD95 left out)",
+    source: "ProtoKD's evaluate.py (MedPy; undefined HD95 excluded)",
     both_empty: { Dice: 1, HD95: null, Sensitivity: 0 },
     reference_empty: { Dice: 0, HD95: null, Sensitivity: 0 },
     prediction_empty: { Dice: 0, HD95: null, Sensitivity: 0 },
@@ -73,13 +76,13 @@ export const CONVENTIONS = {
   },
 } as const satisfies Record<string, Convention>;
 
-/** A known convention's name. */
+/** The name of a known convention. */
 export type ConventionName = keyof typeof CONVENTIONS;
 
-/** Every convention's name, the default first. */
+/** The names of all conventions, the default first. */
 export const CONVENTION_NAMES = Object.keys(CONVENTIONS) as ConventionName[];
 
-/** A region's ratios and HD95 in mm under a convention. NaN (in JSON null) where it leaves the case out. */
+/** A region's ratios and HD95 in mm under a convention; NaN (null in JSON) where it excludes the case. */
 export function applyConvention(
   { dice, hd95, sensitivity, tp, fp, fn, predicted, referenced, lesions }: RegionMetrics,
   rule: Convention,

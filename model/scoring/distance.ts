@@ -1,6 +1,7 @@
-// Exact Euclidean distance transform on an anisotropic grid. Squared distances separate by axis: a sweep
-// along W, then along H and D the lower envelope of parabolas (Felzenszwalb and Huttenlocher, "Distance
-// transforms of sampled functions", 2012). Linear in the number of voxels.
+// Exact Euclidean distance transform on an anisotropic grid, in time linear in the number of voxels. Squared
+// distances separate by axis: a sweep along W, then the lower envelope of parabolas along H and D
+// (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", 2012).
+
 import type { Vec3 } from "./regions.ts";
 
 /** Squared distance in mm² from every voxel of `marked` [D,H,W] to the nearest non-zero one, or Infinity. */
@@ -14,7 +15,7 @@ export function squaredDistances(marked: Uint8Array, size: Vec3, spacing: Vec3):
   return squared;
 }
 
-/** One sweep each way: within a row, the nearest marked voxel is the last one seen or the next one. */
+/** Squared distances within each row, by a sweep in each direction. */
 function alongRows(marked: Uint8Array, W: number, spacing: number): Float64Array {
   const squared = new Float64Array(marked.length);
   for (let row = 0; row < marked.length; row += W) {
@@ -31,8 +32,9 @@ function alongRows(marked: Uint8Array, W: number, spacing: number): Float64Array
 }
 
 /**
- * A function that replaces one line of `length` voxels, `stride` apart, by min over q of f(q) + (x - q)².
- * The envelope's parabolas are kept as a stack of positions, heights and the place where each takes over.
+ * Returns a function that replaces one line of `length` voxels, `stride` apart, by min over q of f(q) + (x -
+ * q)². The envelope's parabolas are a stack: the position and height of each, and where it becomes the
+ * lowest.
  */
 function envelope(length: number, stride: number, spacing: number) {
   const position = new Float64Array(length);

@@ -1,15 +1,19 @@
-// HD95: how far apart the surfaces of two masks are, in mm, leaving out the farthest twentieth. As MedPy
-// defines it: distances of each surface's voxels to the other surface, both lists pooled, 95th percentile.
-// (The percentile of each direction and then the larger of the two is another, larger number.)
+// HD95 as MedPy defines it: the 95th percentile of the distances in mm from each surface's voxels to the
+// other surface, both directions pooled. (The larger of the two directions' percentiles is another, larger
+// measure.)
+
 import { squaredDistances } from "./distance.ts";
 import { type MaskPair, tighten } from "./masks.ts";
 import type { Vec3 } from "./regions.ts";
 import { quantile } from "./statistics.ts";
 
-/** HD95 in mm of two masks that both mark something; `spacing` is a voxel's edges [D,H,W] in mm. */
+/**
+ * HD95 in mm of two masks, neither empty; `spacing` is the size [D,H,W] of a voxel in mm. Throws for an empty
+ * mask.
+ */
 export function hausdorff95(pair: MaskPair, spacing: Vec3): number {
   const box = tighten(pair);
-  if (box === null) throw new Error("hausdorff95: two masks that mark voxels, got empty ones");
+  if (box === null) throw new Error("hausdorff95: expected masks that mark voxels, got an empty one");
   const [a, b] = [surface(box.prediction, box.size), surface(box.reference, box.size)];
   const distances: number[] = [];
   for (const [from, to] of [
@@ -22,7 +26,9 @@ export function hausdorff95(pair: MaskPair, spacing: Vec3): number {
   return quantile(Float64Array.from(distances).sort(), 0.95);
 }
 
-/** The mask's surface: voxels with one of their six neighbours outside it. Beyond the array is outside. */
+/**
+ * The mask's surface: its voxels with one of their six neighbours outside it. Beyond the array is outside.
+ */
 export function surface(mask: Uint8Array, [D, H, W]: Vec3): Uint8Array {
   const found = new Uint8Array(mask.length);
   for (let d = 0, i = 0; d < D; d++) {

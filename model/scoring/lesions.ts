@@ -1,20 +1,21 @@
-// Lesion-wise Dice and HD95 as the BraTS 2023 evaluation scores them: each reference lesion for itself, with
-// 0 and a fixed distance for a lesion that was missed and for every predicted piece that is none. Reference
-// pieces near each other are one lesion: those that grow together when the mask is dilated. A predicted piece
-// belongs to each lesion whose dilated extent it touches.
+// Lesion-wise Dice and HD95 as in the BraTS 2023 evaluation: each reference lesion is scored by itself; a
+// missed lesion and a false one score a Dice of 0 and a fixed distance. Reference pieces that grow together
+// when the mask is dilated are one lesion. A predicted piece belongs to each lesion whose dilated extent it
+// touches.
 //
-// The extent of a lesion is its component of the dilated mask, so one dilation and one labelling tell all.
-// Both masks may be cut to their common box first: clamping a voxel into the box brings it closer to all
-// marked ones, so whatever grows together outside the box does so inside it as well.
+// A lesion's extent is its component of the dilated mask, so one dilation and one labelling suffice. Both
+// masks may be cut to their common box first: clamping a voxel into the box brings it closer to all marked
+// ones, so pieces that grow together outside the box do so inside it as well.
+
 import { hausdorff95, surface } from "./hausdorff.ts";
 import type { MaskPair } from "./masks.ts";
 import type { Vec3 } from "./regions.ts";
 
-/** How lesions are told apart and scored. */
+/** How lesions are separated and scored. */
 export interface LesionRule {
   /** Steps of dilation, each to the 18 voxels that share a face or an edge. */
   growth: number;
-  /** Reference lesions of at most so many mm³ are not scored. */
+  /** Reference lesions of at most this volume in mm³ are not scored. */
   ignoredVolume: number;
   /** HD95 in mm of a missed lesion and of a false one. */
   penalty: number;
@@ -23,11 +24,11 @@ export interface LesionRule {
 /**
  * The rule for glioma (BraTS-GLI, and SSA and PED) of the 2023 evaluation, the same for WT, TC and ET.
  * Source: github.com/rachitsaluja/BraTS-2023-Metrics (eval.py: 26-connected pieces, dilation 3, 50 mm³, 374).
- * It measures distances between meshed surfaces; ours are those of hausdorff.ts.
+ * It measures distances between meshed surfaces; ours are between voxels (hausdorff.ts).
  */
 export const BRATS_2023: LesionRule = { growth: 3, ignoredVolume: 50, penalty: 374 };
 
-/** What the lesions of one region of one case measure. */
+/** Scores of the lesions of one region of one case. */
 export interface LesionMetrics {
   /** Mean over scored lesions and false ones; 1 where there are neither. */
   dice: number;
@@ -43,21 +44,24 @@ export interface LesionMetrics {
   ignored: number;
 }
 
-/** A labelling of a mask's connected pieces. */
+/** The labelled connected pieces of a mask. */
 export interface Components {
-  /** 1..count in each voxel's piece, 0 elsewhere. */
+  /** 1 to count in the voxels of each piece, 0 elsewhere. */
   labels: Int32Array;
   count: number;
 }
 
-/** One reference lesion: its voxels, those of them that are predicted, the pieces that touch its extent. */
+/**
+ * A reference lesion: its number of voxels, how many of them are predicted, and the pieces that touch its
+ * extent.
+ */
 interface Lesion {
   voxels: number;
   hits: number;
   pieces: Set<number>;
 }
 
-/** Lesion-wise scores of two masks; `spacing` is a voxel's edges [D,H,W] in mm. */
+/** Lesion-wise scores of two masks; `spacing` is the size [D,H,W] of a voxel in mm. */
 export function lesionMetrics(pair: MaskPair, spacing: Vec3, rule: LesionRule = BRATS_2023): LesionMetrics {
   const { prediction, reference, size } = pair;
   const pieces = components(prediction, size);
@@ -125,11 +129,12 @@ export function components(mask: Uint8Array, size: Vec3): Components {
   return { labels, count };
 }
 
-/** The mask with all voxels that `steps` steps over shared faces or edges reach, within the array. */
+/** The mask and all voxels within `steps` steps of it over shared faces or edges. */
 export function dilate(mask: Uint8Array, size: Vec3, steps: number): Uint8Array {
   const grown = mask.slice();
   const spread = neighbourhood(size, 2);
-  // An edge neighbour of a voxel inside is a face neighbour of one on the surface, so that suffices.
+  // Starting from the surface suffices: an edge neighbour of an inner voxel is a face neighbour of a surface
+  // voxel.
   let front: number[] = [];
   surface(mask, size).forEach((marked, at) => marked && front.push(at));
   for (let step = 0; step < steps; step++) {
@@ -145,7 +150,10 @@ export function dilate(mask: Uint8Array, size: Vec3, steps: number): Uint8Array 
   return grown;
 }
 
-/** Visits a voxel's neighbours in the array: 18 that differ along at most 2 axes, or 26 along at most 3. */
+/**
+ * Returns a function that visits a voxel's neighbours: 18 that differ along at most 2 axes, or 26 for at most
+ * 3.
+ */
 function neighbourhood([D, H, W]: Vec3, axes: 2 | 3) {
   const steps = [-1, 0, 1];
   const moves = steps

@@ -1,5 +1,6 @@
-// Two binary masks of one grid, and the smallest box around what they mark: volumes are mostly background, and
-// no measure of ours depends on it.
+// Pairs of binary masks, and cutting them to the box around their marked voxels: volumes are mostly
+// background, and no measure depends on it.
+
 import type { Vec3 } from "./regions.ts";
 
 /** A predicted mask and its reference, both [D,H,W] of 0 and 1. */
@@ -10,7 +11,7 @@ export interface MaskPair {
   size: Vec3;
 }
 
-/** Both masks cut to the smallest box that holds every marked voxel of either; `null` where none is marked. */
+/** Cuts both masks to the smallest box around all marked voxels of either; `null` for two empty masks. */
 export function tighten({ prediction, reference, size }: MaskPair): MaskPair | null {
   const low = [Infinity, Infinity, Infinity];
   const high = [-1, -1, -1];

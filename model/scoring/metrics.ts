@@ -1,11 +1,12 @@
-// Dice, HD95 and the lesions of a predicted class map against a reference, per region. A measure that an empty
-// region leaves undefined stays `null` here; only the summary turns it into a number, by a convention.
+// Dice, HD95 and lesion-wise scores of a predicted class map against a reference, per region. A measure that
+// is undefined for an empty region is `null` here; the summary replaces it by a convention.
+
 import { hausdorff95 } from "./hausdorff.ts";
 import { type LesionMetrics, lesionMetrics } from "./lesions.ts";
 import { tighten } from "./masks.ts";
 import { type Region, REGIONS, REGION_NAMES, type Vec3 } from "./regions.ts";
 
-/** What one region of one case measures. Counts are voxels. */
+/** Measures of one region of one case. Counts are voxels. */
 export interface RegionMetrics {
   /** 2 |P∩R| / (|P| + |R|); `null` where both are empty. */
   dice: number | null;
@@ -26,17 +27,17 @@ export interface RegionMetrics {
   lesions: LesionMetrics;
 }
 
-/** All regions of one case; the files are named where there are files. */
+/** All regions of one case, with its files where it comes from files. */
 export interface CaseMetrics {
   case: string;
   predictionFile?: string;
   referenceFile?: string;
-  /** That predicting it took, where that is known. */
+  /** The time of the prediction, where it is known. */
   seconds?: number;
   regions: Record<Region, RegionMetrics>;
 }
 
-/** Shape [D,H,W] of both maps, and the voxels' edges in mm. */
+/** The shape [D,H,W] of both maps, and the size of their voxels in mm. */
 export interface Grid {
   size: Vec3;
   spacing: Vec3;
@@ -44,7 +45,10 @@ export interface Grid {
 
 const noLesions: LesionMetrics = { dice: 1, hd95: 0, tp: 0, fp: 0, fn: 0, ignored: 0 };
 
-/** One region of one case: `prediction` and `reference` are maps of network classes [D,H,W]. */
+/**
+ * Measures the region of some classes; `prediction` and `reference` are maps of network classes [D,H,W].
+ * Throws for a map of another size.
+ */
 export function regionMetrics(
   prediction: Uint8Array,
   reference: Uint8Array,
@@ -54,7 +58,7 @@ export function regionMetrics(
   const voxels = size[0] * size[1] * size[2];
   for (const [name, map] of Object.entries({ prediction, reference })) {
     if (map.length === voxels) continue;
-    throw new Error(`regionMetrics: ${name} of [${size}] = ${voxels} voxels, got ${map.length}`);
+    throw new Error(`regionMetrics: expected a ${name} of [${size}] = ${voxels} voxels, got ${map.length}`);
   }
   const belongs = new Uint8Array(256);
   for (const value of classes) belongs[value] = 1;
@@ -78,12 +82,17 @@ export function regionMetrics(
     hd95: pair === null || predicted === 0 || referenced === 0 ? null : hausdorff95(pair, spacing),
     sensitivity: ratio(tp, referenced),
     specificity: ratio(tn, tn + fp),
-    ...{ tp, fp, fn, tn, predicted, referenced },
+    tp,
+    fp,
+    fn,
+    tn,
+    predicted,
+    referenced,
     lesions: pair === null ? noLesions : lesionMetrics(pair, spacing),
   };
 }
 
-/** All regions of one case. */
+/** Measures all regions of one case. */
 export function caseMetrics(
   name: string,
   prediction: Uint8Array,
@@ -97,7 +106,7 @@ export function caseMetrics(
   return { case: name, regions: Object.fromEntries(measured) as Record<Region, RegionMetrics> };
 }
 
-/** Dice of each region alone, 1 where both maps lack it: what a validation between epochs needs. */
+/** The Dice of each region, 1 where both maps lack it: for validations during training. */
 export function diceByRegion(prediction: Uint8Array, reference: Uint8Array): Record<Region, number> {
   const dice = (region: Region): number => {
     const belongs = new Uint8Array(256);

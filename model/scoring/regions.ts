@@ -4,10 +4,10 @@
 /** Three numbers along [D, H, W]: a size in voxels, or a spacing in mm. */
 export type { Vec3 } from "../../engine/index.ts";
 
-/** Name of a region: whole tumour, tumour core, enhancing tumour. */
+/** The name of a region: whole tumour, tumour core, enhancing tumour. */
 export type Region = "WT" | "TC" | "ET";
 
-/** Every region, in the order tables list them. */
+/** All regions, in the order of tables. */
 export const REGION_NAMES: readonly Region[] = ["WT", "TC", "ET"];
 
 /** The network classes that make up each region (BraTS: Menze et al. 2015). */

@@ -1,40 +1,43 @@
 // Statistics of scores over cases and over runs: mean and deviation, bootstrap intervals, Wilcoxon's test of
-// paired differences, Holm's correction. Pure functions of numbers; what is drawn is drawn from a seed.
+// paired differences, Holm's correction. Pure functions; random draws come from a seed.
 
 import { Random } from "../../engine/autograd/random.ts";
 
-/** Mean and sample standard deviation (divisor n - 1; NaN of fewer than two) of the n values that are defined. */
+/** The mean and sample standard deviation (divisor n - 1; NaN for n < 2) of the n values that are not NaN. */
 export interface Spread {
   mean: number;
   deviation: number;
   n: number;
 }
 
-/** Both ends of a confidence interval; NaN where fewer than two values are defined. */
+/** The ends of a confidence interval; NaN for fewer than two values. */
 export interface Interval {
   low: number;
   high: number;
 }
 
-/** What Wilcoxon's signed-rank test says of paired differences. */
+/** The result of Wilcoxon's signed-rank test of paired differences. */
 export interface SignedRank {
   /** The smaller of the sums of the ranks of positive and of negative differences. */
   statistic: number;
-  /** Two-sided; 1 where no difference is left. */
+  /** Two-sided; 1 if all differences are 0. */
   p: number;
-  /** Differences that are not 0: only these are ranked. */
+  /** The number of differences that are not 0; only these are ranked. */
   n: number;
-  /** Whether p is from all 2^n signs; else from the normal approximation, with ties and continuity corrected. */
+  /**
+   * True if p comes from all 2^n signs; else from the normal approximation, corrected for ties and
+   * continuity.
+   */
   exact: boolean;
 }
 
-/** How intervals are drawn: percentiles of the means of `draws` samples with replacement. */
+/** Bootstrap intervals are percentiles of the means of `draws` samples with replacement. */
 export const BOOTSTRAP = { draws: 10_000, level: 0.95, seed: 12345 } as const;
 
-const EXACT = 200; // differences of which all signs are counted: the time grows with their cube
-const EQUAL = 1e12; // differences that agree to this part of 1 tie: subtraction leaves noise below
+const EXACT = 200; // the most differences for the exact test, whose time grows with their cube
+const EQUAL = 1e12; // differences are rounded to 1/EQUAL, for subtraction leaves noise that breaks ties
 
-/** Mean and spread of the values that are not NaN. */
+/** The mean and deviation of the values that are not NaN. */
 export function spread(values: readonly number[]): Spread {
   const seen = values.filter((value) => !Number.isNaN(value));
   const n = seen.length;
@@ -44,8 +47,9 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /**
- * Percentile bootstrap intervals of the means of several columns over the same rows (cases, say): every draw
- * takes the same rows of all columns. NaN is left out of a mean, and a draw that has nothing else out of the rest.
+ * Percentile bootstrap intervals of the means of several columns over the same rows, such as cases: each draw
+ * takes the same rows of all columns. Means skip NaN, and a draw with only NaN in a column does not count for
+ * it.
  */
 export function bootstrapMeans(
   columns: readonly (readonly number[])[],
@@ -77,7 +81,7 @@ export function bootstrapMeans(
   });
 }
 
-/** The quantile q in 0..1 of sorted values, with linear interpolation between neighbours: NumPy's default, bit for bit. */
+/** The quantile q, from 0 to 1, of sorted values, interpolated linearly: NumPy's default, bit for bit. */
 export function quantile(sorted: ArrayLike<number>, q: number): number {
   const at = q * (sorted.length - 1);
   const [a, b] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];
@@ -86,15 +90,16 @@ export function quantile(sorted: ArrayLike<number>, q: number): number {
 }
 
 /**
- * Wilcoxon's signed-rank test of the hypothesis that paired differences are as likely of either sign. Zeros are
- * left out (Wilcoxon's way), NaN too; equal sizes share their mean rank, which the exact p counts in.
+ * Wilcoxon's signed-rank test of the hypothesis that paired differences are symmetric around 0. Zeros are
+ * dropped, as Wilcoxon does, and NaN too; equal sizes share their mean rank, which the exact p takes into
+ * account.
  */
 export function signedRank(differences: readonly number[]): SignedRank {
   const rounded = differences.map((value) => Math.round(value * EQUAL) / EQUAL);
   const kept = rounded.filter((value) => value !== 0 && !Number.isNaN(value));
   const n = kept.length;
   if (n === 0) return { statistic: 0, p: 1, n, exact: true };
-  const doubled = doubledRanks(kept.map(Math.abs)); // whole numbers, in spite of shared ranks
+  const doubled = doubledRanks(kept.map(Math.abs)); // integers, even for shared ranks
   const all = n * (n + 1); // the sum of the doubled ranks
   const positive = doubled.reduce((sum, rank, i) => sum + (kept[i]! > 0 ? rank : 0), 0);
   const smaller = Math.min(positive, all - positive);
@@ -103,12 +108,12 @@ export function signedRank(differences: readonly number[]): SignedRank {
   return { statistic: smaller / 2, p: Math.min(1, 2 * tail), n, exact };
 }
 
-/** The least p that so many differences can have, all of one sign: 2 / 2^n. */
+/** The smallest p that n differences can have, when all have one sign: 2 / 2^n. */
 export function leastP(n: number): number {
   return Math.min(1, 2 ** (1 - n));
 }
 
-/** Holm's step-down: p values such that those below a level are significant at it together. Order is kept. */
+/** p values with Holm's step-down correction for multiple comparisons, in the order given. */
 export function holm(ps: readonly number[]): number[] {
   const order = ps.map((_, i) => i).sort((a, b) => ps[a]! - ps[b]!);
   const adjusted = new Array<number>(ps.length);
@@ -120,7 +125,7 @@ export function holm(ps: readonly number[]): number[] {
   return adjusted;
 }
 
-/** Twice the rank of each size, counted from 1; equal ones have the mean of their ranks. */
+/** Twice the rank of each size, counted from 1; equal sizes share the mean of their ranks. */
 function doubledRanks(sizes: readonly number[]): number[] {
   return sizes.map((size) => {
     const less = sizes.filter((other) => other < size).length;
@@ -129,7 +134,7 @@ function doubledRanks(sizes: readonly number[]): number[] {
   });
 }
 
-/** The share of all signs whose positive ranks add up to `limit` at most. */
+/** The share of all combinations of signs whose positive ranks add up to at most `limit`. */
 function exactTail(doubled: readonly number[], limit: number): number {
   const total = doubled.reduce((sum, rank) => sum + rank, 0);
   const share = new Float64Array(total + 1); // of the signs seen so far, by the sum of positive ranks
@@ -141,14 +146,14 @@ function exactTail(doubled: readonly number[], limit: number): number {
   return share.subarray(0, limit + 1).reduce((sum, part) => sum + part, 0);
 }
 
-/** The same by a normal of that mean and variance; half a rank of continuity is one of doubled ranks. */
+/** The same by the normal approximation; the continuity correction of half a rank is 1 in doubled ranks. */
 function normalTail(doubled: readonly number[], limit: number): number {
   const mean = doubled.reduce((sum, rank) => sum + rank, 0) / 2;
   const variance = doubled.reduce((sum, rank) => sum + rank * rank, 0) / 4;
   return normalBelow((limit + 1 - mean) / Math.sqrt(variance));
 }
 
-/** P(Z <= z) of a standard normal: a series near 0, and a continued fraction beyond. */
+/** P(Z <= z) of the standard normal distribution: a series near 0, and a continued fraction beyond. */
 function normalBelow(z: number): number {
   const x = Math.abs(z);
   const density = Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);

@@ -1,15 +1,20 @@
-// Metrics over cases in the shape of nnU-Net's summary.json: its keys, and beside them HD95, sensitivity,
-// specificity, lesion-wise scores, the regions by name, and what every convention for empty regions makes of
-// the same cases.
-import { applyConvention, type Convention, CONVENTION_NAMES, CONVENTIONS } from "./conventions.ts";
-import type { ConventionName } from "./conventions.ts";
+// Scores over cases in the format of nnU-Net's summary.json, with more keys: HD95, sensitivity, specificity,
+// lesion-wise scores, the regions by name, and the means under every convention for empty regions.
+
+import {
+  applyConvention,
+  type Convention,
+  CONVENTION_NAMES,
+  type ConventionName,
+  CONVENTIONS,
+} from "./conventions.ts";
 import type { CaseMetrics, RegionMetrics } from "./metrics.ts";
 import { type Region, REGION_NAMES } from "./regions.ts";
 import { BOOTSTRAP, bootstrapMeans, type Interval } from "./statistics.ts";
 
 /**
- * One region's scores under nnU-Net's names: ratios, voxels, HD95 in mm; of the lesions, their numbers. In a
- * mean, all are means. NaN, and null once it has been through JSON, where the convention leaves a score out.
+ * One region's scores, or their means, under nnU-Net's names: ratios, counts of voxels, HD95 in mm, counts of
+ * lesions. NaN (null in JSON) where the convention excludes a score.
  */
 export type Scores = Record<
   | "Dice"
@@ -34,11 +39,11 @@ export type Scores = Record<
 /** Scores by region. */
 export type RegionScores = Record<Region, Scores>;
 
-/** A convention, and the means it gives. */
+/** A convention with its means. */
 export interface ConventionSummary extends Convention {
   /** Mean over the cases that the convention counts, by region. */
   mean: Record<Region, Pick<Scores, "Dice" | "HD95" | "Sensitivity">>;
-  /** How many cases those are. */
+  /** The number of these cases. */
   counted: Record<Region, Pick<Scores, "Dice" | "HD95" | "Sensitivity">>;
 }
 
@@ -52,26 +57,28 @@ export interface Summary {
     case: string;
     reference_file?: string;
     prediction_file?: string;
-    /** That predicting it took, where that is known. */
+    /** The time of the prediction, where it is known. */
     seconds?: number;
     metrics: RegionScores;
   }[];
-  /** Name of the convention in force in every number above. */
+  /** The convention of all scores above. */
   convention: ConventionName;
   /** All known conventions side by side. */
   conventions: Record<ConventionName, ConventionSummary>;
-  /** In how many cases a region was empty: in both maps, in the reference only, in the prediction only. */
+  /**
+   * The number of cases with an empty region: in both maps, in the reference only, in the prediction only.
+   */
   empty: Record<Region, { both: number; reference: number; prediction: number }>;
-  /** How sure the means are: bootstrap percentiles over cases, of each region and of the cases' mean over regions. */
+  /** Bootstrap intervals over cases of the means of each region, and of the mean over regions. */
   intervals: { level: number; draws: number; seed: number } & Record<"Dice" | "HD95", RegionIntervals>;
 }
 
-/** Confidence intervals by region; NaN (in JSON null) where fewer than two cases are counted. */
+/** Confidence intervals by region; NaN (null in JSON) where fewer than two cases are counted. */
 export type RegionIntervals = Record<Region | "mean", Interval>;
 
-/** The summary of one or more cases. */
+/** Summarises one or more cases. Throws for none. */
 export function summarise(cases: readonly CaseMetrics[], convention: ConventionName = "brats"): Summary {
-  if (cases.length === 0) throw new Error("summarise: at least one case, got none");
+  if (cases.length === 0) throw new Error("summarise: expected at least one case, got none");
   const perCase = cases.map((measured) => ({
     case: measured.case,
     ...(measured.referenceFile === undefined ? {} : { reference_file: measured.referenceFile }),
@@ -100,11 +107,22 @@ function scores(metrics: RegionMetrics, rule: Convention): Scores {
   const { tp, fp, fn, tn, predicted, referenced, specificity, lesions } = metrics;
   const { Dice, IoU, HD95, Sensitivity } = applyConvention(metrics, rule);
   return {
-    ...{ Dice, IoU, HD95 },
-    ...{ TP: tp, FP: fp, FN: fn, TN: tn, n_pred: predicted, n_ref: referenced },
-    ...{ Sensitivity, Specificity: specificity ?? NaN },
-    ...{ LesionWise_Dice: lesions.dice, LesionWise_HD95: lesions.hd95 },
-    ...{ LesionWise_TP: lesions.tp, LesionWise_FP: lesions.fp, LesionWise_FN: lesions.fn },
+    Dice,
+    IoU,
+    HD95,
+    TP: tp,
+    FP: fp,
+    FN: fn,
+    TN: tn,
+    n_pred: predicted,
+    n_ref: referenced,
+    Sensitivity,
+    Specificity: specificity ?? NaN,
+    LesionWise_Dice: lesions.dice,
+    LesionWise_HD95: lesions.hd95,
+    LesionWise_TP: lesions.tp,
+    LesionWise_FP: lesions.fp,
+    LesionWise_FN: lesions.fn,
   };
 }
 
@@ -137,7 +155,7 @@ function meanOf(rows: readonly Scores[]): Scores {
   return Object.fromEntries(keys.map((key) => [key, meanOfDefined(rows.map((row) => row[key]))])) as Scores;
 }
 
-/** Undefined where it is so in one region, as in nnU-Net: a mean over fewer regions is another measure. */
+/** The mean over regions; undefined if one region's is, as in nnU-Net. */
 function foregroundMean(mean: RegionScores): Scores {
   const rows = Object.values(mean);
   const keys = Object.keys(mean.WT) as (keyof Scores)[];

@@ -169,10 +169,13 @@ test("a teacher that is none is refused with its file's name and why", async ({ 
   );
   const norm = "group" as "instance";
   const group = card({ network: { ...CARD.network, norm } });
-  assert.match(await of(group), /^CheckpointError: FILE: describes a network .* network\.norm: .*"group"/);
+  assert.match(
+    await of(group),
+    /^CheckpointError: FILE: describes an unknown network .* network\.norm: .*"group"/,
+  );
   assert.match(
     await of(file({ format: "protokd 1", card: "{" })),
-    /^CheckpointError: FILE: describes a network/,
+    /^CheckpointError: FILE: describes an unknown network/,
   );
   const single = card({ modalities: ["t1"], network: { ...CARD.network, modalities: 1 } });
   assert.is(

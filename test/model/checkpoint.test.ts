@@ -91,11 +91,11 @@ const hostile: [name: string, bytes: Uint8Array, message: RegExp][] = [
   ["a header of more than 100 MB", file("{}", 0, 100_000_001n), /more than 100000000/],
   ["a header length beyond 2^53", file("{}", 0, 2n ** 64n - 1n), /more than 100000000/],
   ["a pickle", file("\x80\x02ctorch"), /does not begin with '{'/],
-  ["a header that is no JSON", file("{'x': 1}"), /no JSON/],
+  ["a header that is not JSON", file("{'x': 1}"), /not valid JSON/],
   [
     "a header that is no UTF-8",
     new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0xff]).fill(2, 0, 1),
-    /no JSON/,
+    /not valid JSON/,
   ],
   [
     "a name twice",
@@ -108,7 +108,7 @@ const hostile: [name: string, bytes: Uint8Array, message: RegExp][] = [
     /'dtype' twice/,
   ],
   ["deep nesting", file(`{"x":${"[".repeat(9)}${"]".repeat(9)}}`), /nested deeper than 3/],
-  ["a tensor that is a number", file({ x: 1 }), /'x' is no object/],
+  ["a tensor that is a number", file({ x: 1 }), /'x' is not an object/],
   ["an unknown type", file({ x: { ...floats(0, 4), dtype: "F8" } }, 4), /the type "F8"; known are F32/],
   [
     "a type named constructor",
@@ -135,7 +135,7 @@ const hostile: [name: string, bytes: Uint8Array, message: RegExp][] = [
   ["a hole between tensors", file({ x: floats(0, 4), y: floats(8, 12) }, 12), /'y' begins at byte 8/],
   ["bytes that belong to nothing", file({ x: floats(0, 4) }, 8), /end at byte 4 of 8/],
   ["metadata that is a list", file({ __metadata__: ["x"] }), /metadata/],
-  ["metadata of numbers", file({ __metadata__: { epoch: 3 } }), /metadata 'epoch' is no string/],
+  ["metadata of numbers", file({ __metadata__: { epoch: 3 } }), /metadata 'epoch' is not a string/],
 ];
 for (const [name, bytes, message] of hostile) {
   test(`${name} is refused, naming the file`, () => {
