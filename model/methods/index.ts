@@ -40,8 +40,10 @@ export function baselinesOf(name: string): readonly string[] {
 }
 
 /** The settings of a method with their defaults. */
-export function defaultSettings({ settings }: Method): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(settings).map(([name, row]) => [name, row.default]));
+export function defaultSettings({ settings, defaults = {} }: Method): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, row]) => [name, name in defaults ? defaults[name] : row.default]),
+  );
 }
 
 /** The stages whose networks a method needs frozen, by their names. */

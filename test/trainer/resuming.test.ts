@@ -227,7 +227,7 @@ test("a state of another network is refused, and NaN is never written", async ()
   assert.ok(guard);
   assert.throws(
     () => restoreTensors(other.learner, { tensors: without }, "a.safetensors"),
-    "a.safetensors: of another training: expected optimizer.main/guard [6], got none",
+    /^a.safetensors: of another training: expected optimizer.main\/guard \[6\], got none$/,
   );
   other.free();
   state.tensors["out_conv.bias"]!.data[1] = Infinity;

@@ -203,7 +203,7 @@ function more(run: () => void): number {
 test("a stream without a source is refused before training begins", () => {
   assert.throws(
     () => new Trainer({ ...trainOptions(), sources: {} }),
-    "method none: expected batches of the stream paired, got none",
+    /^method none: expected batches of the stream paired, got none$/,
   );
 });
 

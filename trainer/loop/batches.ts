@@ -1,9 +1,17 @@
-// A batch of patches on its way to the device: each part is uploaded when a step first asks for it.
+// A batch of patches on its way to the device. A step asks for parts of it; those that the steps before asked for are
+// uploaded at once, before anything is recorded, since a write after that costs a submission of its own.
 
 import { type Device, free, keep, tensor, type Tensor } from "../../engine/index.ts";
 import { coarseLabels } from "../../model/losses/deepSupervision.ts";
 import type { DeviceBatch } from "../../model/methods/index.ts";
 import type { TrainBatch } from "./options.ts";
+
+/** The parts that steps ask for, by their names: see UploadedBatch. */
+export type Parts = Set<string>;
+
+const LABEL = "label";
+const COARSE = "coarse ";
+const IMAGES = "images ";
 
 /** The tensors are kept until free(). */
 export class UploadedBatch implements DeviceBatch {
@@ -13,28 +21,41 @@ export class UploadedBatch implements DeviceBatch {
   readonly #patch: readonly [number, number, number];
   readonly #modalities: readonly string[];
   readonly #images = new Map<string, Tensor>();
+  readonly #parts: Parts;
   #label: Tensor | null = null;
   #coarse: Tensor[] = [];
 
-  /** `modalities` are the batch's channels. */
+  /** `modalities` are the batch's channels; `parts` are uploaded now, and grow by what else is asked for. */
   constructor(
     device: Device,
     batch: TrainBatch,
-    { patch, modalities }: { patch: readonly [number, number, number]; modalities: readonly string[] },
+    {
+      patch,
+      modalities,
+      parts = new Set(),
+    }: { patch: readonly [number, number, number]; modalities: readonly string[]; parts?: Parts },
   ) {
     this.cases = batch.cases;
     this.#device = device;
     this.#batch = batch;
     this.#patch = patch;
     this.#modalities = modalities;
+    this.#parts = parts;
+    for (const part of [...parts]) {
+      if (part === LABEL) void this.label;
+      else if (part.startsWith(COARSE)) this.coarseLabels(Number(part.slice(COARSE.length)));
+      else this.images(part.slice(IMAGES.length).split(","));
+    }
   }
 
   get label(): Tensor {
+    this.#parts.add(LABEL);
     return (this.#label ??= this.#put([this.cases.length, ...this.#patch], this.#batch.label));
   }
 
   coarseLabels(levels: number): readonly Tensor[] {
     if (levels > this.#coarse.length) {
+      this.#parts.add(`${COARSE}${levels}`);
       this.#coarse.forEach(free);
       const labels = coarseLabels(this.#batch.label, this.#patch, levels);
       this.#coarse = labels.map(({ shape, data }) => this.#put([this.cases.length, ...shape], data));
@@ -46,6 +67,7 @@ export class UploadedBatch implements DeviceBatch {
     const key = modalities.join();
     const known = this.#images.get(key);
     if (known) return known;
+    this.#parts.add(`${IMAGES}${key}`);
     const shape = [this.cases.length, modalities.length, ...this.#patch];
     const made = this.#put(shape, this.#channels(modalities));
     this.#images.set(key, made);

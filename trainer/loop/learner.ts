@@ -5,7 +5,7 @@ import { free, grad, keep, MovingAverage, scope, type Tensor } from "../../engin
 import { total } from "../../model/losses/losses.ts";
 import { initialise } from "../../model/networks/network.ts";
 import type { Params } from "../../model/networks/params.ts";
-import { UploadedBatch } from "./batches.ts";
+import { type Parts, UploadedBatch } from "./batches.ts";
 import type { LossReader, Scalar } from "./lossReader.ts";
 import { Group, type Member, type Members, openOwn, prefixOf, type TrainedTensor } from "./members.ts";
 import type { ResolvedOptions, TrainBatch } from "./options.ts";
@@ -34,6 +34,7 @@ export class Learner {
   /** The method's own tensors. */
   readonly own: Params;
   readonly #options: Options;
+  readonly #parts = new Map<string, Parts>(); // of each stream's batches
   readonly #averages: readonly { average: MovingAverage; momentum: (done: number) => number }[];
 
   /** Makes the parameters, by a first forward pass, and the optimizers' states. */
@@ -208,7 +209,11 @@ export class Learner {
     const { device, run, patch } = this.#options;
     const { modalities } = run;
     const uploaded = Object.fromEntries(
-      Object.entries(batches).map(([name, b]) => [name, new UploadedBatch(device, b, { patch, modalities })]),
+      Object.entries(batches).map(([name, b]) => {
+        const parts = this.#parts.get(name) ?? new Set();
+        this.#parts.set(name, parts);
+        return [name, new UploadedBatch(device, b, { patch, modalities, parts })];
+      }),
     );
     try {
       return use(uploaded);
