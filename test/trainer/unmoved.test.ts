@@ -81,7 +81,7 @@ else {
     await trained("low memory, sgd", [...flags, ...sampling], ["teacher"]);
   });
 
-  test("a student alone, killed with kill -9 and gone on with, ends as one that was not", async () => {
+  test("a student alone, killed with kill -9 and resumed, ends as one that was not", async () => {
     const flags = ["--stage", "student", "--method", "none", "--modality", "flair", "--epochs", "6"];
     flags.push("--save-every", "1", "--lr", "0.01"); // at which the last network is not the best
     const stage = "student_flair";
@@ -100,7 +100,7 @@ else {
 
   if (!chromiumPath) skip("page: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
   else
-    test("a teacher and its student of the page, gone on with on the command line", async () => {
+    test("a teacher and its student of the page, resumed on the command line", async () => {
       const [site, browser] = [await serve(), await launch()];
       try {
         const scenario = `page in Chromium ${browser.version()}`; // which brings its own driver
@@ -230,13 +230,13 @@ function compare(scenario: string, prints: Prints): void {
   else assert.equal(prints, table[driver!]![scenario], scenario);
 }
 
-/** Of a stage's folder: its best network, and its last state. */
+/** The prints of a stage's folder: its best network, and its last state. */
 function ofStage(path: string): Prints {
   const best = list(tensorsOf(readFileSync(join(path, BEST))));
   return named(basename(path), { best, ...ofState(readFileSync(join(path, LATEST))) });
 }
 
-/** Of a training's state: the network, and the optimizer's moments, whatever they are called. */
+/** The prints of a training's state: the network, and the optimizer's moments, whatever their names. */
 function ofState(bytes: Buffer): Prints {
   const tensors = tensorsOf(bytes);
   const other = /^(optimizer\.|own\/|role\/)/;

@@ -1,5 +1,5 @@
 // The page's second half in a real browser: it trains, is stopped, goes on after a reload to what Node gives without a
-// stop, and what it keeps is a file that Node goes on from.
+// stop, and what it keeps is a file that Node resumes.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -67,7 +67,7 @@ else {
     }
   });
 
-  test("the kept training is a file that Node goes on from, and the trained networks can be used", async () => {
+  test("the kept training is a file that Node resumes, and the trained networks can be used", async () => {
     const { page } = opened;
     const { bytes, name } = await downloaded(page, /student_t1ce_protokd's training/);
     const state = await decodeTraining(bytes, name);

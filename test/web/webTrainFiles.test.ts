@@ -1,5 +1,5 @@
 // A training in the page on a folder of the user's, taken up again with that folder alone, and one that the command line
-// began: the page goes on with its file's settings.
+// began: the page resumes it with its file's settings.
 
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,7 +48,7 @@ else {
     await site.close();
   });
 
-  test("a folder of one's own is trained on; after a reload it is asked for, and no other is taken", async () => {
+  test("a folder of one's own is trained on; after a reload the page wants it again, and takes no other", async () => {
     const { page } = opened;
     await watch(page);
     await fill(page, TEACHER);

@@ -48,7 +48,7 @@ else {
     await page.waitForSelector("#train-note:not([hidden])");
     assert.match(
       (await page.textContent("#train-note")) ?? "",
-      /teacher: the GPU was lost; it goes on from the last/,
+      /teacher: the GPU was lost; training resumes from the last/,
     );
     const from = Number(await heard(page, "going on after (\\d+)$", since));
     assert.ok(from >= kept, `${from}, kept ${kept}`);
@@ -57,7 +57,7 @@ else {
     assertSameLosses(await history(page, "teacher"), expected["teacher"]!, "teacher");
   });
 
-  test("a second loss in a row is said plainly, and what is kept goes on when the user says so", async () => {
+  test("a second loss in a row is reported, and the saved training resumes when the user wants it", async () => {
     const { page } = opened;
     let since = (await told(page)).length;
     await page.click("#train-start");

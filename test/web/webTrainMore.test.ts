@@ -169,7 +169,7 @@ else {
     await page.waitForSelector("html[data-ready=true]");
   });
 
-  test("a training that is kept is discarded only when the user says so twice, and then truly", async () => {
+  test("a saved training is deleted only after a second click, and then truly", async () => {
     const { page } = opened;
     await page.click("#kept-drop");
     assert.match(

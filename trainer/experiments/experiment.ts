@@ -1,4 +1,4 @@
-// What several runs together say: each method's scores with their spread over seeds, and whether one method's
+// Compares several runs: each method's scores with their spread over seeds, and a test of whether one method's
 // cases score better than another's of the same modality. From the runs' summaries alone.
 
 import { baselinesOf, METHODS } from "../../model/methods/index.ts";
@@ -19,13 +19,13 @@ import type { Summary } from "../../model/scoring/summary.ts";
 export interface ExperimentRun {
   /** "teacher", or the student's method. */
   method: string;
-  /** What a student sees; null for a teacher. */
+  /** The student's modality; null for a teacher. */
   modality: string | null;
   seed: number;
   summary: Summary;
 }
 
-/** What is compared: Dice from 0 to 1 and more is better, HD95 in mm and less is. */
+/** The measures compared: Dice from 0 to 1, where more is better, and HD95 in mm, where less is. */
 export const MEASURES = ["Dice", "HD95"] as const;
 export type Measure = (typeof MEASURES)[number];
 type Column = Region | "mean";
@@ -40,7 +40,7 @@ export interface ExperimentRow {
   cases: number;
   /** Mean and deviation over seeds of the mean over cases, by measure and region. */
   scores: Record<Measure, Record<Column, Spread>>;
-  /** Of the mean over regions: bootstrap interval over cases, each the mean of its seeds. */
+  /** Bootstrap interval of the mean over regions, over cases that are each the mean of their seeds. */
   interval: Record<Measure, Interval>;
 }
 
@@ -67,14 +67,14 @@ export interface Experiment {
   convention: ConventionName;
   rows: ExperimentRow[];
   comparisons: Comparison[];
-  /** What has to be known to read the numbers, in sentences. */
+  /** Sentences on how to read the numbers. */
   notes: string[];
 }
 
 const LEVEL = 0.05;
 const ENOUGH_SEEDS = 3;
 
-/** Scores of one case, each region's the mean over the seeds it was scored with; NaN where left out. */
+/** Scores of one case, each region's the mean over the seeds it was scored with; NaN where it does not count. */
 type CaseScores = Map<string, Record<Measure, Record<Column, number>>>;
 
 /**

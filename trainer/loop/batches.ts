@@ -25,7 +25,7 @@ export class UploadedBatch implements DeviceBatch {
   #label: Tensor | null = null;
   #coarse: Tensor[] = [];
 
-  /** `modalities` are the batch's channels; `parts` are uploaded now, and grow by what else is asked for. */
+  /** `modalities` are the batch's channels; `parts` are uploaded now, and grow by the others that a step takes. */
   constructor(
     device: Device,
     batch: TrainBatch,

@@ -1,4 +1,4 @@
-// What learns: the networks and own tensors of a method, their optimizer groups, and one step of them all. A step can
+// The learning part of a training: the networks and own tensors of a method, their optimizer groups, and one step of them all. A step can
 // be taken, rehearsed on a device that only counts or plans, or measured.
 
 import { free, grad, keep, MovingAverage, scope, type Tensor } from "../../engine/index.ts";
@@ -85,7 +85,7 @@ export class Learner {
     return this.members[this.#options.method.deployed ?? Object.keys(this.members)[0]!]!;
   }
 
-  /** Whether a trained network computes in half precision. */
+  /** True if a trained network computes in half precision. */
   get half(): boolean {
     return Object.values(this.members).some(({ role, precision }) => "group" in role && precision === "f16");
   }

@@ -35,7 +35,7 @@ export class LossReader<Step> {
     this.#now = now;
   }
 
-  /** Whether it is time to read. */
+  /** True when it is time to read. */
   get due(): boolean {
     return this.#waiting.length >= this.#every;
   }

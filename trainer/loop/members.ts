@@ -32,7 +32,7 @@ export interface FrozenNetwork {
 
 /** Where the first weights come from, and how networks compute. */
 export interface MemberOptions {
-  /** Of all that is drawn. */
+  /** The seed of every draw. */
   seed: number;
   /** First weights of the deployed network, instead of drawn ones. */
   init?: Readonly<Record<string, Values>> | null;
@@ -164,7 +164,7 @@ export class Group {
     this.optimizer.steps = 0;
   }
 
-  /** What a training state holds of the group, by name: moments and the guard's state. */
+  /** The group's part of a training state, by name: moments and the guard's state. */
   get state(): [string, Tensor][] {
     const moments = Object.entries(this.optimizer.moments).flatMap(([kind, tensors]) =>
       tensors.map((t, i): [string, Tensor] => [`optimizer.${this.name}/${kind}.${this.names[i]!}`, t]),

@@ -24,7 +24,7 @@ export const PositionSchema = v.object({
   /** The best score of a validation, and validations since it last improved. */
   best: v.nullable(v.pipe(v.number(), v.finite())),
   idle: count,
-  /** The validations' exponential moving average, of which each new one is a tenth, as nnU-Net's. */
+  /** The validations' exponential moving average; each new one counts a tenth, as in nnU-Net. */
   average: v.nullable(v.pipe(v.number(), v.finite())),
   /** Optimizer steps by group. */
   updates: v.custom<Record<string, number>>(isNumbers),
@@ -67,7 +67,7 @@ const INERTIA = 0.9; // of the average: nnU-Net's
 
 /**
  * The best score, the average and the validations without a better one, after one more of this mean; and whether the
- * network is the best. Of equal ones the later is, as in the published code, but it ends no wait for a better one. A mean
+ * network is the best. Between equal ones it is the later, as in the published code, but it ends no wait for a better one. A mean
  * of NaN is never the best.
  */
 export function judge(

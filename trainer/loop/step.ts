@@ -17,7 +17,7 @@ export interface StepPlace {
   number: number;
 }
 
-/** What is done with a step's updates. */
+/** The treatment of a step's updates. */
 export interface StepActions {
   update(group: string, terms: () => Terms): void;
   after(change: () => void): void;

@@ -44,7 +44,7 @@ export class Trainer {
     this.#stopping = true;
   }
 
-  /** Whether stop() was called: the next checkpoint event is the last. */
+  /** True after stop() was called: the next checkpoint event is the last. */
   get stopping(): boolean {
     return this.#stopping;
   }

@@ -10,7 +10,7 @@ import { Trainer } from "../loop/trainer.ts";
 import { runOf, type TrainConfig, trainingOptions } from "../settings/config.ts";
 import { openStageMembers } from "./stage.ts";
 
-/** A training whose memory is asked for. */
+/** The training to estimate. */
 export interface Demand {
   config: TrainConfig;
   /** The modalities of the loaded cases. */
@@ -69,7 +69,7 @@ export function footprintOn(counting: Device, { config, modalities, frozen }: De
   return { peakBytes, pooledBytes };
 }
 
-/** Whether a training fits the adapter, and `memory` bytes. */
+/** Tells whether a training fits the adapter, and `memory` bytes. */
 export function fits(device: Device, demand: Demand, memory = Infinity): boolean {
   try {
     return estimate(device, demand).pooledBytes <= memory;

@@ -15,7 +15,7 @@ export interface Windows {
   window: Tiling["weighting"];
   /** From one to the next, as a share of their size; 0.5 unless given. */
   step?: number;
-  /** Whether to average over all reflections of the volume. */
+  /** Average over all reflections of the volume. */
   mirror?: boolean;
 }
 

@@ -51,7 +51,7 @@ export interface StageOptions {
   /** Batches without end, by the method's streams, and their number an epoch. */
   sources: Readonly<Record<string, BatchSource>>;
   stepsPerEpoch: number;
-  /** What the labels of the data mean, for the card. */
+  /** The convention of the data's labels, for the card. */
   labels: LabelConvention;
   /** The networks of earlier stages, by their names. */
   frozen: (stage: string) => FrozenNetwork;

@@ -21,7 +21,7 @@ export class Chart {
     this.element.className = "chart";
   }
 
-  /** Adds a point to each named line; what is no number is left out. */
+  /** Adds a point to each named line; values that are not finite are skipped. */
   add(x: number, values: Readonly<Record<string, number>>): void {
     for (const [name, y] of Object.entries(values)) {
       if (!Number.isFinite(y)) continue;

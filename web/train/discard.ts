@@ -9,7 +9,7 @@ export function startDiscard(): void {
   byId("discard-no").addEventListener("click", () => dialog.close("no"));
 }
 
-/** Whether the user wants it gone; Escape says no. */
+/** Asks whether to delete it; Escape means no. */
 export async function mayDiscard(about: string): Promise<boolean> {
   const dialog = byId<HTMLDialogElement>("discard");
   byId("discard-text").textContent = about;

@@ -99,7 +99,7 @@ export async function keepRun(
   return run;
 }
 
-/** The saved run with the steps done so far; null where there is none. */
+/** The saved run with the steps done so far; null without one. */
 export async function keptRun(): Promise<KeptRun | null> {
   const run = await readJson<KeptRun>(await keptFolder(RUN), FILES.run);
   for (const entry of run?.stages ?? []) {
@@ -141,7 +141,7 @@ export async function keptNetworks(): Promise<{ name: string; bytes: Bytes }[]> 
   return found.flatMap(({ name, bytes }) => (bytes ? [{ name, bytes }] : []));
 }
 
-/** A checkpoint of a saved stage; null where there is none yet. */
+/** A checkpoint of a saved stage; null before there is one. */
 export async function keptFile(stage: string, which: "best" | "latest"): Promise<Bytes | null> {
   const kept = await KeptStage.open(stage);
   return which === "best" ? kept.best() : ((await kept.state())?.bytes ?? null);

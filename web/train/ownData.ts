@@ -15,7 +15,7 @@ export interface OwnFolder {
   recognised: Recognised;
 }
 
-/** What a run keeps of it. */
+/** The part of a folder that a run saves. */
 export function ownData({ name, files, recognised }: OwnFolder): OwnData {
   const rows = recognised.rows.filter(({ role }) => role !== "unused");
   const used = new Set([SPLIT_FILE, ...rows.map(({ path }) => path)]);

@@ -31,7 +31,7 @@ export interface Field {
   value: unknown;
   choices?: readonly string[];
   range?: { min: number; max?: number; step: number | "any" };
-  /** The methods that use it; all where it is left out. */
+  /** The methods that use it; all unless given. */
   methods?: readonly string[];
 }
 

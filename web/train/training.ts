@@ -149,7 +149,7 @@ export class Training {
     }
   }
 
-  /** Waits for the end of a pause; null while there is none. */
+  /** Waits for the end of a pause; null without one. */
   #pause(tell: Tell): (() => Promise<void>) | null {
     const paused = this.#paused;
     if (!paused) return null;

@@ -126,7 +126,7 @@ const engine = {
   resumeTraining: (): void => training.resume(),
   stopTraining: (): void => training.stop(),
 
-  /** A saved checkpoint; null where there is none. */
+  /** A saved checkpoint; null without one. */
   keptFile: async (stage: string, which: "best" | "latest"): Promise<File3d | null> => keptFile(stage, which),
 
   similarity: async (id: string, model: string, report: (progress: Progress) => void): Promise<File3d[]> => {
