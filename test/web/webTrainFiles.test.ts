@@ -74,7 +74,7 @@ else {
       /others: is not the folder.*PHANTOM_\d+_\w+\.nii\.gz: expected \d+ bytes, got \d+ bytes.*choose the folder cases/s,
     );
     await page.setInputFiles("#train-folder", data);
-    assert.is(Number(await heard(page, "going on after (\\d+)$")), kept);
+    assert.is(Number(await heard(page, "resuming after (\\d+)$")), kept);
     await heard(page, "^Done");
     const source = await folderSource(data);
     const expected = await trainInNode(TEACHER, { source, dataset: await openDataset(source) });
@@ -92,7 +92,7 @@ else {
     const metrics = lines.map((line) => JSON.parse(line) as EpochRecord);
     const since = (await told(page)).length;
     await page.setInputFiles("#train-from", { name: FILES.latest, mimeType: "", buffer: await early });
-    const after = Number(await heard(page, "going on after (\\d+)$", since));
+    const after = Number(await heard(page, "resuming after (\\d+)$", since));
     assert.ok(after > 0 && after < 21, `${after} of 21`);
     const shown = Object.fromEntries(
       await Promise.all(Object.keys(flags).map(async (id) => [id, Number(await page.inputValue(`#${id}`))])),
@@ -111,11 +111,11 @@ else {
     const { page } = opened;
     const kept = await history(page, "teacher");
     const bytes = readFileSync(join(stage, FILES.latest));
-    const asked = await changed(bytes, "x.safetensors", { epochs: 99, optimizer: "sgd", augment: "nnunet" });
+    const asked = await changed(bytes, "x.safetensors", { epochs: 99, split: "mine.json", optimizer: "sgd" });
     await page.setInputFiles("#train-from", asked);
     assert.match(
       await complaint(page),
-      /x\.safetensors: was trained with augment "nnunet", where this page has "paper" alone; optimizer "sgd", .*The command line can/s,
+      /x\.safetensors: was trained with split "mine\.json", where this page knows .*The command line can resume it/s,
     );
     assert.is(await page.inputValue("#epochs"), "3");
     await page.setInputFiles("#train-from", { name: FILES.latest, mimeType: "", buffer: bytes });

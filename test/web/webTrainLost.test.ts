@@ -50,7 +50,7 @@ else {
       (await page.textContent("#train-note")) ?? "",
       /teacher: the GPU was lost; training resumes from the last/,
     );
-    const from = Number(await heard(page, "going on after (\\d+)$", since));
+    const from = Number(await heard(page, "resuming after (\\d+)$", since));
     assert.ok(from >= kept, `${from}, kept ${kept}`);
     await heard(page, "^Done", since);
     const expected = await trainInNode(TEACHER, await phantomStudy());
@@ -66,7 +66,7 @@ else {
     await page.click("#train-pause");
     await reach(page, kept + 1, since);
     await loseGpu();
-    const from = Number(await heard(page, "going on after (\\d+)$", since));
+    const from = Number(await heard(page, "resuming after (\\d+)$", since));
     since = (await told(page)).length;
     await reach(page, from + 1, since);
     await loseGpu();
@@ -75,7 +75,7 @@ else {
     assert.ok(again >= kept, `${again}, kept ${kept}`);
     since = (await told(page)).length;
     await page.click("#kept-go");
-    assert.is(Number(await heard(page, "going on after (\\d+)$", since)), again);
+    assert.is(Number(await heard(page, "resuming after (\\d+)$", since)), again);
     await heard(page, "^Done", since);
   });
 }
