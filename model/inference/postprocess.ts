@@ -1,33 +1,33 @@
-// Post-processing of a predicted class map: small or stray pieces of a region are taken away. Which are is chosen on
-// validation cases: of a small grid, what raises their mean Dice, and nothing where nothing does.
+// Post-processing of a predicted class map: removes small or stray pieces of regions. The rule comes from a
+// small grid search on validation cases, for the best mean Dice.
 
 import { components, type Components } from "../scoring/lesions.ts";
 import { tighten } from "../scoring/masks.ts";
 import { diceByRegion } from "../scoring/metrics.ts";
 import { type Region, REGION_NAMES, REGIONS, type Vec3 } from "../scoring/regions.ts";
 
-/** What is taken away of one region. A piece is 26-connected; 0 and false take away nothing. */
+/** The pieces to remove from one region. A piece is 26-connected; 0 and false remove nothing. */
 export interface Cleaning {
   /** All pieces but the largest. */
   largest: boolean;
-  /** Pieces smaller than so many mm³. */
+  /** Pieces smaller than this, in mm³. */
   piece: number;
-  /** All of the region, where the whole of it is smaller than so many mm³. */
+  /** The whole region, if it is smaller than this, in mm³. */
   total: number;
 }
 
-/** What is taken away, region by region: WT first, ET last. */
+/** The rule of each region, applied from WT to ET. */
 export type Postprocessing = Readonly<Record<Region, Readonly<Cleaning>>>;
 
 const NOTHING: Readonly<Cleaning> = { largest: false, piece: 0, total: 0 };
 
-/** Leaves everything as it is. */
+/** The rule that removes nothing. */
 export const NO_POSTPROCESSING: Postprocessing = { WT: NOTHING, TC: NOTHING, ET: NOTHING };
 
-/** The class of what is taken away: outside WT is background, outside TC oedema, outside ET necrotic core. */
+/** The class that removed voxels get: background outside WT, oedema outside TC, necrotic core outside ET. */
 const INSTEAD: Readonly<Record<Region, number>> = { WT: 0, TC: 3, ET: 2 };
 
-/** What is tried, one after the other, each upon what was chosen before; the mildest first. */
+/** The options to try, mildest first; each row starts from the choices of the rows before. */
 const TRIED: readonly { region: Region; options: readonly Partial<Cleaning>[] }[] = [
   { region: "WT", options: [{ piece: 100 }, { piece: 500 }, { piece: 2000 }, { largest: true }] },
   { region: "TC", options: [{ piece: 50 }, { piece: 200 }, { piece: 1000 }, { largest: true }] },
@@ -35,10 +35,12 @@ const TRIED: readonly { region: Region; options: readonly Partial<Cleaning>[] }[
   { region: "ET", options: [{ total: 50 }, { total: 100 }, { total: 200 }, { total: 500 }, { total: 1000 }] },
 ];
 
-/** By how much the mean Dice must rise for a rule to be taken: less is chance. */
+/** The least gain in mean Dice for which a rule is chosen; a smaller one may be chance. */
 const GAIN = 1e-3;
 
-/** The class map [D,H,W] after post-processing, a new one where that changes it; `spacing` is [D,H,W] in mm. */
+/**
+ * Post-processes a class map [D,H,W]: a new map if it changes, else the same one. `spacing` is [D,H,W] in mm.
+ */
 export function postprocess(
   classes: Uint8Array,
   { size, spacing }: { size: Vec3; spacing: Vec3 },
@@ -52,12 +54,14 @@ export function postprocess(
   }, classes);
 }
 
-/** Whether a rule leaves every map as it is. */
+/** Tells whether a rule removes nothing. */
 export function isNothing(rule: Postprocessing): boolean {
   return REGION_NAMES.every((region) => changesNothing(rule[region]));
 }
 
-/** In words: `WT: the largest piece only; ET: pieces of 50 mm³ and more, none below 200 mm³ in all`. */
+/**
+ * A rule in words: `WT: the largest piece only; ET: pieces of 50 mm³ and more, none below 200 mm³ in all`.
+ */
 export function postprocessingText(rule: Postprocessing): string {
   const parts = REGION_NAMES.flatMap((region) => {
     const { largest, piece, total } = rule[region];
@@ -71,10 +75,10 @@ export function postprocessingText(rule: Postprocessing): string {
   return parts.join("; ") || "none";
 }
 
-/** Dice of the regions and their mean, over cases. */
+/** The mean over cases of each region's Dice, and their mean. */
 export type MeanDice = Record<Region | "mean", number>;
 
-/** A prediction and its reference, class maps [D,H,W]. */
+/** A predicted class map and its reference, both [D,H,W]. */
 export interface Validated {
   prediction: Uint8Array;
   reference: Uint8Array;
@@ -83,10 +87,10 @@ export interface Validated {
   spacing: Vec3;
 }
 
-/** What was chosen, and what came of everything that was tried. */
+/** The chosen rule, and the results of all options that were tried. */
 export interface Choice {
   rule: Postprocessing;
-  /** How many cases it was chosen on. */
+  /** The number of validation cases. */
   cases: number;
   without: MeanDice;
   with: MeanDice;
@@ -94,8 +98,8 @@ export interface Choice {
 }
 
 /**
- * Chooses what raises the mean Dice over validation cases (1 for a region that both maps lack): region by region the
- * best of a small grid, if it is better than without by a tenth of a point. There must be a case.
+ * Chooses a rule on at least one validation case: for each region the option of a small grid with the best
+ * mean Dice (1 for a region that both maps lack), if it gains at least GAIN.
  */
 export function choosePostprocessing(validated: readonly Validated[]): Choice {
   const cases = validated.map(({ spacing, ...pair }) => ({
@@ -133,7 +137,7 @@ function changesNothing({ largest, piece, total }: Cleaning): boolean {
   return !largest && piece === 0 && total === 0;
 }
 
-/** A region's pieces and their voxels, by piece: the first of `voxels` is what is outside. */
+/** A region's pieces, and the number of voxels of each; the first of `voxels` counts those outside. */
 interface Pieces extends Components {
   voxels: number[];
 }
@@ -149,7 +153,10 @@ function piecesOf(classes: Uint8Array, size: Vec3, region: Region): Pieces {
   return { ...found, voxels };
 }
 
-/** The map without what `cleaning` takes away; the same array if that is nothing. `voxel` is in mm³. */
+/**
+ * The map without the pieces that `cleaning` removes, or the same array if it changes nothing. `voxel` is in
+ * mm³.
+ */
 function cleaned(
   classes: Uint8Array,
   { labels, voxels }: Pieces,

@@ -1,6 +1,7 @@
-// Sliding-window inference: overlapping windows of the training patch's size, their softmax probabilities
-// averaged. By default as nnU-Net does, evenly spaced and weighed by a Gaussian; or as the published
-// evaluate.py, with equal weights. Mirroring averages over the eight reflections of the volume as well.
+// Sliding-window inference: averages the softmax probabilities of overlapping windows of the training patch's
+// size. By default the windows are evenly spaced and weighted by a Gaussian, as in nnU-Net; optionally their
+// weights are equal, as in the published evaluate.py. Mirroring also averages over the eight reflections of
+// the volume.
 
 import { type Device, free, scope, softmax, tensor, type Tensor } from "../../engine/index.ts";
 import {
@@ -20,7 +21,7 @@ export interface Image {
   data: Float32Array;
   channels: number;
   size: Vec3;
-  /** What lies outside the volume, by channel; zero by default. */
+  /** The value outside the volume, by channel; zero by default. */
   background?: readonly number[];
 }
 
@@ -40,26 +41,26 @@ export interface WindowOptions extends Partial<Tiling> {
   classes: number;
   /** Records the network on x [1, channels, ...window] and returns logits [1, classes, ...window]. */
   network: (x: Tensor) => Tensor;
-  /** Whether to average over all eight reflections of the volume (test-time augmentation); by default not. */
+  /** Averages over all eight reflections of the volume (test-time augmentation); false by default. */
   mirror?: boolean;
   /** Called after each window. */
   progress?: (done: number, all: number) => void;
 }
 
-/** Thrown where a network's answer is no probability: its weights or its input are beyond float32. */
+/** Predicted probabilities that are NaN or infinite: the weights or the input are too large for float32. */
 export class NonFiniteError extends Error {
   override readonly name = "NonFiniteError";
 }
 
-/** The likeliest class of every voxel, as [D, H, W]. A volume smaller than the window is padded around. */
+/** Predicts the likeliest class of every voxel [D, H, W]. A volume smaller than the window is padded. */
 export async function predict(device: Device, image: Image, options: WindowOptions): Promise<Uint8Array> {
   return likeliest(await probabilities(device, image, options), options.classes);
 }
 
 /**
- * Each class's probability in every voxel [classes, D, H, W], which sum to 1. The network's answers are read while
- * the GPU is at the next window; two windows' probabilities are all that lies there beside one pass of the network.
- * Throws a NonFiniteError where they are not numbers.
+ * Predicts the classes' probabilities in every voxel [classes, D, H, W]. A window is read while the GPU
+ * computes the next one, so GPU memory holds the probabilities of two windows beside one pass of the network.
+ * Throws a NonFiniteError where probabilities are NaN or infinite.
  */
 export async function probabilities(
   device: Device,
@@ -87,13 +88,13 @@ export async function probabilities(
       addWindow(sums, size, values, { window, corner: tile.corner, weights });
       progress?.(i + 1, tiles.length);
     };
-    read.catch(() => undefined); // is thrown by add(), after what the window before may throw
+    read.catch(() => undefined); // add() throws it, after any error of the window before
     await before.catch((error: unknown) => {
       [x, answer].forEach(free);
       throw error;
     });
     before = add();
-    before.catch(() => undefined); // is awaited after the next window is on its way
+    before.catch(() => undefined); // awaited when the next window has been submitted
   }
   await before;
   normalise(
@@ -106,7 +107,9 @@ export async function probabilities(
   return sums;
 }
 
-/** The likeliest class of every voxel [D, H, W], the first of equals, by probabilities [classes, D, H, W]. */
+/**
+ * The likeliest class of every voxel [D, H, W], the first of equals, from probabilities [classes, D, H, W].
+ */
 export function likeliest(sums: Float32Array, classes: number): Uint8Array {
   const voxels = sums.length / classes;
   const best = new Uint8Array(voxels);
@@ -116,13 +119,13 @@ export function likeliest(sums: Float32Array, classes: number): Uint8Array {
   return best;
 }
 
-/** The corner of a window of the mirrored volume, in the volume as it is. */
+/** The corner, in the original volume, of a window of the mirrored volume. */
 function reflected(corner: Vec3, size: Vec3, window: Vec3, mirror: Mirror): Vec3 {
   const [z, y, x] = corner.map((c, axis) => (mirror[axis] ? size[axis]! - window[axis]! - c : c));
   return [z!, y!, x!];
 }
 
-/** The window's part of every channel, filled up with the background outside the volume. */
+/** Cuts a window from every channel, with the background outside the volume. */
 export function cut({ data, channels, size, background }: Image, corner: Vec3, window: Vec3): Float32Array {
   const inside = window[0] * window[1] * window[2];
   const voxels = size[0] * size[1] * size[2];
@@ -139,11 +142,11 @@ export function cut({ data, channels, size, background }: Image, corner: Vec3, w
 interface Placed {
   window: Vec3;
   corner: Vec3;
-  /** Of the window's voxels, by axis: a voxel's weight is the product of its three. */
+  /** Weights by axis: a voxel's weight is the product of its three. */
   weights: readonly Float64Array[];
 }
 
-/** Adds a window's weighed values [classes, ...window] to the sums [classes, ...size]. */
+/** Adds a window's weighted values [classes, ...window] to the sums [classes, ...size]. */
 function addWindow(sums: Float32Array, size: Vec3, values: Float32Array, place: Placed): void {
   const { window, corner, weights } = place;
   const [along, across, down] = weights as [Float64Array, Float64Array, Float64Array];
@@ -168,7 +171,7 @@ function normalise(sums: Float32Array, size: Vec3, totals: readonly Float64Array
       const mean = sums[at]! / (weight * down[x]!);
       if (!Number.isFinite(mean)) {
         throw new NonFiniteError(
-          "the network's answer is not a number: its weights or the image's values are beyond float32",
+          "the network's output is NaN or infinite: its weights or the image's values are too large for float32",
         );
       }
       sums[at] = mean;

@@ -1,26 +1,34 @@
-// What ProtoKD matches, as something to look at: the cosine of each voxel's features and each class's prototype (Wang
-// et al., ICASSP 2023), over a whole volume. The training's prototypes are a patch's; these are the volume's.
+// Maps of what ProtoKD compares (Wang et al., ICASSP 2023): the cosine of each voxel's features and each
+// class's prototype. In training prototypes come from a patch; here they come from the whole volume.
 
-import { classCounts, cosineMaps, type Device, free, prototypes, scope, tensor } from "../../engine/index.ts";
-import type { Tensor } from "../../engine/index.ts";
+import {
+  classCounts,
+  cosineMaps,
+  type Device,
+  free,
+  prototypes,
+  scope,
+  tensor,
+  type Tensor,
+} from "../../engine/index.ts";
 import { cut, type Image } from "./predict.ts";
 import type { Vec3 } from "../scoring/regions.ts";
 import { eachRow, windowCorners } from "./windows.ts";
 
-const EPS = 1e-5; // that prototypes() adds to a class's number of voxels
+const EPS = 1e-5; // prototypes() adds it to a class's number of voxels
 
 export interface SimilarityOptions {
   window: Vec3;
-  /** The class of every voxel, [D, H, W], which says what each prototype is the mean of. */
+  /** The class of every voxel [D, H, W]; a class's prototype is the mean over its voxels. */
   label: Uint8Array;
   classes: number;
   /** Records the network on x [1, channels, ...window] and returns features [1, F, ...window]. */
   features: (x: Tensor) => Tensor;
-  /** Called after each window, of which there are two passes. */
+  /** Called after each window; all windows are run twice. */
   progress?: (done: number, all: number) => void;
 }
 
-/** For every class its map [D, H, W] of cosines, -1 to 1; 0 everywhere for a class that the label lacks. */
+/** Each class's map [D, H, W] of cosines, -1 to 1; 0 everywhere for a class that the label lacks. */
 export async function similarityMaps(
   device: Device,
   image: Image,
@@ -34,10 +42,10 @@ export async function similarityMaps(
 
   let sums = new Float32Array(0); // [classes + 1, F]
   const counts = new Float32Array(classes + 1);
-  const counted = new Uint8Array(label.length); // voxels that a window before had
+  const counted = new Uint8Array(label.length); // 1 for voxels of earlier windows
   for (const corner of corners) {
     const x = input(corner);
-    const part = new Float32Array(window[0] * window[1] * window[2]).fill(classes); // a class of its own: not counted
+    const part = new Float32Array(window[0] * window[1] * window[2]).fill(classes); // an extra class
     eachRow(size, window, corner, (at, to, length) => {
       for (let i = 0; i < length; i++) {
         if (!counted[at + i]) part[to + i] = label[at + i]!;
@@ -62,7 +70,7 @@ export async function similarityMaps(
   const width = centres.length / classes;
   const inside = window[0] * window[1] * window[2];
   const maps = Array.from({ length: classes }, () => new Float32Array(label.length));
-  const windows = new Float32Array(label.length); // over each voxel
+  const windows = new Float32Array(label.length); // the number of windows over each voxel
   const prototype = tensor(device, [1, classes, width], centres);
   for (const corner of corners) {
     const x = input(corner);

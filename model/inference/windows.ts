@@ -1,41 +1,45 @@
-// Where the windows of a sliding-window prediction begin along an axis, what their voxels weigh, and how volumes are
-// mirrored. Weights are products over the axes, so that their sums are too: no volume of weights is kept.
+// The windows of sliding-window prediction: their positions and weights along each axis, and mirroring of
+// volumes. A voxel's weight is a product over the axes, and so is the sum of weights: no volume of weights is
+// needed.
 
 import type { Vec3 } from "../scoring/regions.ts";
 
-/** How windows are laid and weighed. */
+/** How windows are placed and weighted. */
 export interface Tiling {
   /**
-   * `gaussian`, as nnU-Net: evenly spaced, no further than the step, and the nearer a voxel is to a window's middle
-   * the more it counts. `uniform`, as the published code: the step exactly, the last window flush with the end, equal
-   * weights.
+   * `gaussian`, as in nnU-Net: evenly spaced windows, at most a step apart, with more weight near their
+   * centres. `uniform`, as in the published code: windows exactly a step apart, the last one flush with the
+   * end, equal weights.
    */
   weighting: "gaussian" | "uniform";
-  /** From one window to the next, as a share of the window: above 0, at most 1. */
+  /** The distance of windows, as a share of the window: above 0, at most 1. */
   step: number;
 }
 
 /** The defaults, nnU-Net's. */
 export const TILING: Readonly<Tiling> = { weighting: "gaussian", step: 0.5 };
 
-const SIGMA = 1 / 8; // of the window's edge; nnU-Net's
+const SIGMA = 1 / 8; // as a share of the window's edge; nnU-Net's value
 
 /** The windows along one axis. */
 export interface AxisWindows {
-  /** Where each begins; before the volume where that is shorter. */
+  /** Where each window begins; negative if the volume is smaller than the window. */
   starts: number[];
-  /** Of a window's voxels; never 0. */
+  /** The weights of a window's voxels; never 0. */
   weights: Float64Array;
-  /** The sum of weights in each of the volume's voxels. */
+  /** The sum of weights in each voxel of the volume. */
   totals: Float64Array;
 }
 
-/** The windows of an edge `window` along an axis of `size` voxels. Throws unless the step is above 0 and at most 1. */
+/**
+ * The windows of `window` voxels along an axis of `size` voxels. Throws unless the step is above 0 and at
+ * most 1.
+ */
 export function axisWindows(size: number, window: number, tiling: Partial<Tiling> = {}): AxisWindows {
   const { weighting, step } = { ...TILING, ...tiling };
   if (!(step > 0 && step <= 1)) throw new Error(`step: expected a share above 0, at most 1, got ${step}`);
   const starts = weighting === "gaussian" ? evenly(size, window, step) : flush(size, window, step);
-  const middle = (window - 1) / 2; // nnU-Net's is half a voxel off for even windows, ours mirrors exactly
+  const middle = (window - 1) / 2; // symmetric; nnU-Net's is half a voxel off for even windows
   const weights = Float64Array.from({ length: window }, (_, i) =>
     weighting === "gaussian" ? Math.exp(-(((i - middle) / (SIGMA * window)) ** 2) / 2) : 1,
   );
@@ -47,7 +51,7 @@ export function axisWindows(size: number, window: number, tiling: Partial<Tiling
   return { starts, weights, totals };
 }
 
-/** Where windows begin along all axes, in the volume's order. */
+/** The corners of all windows, in the volume's order. */
 export function windowCorners(size: Vec3, window: Vec3, tiling: Partial<Tiling> = {}): Vec3[] {
   const [zs, ys, xs] = ([0, 1, 2] as const).map(
     (axis) => axisWindows(size[axis], window[axis], tiling).starts,
@@ -55,7 +59,7 @@ export function windowCorners(size: Vec3, window: Vec3, tiling: Partial<Tiling> 
   return zs.flatMap((z) => ys.flatMap((y) => xs.map((x): Vec3 => [z, y, x])));
 }
 
-/** As few as keep the step, evenly spaced from end to end, to whole voxels. */
+/** As few windows as the step allows, evenly spaced from end to end, at whole voxels. */
 function evenly(size: number, window: number, step: number): number[] {
   const room = size - window;
   if (room <= 0) return centred(size, window);
@@ -63,7 +67,7 @@ function evenly(size: number, window: number, step: number): number[] {
   return Array.from({ length: gaps + 1 }, (_, i) => Math.round((i * room) / gaps));
 }
 
-/** The step apart, the last flush with the end. */
+/** Windows exactly a step apart, the last one flush with the end. */
 function flush(size: number, window: number, step: number): number[] {
   const room = size - window;
   if (room <= 0) return centred(size, window);
@@ -71,12 +75,12 @@ function flush(size: number, window: number, step: number): number[] {
   return Array.from({ length: Math.ceil(room / stride) + 1 }, (_, i) => Math.min(i * stride, room));
 }
 
-/** One window around a shorter axis. */
+/** One window, centred on an axis that is not longer. */
 function centred(size: number, window: number): number[] {
   return size === window ? [0] : [-((window - size) >> 1)];
 }
 
-/** Which of the axes D, H, W are turned round. */
+/** The axes D, H, W to mirror. */
 export type Mirror = readonly [boolean, boolean, boolean];
 
 /** All reflections, the identity first. */
@@ -86,7 +90,7 @@ export const MIRRORS: readonly Mirror[] = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) =>
   (bits & 4) > 0,
 ]);
 
-/** Volumes [n, ...size] turned round along the axes of `mirror`: the same array where there is none. */
+/** Mirrors volumes [n, ...size] along the axes of `mirror`; the same array if no axis is mirrored. */
 export function mirrored(volumes: Float32Array, size: Vec3, mirror: Mirror): Float32Array {
   if (!mirror.includes(true)) return volumes;
   const [depth, height, width] = size;
@@ -102,8 +106,8 @@ export function mirrored(volumes: Float32Array, size: Vec3, mirror: Mirror): Flo
 }
 
 /**
- * Visits the rows that the volume and the window at `corner` share: where each begins in the volume's voxels `at` and
- * in the window's `to`, its length, and the place z, y, x of its first voxel in the window.
+ * Visits the rows that the volume and the window at `corner` share: the index of a row's first voxel in the
+ * volume (`at`) and in the window (`to`), its length, and its first voxel's place z, y, x in the window.
  */
 export function eachRow(
   size: Vec3,

@@ -1,5 +1,5 @@
-// Deep supervision, as nnU-Net's (Isensee et al., Nature Methods 2021): auxiliary heads segment the decoder's lower
-// resolutions too, and their losses count less the coarser they are. Only training knows of them.
+// Deep supervision as in nnU-Net (Isensee et al., Nature Methods 2021): in training, auxiliary heads segment
+// the decoder's lower resolutions too, with losses of lower weights.
 
 import type { Tensor } from "../../engine/index.ts";
 import { RESOLUTIONS } from "../networks/layers.ts";
@@ -7,8 +7,8 @@ import type { BatchOutput } from "../networks/parts.ts";
 import { segmentationTerms, type Terms } from "./losses.ts";
 
 /**
- * The weights of the losses at full resolution and at so many lower ones: 1, 1/2, 1/4, … over their sum. (nnU-Net has one
- * level more, the lowest of the decoder, whose weight is 0.)
+ * The weights of the losses at full resolution and at `below` lower ones: 1, 1/2, 1/4, …, divided by their
+ * sum. (nnU-Net has one more level, the lowest of the decoder, with weight 0.)
  */
 export function levelWeights(below: number): number[] {
   const weights = Array.from({ length: below + 1 }, (_, level) => 2 ** -level);
@@ -17,9 +17,9 @@ export function levelWeights(below: number): number[] {
 }
 
 /**
- * The terms of a loss with those of the segmentation (crossEntropy, dice) shared between full resolution and the lower
- * ones, given the output's coarse logits and labels [N,D/2,H/2,W/2], [N,D/4,…], …. Without coarse logits the terms stay
- * as they are.
+ * Shares the weights of a loss's segmentation terms (crossEntropy, dice) between full resolution and the
+ * lower ones, given the output's coarse logits and labels [N,D/2,H/2,W/2], [N,D/4,…], …. Without coarse
+ * logits the terms stay the same.
  */
 export function withCoarse(terms: Terms, { coarse }: BatchOutput, labels: readonly Tensor[]): Terms {
   if (!coarse.length) return terms;
@@ -31,7 +31,7 @@ export function withCoarse(terms: Terms, { coarse }: BatchOutput, labels: readon
     const resolution = RESOLUTIONS[i]!;
     const title = resolution[0]!.toUpperCase() + resolution.slice(1);
     return Object.entries(segmentationTerms(logits, labels[i]!)).map(([name, [weight, term]]) => {
-      const own = terms[name]?.[0] ?? 1; // the method's weight of the labels; without any, heads learn from them alone
+      const own = terms[name]?.[0] ?? 1; // auxiliary heads learn from labels in any case
       return [name + title, [below[i]! * own * weight, term]] as const;
     });
   });
@@ -39,8 +39,9 @@ export function withCoarse(terms: Terms, { coarse }: BatchOutput, labels: readon
 }
 
 /**
- * Labels [N,D,H,W] at half the resolution, a quarter, … for so many levels: the voxel behind the middle of each block, as
- * torch.nn.functional.interpolate with mode="nearest-exact". D, H and W are multiples of 2^below.
+ * Labels [N,D,H,W] at half the resolution, a quarter, … for `below` levels: the voxel behind the middle of
+ * each block, as torch.nn.functional.interpolate with mode="nearest-exact". D, H and W are multiples of
+ * 2^below.
  */
 export function coarseLabels(
   label: Uint8Array,

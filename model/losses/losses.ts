@@ -1,8 +1,8 @@
 // The losses of segmentation and of ProtoKD: Wang et al., "Prototype knowledge distillation for medical
 // segmentation with missing modality", ICASSP 2023 (arXiv 2303.09830), as the authors' code computes them.
 //
-// A loss is a record of terms, each a weight and a scalar on the GPU, so that the sum to minimise (total)
-// and the logged values (the terms) are one description.
+// A loss is a record of terms, each a weight and a scalar on the GPU: total() is the sum to minimise, and the
+// terms are logged.
 
 import {
   classCounts,
@@ -10,14 +10,19 @@ import {
   cosineMaps,
   klDivergence,
   meanSquaredError,
+  prototypeDistance,
+  prototypes,
+  samples,
+  segmentationLosses,
+  type Tensor,
+  type Term,
+  weightedSum,
 } from "../../engine/index.ts";
-import { prototypeDistance, prototypes, samples, segmentationLosses } from "../../engine/index.ts";
-import { type Tensor, type Term, weightedSum } from "../../engine/index.ts";
 import type { BatchOutput } from "../networks/parts.ts";
 
 /**
- * Terms of a loss by name; a term of weight 0 is not part of it. A scope or grad() frees their scalars: keep() those to
- * be read after it.
+ * Terms of a loss by name; total() skips terms of weight 0. A scope or grad() frees their scalars: keep()
+ * those that are read later.
  */
 export type Terms = Readonly<Record<string, Term>>;
 
@@ -31,12 +36,12 @@ export interface ProtokdWeights {
   temperature: number;
 }
 
-/** The published code's defaults (kd_weight, proto_weight and T; the paper's loss is the same sum). */
+/** The published code's defaults (kd_weight, proto_weight and T). */
 export const PROTOKD: Readonly<ProtokdWeights> = { kdWeight: 10, prototypeWeight: 0.1, temperature: 10 };
 
 /**
- * Cross-entropy, its classes weighted by their rarity in the batch, and the batch's Dice loss, both of weight 1.
- * logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
+ * Cross-entropy, its classes weighted by their rarity in the batch, and the batch's Dice loss, both of weight
+ * 1. logits [N,C,D,H,W], label [N,D,H,W] of whole numbers in 0 … C-1.
  */
 export function segmentationTerms(logits: Tensor, label: Tensor): Terms {
   const { crossEntropy, dice } = segmentationLosses(logits, label);
@@ -44,24 +49,25 @@ export function segmentationTerms(logits: Tensor, label: Tensor): Terms {
 }
 
 /**
- * The divergence of the student's softened prediction from the teacher's, as the mean over voxels and classes;
- * without the factor T² that is usual elsewhere. Logits [N,C,D,H,W]; differentiated by the student's.
+ * KL divergence of the student's softened prediction from the teacher's, the mean over voxels and classes,
+ * without the usual factor T². Logits [N,C,D,H,W]; differentiated by the student's.
  */
 export function pixelKd(student: Tensor, teacher: Tensor, temperature = PROTOKD.temperature): Tensor {
   return klDivergence(student, teacher, temperature);
 }
 
 /**
- * The mean squared difference of two networks' maps of similarity: the cosine of each voxel's features and each
- * class's prototype, which is the mean of that network's features over the label's voxels, in each sample.
- * Background is a class like the others; a class counts only where every sample has it, and where none does
- * the loss is 0. Features [N,F,D,H,W], label [N,D,H,W]; the gradient includes the path through the prototypes.
+ * The mean squared difference of two networks' similarity maps: the cosine of each voxel's features and each
+ * class's prototype, which is the mean of that network's features over the class's voxels in a sample.
+ * Background is a class like the others. A class counts only if every sample has it; without any such class
+ * the loss is 0. Features [N,F,D,H,W], label [N,D,H,W]; the gradient includes the path through the
+ * prototypes.
  */
 export function prototypeLoss(student: Tensor, teacher: Tensor, label: Tensor, classes: number): Tensor {
   return prototypeDistance(student, teacher, label, classCounts(label, classes));
 }
 
-/** prototypeLoss of a batch whose features come a few samples at a time: its mean, over classes that all have. */
+/** prototypeLoss() of a batch whose features come in parts of a few samples. */
 function slicedPrototypeLoss(
   student: readonly Tensor[],
   teacher: readonly Tensor[],
@@ -81,9 +87,9 @@ function slicedPrototypeLoss(
 }
 
 /**
- * A student's terms beside its teacher: the segmentation's, the divergence of the softened predictions (kd), and the
- * distance of the maps of similarity (prototype). The teacher's output is a constant. Features are read from the tap
- * FEATURES of both, which need not be there when the prototype's weight is 0.
+ * A student's terms: the segmentation's, the divergence of the softened predictions (kd), and the distance of
+ * the similarity maps (prototype). The teacher's output is a constant. The prototype term compares the tap
+ * FEATURES of both outputs; with weight 0 it needs no taps.
  */
 export function protokdTerms(
   student: BatchOutput,
@@ -107,7 +113,7 @@ export function protokdTerms(
   };
 }
 
-/** The scalar to minimise: Σ weight · term, over the terms whose weight is not 0. */
+/** The scalar to minimise: Σ weight · term over the terms whose weight is not 0. */
 export function total(terms: Terms): Tensor {
   return weightedSum(Object.values(terms).filter(([weight]) => weight !== 0));
 }

@@ -1,4 +1,5 @@
-// All methods. A new one is a file and a row here: flags, help, the page's form and the reports follow.
+// All methods. To add one, write its file and add a row here: flags, help, the page's form and the reports
+// follow.
 
 import { VNET } from "../networks/layers.ts";
 import type { SettingRows } from "../settings/rows.ts";
@@ -11,47 +12,47 @@ import { protokd } from "./protokd.ts";
 export type * from "./method.ts";
 export { DICE } from "./method.ts";
 
-/** Every method, by its name; the order is that of tables and of the page's form. */
+/** Every method by its name, in the order of tables and of the page's form. */
 export const METHODS = { none, kd, protokd, kdnet };
 
 export type MethodName = keyof typeof METHODS;
 
-/** The method of a student whose settings name none. */
+/** A student's default method. */
 export const DEFAULT_METHOD: MethodName = "protokd";
 
 /** The method of a teacher. */
 export const PLAIN: MethodName = "none";
 
-/** The method of a name, which must be one of METHODS. */
+/** Returns the method of this name; throws unless it is one of METHODS. */
 export function methodOf(name: string): Method {
   const found = (METHODS as Readonly<Record<string, Method>>)[name];
   if (found) return found;
   throw new Error(`method: expected one of ${Object.keys(METHODS).join(", ")}, got ${name}`);
 }
 
-/** The title of a method for tables and reports; a name that is not known here, of a newer version's run, stands for itself. */
+/** The title of a method for tables and reports; an unknown name (a newer version's) is its own title. */
 export function titleOf(name: string): string {
   return (METHODS as Readonly<Record<string, Method>>)[name]?.title ?? name;
 }
 
-/** The methods that --baselines trains beside a method; none for a name that is not known here. */
+/** The methods that --baselines trains beside a method; empty for an unknown name. */
 export function baselinesOf(name: string): readonly string[] {
   return (METHODS as Readonly<Record<string, Method>>)[name]?.comparedWith ?? [];
 }
 
-/** The settings of a method with their defaults. */
+/** The default settings of a method. */
 export function defaultSettings({ settings, defaults = {} }: Method): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(settings).map(([name, row]) => [name, name in defaults ? defaults[name] : row.default]),
   );
 }
 
-/** The stages whose networks a method needs frozen, by their names. */
+/** The names of the stages whose networks a method needs frozen. */
 export function frozenStages(method: Method, run: Run): string[] {
   return Object.values(method.networks(run)).flatMap((role) => ("frozen" in role ? [role.frozen] : []));
 }
 
-/** Whether a method learns from a network that was trained before. */
+/** Tells whether a method learns from a network that was trained before. */
 export function isTaught(name: string): boolean {
   const method = methodOf(name);
   const network = { config: { ...VNET, modalities: 1 }, modalities: ["t1"] };
@@ -74,7 +75,7 @@ type Intersection<Union> = (Union extends unknown ? (part: Union) => void : neve
   ? All
   : never;
 
-/** The settings of all methods; one that several methods have is one row. */
+/** The settings of all methods; methods may share a row. */
 export const METHOD_SETTINGS = Object.assign(
   {},
   ...Object.values(METHODS).map((m) => m.settings),

@@ -3,7 +3,10 @@ import { method } from "./method.ts";
 import { deeplySupervised } from "./segmentation.ts";
 import { kdWeight, temperature } from "./settings.ts";
 
-/** Pixel-wise distillation: the student's softened prediction is drawn to the teacher's. ProtoKD's paper compares with it. */
+/**
+ * Pixel-wise distillation: the student learns the teacher's softened prediction. A baseline of ProtoKD's
+ * paper.
+ */
 export const kd = method({
   name: "kd",
   title: "pixel KD",

@@ -18,15 +18,17 @@ import { temperature } from "./settings.ts";
 const CLASSES = REGION_NAMES.map((region) => REGIONS[region]);
 
 /**
- * KD-Net: the student learns the teacher's probabilities of the regions, and the spread of its bottleneck's activations.
+ * KD-Net: the student learns the teacher's probabilities of the regions and the distribution of its
+ * bottleneck.
  *
  *   L = (1 - softWeight) · L_seg + softWeight · L_soft + bottleneckWeight · L_bn
- *   L_soft = Dice with squared denominators + binary cross-entropy of sigmoid(l_s / Ts) from sigmoid(l_t / T), where l are
- *            the logits of the overlapping regions WT, TC, ET
- *   L_bn   = KL(softmax of the teacher's bottleneck ‖ softmax of the student's), each over all elements of a sample
+ *   L_soft = Dice with squared denominators + binary cross-entropy of sigmoid(l_s / Ts) and sigmoid(l_t / T),
+ *            with l the logits of the overlapping regions WT, TC, ET
+ *   L_bn   = KL(softmax(teacher's bottleneck) ‖ softmax(student's)), each over all elements of a sample
  *
- * No code of the authors is public. The weights and T, and the bottleneck's normalisation, are from memory and not
- * verified; that both sides are tempered, and L_seg on the four classes (as every method here has it), are our choices.
+ * The authors published no code. The weights, T and the normalisation of the bottlenecks are not verified;
+ * that both sides have a temperature, and L_seg on the four classes (as in every method here), are our
+ * choices.
  */
 export const kdnet = method({
   name: "kdnet",
@@ -35,7 +37,7 @@ export const kdnet = method({
   settings: {
     temperature,
     softWeight: row(share(), {
-      help: "share of the loss that the teacher's region probabilities have; the labels have the rest",
+      help: "share of the teacher's region probabilities in the loss; the labels have the rest",
       default: 0.75,
       page: { label: "Share of soft labels" },
     }),
@@ -79,7 +81,10 @@ export const kdnet = method({
   },
 });
 
-/** Dice and binary cross-entropy of the student's regions from the teacher's probabilities [N,3,D,H,W], a constant. */
+/**
+ * Dice and binary cross-entropy of the student's regions and the teacher's probabilities [N,3,D,H,W], a
+ * constant.
+ */
 function softTerms(logits: Tensor, targets: Tensor, weight: number, temperature: number): Terms {
   const { crossEntropy, dice } = binaryLosses(regionLogits(logits, CLASSES), targets, { temperature });
   return { softCrossEntropy: [weight, crossEntropy], softDice: [weight, dice] };
@@ -91,7 +96,7 @@ function scaled(terms: Terms, factor: number): Terms {
   );
 }
 
-/** Throws a UsageError where two networks' bottlenecks have different shapes. */
+/** Throws a UsageError if two networks' bottlenecks have different shapes. */
 function checkBottlenecks({ config: student }: NetworkSpec, { config: teacher }: NetworkSpec): void {
   if (student.filters === teacher.filters && student.levels === teacher.levels) return;
   throw new UsageError(

@@ -1,5 +1,6 @@
-// A method is one file: what it is called, where it comes from, its settings, its networks, and one step of its
-// training. The trainer owns everything around the step: batches, the optimizers, saving, resuming, validation.
+// The interface of a method. A method is one file with its name, its source, its settings, its networks and
+// one step of its training; the trainer does everything around the step: batches, optimizers, saving,
+// resuming, validation.
 
 import type { Random, Tensor } from "../../engine/index.ts";
 import type { Terms } from "../losses/losses.ts";
@@ -8,47 +9,58 @@ import type { BatchOutput } from "../networks/parts.ts";
 import type { VnetConfig } from "../networks/layers.ts";
 import type { SettingRows, SettingValues } from "../settings/rows.ts";
 
-/** A way to train a network. `Net` are the names of its networks, `S` its settings, `In` its streams of batches. */
+/**
+ * A way to train a network, with the names of its networks `Net`, its settings `S`, and its streams of
+ * batches `In`.
+ */
 export interface Method<
   Net extends string = string,
   S extends SettingRows = SettingRows,
   In extends string = string,
 > {
-  /** On the command line and in the names of folders. */
+  /** Its name on the command line and in the names of folders. */
   name: string;
-  /** In tables, reports and the page. */
+  /** Its name in tables, reports and the page. */
   title: string;
   /** The paper: authors, place, year, number. */
   source: string;
-  /** Settings of its own, one row each: they become flags, help, config.json, and fields of the page's form. */
+  /**
+   * Its own settings, one row each: they become flags, help, keys of config.json and fields of the page's
+   * form.
+   */
   settings: S;
-  /** The methods that --baselines trains beside it; none unless given. */
+  /** The methods that --baselines trains beside it. */
   comparedWith?: readonly string[];
-  /** Settings that it needs other defaults of, by their names. */
+  /** Its own defaults of settings, by their names. */
   defaults?: Readonly<Record<string, unknown>>;
   /** The networks of a step. */
   networks(run: Run<SettingValues<S>>): Readonly<Record<Net, Role>>;
-  /** The network that is validated, saved as best, and used; null for a pretraining, which scores its own way. */
+  /**
+   * The network that is validated, saved as best, and used; null for a pretraining, which scores its own way.
+   */
   deployed: NoInfer<Net> | null;
-  /** The streams of batches that a step takes; { paired: {} } unless given. */
+  /** The streams of batches that a step takes; by default { paired: {} }. */
   streams?(run: Run<SettingValues<S>>): Readonly<Record<In, Stream>>;
-  /** Tensors beside the networks' that are trained too: saved in the training state, not with the deployed network. */
+  /** More trained tensors beside the networks: saved in the training state, not with the deployed network. */
   own?(run: Run<SettingValues<S>>): Readonly<Record<string, OwnTensor>>;
-  /** Optimizers by group, where they are others than the settings' one. */
+  /** Optimizers of groups that do not use the settings' optimizer. */
   groups?(run: Run<SettingValues<S>>): Readonly<Record<string, OptimizerSpec>>;
-  /** Stretches of the training, one after another; one unless given. */
+  /** The phases of the training; by default one. */
   phases?(run: Run<SettingValues<S>>): readonly Phase<NoInfer<Net>>[];
-  /** One update of everything. It acts on the training through `update` and `after` alone, for it is rehearsed and measured too. */
+  /**
+   * One training step. It changes the training only through `update` and `after`, for it is also rehearsed
+   * and measured.
+   */
   step(context: Step<Net, SettingValues<S>, In>): void;
-  /** The score of a validation; the mean Dice of the regions unless given. */
+  /** The score of a validation; by default the mean Dice of the regions. */
   score?: Score;
 }
 
-/** The run that a method is asked to train. */
+/** The run that a method trains. */
 export interface Run<S = Readonly<Record<string, unknown>>> {
   /** The values of the method's settings. */
   settings: S;
-  /** The network that the stage is for: a student's, or a teacher's. */
+  /** The network that the stage trains, a student's or a teacher's. */
   network: NetworkSpec;
   /** The modalities of the loaded cases, in the order of a batch's channels. */
   modalities: readonly string[];
@@ -58,34 +70,39 @@ export interface Run<S = Readonly<Record<string, unknown>>> {
 
 /** A kind of network, its sizes, and the modalities that it sees, in channel order. */
 export interface NetworkSpec {
-  /** A V-Net unless given. */
+  /** By default a V-Net. */
   architecture?: Architecture<VnetConfig>;
   config: VnetConfig;
   modalities: readonly string[];
 }
 
-/** A network's part in the training. */
+/** A network's role in the training. */
 export type Role =
-  /** Trained by an optimizer group, which has its own learning rate, clipping and guard against non-finite gradients. */
+  /**
+   * Trained by an optimizer group, which has its own learning rate, clipping and guard against non-finite
+   * gradients.
+   */
   | { spec: NetworkSpec; group: string }
-  /** A network that was trained before, by the name of its stage ("teacher", "student_t1"). A tape may pass through it. */
+  /** Trained before, in the stage of this name ("teacher", "student_t1"). A tape may pass through it. */
   | { frozen: string }
-  /** The moving average of another network's weights: average ← m·average + (1 - m)·weights after each step. */
+  /**
+   * The moving average of another network's weights: average ← m·average + (1 - m)·weights after each step.
+   */
   | { averageOf: string; momentum(done: number): number };
 
 /** A stream of batches. */
 export interface Stream {
-  /** Which training cases it draws, by their index; all unless given. */
+  /** Selects training cases by their index; by default all. */
   cases?(index: number): boolean;
 }
 
 /** A trained tensor that belongs to the method and not to a network. */
 export interface OwnTensor {
   shape: readonly number[];
-  /** A value, or the deviation of a normal distribution around 0, or the bound of a uniform one. */
+  /** A value, the deviation of a normal distribution around 0, or the bound of a uniform one. */
   init: { value: number } | { normal: number } | { uniform: number };
   group: string;
-  /** Its learning rate, as a multiple of the group's; 1 unless given. */
+  /** Its learning rate as a multiple of the group's; by default 1. */
   rate?: number;
 }
 
@@ -94,29 +111,29 @@ export interface OptimizerSpec {
   optimizer: "adam" | "sgd";
   /** Learning rate at the start. */
   lr: number;
-  /** "poly": the rate decays with the power 0.9 of what is left, epoch by epoch, within each phase. */
+  /** "poly": in each epoch of a phase the rate is lr · (1 - done)^0.9, with the part of the phase done. */
   schedule: "poly" | "constant";
   /** L2 regularisation, added to the gradient. */
   weightDecay: number;
-  /** SGD's. */
+  /** The momentum of SGD. */
   momentum: number;
-  /** Adam's, 0.9 and 0.999 unless given. */
+  /** Adam's betas; by default 0.9 and 0.999. */
   beta1?: number;
   beta2?: number;
-  /** The largest norm of the group's gradients, to which larger ones are scaled; 0 for any. */
+  /** Gradients of the group with a larger norm are scaled to this one; 0 for no limit. */
   clip: number;
 }
 
-/** A stretch of the training. */
+/** A phase of the training. */
 export interface Phase<Net extends string = string> {
   name: string;
-  /** Its part of the epochs; the parts of all phases add up to 1. */
+  /** Its share of the epochs; the shares of all phases add up to 1. */
   share: number;
-  /** Networks that begin it with their first weights again, and their optimizers anew. */
+  /** Networks that are reset to their first weights when it begins, with their optimizers. */
   restart?: readonly Net[];
 }
 
-/** What a validation measures. */
+/** The score of a validation. */
 export interface Score {
   name: string;
   better: "higher" | "lower";
@@ -125,21 +142,24 @@ export interface Score {
 /** The mean Dice of the regions. */
 export const DICE: Score = { name: "Dice", better: "higher" };
 
-/** What a step is given. */
+/** The context of a step. */
 export interface Step<Net extends string = string, S = unknown, In extends string = "paired"> {
   networks: Readonly<Record<Net, Runnable>>;
   /** The method's own tensors, by name. */
   own: Readonly<Record<string, Tensor>>;
   batch: Readonly<Record<In, DeviceBatch>>;
   settings: S;
-  /** The part of the training that is done, from 0 to 1, and the phase by its name. */
+  /** The part of the training that is done, from 0 to 1; and the name of the phase. */
   done: number;
   phase: string;
-  /** Random numbers of this step alone: a step that is run again draws the same. */
+  /** Random numbers of this step: running the step again draws the same ones. */
   random: Random;
-  /** Computes terms under the tape, and has the group's optimizer take a step. Once for each group that this step trains. */
+  /**
+   * Computes terms under the tape and takes a step of the group's optimizer. Call it once per group that
+   * trains.
+   */
   update(group: string, terms: () => Terms): void;
-  /** Registers what changes state after all updates; not called when the step is rehearsed or measured. */
+  /** Registers a change of state after all updates; skipped when the step is rehearsed or measured. */
   after(change: () => void): void;
 }
 
@@ -147,27 +167,28 @@ export interface Step<Net extends string = string, S = unknown, In extends strin
 export interface Runnable {
   spec: NetworkSpec;
   /**
-   * Runs on its modalities of a batch, or on a tensor [N,M,D,H,W]. A trained network runs in training mode within
-   * update(), and in evaluation mode elsewhere; a frozen or averaged one always in evaluation mode.
+   * Runs on its modalities of a batch, or on a tensor [N,M,D,H,W]. A trained network runs in training mode
+   * within update() and in evaluation mode elsewhere; frozen and averaged networks always run in evaluation
+   * mode.
    */
   run(input: DeviceBatch | Tensor, how?: Partial<How>): BatchOutput;
-  /** The rest of the network after a tap, from features in place of its own; `from` as in Architecture. */
+  /** Runs the rest of the network after a tap, from given features; `from` as in Architecture. */
   tail(tap: string, features: Tensor, from?: Readonly<Record<string, Tensor>>): BatchOutput;
 }
 
-/** A batch of patches on the device; each part is uploaded when it is first asked for. */
+/** A batch of patches on the device; each part is uploaded on first use. */
 export interface DeviceBatch {
   /** The ids of the N cases. */
   cases: readonly string[];
   /** Classes [N,D,H,W]. */
   readonly label: Tensor;
-  /** The label at half the resolution, a quarter, …, for so many levels. */
+  /** The label at half the resolution, a quarter, …, for this many levels. */
   coarseLabels(levels: number): readonly Tensor[];
   /** The images of these modalities [N,M,D,H,W]. */
   images(modalities: readonly string[]): Tensor;
 }
 
-/** Declares a method; TypeScript finds the types of its parts. */
+/** Declares a method; TypeScript infers the types of its parts. */
 export function method<
   const Net extends string,
   const S extends SettingRows,

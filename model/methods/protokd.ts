@@ -3,7 +3,9 @@ import { method } from "./method.ts";
 import { deeplySupervised } from "./segmentation.ts";
 import { kdWeight, prototypeWeight, temperature } from "./settings.ts";
 
-/** Pixel-wise and prototype distillation: predictions and maps of similarity are drawn to the teacher's. */
+/**
+ * Pixel-wise and prototype distillation: the student learns the teacher's predictions and similarity maps.
+ */
 export const protokd = method({
   name: "protokd",
   title: "ProtoKD",

@@ -1,16 +1,16 @@
-// The segmentation's part of a method's loss.
+// The segmentation terms of a method's loss.
 
 import { withCoarse } from "../losses/deepSupervision.ts";
 import { segmentationTerms, type Terms } from "../losses/losses.ts";
 import type { BatchOutput } from "../networks/parts.ts";
 import type { DeviceBatch } from "./method.ts";
 
-/** Cross-entropy and Dice of a network's answer to a batch. */
+/** Cross-entropy and Dice of a network's output for a batch. */
 export function segmentation({ logits }: BatchOutput, { label }: DeviceBatch): Terms {
   return segmentationTerms(logits, label);
 }
 
-/** A loss with its segmentation shared between full resolution and the auxiliary heads, where the network has any. */
+/** Adds deep supervision to a loss, if the network has auxiliary heads. */
 export function deeplySupervised(terms: Terms, output: BatchOutput, batch: DeviceBatch): Terms {
   return withCoarse(terms, output, batch.coarseLabels(output.coarse.length));
 }

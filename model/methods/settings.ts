@@ -1,4 +1,4 @@
-// Settings that several methods share.
+// Settings that methods share.
 
 import { PROTOKD } from "../losses/losses.ts";
 import { number } from "../settings/kinds.ts";

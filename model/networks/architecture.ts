@@ -1,51 +1,61 @@
-// What a kind of network is to everything else: its sizes, its tensors, its forward pass. One file for each kind.
+// The interface of a kind of network: its sizes, its tensors, its forward pass. Each kind has a file of its
+// own.
 
 import type { Tensor } from "../../engine/index.ts";
 import type { Params } from "./params.ts";
 
-/** `train`: batch norms use the batch's statistics and update the running ones. `eval`: they use the running ones. */
+/**
+ * `train`: batch norms use the batch's statistics and update the running ones; `eval`: they use the running
+ * ones.
+ */
 export type Mode = "train" | "eval";
 
 /** How a network is run. */
 export interface How {
   mode: Mode;
-  /** Inner features to return beside the logits, by name: for a V-Net E_1 … E_L and D_{L-1} … D_1 (see vnet.ts). */
+  /**
+   * Inner features to return beside the logits, by name: for a V-Net E_1 … E_L and D_{L-1} … D_1 (see
+   * vnet.ts).
+   */
   taps?: readonly string[];
-  /** Gradient checkpointing: keep fewer activations, and compute them again in the backward pass. The bits are the same. */
+  /**
+   * Gradient checkpointing: keeps fewer activations and computes them again in the backward pass, to the same
+   * bits.
+   */
   lowMemory?: boolean;
-  /** The bank of norm parameters to use; none for a network with one set. */
+  /** The bank of norm parameters to use; not given for a network with one set. */
   domain?: string;
 }
 
-/** A network's answer to x [N,M,D,H,W]. */
+/** A network's output for x [N,M,D,H,W]. */
 export interface Output {
   /** [N,classes,D,H,W], f32. */
   logits: Tensor;
-  /** The features asked for, by name. */
+  /** The features that were requested, by name. */
   taps: Readonly<Record<string, Tensor>>;
   /** Logits of the auxiliary heads, f32: [N,classes,D/2,H/2,W/2], [N,classes,D/4,…], … ; only in training. */
   coarse: readonly Tensor[];
 }
 
-/** Channels at full resolution, for whoever must know which tensors fit the adapter's bindings. */
+/** The channels of large tensors at full resolution, to check that they fit the adapter's bindings. */
 export interface Extents {
-  /** Of the input and the logits, which cannot be cut. */
+  /** The channels of the input or the logits, whichever has more: these tensors cannot be cut. */
   whole: number;
-  /** Of the widest activation at full resolution. */
+  /** The channels of the widest activation at full resolution. */
   widest: number;
-  /** Whether samples of a batch depend on each other, as with batch norm: then a batch cannot be cut into parts. */
+  /** True if the samples of a batch depend on each other, as with batch norm: then a batch cannot be cut. */
   coupled: boolean;
 }
 
-/** A kind of network; C are its sizes. */
+/** A kind of network; C is the type of its sizes. */
 export interface Architecture<C = unknown> {
   kind: string;
   /** The names and shapes of all tensors, in the order in which forward() asks for them. */
   tensors(config: C): Map<string, readonly number[]>;
   forward(params: Params, x: Tensor, config: C, how: How): Output;
   /**
-   * The rest of the network after a tap, from features in place of its own. `taps` are those of the same input that the
-   * rest needs: the encoder's outputs E_1, … that skips carry across. Left out where a kind has none.
+   * Runs the rest of the network after a tap, from given features. `from` has the other taps of the same
+   * input that the rest needs: the encoder's outputs E_1, … for its skips. Optional.
    */
   tail?(
     params: Params,

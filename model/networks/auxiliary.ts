@@ -1,4 +1,4 @@
-// Auxiliary heads belong to training: a network is used, saved and shared without them.
+// Auxiliary heads exist in training only: a network is used, saved and shared without them.
 
 import { AUXILIARY, type VnetConfig } from "./layers.ts";
 import type { Params, ParamSource, Values } from "./params.ts";
@@ -8,18 +8,18 @@ export function withoutAuxiliary<T>(tensors: Readonly<Record<string, T>>): Recor
   return Object.fromEntries(Object.entries(tensors).filter(([name]) => !name.startsWith(AUXILIARY)));
 }
 
-/** The tensors of a network as files for others hold them. */
+/** Reads the tensors of a network for a checkpoint that is shared. */
 export async function deployed(params: Params): Promise<Record<string, Values>> {
   return withoutAuxiliary(await params.read());
 }
 
-/** A stored network as files for others hold it. */
+/** A stored network without its auxiliary heads. */
 export function deployedNetwork<T>(network: { config: VnetConfig; values: Readonly<Record<string, T>> }) {
   const { deepSupervision: _, ...config } = network.config;
   return { config: config as VnetConfig, values: withoutAuxiliary(network.values) };
 }
 
-/** First weights from a checkpoint with or without auxiliary heads; heads that it lacks are drawn from the seed. */
+/** First weights from a checkpoint; auxiliary heads that it lacks are drawn from the seed. */
 export function initialSource(
   values: Readonly<Record<string, Values>>,
   deepSupervision: boolean,

@@ -1,30 +1,30 @@
-// The V-Net's layers as a list, under the names of the published checkpoints. The forward pass walks it and
-// asks for each layer's tensors; so do checks of files, without a device.
+// The V-Net's layers as a list, under the names of the published checkpoints. The forward pass runs through
+// this list, and so do checks of files, without a device.
 
 /** The sizes of a V-Net. */
 export interface VnetConfig {
   /** Channels of the input. */
   modalities: number;
   classes: number;
-  /** Channels at full resolution; they double at each level. */
+  /** Channels at full resolution; they double with each level. */
   filters: number;
-  /** Resolutions: each level halves the volume. */
+  /** The number of resolutions; each level halves the volume. */
   levels: number;
   norm: "instance" | "batch";
-  /** Whether training segments the decoder's lower resolutions too: see losses/deepSupervision.ts. */
+  /** Adds auxiliary heads for deep supervision in training: see losses/deepSupervision.ts. */
   deepSupervision?: boolean;
 }
 
-/** The published network's sizes, but for the norm (theirs is batch). */
+/** The published network's sizes, except that its norm is batch norm. */
 export const VNET: Omit<VnetConfig, "modalities"> = { classes: 4, filters: 16, levels: 5, norm: "instance" };
 
 /**
- * A convolution; all but the heads have a norm and a ReLU after it. An "auxiliary" head segments a lower resolution,
- * and the next layer takes the same input as it does.
+ * A convolution; all but the heads are followed by a norm and a ReLU. An "auxiliary" head segments a lower
+ * resolution; its input is also the input of the next layer.
  */
 export interface Layer {
   kind: "same" | "down" | "up" | "head" | "auxiliary";
-  /** Its block and its index there, as checkpoints name them. */
+  /** Its block and its index in the block, as in the names of checkpoints' tensors. */
   block: string;
   index: number;
   inputs: number;
@@ -38,24 +38,23 @@ export interface LayerTensors<T> {
   norm: { weight: T; bias: T; running: { mean: T; variance: T } | null } | null;
 }
 
-/** Gives tensors by name and shape: Params, or anything else with these methods. */
+/** Makes tensors by name and shape: Params, or anything else with these methods. */
 type Source<T> = Record<
   "weight" | "constant" | "statistic",
   (name: string, shape: readonly number[], start: number) => T
 >;
 
-/** How the published checkpoints count blocks, down to the last level and up again. */
-export const BLOCK_NUMBERS: readonly string[] = [
-  ...["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"],
-];
+/** The numbers of blocks in the published checkpoints, down to the last level and up again. */
+export const BLOCK_NUMBERS: readonly string[] =
+  "one two three four five six seven eight nine ten eleven".split(" ");
 
-/** Resolutions below the full one for which training can have auxiliary heads, the finest first. */
+/** The resolutions that can have auxiliary heads, the finest first. */
 export const RESOLUTIONS = ["half", "quarter", "eighth"] as const;
 
 /** The prefix of the auxiliary heads' tensors. */
 export const AUXILIARY = "deep_supervision.";
 
-/** The resolutions that a network has auxiliary heads for: all of its decoder's but the lowest. */
+/** The resolutions of a network's auxiliary heads: all of its decoder's but the full and the lowest one. */
 export function auxiliaryHeads({
   levels,
   deepSupervision = false,
@@ -107,12 +106,12 @@ export function* vnetLayers(config: VnetConfig): Generator<Layer> {
   yield { kind: "head", block: "out_conv", index: 0, inputs: filters, outputs: classes };
 }
 
-/** Edges of the kernels. */
+/** The edge of each kind's kernel. */
 const EDGE: Readonly<Record<Layer["kind"], number>> = { same: 3, down: 2, up: 2, head: 1, auxiliary: 1 };
 
 /**
- * The tensors of a layer, made by `source`; weights and biases start as PyTorch's do. With a `domain`, the norm's are
- * those of its own bank, "bank.<domain>.<name>", while all domains share the kernels.
+ * Makes the tensors of a layer by `source`; weights and biases are initialised as in PyTorch. With a
+ * `domain`, the norm has tensors of its own, "bank.<domain>.<name>", while all domains share the kernels.
  */
 export function layerTensors<T>(
   source: Source<T>,
@@ -126,7 +125,7 @@ export function layerTensors<T>(
     ...(kind === "up" ? [inputs, outputs] : [outputs, inputs]),
     ...Array<number>(3).fill(EDGE[kind]),
   ];
-  const fan = shape[1]! * EDGE[kind] ** 3; // PyTorch takes a transposed convolution's to be its outputs
+  const fan = shape[1]! * EDGE[kind] ** 3; // for a transposed convolution PyTorch counts its outputs
   const weight = source.weight(`${name}.weight`, shape, fan);
   const bias = kind === "same" ? null : source.weight(`${name}.bias`, [outputs], fan);
   if (headed) return { weight, bias, norm: null };
@@ -148,7 +147,7 @@ export function layerTensors<T>(
   };
 }
 
-/** The names and shapes of all the network's tensors, in the order in which a forward pass asks for them. */
+/** The names and shapes of all tensors of the network, in the order of its forward pass. */
 export function vnetShapes(config: VnetConfig): Map<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>();
   const note = (name: string, shape: readonly number[]) => void shapes.set(name, shape);

@@ -1,7 +1,17 @@
 // A network with its parameters, and how it is run.
 
-import { cast, type Device, free, GpuError, type Plan, plan, type Precision } from "../../engine/index.ts";
-import { scope, softmax, Tensor } from "../../engine/index.ts";
+import {
+  cast,
+  type Device,
+  free,
+  GpuError,
+  type Plan,
+  plan,
+  type Precision,
+  scope,
+  softmax,
+  Tensor,
+} from "../../engine/index.ts";
 import { type Architecture, type How, type Output, tensorsOf } from "./architecture.ts";
 import type { Params } from "./params.ts";
 import { vnet, type VnetConfig } from "./vnet.ts";
@@ -12,9 +22,9 @@ export interface Network {
   config: VnetConfig;
   /** Its kind; a V-Net unless given. */
   architecture?: Architecture<VnetConfig>;
-  /** Of its activations; parameters, statistics and logits are f32 either way. By default f32. */
+  /** The precision of its activations, by default f32; parameters, statistics and logits are always f32. */
   precision?: Precision;
-  /** Gradient checkpointing: the backward pass computes activations again. The same bits, in less memory. */
+  /** Gradient checkpointing: the same bits in less memory. */
   lowMemory?: boolean;
 }
 
@@ -22,7 +32,7 @@ export function architectureOf({ architecture = vnet }: Pick<Network, "architect
   return architecture;
 }
 
-/** Runs a network on x [N,M,D,H,W] as part of the calling code: under grad() it is taped, elsewhere not. */
+/** Runs a network on x [N,M,D,H,W]; within grad() it is taped. */
 export function forward(network: Network, x: Tensor, how: How): Output {
   const { params, config, precision = "f32", lowMemory = false } = network;
   return scopedOutput(() =>
@@ -30,7 +40,7 @@ export function forward(network: Network, x: Tensor, how: How): Output {
   );
 }
 
-/** Runs a function in a scope that its output outlives. */
+/** Runs a function in a scope that keeps its output alive. */
 export function scopedOutput(run: () => Output): Output {
   let output: Output | undefined;
   scope(() => {
@@ -40,7 +50,10 @@ export function scopedOutput(run: () => Output): Output {
   return output!;
 }
 
-/** Makes a network's parameters, and returns the kernels to compile before it predicts a patch [D,H,W]. */
+/**
+ * Makes a network's parameters, and returns the kernels to compile before it predicts a patch [D,H,W]. Throws
+ * a CheckpointError for values of another network.
+ */
 export function initialise(
   device: Device,
   network: Network,
@@ -56,7 +69,7 @@ export function initialise(
   return planned;
 }
 
-/** Throws unless the device computes in a precision. */
+/** Throws a GpuError unless the device supports a precision. */
 export function checkPrecision({ gpu }: Device, precision: Precision): void {
   if (precision === "f32" || gpu.features.has("shader-f16")) return;
   throw new GpuError("unsupported", "precision f16: this adapter has no shader-f16: use --precision f32");

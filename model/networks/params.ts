@@ -1,5 +1,5 @@
-// Named parameters, made on first use: the forward pass of a network is its architecture, and the names
-// it asks for are the checkpoint's keys. There is no second list of layers.
+// Named parameters, made on first use: a forward pass requests each tensor under the name that it has in
+// checkpoints, so that no second list of tensors is needed.
 
 import { free, keep, Random, tensor, type Device, type Tensor } from "../../engine/index.ts";
 import { CheckpointError } from "../errors.ts";
@@ -10,7 +10,7 @@ export interface Values {
   data: Float32Array;
 }
 
-/** Where first values come from: a seed, a checkpoint, or (for memory estimates) nowhere: all are 0. */
+/** The source of first values: a seed, a checkpoint, or zeros for memory estimates. */
 export type ParamSource =
   | { seed: number }
   | { values: Readonly<Record<string, Values>> }
@@ -28,13 +28,16 @@ export class Params {
   readonly #trained = new Set<string>();
   readonly #initial = new Map<string, Initial>();
 
-  /** With a checkpoint's values, asking for a tensor that it lacks or that has another shape throws a CheckpointError. */
+  /**
+   * With a checkpoint's values, requests for a tensor that it lacks or that has another shape throw a
+   * CheckpointError.
+   */
   constructor(device: Device, source: ParamSource) {
     this.device = device;
     this.#source = source;
   }
 
-  /** A trained tensor, drawn uniformly in ±1/√fan, as PyTorch initialises the weights and biases of convolutions. */
+  /** A trained tensor, uniform in ±1/√fan, as PyTorch initialises the weights and biases of convolutions. */
   weight(name: string, shape: readonly number[], fan: number): Tensor {
     const root = Math.sqrt(fan);
     return this.#make(name, shape, true, (size) => this.#draw(name, size, (r) => (2 * r.next() - 1) / root));
@@ -70,7 +73,9 @@ export class Params {
     return this.trained.reduce((sum, t) => sum + t.size, 0);
   }
 
-  /** Throws a CheckpointError if the checkpoint holds more than the network's first forward pass has asked for. */
+  /**
+   * Throws a CheckpointError if the checkpoint has tensors that the network's forward pass did not request.
+   */
   checkUsed(): void {
     const values = "values" in this.#source ? this.#source.values : {};
     const surplus = Object.keys(values).filter((name) => !this.tensors.has(name));
@@ -135,13 +140,16 @@ export class Params {
 
 let zero = new Float32Array(0);
 
-/** Zeros that are shared between calls, for nobody writes to them. */
+/** Zeros, shared between calls; they are only read. */
 function zeros(size: number): Float32Array {
   if (zero.length < size) zero = new Float32Array(size);
   return zero.subarray(0, size);
 }
 
-/** 32 bits of a name (FNV-1a), so that what a parameter starts as depends on its name and the seed alone. */
+/**
+ * Hashes a name to 32 bits (FNV-1a), so that a parameter's first values depend on its name and the seed
+ * alone.
+ */
 function hash(name: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);

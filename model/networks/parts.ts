@@ -1,6 +1,6 @@
-// A batch whose activations are larger than a binding may be: the network runs on as many samples at a time as fit,
-// under one tape, and the logits, which are smaller, are put together again. With instance norm that is
-// the same function; batch norm couples the samples, and cannot be cut.
+// Runs a network on a batch whose activations exceed the largest binding: as many samples at a time as fit,
+// under one tape, and joins their logits, which are smaller. With instance norm this is the same function;
+// batch norm couples the samples, so that such a batch cannot be cut.
 
 import {
   BYTES,
@@ -15,22 +15,24 @@ import {
 import type { How, Output } from "./architecture.ts";
 import { architectureOf, forward, type Network } from "./network.ts";
 
-/** A network's answer to a batch: features of all samples, or of a few at a time where all are too large for a tensor. */
+/**
+ * A network's output for a batch. Features that are too large for one tensor come in parts of a few samples.
+ */
 export interface BatchOutput {
   /** [N,classes,D,H,W] */
   logits: Tensor;
-  /** By name, parts [n,F,D,H,W] of which the first axes add up to N; mostly one part. */
+  /** Features by name, in parts [n,F,D,H,W] whose n add up to N; usually one part. */
   taps: Readonly<Record<string, readonly Tensor[]>>;
   /** Logits of the auxiliary heads, the finest first. */
   coarse: readonly Tensor[];
 }
 
-/** A network of a step, and whether it is trained. */
+/** The sizes of a network in a step; `trained`: the step trains it. */
 export type Sized = Pick<Network, "config" | "precision" | "architecture"> & { trained: boolean };
 
 /**
- * The number of samples of a batch that the networks of a step can take at once. Throws a GpuError where not even one
- * fits, or where something does not fit that cannot be cut: a batch's images and logits, or batch norm's batch.
+ * The number of samples that the networks of a step can take at once. Throws a GpuError if not even one fits,
+ * or if a tensor that cannot be cut does not fit: a batch's images and logits, or a batch under batch norm.
  */
 export function samplesTogether(
   device: Device,
@@ -63,7 +65,7 @@ export function samplesTogether(
   return Math.min(batch, cut);
 }
 
-/** A network's answer to a batch x [N,M,D,H,W], computed for at most `together` samples at a time. */
+/** Runs a network on a batch x [N,M,D,H,W], at most `together` samples at a time. */
 export function forwardBatch(network: Network, x: Tensor, how: How, together: number): BatchOutput {
   const batch = x.shape[0]!;
   if (batch <= together) {
@@ -91,7 +93,7 @@ export function forwardBatch(network: Network, x: Tensor, how: How, together: nu
   };
 }
 
-/** The whole batch's features of a tap as one tensor [N,F,D,H,W]. */
+/** Joins the parts of a tap's features to one tensor [N,F,D,H,W]. */
 export function whole(parts: readonly Tensor[]): Tensor {
   return parts.length === 1 ? parts[0]! : stack(parts);
 }

@@ -1,8 +1,9 @@
 // The V-Net variant of ProtoKD's published code: stages of [conv 3³ → norm → ReLU], strided convolutions
-// down, transposed ones up, skips that are added; no residuals. Tensors have the published checkpoints' names.
+// down, transposed ones up, added skips; no residuals. Its tensors have the names of the published
+// checkpoints.
 //
-// Its taps are the outputs of its levels, counted from full resolution: E_1 … E_L of the encoder, of which E_L is the
-// bottleneck, and D_{L-1} … D_1 of the decoder. D_1 are the features that the last 1³ convolution turns into logits.
+// Its taps are the outputs of its levels, counted from full resolution: E_1 … E_L of the encoder, with E_L
+// the bottleneck, and D_{L-1} … D_1 of the decoder. The last 1³ convolution turns D_1 into logits.
 
 import {
   batchNormEvalRelu,
@@ -17,8 +18,15 @@ import {
   type Tensor,
 } from "../../engine/index.ts";
 import type { Architecture, How, Mode, Output } from "./architecture.ts";
-import { auxiliaryHeads, type Layer, type LayerTensors, layerTensors } from "./layers.ts";
-import { type VnetConfig, vnetLayers, vnetShapes } from "./layers.ts";
+import {
+  auxiliaryHeads,
+  type Layer,
+  type LayerTensors,
+  layerTensors,
+  type VnetConfig,
+  vnetLayers,
+  vnetShapes,
+} from "./layers.ts";
 import type { Params } from "./params.ts";
 import { checkPatch } from "./patch.ts";
 
@@ -47,7 +55,7 @@ export const vnet: Architecture<VnetConfig> = {
 
 interface Walk {
   x: Tensor;
-  /** The tap that x is, for a walk that begins there, and the encoder's outputs that its skips need. */
+  /** For a run of the rest after a tap: the tap that x is, and the encoder's outputs for the skips. */
   tap?: string;
   from?: Readonly<Record<string, Tensor>>;
   skips: (Tensor | null)[];
@@ -68,14 +76,12 @@ function walk(params: Params, config: VnetConfig, how: How, begin: Walk): Output
     if (kind === "down") skips.push(active ? x : (from[input!] ?? null));
     if (kind === "auxiliary") {
       if (active && how.mode === "train") coarse.unshift(auxiliaryLogits(params, layers[0], x));
-      else layerTensors(params, layers[0], config.norm); // a file's tensors are asked for in use too
+      else layerTensors(params, layers[0], config.norm); // so that checkUsed() finds a file's tensors in use
       continue;
     }
     const skip = kind === "up" ? skips.pop()! : null;
     if (active && kind === "up" && !skip)
-      throw new Error(
-        `vnet: the rest of the network after ${begin.tap} needs the encoder's outputs for its skips`,
-      );
+      throw new Error(`vnet: expected the encoder's outputs for the skips after ${begin.tap}, got none`);
     if (active) x = runStretch(params, layers, x, { config, how, skip });
   }
   const unknown = begin.tap === undefined ? [...wanted].find((tap) => !(tap in taps)) : undefined;
@@ -84,7 +90,9 @@ function walk(params: Params, config: VnetConfig, how: How, begin: Walk): Output
   return { logits: cast(x, "f32"), taps, coarse };
 }
 
-/** Layers that run one after another, as one where low memory computes them again; the head is never computed again. */
+/**
+ * Runs successive layers; with low memory, the backward pass computes them again together. Never the head.
+ */
 function runStretch(params: Params, layers: Stretch, x: Tensor, setting: Setting): Tensor {
   const { how, skip } = setting;
   const run = () => {
@@ -102,9 +110,9 @@ function runStretch(params: Params, layers: Stretch, x: Tensor, setting: Setting
 type Stretch = [Layer, ...Layer[]];
 
 /**
- * The layers, cut where low memory keeps what is between: everywhere at full resolution, where the activations of even
- * two layers at once would be much, and below it where the resolution changes. `input` names the tap that a stretch
- * takes, where it takes one.
+ * The layers in stretches, between which low memory keeps activations: single layers at full resolution,
+ * where the activations of even two would take much memory, and below it all layers of a level. `input` is
+ * the name of the tap that a stretch takes, or null.
  */
 function* stretches(config: VnetConfig): Generator<{ layers: Stretch; input: string | null }> {
   let stretch: Layer[] = [];
@@ -140,15 +148,15 @@ function auxiliaryLogits(params: Params, layer: Layer, x: Tensor): Tensor {
 interface Setting {
   config: VnetConfig;
   how: How;
-  /** The tensor that the encoder hands across, for an "up". */
+  /** The encoder's output that an "up" layer adds. */
   skip: Tensor | null;
 }
 
-/** Convolution → norm → ReLU → skip. */
+/** Convolution → norm → ReLU → addition of the skip. */
 function apply(params: Params, layer: Layer, x: Tensor, { config, how, skip }: Setting): Tensor {
   const { weight, bias, norm } = layerTensors(params, layer, config.norm, how.domain);
   if (!norm) return CONVOLVE[layer.kind](x, weight, bias);
-  const fromBatch = norm.running === null || how.mode === "train"; // the norm's statistics
+  const fromBatch = norm.running === null || how.mode === "train"; // where the norm's statistics come from
   if (layer.kind === "same" && fromBatch) {
     const { y, moments } = conv3dWithMoments(x, weight, bias);
     return activate(y, norm, how.mode, { skip, moments });
@@ -166,7 +174,7 @@ const CONVOLVE: Readonly<Record<Layer["kind"], Convolve>> = {
   auxiliary: conv3d,
 };
 
-/** norm → ReLU → what the encoder hands across. */
+/** Norm → ReLU → addition of the skip. */
 function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, options: Activation): Tensor {
   if (!running) return instanceNormRelu(x, weight, bias, options);
   if (mode === "train") return batchNormRelu(x, weight, bias, running, options);
@@ -175,12 +183,10 @@ function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, option
 type Activation = { skip: Tensor | null; moments?: Tensor | null };
 type Norm = NonNullable<LayerTensors<Tensor>["norm"]>;
 
-/** Throws unless the decoder of a network of so many levels has a lower resolution for deep supervision. */
+/** Throws if deep supervision is on and the network has too few levels for an auxiliary head. */
 export function checkDeepSupervision({ levels, deepSupervision = false }: Partial<VnetConfig>): void {
   if (!deepSupervision || levels! >= 4) return;
-  throw new Error(
-    `deep supervision: expected at least 4 levels, for the decoder's lowest has no auxiliary head, got ${levels}`,
-  );
+  throw new Error(`deep supervision: expected at least 4 levels, got ${levels}`);
 }
 
 function checkInput(x: Tensor, config: VnetConfig): void {

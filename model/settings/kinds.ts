@@ -1,5 +1,5 @@
-// The kinds of values of settings: how a value is checked in a file, parsed from the command line, and described in
-// error messages. A row of the table of settings is made of a kind (see rows.ts).
+// The kinds of values of settings: how a value is checked in a file, parsed from the command line, and
+// described in error messages. A row of the table of settings is made of a kind (see rows.ts).
 
 import * as v from "valibot";
 import type { Vec3 } from "../scoring/regions.ts";

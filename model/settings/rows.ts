@@ -1,4 +1,5 @@
-// A row of the table of settings: a kind of value, with its help, its defaults and its field in the page's form.
+// A row of the table of settings: a kind of value, with its help, its defaults and its field in the page's
+// form.
 
 import type * as v from "valibot";
 import type { Kind } from "./kinds.ts";
@@ -12,11 +13,17 @@ export interface Row<Value> {
   defaultHelp?: string;
   /** The default on the built-in phantom, which trains in minutes on two cores. */
   phantom?: Value;
-  /** The published code's value, where it differs from the default (§1.1, §1.3, §1.4, §1.9, §1.10); for --parity. */
+  /**
+   * The published code's value, where it differs from the default (§1.1, §1.3, §1.4, §1.9, §1.10); for
+   * --parity.
+   */
   parity?: Value | ((run: { method: string; epochs: number }) => Value);
   /** The same in words for --help, where it depends on the run. */
   parityHelp?: string;
-  /** The label of its field in the page's form, and the field's first value if it differs from the phantom's and default. */
+  /**
+   * The label of its field in the page's form, and the field's first value if it differs from the phantom's
+   * and default.
+   */
   page?: { label: string; value?: Value };
   /** The placeholder of its value in --help, instead of the kind's. */
   argument?: string | null;
