@@ -9,7 +9,7 @@ import { extname, join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 import { build } from "vite";
 
-/** The system's Chromium, or the one that PROTOKD_CHROMIUM names; undefined where there is none. */
+/** The system's Chromium, or the one that PROTOKD_CHROMIUM names; undefined without one. */
 export const chromiumPath = [
   process.env["PROTOKD_CHROMIUM"],
   ...[
@@ -38,7 +38,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** A built page on a server of its own. */
 export interface Site {
-  /** Of the page, in a sub-folder. */
+  /** The page's address, in a sub-folder. */
   url: string;
   close(): Promise<void>;
 }
@@ -127,7 +127,7 @@ export async function shows(page: Page, selector: string, text: RegExp): Promise
     throw new Error(`expected ${selector} to show ${String(text)}, got the alert: ${answer}`);
 }
 
-/** What a button hands to the downloads. */
+/** The file that a button downloads. */
 export async function saved(page: Page, button: Locator): Promise<Uint8Array> {
   const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
   return readFile(await download.path());

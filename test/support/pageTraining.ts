@@ -79,7 +79,7 @@ export async function watch(page: Page): Promise<void> {
   });
 }
 
-/** What the status has said since watch(), each with its time in ms. */
+/** The status texts since watch(), each with its time in ms. */
 export function told(page: Page): Promise<[time: number, text: string][]> {
   return page.evaluate(() => (window as unknown as { told: [number, string][] }).told);
 }
@@ -137,7 +137,7 @@ export async function status(page: Page, pattern: string): Promise<void> {
   if (typeof alert === "string") throw new Error(alert);
 }
 
-/** What the page complains of, when it does. */
+/** Waits for the page's message of an error. */
 export async function complaint(page: Page): Promise<string> {
   await page.waitForSelector(".alert", { timeout: 120_000 });
   return (await page.textContent("#alerts")) ?? "";
@@ -161,7 +161,7 @@ export async function downloaded(page: Page, button: RegExp): Promise<{ bytes: B
   return { bytes, name: download.suggestedFilename() };
 }
 
-/** What the page's storage says of a stage's epochs. */
+/** A stage's epochs in the page's storage. */
 export function history(page: Page, stage: string): Promise<EpochRecord[]> {
   return page.evaluate(async (name) => {
     let folder = await navigator.storage.getDirectory();

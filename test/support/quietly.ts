@@ -5,7 +5,7 @@ import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import type { Device } from "../../engine/index.ts";
 import { device } from "./gradcheck.ts";
 
-/** What `act` prints, which is not shown. */
+/** The lines that `act` prints, which are not shown. */
 export async function silenced(act: () => Promise<unknown>): Promise<string[]> {
   const { log } = console;
   const lines: string[] = [];

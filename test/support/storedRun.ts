@@ -17,7 +17,7 @@ import { weights } from "./published/weights.ts";
 export interface StoredStage {
   name: string;
   modalities: Modality[];
-  /** Mean Dice in validation; none is recorded if left out. */
+  /** Mean Dice in validation; not recorded unless given. */
   dice?: number;
   seed?: number;
   card?: Partial<ModelCard>;

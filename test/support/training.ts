@@ -121,7 +121,7 @@ export function trainer(trial: Trial = {}): Trainer {
   return new Trainer(trainOptions(trial));
 }
 
-/** What makes a trial a student of a teacher, who is not trained himself, by ProtoKD. */
+/** Makes a trial a ProtoKD student of a teacher with weights of its own. */
 export function student(settings: ProtokdWeights = PROTOKD): Trial {
   return { method: "protokd", teacher: network(MODALITIES, 9, "batch"), settings: { ...settings } };
 }

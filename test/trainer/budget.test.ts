@@ -1,4 +1,4 @@
-// What one step costs, in numbers that do not depend on the machine: the phantom's student with ProtoKD.
+// The cost of one step, in numbers that do not depend on the machine: the phantom's student with ProtoKD.
 //
 // A change that moves them fails here, so that none moves them unnoticed. Where it was meant to, copy the
 // actual numbers from the failure into BUDGET, and say in the commit what they were.

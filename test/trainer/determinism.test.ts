@@ -93,7 +93,7 @@ function train(folder: string, run: string, ...flags: string[]): void {
   assert.is(/(\d\d+) files came late$/m.test(stdout), run === "two", stdout);
 }
 
-/** What a checkpoint holds, but for the seconds that it took. */
+/** A checkpoint's content without the seconds that it took. */
 function state(file: Buffer): unknown {
   const { tensors, metadata } = decodeSafetensors(file, "state");
   const position = { ...(JSON.parse(metadata["training"]!) as object), seconds: 0, waited: 0, total: 0 };

@@ -67,7 +67,7 @@ async function take(count: number, more: Partial<LoaderOptions> & { workers: num
   }
 }
 
-test("0, 1 and 3 threads give the same bits as the sampler, and go on from a state with the same", async () => {
+test("0, 1 and 3 threads give the same bits as the sampler, from a state too", async () => {
   const sampler = new PatchSampler(cases, options);
   const expected = Array.from({ length: 9 }, () => sampler.next());
   for (const workers of [0, 1, 3]) {
@@ -106,7 +106,7 @@ test("cases are read in threads as in the main one, into memory that is shared, 
   );
 });
 
-test("the problems of all cases are told at once, in their order, by threads too", async () => {
+test("the problems of all cases come in one message, in their order, by threads too", async () => {
   const broken = dataset.cases.map((files, i) => ({ ...files, ...(i !== 1 && { label: `no_${i}.nii.gz` }) }));
   const told = (workers: number) => problemsOf(() => loadRecordedCases(reading, broken, workers));
   const alone = await told(0);

@@ -231,7 +231,7 @@ test("scores within boxes are those of what lies in them", async () => {
 
 test.run();
 
-/** What a run ends with, as text: weights, epochs without their times, scores. */
+/** The end of a run as text: weights, epochs without their times, scores. */
 async function outcome(name: string, flags: TrainFlags): Promise<string> {
   const out = join(folder, name);
   const config = await resolveConfig({ ...flags, out });

@@ -1,4 +1,4 @@
-// What a run was made of: the files that it began with when it goes on, and the cases that its teacher has seen.
+// The data of a run: the files that it began with when it is resumed, and the cases that its teacher was trained on.
 
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,7 +42,7 @@ const trainWith = (more: TrainFlags, unfinished: "refuse" | "resume" = "refuse")
     train(() => Promise.resolve(device), await resolveConfig({ ...FLAGS, ...more }), { unfinished }),
   );
 
-test("a run whose files changed since it began is not gone on with, and says which; restored, it is", async () => {
+test("a run whose files changed since it began is not resumed, and names them; restored, it is", async () => {
   await trainWith({ maxTime: "0.01s" });
   const changed = join(data, "PHANTOM_002", "PHANTOM_002_t1ce.nii.gz");
   copyFileSync(changed, join(folder, "kept.nii.gz"));
@@ -61,7 +61,7 @@ test("a run whose files changed since it began is not gone on with, and says whi
   assert.match(said.join("\n"), /resuming after \d+ steps?, in epoch \d/);
 });
 
-test("a teacher that learnt from a test case of its student is told of; one of the same split is not", async () => {
+test("a teacher that was trained on a test case of its student gives a warning; one of the same split does not", async () => {
   const teacher = join(out, "teacher", FILES.best);
   const student = { stage: "student", modality: "t1", teacher, epochs: 1, validateEvery: 1 } as const;
   const other = await trainWith({ ...student, split: join(folder, "b.json"), out: join(folder, "other") });

@@ -31,7 +31,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 const NETWORK = { filters: 2, levels: 2, batch: 1, epochs: 2, lr: 3e-3, seed: 4, validateEvery: 2 } as const;
 const PATCH = [16, 16, 16] as const;
 
-test("the page's stage goes on from the command line's file, and both end with the same tensors", async () => {
+test("the page resumes the command line's file, and both end with the same tensors", async () => {
   await silenced(() => makePhantom({ out: data, cases: 8, size: 20, seed: 5 }));
   await trainQuietly({
     ...NETWORK,
@@ -59,7 +59,7 @@ test("the page's stage goes on from the command line's file, and both end with t
   stage.free();
 });
 
-test("train --resume-from goes on from the file of a page, with its settings, to the same tensors", async () => {
+test("train --resume-from resumes the file of a page, with its settings, to the same tensors", async () => {
   const file = join(folder, "teacher_checkpoint_latest.safetensors");
   const before = readFileSync(join(out, "teacher", FILES.previous));
   const { metadata, ...state } = await decodeTraining(before, file);

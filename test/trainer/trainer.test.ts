@@ -118,7 +118,7 @@ test("the network sees the chosen channels, in their order", async () => {
   }
 });
 
-/** Batches of which the given ones, counted from 1, hold a NaN. */
+/** Batches with a NaN in the given ones, counted from 1. */
 function spoilt(which: readonly number[]): () => TrainBatch {
   let calls = 0;
   return () => {

@@ -1,4 +1,4 @@
-// What is trained does not move by a bit while the code is rearranged: small trainings, as processes, whose tensors have
+// Trained weights do not move by a bit while the code is rearranged: small trainings, as processes, whose tensors have
 // the SHA-256 that the code before had. unmoved.json holds those values by driver; on another one nothing is compared.
 //
 //   PROTOKD_UNMOVED=all node test/run.js unmoved       with `npm start` too, which takes minutes

@@ -2,7 +2,7 @@
 
     network.py logits WEIGHTS INPUT LOGITS     what the network with these weights (safetensors) makes of x
     network.py make NORM                       best_model.pth of a network, an input x and its logits
-    network.py script WEIGHTS INPUT LOGITS     the same by docs/python/load.py, which is what users are told
+    network.py script WEIGHTS INPUT LOGITS     the same by docs/python/load.py, as the docs say
     network.py convert                         convert.py, which is what README.md tells users
 
 Where Python has no safetensors package, convert uses the writer below in its place.
