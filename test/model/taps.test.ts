@@ -56,7 +56,7 @@ for (const norm of ["instance", "batch"] as const) {
     }
     const features = whole.taps["D_2"]!;
     const lacking = () => vnet.tail!(params, "D_2", features, config, { mode, from: {} });
-    assert.throws(lacking, /after D_2 needs the encoder's outputs for its skips$/);
+    assert.throws(lacking, /expected the encoder's outputs for the skips after D_2, got none$/);
   });
 }
 
