@@ -78,7 +78,7 @@ test("a phase that restarts a network begins with its first weights and a new op
   assert.not.equal(numbers(on.tensors["out_conv.weight"]), numbers(once["out_conv.weight"]));
   assert.throws(
     () => new Trainer({ ...trainOptions({ epochs: 1 }), method: phased(true) as Method }),
-    /^phases: 1 epochs leave none for the phase/,
+    /^phases: 1 epochs are too few for the phase/,
   );
 });
 

@@ -1,19 +1,19 @@
-// A batch of patches on its way to the device. A step asks for parts of it; those that the steps before asked for are
-// uploaded at once, before anything is recorded, since a write after that costs a submission of its own.
+// A batch of patches on the device, uploaded in parts. The parts that earlier steps used are uploaded at
+// once, before the step is recorded, since a later write costs a submission of its own.
 
 import { type Device, free, keep, tensor, type Tensor } from "../../engine/index.ts";
 import { coarseLabels } from "../../model/losses/deepSupervision.ts";
 import type { DeviceBatch } from "../../model/methods/index.ts";
 import type { TrainBatch } from "./options.ts";
 
-/** The parts that steps ask for, by their names: see UploadedBatch. */
+/** The names of the parts that steps use: see UploadedBatch. */
 export type Parts = Set<string>;
 
 const LABEL = "label";
 const COARSE = "coarse ";
 const IMAGES = "images ";
 
-/** The tensors are kept until free(). */
+/** A batch whose tensors stay on the device until free(). */
 export class UploadedBatch implements DeviceBatch {
   readonly cases: readonly string[];
   readonly #device: Device;
@@ -25,7 +25,10 @@ export class UploadedBatch implements DeviceBatch {
   #label: Tensor | null = null;
   #coarse: Tensor[] = [];
 
-  /** `modalities` are the batch's channels; `parts` are uploaded now, and grow by the others that a step takes. */
+  /**
+   * `modalities` are the batch's channels. Uploads `parts` now, and adds to them the parts that are used
+   * later.
+   */
   constructor(
     device: Device,
     batch: TrainBatch,
@@ -85,7 +88,7 @@ export class UploadedBatch implements DeviceBatch {
     return keep(tensor(this.#device, shape, values));
   }
 
-  /** The images of some modalities; of all of them they are the batch's own array. */
+  /** The images of some modalities; for all modalities, the batch's own array. */
   #channels(modalities: readonly string[]): Float32Array {
     const { images } = this.#batch;
     const all = this.#modalities;

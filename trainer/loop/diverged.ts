@@ -1,4 +1,4 @@
-// Training that diverges: the error that ends a run, and the check of tensors before they are saved.
+// The error of diverged training, and the check of tensors before they are saved.
 
 import type { Values } from "../../model/networks/params.ts";
 
@@ -7,7 +7,7 @@ export class DivergedError extends Error {
   override readonly name = "DivergedError";
 }
 
-/** The error of gradients that half precision cannot hold. */
+/** The error of gradients that overflow half precision. */
 export function overflow(step: number, cases: readonly string[]): DivergedError {
   return new DivergedError(
     `step ${step}: gradients overflow half precision even unscaled (cases ${cases.join(", ")}): ` +
@@ -15,7 +15,7 @@ export function overflow(step: number, cases: readonly string[]): DivergedError 
   );
 }
 
-/** The error after the most steps that may be skipped in a row. */
+/** The error after too many skipped steps in a row. */
 export function diverged(
   { step, cases, losses }: { step: number; cases: readonly string[]; losses: Record<string, number> },
   part: "loss" | "gradient",
@@ -29,7 +29,7 @@ export function diverged(
   );
 }
 
-/** Throws a DivergedError that names a tensor with NaN or infinity; `where` names what would be written. */
+/** Throws a DivergedError if a tensor holds NaN or infinity; `where` names the file or place in messages. */
 export function checkFinite(tensors: Readonly<Record<string, Values>>, where: string): void {
   for (const [name, { data }] of Object.entries(tensors)) {
     if (data.every(Number.isFinite)) continue;

@@ -1,5 +1,5 @@
-// The learning part of a training: the networks and own tensors of a method, their optimizer groups, and one step of them all. A step can
-// be taken, rehearsed on a device that only counts or plans, or measured.
+// Everything that a method trains: its networks, its own tensors and their optimizer groups. A step can be
+// taken, rehearsed on a device that only counts or plans, or measured.
 
 import { free, grad, keep, MovingAverage, scope, type Tensor } from "../../engine/index.ts";
 import { total } from "../../model/losses/losses.ts";
@@ -15,7 +15,7 @@ import { runStep, type StepPlace } from "./step.ts";
 /** The batches of a step by their streams, on the host. */
 export type Batches = Readonly<Record<string, TrainBatch>>;
 
-/** A step whose losses are still to be read. */
+/** A step whose losses have not been read yet. */
 export interface Noted {
   step: number;
   cases: string[];
@@ -23,7 +23,7 @@ export interface Noted {
   groups: string[];
 }
 
-/** How the names of the guards' numbers begin, among the losses. */
+/** The prefix of the guards' numbers among the losses. */
 export const VERDICT = "guard/";
 
 type Options = Pick<ResolvedOptions, "device" | "method" | "run" | "members" | "patch" | "seed">;
@@ -37,7 +37,7 @@ export class Learner {
   readonly #parts = new Map<string, Parts>(); // of each stream's batches
   readonly #averages: readonly { average: MovingAverage; momentum: (done: number) => number }[];
 
-  /** Makes the parameters, by a first forward pass, and the optimizers' states. */
+  /** Makes the parameters in a first forward pass, and the optimizers' states. */
   constructor(options: Options) {
     const { device, method, run, members, patch, seed } = options;
     this.#options = options;
@@ -60,7 +60,7 @@ export class Learner {
     });
   }
 
-  /** The trained tensors of each group: those of networks first, then the method's own. */
+  /** The trained tensors of each group: the networks' first, then the method's own. */
   #trained(): Map<string, TrainedTensor[]> {
     const { method, run, members } = this.#options;
     const groups = new Map<string, TrainedTensor[]>();
@@ -80,7 +80,7 @@ export class Learner {
     return groups;
   }
 
-  /** The network that is validated and saved; of a pretraining its first. */
+  /** The network that is validated and saved; in a pretraining, the first one. */
   get deployed(): Member {
     return this.members[this.#options.method.deployed ?? Object.keys(this.members)[0]!]!;
   }
@@ -90,7 +90,7 @@ export class Learner {
     return Object.values(this.members).some(({ role, precision }) => "group" in role && precision === "f16");
   }
 
-  /** Gives networks their first weights again, and begins their optimizers anew. */
+  /** Resets networks to their first weights, and their optimizers. */
   restart(names: readonly string[]): void {
     for (const name of names) {
       const { params, role } = this.members[name]!;
@@ -119,8 +119,8 @@ export class Learner {
   }
 
   /**
-   * Takes a step; its losses go to the reader. `done` is the part of the phase that is done, for the learning rates.
-   * Without a reader it is a rehearsal: at a learning rate of 0, and not counted.
+   * Takes a step, and hands its losses to the reader. Without a reader the step is a rehearsal: its learning
+   * rate is 0, and it does not count.
    */
   step(batches: Batches, place: StepPlace & { phaseDone: number }, reader: LossReader<Noted> | null): void {
     const { device } = this.#options;
@@ -155,7 +155,7 @@ export class Learner {
     Object.values(scalars).forEach(free);
   }
 
-  /** Gradients, guard and optimizer of one group; returns the terms, which the program keeps. */
+  /** Runs the backward pass, guard and optimizer of one group; returns its terms, which the caller frees. */
   #update(
     { optimizer, guard }: Group,
     make: Parameters<Parameters<typeof runStep>[3]["update"]>[1],
@@ -169,7 +169,7 @@ export class Learner {
         () => {
           const terms = make();
           const loss = total(terms);
-          scalars[`${prefix}total`] = keep(loss); // read after the step, with the guard's verdict
+          scalars[`${prefix}total`] = keep(loss); // read after the step, with the guard's numbers
           for (const [term, [weight, value]] of Object.entries(terms))
             if (weight !== 0) scalars[prefix + term] = keep(value);
           device.phase = "backward";
@@ -183,7 +183,7 @@ export class Learner {
     return scalars;
   }
 
-  /** Each term's share of the gradient on these batches: see shares.ts. */
+  /** Measures each term's share of the gradient on these batches: see shares.ts. */
   shares(batches: Batches, place: StepPlace): Promise<Record<string, Record<string, number>>> {
     return this.#onDevice(batches, (uploaded) =>
       gradientShares(this.#options.device, this.#stepOptions, uploaded, place, this.groups),

@@ -1,14 +1,14 @@
-// Losses of several steps, kept on the GPU until they are read together: a read waits for all that was recorded, and
-// leaves the GPU without work until the next step is. On a slow adapter that is nothing, and every step is
-// read; on a fast one it is most of a small step.
+// Keeps the losses of several steps on the GPU and reads them together. A read waits for all recorded work
+// and leaves the GPU idle until the next step: on a fast adapter that can take longer than a small step. On a
+// slow adapter every step is read.
 
 import { type Device, free, keep, Tensor } from "../../engine/index.ts";
 
-const MOST_STEPS = 4; // between two reads: so many steps, with their batches, may be queued
-const MOST_SECONDS = 2; // of work between two reads, so that the display stays live
-const MOST_SCALARS = 64; // of a step
+const MOST_STEPS = 4; // between two reads, for their batches are queued
+const MOST_SECONDS = 2; // between two reads, so that the display stays live
+const MOST_SCALARS = 64; // per step
 
-/** A step whose losses are known, with all scalars noted of it. */
+/** A step with its scalars, read from the GPU. */
 export interface Read<Step> {
   step: Step;
   values: Record<string, number>;
@@ -20,16 +20,16 @@ export interface Scalar {
   storage: { offset: number };
 }
 
-/** Collects each step's scalars by name. */
+/** Collects the scalars of steps by name. */
 export class LossReader<Step> {
   readonly #device: Device;
   readonly #now: () => number;
   readonly #waiting: { step: Step; names: string[] }[] = [];
   #values: Tensor | null = null; // [MOST_STEPS, MOST_SCALARS]
-  #began = 0; // when the first of those waiting was noted
-  #every = 1; // steps from read to read
+  #began = 0; // when the first waiting step was noted
+  #every = 1; // steps between reads
 
-  /** `now` in milliseconds from any start; a clock that stands still makes every interval the longest. */
+  /** `now` is in milliseconds from any start; a clock that stands still gives the longest intervals. */
   constructor(device: Device, now: () => number) {
     this.#device = device;
     this.#now = now;
@@ -40,7 +40,7 @@ export class LossReader<Step> {
     return this.#waiting.length >= this.#every;
   }
 
-  /** Copies the scalars of a step, in the order in which they are recorded. Throws where they are more than 64. */
+  /** Copies a step's scalars on the GPU. Throws for more than 64. */
   note(step: Step, scalars: Readonly<Record<string, Scalar>>): void {
     const entries = Object.entries(scalars);
     if (entries.length > MOST_SCALARS)
@@ -56,7 +56,7 @@ export class LossReader<Step> {
     this.#waiting.push({ step, names: entries.map(([name]) => name) });
   }
 
-  /** All steps noted since the last time, in order. */
+  /** Reads all steps noted since the last read, in order. */
   async read(): Promise<Read<Step>[]> {
     const noted = this.#waiting.splice(0);
     if (!this.#values || !noted.length) return [];

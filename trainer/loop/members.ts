@@ -1,4 +1,4 @@
-// The networks and own tensors of a method, made by its roles; and the optimizer groups that train them.
+// Makes the networks of a method by their roles, its own tensors, and the optimizer groups that train them.
 
 import {
   Adam,
@@ -30,21 +30,21 @@ export interface FrozenNetwork {
   values: Readonly<Record<string, Values>>;
 }
 
-/** Where the first weights come from, and how networks compute. */
+/** The source of first weights, and how networks compute. */
 export interface MemberOptions {
-  /** The seed of every draw. */
+  /** The seed of all random draws. */
   seed: number;
   /** First weights of the deployed network, instead of drawn ones. */
   init?: Readonly<Record<string, Values>> | null;
-  /** The network that an earlier stage trained. */
+  /** Returns the network that an earlier stage trained. */
   frozen: (stage: string) => FrozenNetwork;
   precision: Precision;
   lowMemory: boolean;
-  /** All weights are 0: for estimates, since drawing them takes longer than all else. */
+  /** All weights are 0, for memory estimates: drawing them would take most of the time. */
   zeros?: boolean;
 }
 
-/** Makes the networks of a method. Weights are put on the device when a network is first run. */
+/** Makes the networks of a method. Weights are uploaded when a network first runs. */
 export function openMembers(device: Device, method: Method, run: Run, options: MemberOptions): Members {
   const roles = method.networks(run);
   const made: Record<string, Member> = {};
@@ -99,7 +99,7 @@ export function prefixOf(method: Method, name: string): string {
 export function openOwn(device: Device, tensors: Readonly<Record<string, OwnTensor>>, seed: number): Params {
   const params = new Params(device, { seed });
   for (const [name, { shape, init }] of Object.entries(tensors)) {
-    const key = `own/${name}`; // draws by its whole name, so that it moves no other draw
+    const key = `own/${name}`; // values are drawn by this name, so that other tensors' do not change
     if ("value" in init) params.constant(key, shape, init.value);
     else if ("normal" in init) params.normal(key, shape, init.normal);
     else params.weight(key, shape, init.uniform ** -2);
@@ -123,7 +123,7 @@ export class Group {
   readonly guard: GradientGuard;
   readonly #spec: OptimizerSpec;
 
-  /** `scaled`: whether the loss is scaled to the range of half precision. Throws where there is nothing to train. */
+  /** `scaled`: the loss is scaled to the range of half precision. Throws for no tensors. */
   constructor(
     device: Device,
     {
@@ -157,14 +157,14 @@ export class Group {
     return schedule === "poly" ? polyRate(lr, done) : lr;
   }
 
-  /** Begins anew: without moments and steps. */
+  /** Resets the optimizer: no moments, no steps. */
   restart(): void {
     for (const moment of Object.values(this.optimizer.moments).flat())
       moment.write(new Float32Array(moment.size));
     this.optimizer.steps = 0;
   }
 
-  /** The group's part of a training state, by name: moments and the guard's state. */
+  /** The group's tensors in a training state, by name: moments and the guard's state. */
   get state(): [string, Tensor][] {
     const moments = Object.entries(this.optimizer.moments).flatMap(([kind, tensors]) =>
       tensors.map((t, i): [string, Tensor] => [`optimizer.${this.name}/${kind}.${this.names[i]!}`, t]),

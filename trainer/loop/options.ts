@@ -22,56 +22,59 @@ export interface TrainBatch {
 /** A stream of batches without end. */
 export interface BatchSource {
   next(): TrainBatch | Promise<TrainBatch>;
-  /** Plain numbers, for JSON, with which a new source continues after the batches handed out so far. */
+  /** JSON data with which a new source continues after the batches returned so far. */
   state?(): unknown;
 }
 
 export interface TrainOptions {
   device: Device;
   method: Method;
-  /** The run that the method trains: its settings, the network's sizes, the modalities of the batches. */
+  /** The method's settings, the network's sizes, and the modalities of the batches. */
   run: Run;
-  /** The networks of the method's roles: see openMembers(). The trainer frees none of them. */
+  /** The networks of the method's roles: see openMembers(). The trainer does not free them. */
   members: Members;
   patch: readonly [number, number, number];
   epochs: number;
   stepsPerEpoch: number;
   /** A source of batches for each stream of the method. */
   sources: Readonly<Record<string, BatchSource>>;
-  /** Draws whatever a method draws within a step. */
+  /** The seed of random draws within steps. */
   seed?: number;
   /**
-   * Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and after the last. It may
-   * return null once stop() was called: then a resumed run validates the epoch.
+   * Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and after the
+   * last. It may return null after stop(): then a resumed run validates the epoch.
    */
   validate?: (network: Network) => Promise<Scores | null>;
   validateEvery?: number;
   validateFrom?: number;
-  /** The score that makes a network the best: a validation's mean (by default), or its moving average. */
+  /** Decides which network is the best: a validation's mean score (by default), or its moving average. */
   bestBy?: BestBy;
   /** Skipped steps in a row that end the training; by default 3. */
   maxBadSteps?: number;
-  /** Validations without a better one that end the training; 0 for no limit. */
+  /** Validations in a row without an improvement that end the training; 0 for no limit. */
   patience?: number;
   /**
-   * Seconds of training and validation, those before a resumption included, after which it ends, within an epoch too; 0
-   * for no limit. If there is no best network by then, the last is validated and becomes it.
+   * Seconds of training and validation after which it ends, even within an epoch; earlier parts of a resumed
+   * run count. 0 for no limit. If there is no best network by then, the last one is validated and becomes it.
    */
   maxSeconds?: number;
-  /** Where to resume; the beginning unless given. Tensors are the caller's to restore: see restoreTensors(). */
+  /** Where to resume; by default the beginning. The caller restores the tensors: see restoreTensors(). */
   position?: Position;
-  /** Milliseconds from any start. Without a clock a training can be repeated event by event. */
+  /** Milliseconds from any start. Without a clock, runs repeat event by event. */
   now?: () => number;
 }
 
-/** Why training ended before its last epoch. */
+/** The reason why training ended before its last epoch. */
 export type Ending = "time" | "patience" | "request";
 
 export type TrainEvent =
   | { type: "start"; parameters: number }
   | { type: "compile"; done: number; kernels: number }
   | { type: "step"; epoch: number; step: number; steps: number; losses: Record<string, number>; lr: number }
-  /** A step that changed nothing, for its loss or a gradient was not finite. Half precision overflows at times. */
+  /**
+   * A step that changed nothing, because its loss or a gradient was not finite. "overflow": half precision
+   * was too small.
+   */
   | {
       type: "skip";
       why: "loss" | "gradient" | "overflow";
@@ -81,11 +84,13 @@ export type TrainEvent =
       losses: Record<string, number>;
     }
   | { type: "epoch"; record: EpochRecord; best: boolean }
-  /** A checkpoint point: nothing is in flight, so that tensors can be read and saved to resume from here. */
+  /** A checkpoint point: no work is in flight, so that the state can be read and saved. */
   | { type: "checkpoint"; position: Position; data: Record<string, unknown> }
   | { type: "end"; reason: Ending };
 
-/** The optimizer of ProtoKD's published code (methods of Wang et al. §1.9); momentum is nnU-Net's, for SGD. */
+/**
+ * The optimizer of ProtoKD's published code (methods of Wang et al. §1.9), with nnU-Net's momentum for SGD.
+ */
 export const TRAINING = {
   optimizer: "adam",
   lr: 1e-3,
@@ -95,7 +100,7 @@ export const TRAINING = {
   clip: 0,
 } as const satisfies OptimizerSpec;
 
-/** Defaults of the options. */
+/** Default options. */
 export const LOOP = {
   seed: 0,
   validateEvery: 1,

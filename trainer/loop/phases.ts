@@ -1,4 +1,4 @@
-// The phases of a training, and the epochs that belong to each.
+// The phases of a training and their epochs.
 
 import type { Phase } from "../../model/methods/index.ts";
 
@@ -11,7 +11,7 @@ interface Stretch extends Phase {
 export class Phases {
   readonly #stretches: readonly Stretch[];
 
-  /** Shares `epochs` between the phases; one phase of all unless given. Throws unless each has at least one epoch. */
+  /** Shares `epochs` between the phases, by default one. Throws if a phase has no epoch. */
   constructor(phases: readonly Phase[] = [{ name: "training", share: 1 }], epochs: number) {
     let share = 0;
     let from = 1;
@@ -25,7 +25,7 @@ export class Phases {
     const empty = this.#stretches.find((stretch) => stretch.to <= stretch.from);
     if (empty)
       throw new Error(
-        `phases: ${epochs} epochs leave none for the phase "${empty.name}": train for more epochs`,
+        `phases: ${epochs} epochs are too few for the phase "${empty.name}": train for more epochs`,
       );
   }
 
@@ -40,7 +40,7 @@ export class Phases {
     return (epoch - from) / (to - from);
   }
 
-  /** The networks that begin this epoch with their first weights. */
+  /** The networks to reset to their first weights when this epoch begins. */
   restarting(epoch: number): readonly string[] {
     const stretch = this.#at(epoch);
     return stretch.from === epoch && epoch > 1 ? (stretch.restart ?? []) : [];

@@ -1,30 +1,31 @@
-// Where a training run is: all that resuming needs to end with the same bits, beside tensors and its sources' states.
+// The position of a training run: all that resuming needs beside tensors and the sources' states to end with
+// the same bits.
 
 import * as v from "valibot";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 
-/** Plain numbers, for JSON. */
+/** The schema of a position, which is stored as JSON. */
 export const PositionSchema = v.object({
-  /** The epoch in progress, from 1; one more than there are when all are over. */
+  /** The epoch in progress, counted from 1; after the last epoch, their number plus 1. */
   epoch: v.pipe(count, v.minValue(1)),
-  /** Its steps done so far. */
+  /** Steps of the epoch done so far. */
   done: count,
-  /** The sums of their losses by term, over `counted` steps: skipped ones do not count. */
+  /** The sums of their losses by term, over `counted` steps; skipped steps do not count. */
   sums: v.custom<Record<string, number>>(isNumbers), // v.record() would drop the term "prototype"
   counted: count,
   skipped: count,
-  /** Steps skipped since the last that was not. */
+  /** Steps skipped in a row. */
   skippedInRow: count,
-  /** Seconds of the epoch so far, of waiting for batches in it, and of all training. */
+  /** Seconds of the epoch so far, of its waiting for batches, and of the whole training. */
   seconds: amount,
   waited: amount,
   total: amount,
-  /** The best score of a validation, and validations since it last improved. */
+  /** The best score of a validation, and the number of validations since then. */
   best: v.nullable(v.pipe(v.number(), v.finite())),
   idle: count,
-  /** The validations' exponential moving average; each new one counts a tenth, as in nnU-Net. */
+  /** The exponential moving average of validations; each new one counts a tenth, as in nnU-Net. */
   average: v.nullable(v.pipe(v.number(), v.finite())),
   /** Optimizer steps by group. */
   updates: v.custom<Record<string, number>>(isNumbers),
@@ -36,7 +37,7 @@ function isNumbers(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.values(value).every(Number.isFinite);
 }
 
-/** The beginning of a run. */
+/** The position at the beginning of a run. */
 export function beginning(): Position {
   return {
     epoch: 1,
@@ -55,20 +56,22 @@ export function beginning(): Position {
   };
 }
 
-/** Where the epoch after that of `position` begins. */
+/** The position at the beginning of the next epoch. */
 export function nextEpoch({ epoch, skippedInRow, total, best, idle, average, updates }: Position): Position {
   return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average, updates };
 }
 
-/** The score that makes a network the best: a validation's mean ("dice"), or its moving average. */
+/**
+ * The score that decides on the best network: a validation's mean ("dice"), or its moving average ("ema").
+ */
 export type BestBy = "dice" | "ema";
 
-const INERTIA = 0.9; // of the average: nnU-Net's
+const INERTIA = 0.9; // of the moving average, as in nnU-Net
 
 /**
- * The best score, the average and the validations without a better one, after one more of this mean; and whether the
- * network is the best. Between equal ones it is the later, as in the published code, but it ends no wait for a better one. A mean
- * of NaN is never the best.
+ * Updates the best score, the moving average and the count of idle validations for a validation with this
+ * mean score; `better`: the network is the best so far. Between equal scores the later network is the best,
+ * as in the published code, but it still counts as idle. A mean of NaN is never the best.
  */
 export function judge(
   { best, idle, average }: Pick<Position, "best" | "idle" | "average">,
@@ -83,14 +86,14 @@ export function judge(
   return { better: gain >= 0, best: gain >= 0 ? score : best, idle: gain > 0 ? 0 : idle + 1, average };
 }
 
-/** The limits of a run; a patience of 0, and 0 seconds, are no limit. */
+/** The limits of a run; a patience or seconds of 0 mean no limit. */
 export interface Limits {
   epochs: number;
   patience: number;
   maxSeconds: number;
 }
 
-/** The reason for which a run is over at a position; null where it is not. */
+/** The reason why a run is over at a position; null if it is not. */
 export function over(
   { epoch, idle, total }: Position,
   { epochs, patience, maxSeconds }: Limits,
@@ -100,7 +103,7 @@ export function over(
   return maxSeconds > 0 && total >= maxSeconds ? "time" : null;
 }
 
-/** The steps done of the whole run, skipped ones included. */
+/** The number of steps done in the whole run, skipped ones included. */
 export function stepsDone({ epoch, done }: Position, stepsPerEpoch: number): number {
   return (epoch - 1) * stepsPerEpoch + done;
 }

@@ -1,7 +1,8 @@
-// Lines of metrics.jsonl, the source of curves and tables.
+// The lines of metrics.jsonl, the source of curves and tables.
+
 import type { Region } from "../../model/scoring/regions.ts";
 
-/** The scores of a validation, each the mean over its cases: by default Dice of the regions, and their mean. */
+/** The scores of a validation: by default the mean over cases of each region's Dice, and their mean. */
 export type Scores = Record<Region | "mean", number>;
 
 /** One line of metrics.jsonl: an epoch. */
@@ -10,26 +11,27 @@ export interface EpochRecord {
   epoch: number;
   /** Optimizer steps done when the epoch ended. */
   step: number;
-  /** Wall time of this epoch, validation included. */
+  /** Seconds that the epoch took, validation included. */
   seconds: number;
   /** Learning rate of the epoch's last step. */
   rate: number;
-  /** Mean over the epoch's steps, by term. */
+  /** Means over the epoch's steps, by term. */
   losses: Record<string, number>;
-  /** Seconds spent waiting for batches, and steps that were skipped because a loss or gradient was not finite. */
+  /** Seconds of waiting for batches, and steps skipped because a loss or gradient was not finite. */
   waited?: number;
   skipped?: number;
   /** Scores of the validation cases, in epochs that were validated. */
   validation?: Scores;
   /** The name of the score, where it is not Dice. */
   score?: string;
-  /** The moving average of their mean so far; each new one counts a tenth. */
+  /** The moving average of validations' mean scores; each new one counts a tenth. */
   average?: number;
   /**
-   * Each term's share of the gradient, in epochs that were validated: the norm of its weighted gradient over that of the
-   * whole loss, at the logits and at the taps that the method compares (see shares.ts).
+   * Each term's share of the gradient, in epochs that were validated: the norm of its weighted gradient,
+   * divided by that of the whole loss, at the logits and at the taps that the method compares (see
+   * shares.ts).
    */
   gradients?: Record<string, Record<string, number>>;
-  /** The most bytes that tensors took on the GPU at once, since the process began. */
+  /** The most bytes of tensors on the GPU at one time. */
   gpuBytes?: number;
 }

@@ -1,9 +1,11 @@
-// How much each term of a loss moves a network: the norm of its weighted gradient, as a share of the whole loss's. It is
-// taken at the logits, where the terms meet before the network, and at every tap that the method compares, to which
-// the terms on the logits come through the rest of the network. A term that does not reach a place has the share 0.
+// Measures how much each term of a loss moves a network: the norm of its weighted gradient, as a share of the
+// whole loss's. It is measured at the logits and at every tap that the method compares; there the gradients
+// of terms on the logits come back through the rest of the network. A term that does not reach a place has
+// the share 0.
 //
-// The network runs once, without a tape, in training mode; the losses are then differentiated by its outputs alone, so
-// that all shares together cost about as much as one step. Running statistics are put back as they were.
+// The network runs once, without a tape, in training mode; the losses are then differentiated by its outputs
+// alone, so that all shares together cost about as much as one step. Running statistics are restored
+// afterwards.
 
 import {
   cast,
@@ -25,14 +27,14 @@ import { runStep, type StepOptions, type StepPlace, tailOf } from "./step.ts";
 
 const LOGITS = "logits";
 
-/** A gradient's norm on the GPU, still to be read. */
+/** A gradient's norm on the GPU, not read yet. */
 interface Norm {
   place: string;
   term: string;
   value: Tensor;
 }
 
-/** A network's run that the losses are differentiated by. */
+/** A run of a network; the losses are differentiated by its outputs. */
 interface Leaf {
   member: Member;
   mode: "train" | "eval";
@@ -40,7 +42,10 @@ interface Leaf {
   output: BatchOutput;
 }
 
-/** Each term's share of the gradient, by place and term; the places of groups other than "main" begin with their name. */
+/**
+ * Each term's share of the gradient, by place and term; places of groups other than "main" have their name as
+ * prefix.
+ */
 export async function gradientShares(
   device: Device,
   options: StepOptions,
@@ -60,7 +65,7 @@ export async function gradientShares(
   return shares;
 }
 
-/** Records the kernels of gradientShares(); the norms are the caller's to free. The term "" is the whole loss. */
+/** Records the kernels of gradientShares(); the caller frees the norms. The term "" is the whole loss. */
 export function recordShares(
   device: Device,
   options: StepOptions,
@@ -114,7 +119,7 @@ export function recordShares(
   return norms;
 }
 
-/** The logits, and the taps that a method has asked for and that the network can be continued from. */
+/** The logits, and the method's taps in networks that can run from a tap on. */
 function placesOf(leaves: readonly Leaf[]): string[] {
   const taps = leaves.flatMap(({ member, wanted }) => (architectureOf(member).tail ? wanted : []));
   return [...new Set([LOGITS, ...taps])];
@@ -124,7 +129,7 @@ function tensorsAt({ output }: Leaf, at: string): readonly Tensor[] {
   return at === LOGITS ? [output.logits, ...output.coarse] : (output.taps[at] ?? []);
 }
 
-/** A run's output in which all that comes after a place is computed anew, from the place's features. */
+/** A run's output with everything after a place computed again, from the place's features. */
 function leafOutput({ member, mode, output }: Leaf, at: string): BatchOutput {
   const parts = output.taps[at];
   if (at === LOGITS || !parts) return output;
@@ -146,7 +151,7 @@ function leafOutput({ member, mode, output }: Leaf, at: string): BatchOutput {
   return { logits: join(tails.map(({ logits }) => logits)), taps, coarse };
 }
 
-/** The encoder's outputs that the rest of the network after some taps needs for its skips. */
+/** The encoder's outputs that the rest of the network after these taps needs for its skips. */
 function neededBy(member: Member, taps: readonly string[]): string[] {
   return taps.flatMap((tap) => [...(architectureOf(member).neededAfter?.(tap) ?? [])]);
 }
@@ -157,7 +162,7 @@ function copyOf(t: Tensor): Tensor {
   return copy;
 }
 
-/** The norm that the meter has just taken, in a tensor of its own. */
+/** Copies the norm that the meter just measured to a tensor of its own. */
 function readLater(device: Device, { verdict }: GradientGuard): Tensor {
   const value = keep(new Tensor(device, []));
   device.copy(verdict.norm.buffer, verdict.norm.storage.offset, value.buffer, value.storage.offset, 4);

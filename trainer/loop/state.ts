@@ -1,7 +1,7 @@
-// A training's state: all that a resumed run needs to end with exactly the same weights as an uninterrupted one. In a
-// file it is safetensors: the deployed network's tensors under the published names, other networks' under "role/", the
-// method's own under "own/", the optimizers' under "optimizer.<group>/"; in the metadata the position and what the
-// sources of batches need. The bytes are the same in Node and in a browser.
+// Training states: all that a resumed run needs to end with exactly the same weights as an uninterrupted one.
+// A file of a state is safetensors: the deployed network's tensors under the published names, other networks'
+// under "role/", the method's own under "own/", the optimizers' under "optimizer.<group>/", and the position
+// and the sources' states in the metadata. Node and browsers write the same bytes.
 
 import * as v from "valibot";
 import { CheckpointError, OldStateError } from "../../model/errors.ts";
@@ -17,11 +17,11 @@ export interface TrainingState {
   /** By their names in the file. */
   tensors: Record<string, Values>;
   position: Position;
-  /** The state of each stream's source: JSON. */
+  /** The state of each stream's source, as JSON. */
   data: Record<string, unknown>;
 }
 
-const FORMAT = "2"; // 1, which had no such note, knew one network and one optimizer
+const FORMAT = "2"; // states of format 1 lack this metadata: they had one network and one optimizer
 const GUARD = /^optimizer\.[^/]*\/guard$/;
 
 /** Reads the tensors of a training at a checkpoint event. */
@@ -32,8 +32,8 @@ export async function readTensors(learner: Learner): Promise<TrainingState["tens
 }
 
 /**
- * Puts a state's tensors into a training that was just made for the same networks. Throws a CheckpointError, `name` being
- * the file's, unless each is there and of its shape.
+ * Restores a state's tensors in a new training of the same networks; `name` is the file's name for messages.
+ * Throws a CheckpointError if one is missing or has another shape.
  */
 export function restoreTensors(
   learner: Learner,
@@ -51,12 +51,12 @@ export function restoreTensors(
   for (const [group, { guard }] of learner.groups) guard.restore(tensors[`optimizer.${group}/guard`]!.data);
 }
 
-/** The bytes of a checkpoint; `notes` are more of its metadata. Throws a DivergedError rather than store NaN. */
+/** Encodes a state, with `notes` as more metadata. Throws a DivergedError for NaN or infinity. */
 export async function encodeTraining(
   { tensors, position, data }: TrainingState,
   notes: Readonly<Record<string, string>>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // A guard's last norm may well be infinite.
+  // The last norm of a guard may be infinite.
   const finite = Object.fromEntries(Object.entries(tensors).filter(([name]) => !GUARD.test(name)));
   checkFinite(finite, `epoch ${position.epoch}, after ${position.done} steps`);
   return encodeSealed(tensors, {
@@ -68,8 +68,8 @@ export async function encodeTraining(
 }
 
 /**
- * The state in the bytes of a checkpoint; `name` is the file's. Throws a CheckpointError unless all is as it was written,
- * and an OldStateError for a state of an older version.
+ * Decodes a state; `name` is the file's name for messages. Throws a CheckpointError for a damaged or other
+ * file, and an OldStateError for a state of an older version.
  */
 export async function decodeTraining(
   bytes: Uint8Array,
@@ -106,5 +106,5 @@ function isRecord(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The metadata that holds a training's settings: JSON, by the names of the table of settings. */
+/** The key of a state's metadata that holds its settings as JSON. */
 export const SETTINGS_NOTE = "config";

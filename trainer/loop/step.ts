@@ -1,5 +1,5 @@
-// One step of a method: what it runs, in which mode, and what becomes of its updates. The same step is trained,
-// rehearsed on a device that only counts or plans, and measured (shares.ts).
+// Runs one step of a method: it sets the mode of each network and hands the updates to the caller, who
+// trains, rehearses or measures (shares.ts) the step.
 
 import { type Device, Random, scope, Tensor } from "../../engine/index.ts";
 import type { DeviceBatch, Method, Runnable, Step } from "../../model/methods/index.ts";
@@ -9,19 +9,19 @@ import { type BatchOutput, forwardBatch, samplesTogether } from "../../model/net
 import type { How } from "../../model/networks/architecture.ts";
 import type { Member, Members } from "./members.ts";
 
-/** Where in the training a step is. */
+/** The place of a step in the training. */
 export interface StepPlace {
   done: number;
   phase: string;
-  /** Counted from 1, for the step's random numbers. */
+  /** The step's number, counted from 1, for its random numbers. */
   number: number;
 }
 
-/** The treatment of a step's updates. */
+/** Handles a step's updates. */
 export interface StepActions {
   update(group: string, terms: () => Terms): void;
   after(change: () => void): void;
-  /** Stands in for a trained network's run within update(); null where it simply runs. */
+  /** Replaces a trained network's run within update(); null to run it. */
   replace?(member: Member, how: How, run: (how: How) => BatchOutput): BatchOutput | null;
 }
 
@@ -89,7 +89,7 @@ export function runStep(
   scope(() => method.step(context as never));
 }
 
-/** The rest of a network after a tap. */
+/** Runs the rest of a network after a tap. Throws for a kind of network that cannot. */
 export function tailOf(
   member: Member,
   tap: string,

@@ -1,14 +1,19 @@
-// One training loop for every stage and method: draw batches, have the method take its step, validate, and say
-// when a checkpoint can be saved. It is an async generator of events and knows neither Node nor a page; whoever runs
-// it decides what to show and save.
+// The training loop of all stages and methods: draws batches, takes the method's step, validates, and tells
+// when a checkpoint can be saved. It is an async generator of events; the caller shows and saves.
 
 import { compile, plan } from "../../engine/index.ts";
 import { initialise } from "../../model/networks/network.ts";
 import { diverged, overflow } from "./diverged.ts";
 import { type Batches, Learner, type Noted, VERDICT } from "./learner.ts";
 import { LossReader, type Read } from "./lossReader.ts";
-import { type Ending, LOOP, type ResolvedOptions, type TrainBatch } from "./options.ts";
-import type { TrainEvent, TrainOptions } from "./options.ts";
+import {
+  type Ending,
+  LOOP,
+  type ResolvedOptions,
+  type TrainBatch,
+  type TrainEvent,
+  type TrainOptions,
+} from "./options.ts";
 import { Phases } from "./phases.ts";
 import { beginning, judge, nextEpoch, over, type Position, stepsDone } from "./position.ts";
 import type { EpochRecord, Scores } from "./records.ts";
@@ -25,7 +30,7 @@ export class Trainer {
   #peeked: { batches: Batches; data: Record<string, unknown> } | null = null;
   #stopping = false;
 
-  /** Makes the parameters and the optimizers' states. Throws where a stream of the method has no source. */
+  /** Makes the parameters and the optimizers' states. Throws if a stream of the method has no source. */
   constructor({ position = beginning(), ...options }: TrainOptions) {
     this.#position = structuredClone(position);
     this.#options = { ...LOOP, ...options };
@@ -44,14 +49,14 @@ export class Trainer {
     this.#stopping = true;
   }
 
-  /** True after stop() was called: the next checkpoint event is the last. */
+  /** True after stop(): the next checkpoint event is the last. */
   get stopping(): boolean {
     return this.#stopping;
   }
 
   /**
-   * Trains, after all kernels have been compiled. Events of steps come in order, some at a time, when their losses are
-   * read; after them, and at the end of an epoch, comes a checkpoint event: until the next event nothing is in flight.
+   * Compiles all kernels, then trains. Events of steps come in order, a few at a time, when their losses are
+   * read; then, and after an epoch, comes a checkpoint event: until the next event no work is in flight.
    */
   async *run(): AsyncGenerator<TrainEvent> {
     const { device, now } = this.#options;
@@ -78,7 +83,7 @@ export class Trainer {
     }
   }
 
-  /** The rest of an epoch's steps; returns the reason if training ended before them. */
+  /** Takes the remaining steps of an epoch; returns the reason if training ends before the last one. */
   async *#steps(reader: LossReader<Noted>): AsyncGenerator<TrainEvent, "time" | "request" | null> {
     const { stepsPerEpoch, now, maxSeconds } = this.#options;
     const at = this.#position;
@@ -109,7 +114,7 @@ export class Trainer {
     return null;
   }
 
-  /** The event of a step whose losses are known. */
+  /** Updates the position by a step's losses, and returns the step's event. */
   #account({ step: { step, cases, groups }, values }: Read<Noted>): TrainEvent {
     const at = this.#position;
     const { epochs, stepsPerEpoch } = this.#options;
@@ -132,7 +137,7 @@ export class Trainer {
     return { type: "skip", why, epoch, step, cases, losses: { ...losses, norm: verdict(group, "norm") } };
   }
 
-  /** Throws where too many steps in a row were skipped, or gradients overflow whatever the scale. */
+  /** Throws a DivergedError after too many skipped steps in a row, or if unscaled gradients overflow. */
   #checkSkipped({ why, ...skip }: Extract<TrainEvent, { type: "skip" }>): void {
     const { maxBadSteps } = this.#options;
     if (why === "overflow") return;
@@ -140,7 +145,7 @@ export class Trainer {
     if (this.#position.skippedInRow >= maxBadSteps) throw diverged(skip, why, maxBadSteps);
   }
 
-  /** Validates if it is time, reports the epoch, and moves to the next; false if validating was stopped. */
+  /** Validates if it is time, and moves to the next epoch; false if validation was stopped. */
   async *#endEpoch(): AsyncGenerator<TrainEvent, boolean> {
     const { epochs, now, validate, validateEvery, validateFrom, bestBy, method } = this.#options;
     const at = this.#position;
@@ -165,8 +170,9 @@ export class Trainer {
   }
 
   /**
-   * When time is up within an epoch and there is no best network, the last one is validated and becomes it. The position
-   * stays, so that a run that is given more time continues as if it had never ended. False if validating was stopped.
+   * If time is up within an epoch and there is no best network, validates the last one, which becomes it. The
+   * position stays, so that a run with more time continues as if it had never ended. False if validation was
+   * stopped.
    */
   async *#endEarly(): AsyncGenerator<TrainEvent, boolean> {
     const { validate } = this.#options;
@@ -178,7 +184,7 @@ export class Trainer {
     return true;
   }
 
-  /** The epoch so far, for metrics.jsonl. */
+  /** The record of the epoch so far, for metrics.jsonl. */
   #record(validation?: Scores): EpochRecord {
     const { epoch, seconds, waited, skipped, sums, counted, average } = this.#position;
     const losses = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / counted]));
@@ -207,7 +213,7 @@ export class Trainer {
     return first!.lr(this.#phases.done(this.#position.epoch));
   }
 
-  /** Where a phase begins at this epoch, sets back the networks that it begins with. */
+  /** Resets the networks that a phase starts anew, if one begins with this epoch. */
   #beginPhase(): void {
     const at = this.#position;
     if (at.done > 0) return;
@@ -217,7 +223,7 @@ export class Trainer {
       Object.assign(at, { best: null, idle: 0, average: null });
   }
 
-  /** The batches that come next, which stay the next ones. */
+  /** Returns the next batches, which #next() will return again. */
   async #peek(): Promise<Batches> {
     if (!this.#peeked) {
       const data = this.#data();
@@ -248,17 +254,17 @@ export class Trainer {
     return { type: "checkpoint", position: this.position, data };
   }
 
-  /** Where the run is, at a checkpoint event. */
+  /** The position of the run, at a checkpoint event. */
   get position(): Position {
     return { ...structuredClone(this.#position), updates: this.learner.updates };
   }
 
-  /** Frees the optimizers' states and the method's own tensors, after the run. The networks stay. */
+  /** Frees the optimizers' states and the method's own tensors, but not the networks. */
   free(): void {
     this.learner.free();
   }
 
-  /** Compiles what a step on `batches` and a validation will run. Memory that is too small is found here too. */
+  /** Compiles the kernels of a step and of a validation. Throws a GpuError if memory is too small. */
   async *#compile(batches: Batches): AsyncGenerator<TrainEvent> {
     const { device, patch, validate } = this.#options;
     const planned = plan(device, () => {
@@ -272,7 +278,7 @@ export class Trainer {
     for await (const done of compile(device, planned)) yield { type: "compile", done, kernels };
   }
 
-  /** A step at a learning rate of 0 that does not count, on a device that only plans or counts. */
+  /** Takes a step with learning rate 0 that does not count, on a device that only plans or counts. */
   rehearse(batches: Batches): void {
     this.learner.step(batches, this.#place, null);
   }
