@@ -1,5 +1,6 @@
-// The training states of a stage: the latest, and the one before it, which is resumed where the latest turns out to be
-// damaged. Neither is ever written to: a new one takes the latest's place when it is whole on the disk.
+// The training states of a stage: the latest, and the one before it, which is resumed where the latest turns
+// out to be damaged. Neither is ever written to: a new one takes the latest's place when it is whole on the
+// disk.
 
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,9 +26,9 @@ export async function hasState(folder: string): Promise<boolean> {
 export type FoundState = TrainingState & { path: string; imported: boolean };
 
 /**
- * Reads the latest state of a stage's folder. A damaged one is put aside, `report` is called with a message, and the one
- * before becomes the latest. Throws a UsageError where there is none, an OldStateError for one of an older version, which
- * stays untouched, and a CheckpointError where all are damaged.
+ * Reads the latest state of a stage's folder. A damaged one is put aside, `report` is called with a message,
+ * and the one before becomes the latest. Throws a UsageError without one, an OldStateError for one of
+ * an older version, which stays untouched, and a CheckpointError where all are damaged.
  */
 export async function readState(folder: string, report: (line: string) => void): Promise<FoundState> {
   const [latest, previous] = [join(folder, FILES.latest), join(folder, FILES.previous)];

@@ -1,5 +1,5 @@
-// A stage's folder as the storage of its training: metrics and skipped steps are lines that are appended, checkpoints are
-// replaced whole.
+// A stage's folder as the storage of its training: metrics and skipped steps are lines that are appended,
+// checkpoints are replaced whole.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -19,8 +19,8 @@ export function folderStorage(folder: string): StageStorage {
 }
 
 /**
- * Removes lines that were appended after a state was saved: epochs that are still to come by its position, and steps after
- * `steps`. What a crash left of a last line goes too.
+ * Removes lines that were appended after a state was saved: epochs that are still to come by its position,
+ * and steps after `steps`. A last line that a crash cut goes too.
  */
 export async function rewind(folder: string, { epoch }: Position, steps: number): Promise<void> {
   await keepLines(join(folder, FILES.metrics), (line) => (line as { epoch: number }).epoch < epoch);

@@ -1,5 +1,6 @@
-// A training state from elsewhere, a browser's tab or another machine: --resume-from FILE resumes it in a folder of its
-// own. The file holds the training's settings, by the names of the table of settings, but not the place of its data.
+// A training state from elsewhere, a browser's tab or another machine: --resume-from FILE resumes it in a
+// folder of its own. The file holds the training's settings, by the names of the table of settings, but not
+// the place of its data.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +13,10 @@ import { checkSettings, type FileSettings } from "../../trainer/settings/check.t
 import { saveModel } from "./models.ts";
 import { FILES } from "./stageFolder.ts";
 
-/** The settings in a training's file. Throws a CheckpointError for another file, a UsageError for unknown settings. */
+/**
+ * The settings in a training's file. Throws a CheckpointError for another file, a UsageError for unknown
+ * settings.
+ */
 export async function settingsIn(path: string): Promise<FileSettings> {
   const { metadata } = await decode(path);
   const note = metadata[SETTINGS_NOTE];
@@ -26,7 +30,10 @@ export async function settingsIn(path: string): Promise<FileSettings> {
   return problems.length === 0 ? settings : refuse(problems.join("; "));
 }
 
-/** Reads the state in the file, for a new folder. Its best network stayed where it came from, so none is best yet. */
+/**
+ * Reads the state in the file, for a new folder. Its best network stayed where it came from, so none is best
+ * yet.
+ */
 export async function readImported(path: string): Promise<FoundState> {
   const state = await decode(path);
   return { ...state, position: { ...state.position, best: null, idle: 0 }, path, imported: true };

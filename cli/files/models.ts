@@ -1,5 +1,5 @@
-// Checkpoints on disk: a network's tensors under the published names, and in the metadata a card with its sizes, the
-// modalities that it sees, and how its input was prepared. Published checkpoints have no card.
+// Checkpoints on disk: a network's tensors under the published names, and in the metadata a card with its
+// sizes, the modalities that it sees, and how its input was prepared. Published checkpoints have no card.
 
 import { readFile } from "node:fs/promises";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
@@ -26,8 +26,8 @@ export async function saveModel(path: string, params: Params, card: ModelCard): 
 }
 
 /**
- * Reads a network that this project wrote, or a published one, and checks all of it without a device. Throws a
- * CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
+ * Reads a network that this project wrote, or a published one, and checks all of it without a device. Throws
+ * a CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
  */
 export async function readModel(path: string): Promise<StoredModel> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {

@@ -53,7 +53,10 @@ export async function held(folder: string): Promise<string[]> {
   return names.filter((name) => !isLock(name) && !isTemporary(name));
 }
 
-/** Tells whether `out` holds this stage, finished: its report comes last. Throws a UsageError where it holds another. */
+/**
+ * Tells whether `out` holds this stage, finished: its report comes last. Throws a UsageError where it holds
+ * another.
+ */
 export async function finished(config: TrainConfig): Promise<boolean> {
   const folder = join(config.out, stageName(config));
   const found = await readConfig(folder);
@@ -75,7 +78,10 @@ function changes(keys: readonly string[], before: TrainConfig, now: TrainConfig)
   return keys.map((key) => `${key} (${shown(before, key)} → ${shown(now, key)})`).join(", ");
 }
 
-/** The configuration in a stage's folder, with defaults for what an older one lacks; null where none can be read. */
+/**
+ * The configuration in a stage's folder, with defaults for what an older one lacks; null where none can be
+ * read.
+ */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {
   try {
     return parseConfig(await readFile(join(folder, FILES.config), "utf8"), DEFAULTS);
@@ -85,8 +91,9 @@ export async function readConfig(folder: string): Promise<TrainConfig | null> {
 }
 
 /**
- * Empties a stage's folder but for locks, and writes the configuration, the split (with --fold all folds, as nnU-Net does)
- * and the manifest of the data's files. The configuration is never missing, wherever this is cut short.
+ * Empties a stage's folder but for locks, and writes the configuration, the split (with --fold all folds, as
+ * nnU-Net does) and the manifest of the data's files. The configuration is never missing, wherever this is
+ * cut short.
  */
 export async function begin(
   folder: string,
@@ -107,8 +114,8 @@ export async function begin(
 }
 
 /**
- * Prepares a folder for resuming: removes its report, and writes the configuration that it is resumed with. Throws a
- * UsageError where the cases or their files have changed since it began.
+ * Prepares a folder for resuming: removes its report, and writes the configuration that it is resumed with.
+ * Throws a UsageError where the cases or their files have changed since it began.
  */
 export async function resume(
   folder: string,

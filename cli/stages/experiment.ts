@@ -1,5 +1,5 @@
-// node cli/train.js --stage all: trains a teacher and students of several modalities, each in its own folder, for one
-// seed or several; then writes one report. Finished stages are not trained again.
+// node cli/train.js --stage all: trains a teacher and students of several modalities, each in its own folder,
+// for one seed or several; then writes one report. Finished stages are not trained again.
 
 import { join } from "node:path";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
@@ -53,8 +53,8 @@ function flagsOf(method: string, flags: Omit<CommandFlags, "stage" | "modality">
 }
 
 /**
- * Every stage in the order of training: of each seed the teacher, unless one is given or none is needed, then its
- * students. One seed's stages are in `shared.out`, those of several in its folders seed_N.
+ * Every stage in the order of training: of each seed the teacher, unless one is given or none is needed, then
+ * its students. One seed's stages are in `shared.out`, those of several in its folders seed_N.
  */
 export function stagesOf({ shared, modalities, methods, seeds }: Experiment): TrainConfig[] {
   const taught = methods.some(({ method }) => isTaught(method));
@@ -71,7 +71,10 @@ export function stagesOf({ shared, modalities, methods, seeds }: Experiment): Tr
   });
 }
 
-/** Trains the stages that are not finished yet, and writes the report. Each stage's folder is as if it had been trained alone. */
+/**
+ * Trains the stages that are not finished yet, and writes the report. Each stage's folder is as if it had
+ * been trained alone.
+ */
 export async function runExperiment(
   open: () => Promise<Device>,
   experiment: Experiment,

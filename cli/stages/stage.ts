@@ -1,5 +1,5 @@
-// Trains one stage of a run and scores it on the test cases, in its own folder under --out. Everything that can be wrong
-// is found before the first step.
+// Trains one stage of a run and scores it on the test cases, in its own folder under --out. Everything that
+// can be wrong is found before the first step.
 
 import { join } from "node:path";
 import type { Box } from "../../data/preparation/crop.ts";
@@ -55,9 +55,9 @@ interface LoadedRun {
 const PREDICTION = 1e6; // bytes of a predicted case, generously
 
 /**
- * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All cases, those
- * for the test too, are read before the device is opened and the folder's content replaced. With a `state` of the folder
- * the training is resumed, to the same bits as if it had never stopped.
+ * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All
+ * cases, those for the test too, are read before the device is opened and the folder's content replaced. With
+ * a `state` of the folder the training is resumed, to the same bits as if it had never stopped.
  */
 export async function trainStage(
   open: () => Promise<Device>,
@@ -112,8 +112,8 @@ async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<v
 }
 
 /**
- * Loads the cases to train and to validate on. Those to test on are read too: now is the time to find them broken, or to be
- * the same scans as others under another name.
+ * Loads the cases to train and to validate on. Those to test on are read too: now is the time to find them
+ * broken, or to be the same scans as others under another name.
  */
 async function loadRun(
   { dataset, split, modalities: common }: RunData,
@@ -146,7 +146,10 @@ async function openLoaders(
   return loaders;
 }
 
-/** Prepares the folder, and trains the stage to its end or until a signal. Throws a StoppedError when all is saved. */
+/**
+ * Prepares the folder, and trains the stage to its end or until a signal. Throws a StoppedError when all is
+ * saved.
+ */
 async function trainInto(
   folder: string,
   stage: Stage,
@@ -225,7 +228,9 @@ async function scoreStage(
   best.params.free();
 }
 
-/** Predicts the test cases from the stage's own modalities alone, as a hospital would, and scores the files. */
+/**
+ * Predicts the test cases from the stage's own modalities alone, as a hospital would, and scores the files.
+ */
 async function scoreTestCases(
   device: Device,
   config: TrainConfig,

@@ -1,5 +1,5 @@
-// The networks that a stage starts from: those of earlier stages that its method needs, and first weights. Whatever makes
-// one unfit is said before any data are read.
+// The networks that a stage starts from: those of earlier stages that its method needs, and first weights.
+// Whatever makes one unfit is said before any data are read.
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -70,7 +70,10 @@ export async function readTeacher({
   return model;
 }
 
-/** Lines about the networks that the user should read: assumptions, and test cases that a teacher was trained on. */
+/**
+ * Lines about the networks that the user should read: assumptions, and test cases that a teacher was trained
+ * on.
+ */
 export async function warnings(
   config: TrainConfig,
   { frozen }: StageNetworks,
@@ -91,7 +94,10 @@ function assumption(model: StoredModel, { background }: TrainConfig): string | n
   return `${known}: taken to be ${channels}, and --background ${background} (the published code's is shifted)`;
 }
 
-/** A warning where a teacher was trained on test cases of its student, by its folder's split; null where it was not. */
+/**
+ * A warning where a teacher was trained on test cases of its student, by its folder's split; null where it
+ * was not.
+ */
 async function leakWarning(teacher: string, tested: readonly string[]): Promise<string | null> {
   const text = await readFile(join(dirname(teacher), FILES.split), "utf8").catch(() => null);
   if (text === null) return null; // a file alone does not say

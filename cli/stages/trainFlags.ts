@@ -1,4 +1,5 @@
-// Flags of train.js and their defaults. The flags of settings come from the table in trainer/settings/settings.ts.
+// Flags of train.js and their defaults. The flags of settings come from the table in
+// trainer/settings/settings.ts.
 
 import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -48,7 +49,9 @@ export type CommandFlags = Omit<TrainFlags, "stage" | "modality"> & {
   baselines?: boolean;
 };
 
-/** Returns the configuration for flags, without a teacher's file unless they name one. Throws a UsageError. */
+/**
+ * Returns the configuration for flags, without a teacher's file unless they name one. Throws a UsageError.
+ */
 export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
   const file = await fileSettings(flags);

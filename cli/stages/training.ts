@@ -1,5 +1,5 @@
-// Trains a stage for train.js: finds or trains its teacher first, locks its folder, and keeps, resumes or refuses what
-// the folder holds.
+// Trains a stage for train.js: finds or trains its teacher first, locks its folder, and keeps, resumes or
+// refuses what the folder holds.
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
@@ -32,7 +32,7 @@ import { FILES, finished, held, readConfig } from "../files/stageFolder.ts";
 export interface Existing {
   /** A finished one of the same settings is kept, or not. */
   finished?: "keep" | "replace";
-  /** With "resume" there must be a state; "continue" starts where there is none. */
+  /** With "resume" there must be a state; "continue" starts without one. */
   unfinished?: "refuse" | "replace" | "resume" | "continue";
   /** A training state from elsewhere, with which a new folder begins. */
   from?: string | undefined;
@@ -40,8 +40,8 @@ export interface Existing {
 
 /**
  * Trains the stage of `config`, and before it a teacher where one is needed and none is found; returns the
- * configuration with its teacher. `open` is called when all has been checked. Nobody else writes to a stage's folder
- * meanwhile. Throws a StoppedError when it was stopped, with all saved.
+ * configuration with its teacher. `open` is called when all has been checked. Nobody else writes to a stage's
+ * folder meanwhile. Throws a StoppedError when it was stopped, with all saved.
  */
 export async function train(
   open: () => Promise<Device>,
@@ -71,7 +71,7 @@ export async function train(
   return config;
 }
 
-/** Whether the method needs the network of the stage "teacher", and no file is given. */
+/** Tells whether the method needs the network of the stage "teacher", and no file is given. */
 function needsTeacher(config: TrainConfig): boolean {
   const run = runOf(config, networkModalities(config));
   return config.teacher === null && frozenStages(methodOf(config.method), run).includes(TEACHER);
@@ -129,8 +129,8 @@ async function trainLocked(
 }
 
 /**
- * The last teacher trained on the same cases of the same data, with the same background: under --out, or in a run
- * beside it. One of another fold has seen the student's test cases.
+ * The last teacher trained on the same cases of the same data, with the same background: under --out, or in a
+ * run beside it. One of another fold has seen the student's test cases.
  */
 async function findTeacher({ out, data, background, split, fold }: TrainConfig): Promise<string | null> {
   const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));

@@ -1,5 +1,5 @@
-// --config FILE: settings as JSON, by the names of the table of settings, such as a run's config.json. One message lists
-// all mistakes in a file.
+// --config FILE: settings as JSON, by the names of the table of settings, such as a run's config.json. One
+// message lists all mistakes in a file.
 
 import { readFile } from "node:fs/promises";
 import { duplicateKey } from "../../model/files/jsonKeys.ts";
@@ -18,7 +18,10 @@ export async function readSettings(path: string): Promise<FileSettings> {
   throw new UsageError(`--config ${path}: ${problems.length} mistakes:\n  ${problems.join("\n  ")}`);
 }
 
-/** Returns the settings in a file that apply to a stage: from a teacher's file for a student, those that both have. */
+/**
+ * Returns the settings in a file that apply to a stage: from a teacher's file for a student, those that both
+ * have.
+ */
 export function ofThisStage(file: FileSettings, stage: string | undefined): FileSettings {
   if (stage === undefined || file.stage === undefined || stage === file.stage) return file;
   const { method: _m, modality: _s, teacher: _t, init: _i, ...shared } = file;
@@ -47,7 +50,10 @@ async function readObject(path: string): Promise<object> {
   return refuse(shown(found));
 }
 
-/** Parses a run's config.json, with defaults for settings that an older version did not have; null for other text. */
+/**
+ * Parses a run's config.json, with defaults for settings that an older version did not have; null for other
+ * text.
+ */
 export function parseConfig(text: string, defaults: Partial<TrainConfig>): TrainConfig | null {
   try {
     const found = JSON.parse(text) as TrainConfig;

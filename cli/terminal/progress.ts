@@ -195,7 +195,9 @@ function terms(losses: Record<string, number>): string {
   return `loss ${total!.toFixed(3)} (${parts.join(", ")})`;
 }
 
-/** The scores of the regions, mostly Dice, and from the second validation on the moving average of their mean. */
+/**
+ * The scores of the regions, mostly Dice, and from the second validation on the moving average of their mean.
+ */
 function validationText({ validation, average, score = DICE.name }: EpochRecord): string {
   const scores = REGION_NAMES.map((region) => `${region} ${validation![region].toFixed(3)}`).join(" ");
   const moving =

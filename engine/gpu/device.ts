@@ -112,8 +112,8 @@ export class Device {
   }
 
   /**
-   * A device like this one that counts calls and bytes, but computes nothing and takes no memory. It may have larger
-   * bindings than the adapter, as a device of other hardware has.
+   * A device like this one that counts calls and bytes, but computes nothing and takes no memory. It may have
+   * larger bindings than the adapter, as a device of other hardware has.
    */
   counting(largest = this.largest): Device {
     const counting = new Device(this.adapter, hollow(this.gpu), { widest: this.widest });

@@ -1,5 +1,4 @@
-// What users get wrong: each mistake has one clear message that names the file, case or option, and is found
-// before anything is trained, as the device that is handed over here shows: opening it is a failure.
+// Users' mistakes: each has one clear message, and is found before the device is opened.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -75,7 +74,11 @@ test("what is wrong with any case, to train, validate or test on, comes in one m
   assert.not(existsSync(out), "nothing is written");
 });
 
-test("no folder, an empty one, and one of other files are told apart", async ({ root, data, out }) => {
+test("no folder, an empty one, and one of other files have messages of their own", async ({
+  root,
+  data,
+  out,
+}) => {
   const of = async () => (await refusal(() => trainOn({ stage: "teacher", data, out }))).message;
   assert.match(await of(), /data: expected a folder, got nothing$/);
   mkdirSync(data);
@@ -90,7 +93,7 @@ test("no folder, an empty one, and one of other files are told apart", async ({ 
   assert.equal(readdirSync(root), ["data"]);
 });
 
-test("a split that names unknown cases, or one twice, or is none, is refused", async ({
+test("a split that names unknown cases, or one twice, or another file, is refused", async ({
   root,
   data,
   out,
@@ -138,7 +141,11 @@ test("options that contradict each other are refused", async () => {
   assert.match(idle.message, /--prototype-weight: the method kd does not use it/);
 });
 
-test("a teacher that is none is refused with its file's name and why", async ({ root, data, out }) => {
+test("another file in place of a teacher is refused with its file's name and why", async ({
+  root,
+  data,
+  out,
+}) => {
   const teacher = join(root, "teacher.safetensors");
   const of = async (content?: Uint8Array) => {
     if (content) writeFileSync(teacher, content);

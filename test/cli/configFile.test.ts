@@ -1,4 +1,5 @@
-// --config FILE: what a file of settings may say, what is wrong with one, and how it goes together with flags.
+// --config FILE: what a file of settings may say, what is wrong with one, and how it goes together with
+// flags.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -151,7 +152,7 @@ test("every row has a flag that takes its values, is described, and allows its o
   assert.equal({ ...resolved, ...DEFAULTS, ...SMALL }, resolved);
 });
 
-test("config.json of an older run means the defaults where it is silent; another's is none", () => {
+test("config.json of an older run means the defaults where it is silent; another file is refused", () => {
   const { seed: _, ...older } = { ...DEFAULTS, ...BASE, stage: "teacher", method: "none", modality: null };
   assert.is(parseConfig(JSON.stringify(older), DEFAULTS)!.seed, 0);
   const newer = parseConfig(JSON.stringify({ ...older, inventedLater: 3 }), DEFAULTS)!;

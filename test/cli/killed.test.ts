@@ -1,5 +1,4 @@
-// Trainings that are killed, stopped, or run out of disk, as processes: their files are whole, and a resumed run ends
-// with exactly the same weights as an uninterrupted one.
+// Trainings that are killed, stopped, or run out of disk: their files are whole, and resume to the same bits.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -19,8 +18,8 @@ const folder = mkdtempSync(join(tmpdir(), "killed-"));
 const test = suite("killed");
 
 /**
- * Loaded before the command: counts what it does to files, and at the one of the number KILL_AT does what KILL says. A
- * write is done by half before the process dies.
+ * Loaded before the command: counts what it does to files, and at the one of the number KILL_AT does what
+ * KILL says. A write is done by half before the process dies.
  */
 const FAULTS = `import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -295,7 +294,7 @@ test("weights that explode end with 5: bad steps are recorded, and the saved ten
   const path = join(folder, "exploded", "out", "student_t1ce", FILES.latest);
   const { tensors } = await decodeTraining(readFileSync(path), path);
   for (const [name, { data }] of Object.entries(tensors))
-    if (!name.endsWith("/guard")) assert.ok(data.every(Number.isFinite), name); // its last norm may be infinite
+    if (!name.endsWith("/guard")) assert.ok(data.every(Number.isFinite), name); // whose norm may be infinite
 });
 
 test.run();

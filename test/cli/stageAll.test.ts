@@ -25,7 +25,7 @@ test.before(async () => {
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-/** What is trained, as "folder method<teacher's folder". */
+/** The stages, as "folder method<teacher's folder". */
 async function planned(flags: Parameters<typeof resolveExperiment>[0]): Promise<string[]> {
   return stagesOf(await resolveExperiment({ data, out: "run", ...flags })).map(
     ({ out, modality, method, seed, teacher }) =>

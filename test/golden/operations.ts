@@ -127,7 +127,8 @@ async function measureOptimizer({ name, attributes, more }: OpCase): Promise<Mea
   const moved = (values: ArrayLike<number>) => Array.from(values, (v, i) => v - start.data[i]!);
   return [
     compare("parameters", got, end),
-    // The start outweighs the steps, so the change is compared by itself: a difference of float32 values near 1.
+    // The start outweighs the steps, so the change is compared by itself: a difference of float32 values near
+    // 1.
     { what: "what the steps did", error: relativeError(moved(got), moved(end.data)), allowed: 2e-4 },
   ];
 }

@@ -1,5 +1,5 @@
-// Training of a golden network's student with ProtoKD, step by step: on the GPU as the trainer does it, and in
-// float64, where a pass may use the GPU's own values.
+// Training of a golden network's student with ProtoKD, step by step: on the GPU as the trainer does it, and
+// in float64, where a pass may use the GPU's own values.
 
 import * as engine from "../../engine/index.ts";
 import { Adam, grad, keep, scope, type Tensor, tensor } from "../../engine/index.ts";

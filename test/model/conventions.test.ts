@@ -1,4 +1,5 @@
-// Empty regions under every convention: the four cases, their means side by side, sensitivity and specificity.
+// Empty regions under every convention: the four cases, their means side by side, sensitivity and
+// specificity.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";

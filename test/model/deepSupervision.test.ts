@@ -112,7 +112,7 @@ test("a head sees the input of the next level, and changes nothing in the rest o
   const [deep, plain] = [network(DEEP, 3), network(PLAIN, 3)];
   initialise(device, deep, PATCH);
   const at = (name: string) => deep.params.tensors.get(name)!;
-  at(HALF[0]!).write(Float32Array.from({ length: 16 }, (_, i) => Number(i % 5 === 0))); // each class one feature
+  at(HALF[0]!).write(Float32Array.from({ length: 16 }, (_, i) => Number(i % 5 === 0))); // a feature a class
   at(HALF[1]!).write([0, 0, 0, 0]);
   const x = image();
   const taps = [FEATURES];

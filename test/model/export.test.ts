@@ -1,4 +1,5 @@
-// Checkpoints in other formats: ONNX, where onnxruntime gets our logits, and safetensors of the network alone.
+// Checkpoints in other formats: ONNX, where onnxruntime gets our logits, and safetensors of the network
+// alone.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

@@ -47,8 +47,8 @@ test("one lesion found, one missed, one false: the mean of Dice 2/3, 0 and 0, an
   const { dice, hd95, ...counts } = lesionMetrics({ prediction, reference, size: row }, unit);
   assert.equal(counts, { tp: 1, fp: 1, fn: 1, ignored: 0 });
   assert.ok(Math.abs(dice - 2 / 3 / 3) < 1e-15, `Dice ${dice}`);
-  // Distances: reference 25 + 16 of 0, 16 of 1, 25 of 2; prediction 25 + 16 of 0 and 9 inner voxels of slice 1
-  // at 1. In all 132; rank 0.95·131 = 124.45 lies among the 25 of 2.
+  // Distances: reference 25 + 16 of 0, 16 of 1, 25 of 2; prediction 25 + 16 of 0 and 9 inner voxels of slice
+  // 1 at 1. In all 132; rank 0.95·131 = 124.45 lies among the 25 of 2.
   assert.ok(Math.abs(hd95 - (2 + 374 + 374) / 3) < 1e-12, `HD95 ${hd95}`);
 });
 

@@ -1,5 +1,5 @@
-// The losses of ProtoKD as a whole: the numeric fixture, which the authors' code and an independent restatement
-// both give, and properties that hold for any numbers.
+// The losses of ProtoKD as a whole: the numeric fixture, which the authors' code and an independent
+// restatement both give, and properties that hold for any numbers.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,5 +1,5 @@
-// A batch that is larger than a binding may be runs in parts, with the same result. Batches that cannot be cut
-// are refused.
+// A batch that is larger than a binding may be runs in parts, with the same result. Batches that cannot be
+// cut are refused.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -20,7 +20,7 @@ const ACTIVATION = 4 * 8 * VOXELS; // bytes of a sample at full resolution
 
 const images = random([BATCH, 2, ...PATCH], { seed: 3 });
 const label = randomLabels([BATCH, ...PATCH], 4);
-label.data.forEach((k, i) => (label.data[i] = i < VOXELS && k === 3 ? 0 : k)); // the first sample lacks a class
+label.data.forEach((k, i) => (label.data[i] = i < VOXELS && k === 3 ? 0 : k)); // the first lacks a class
 
 function network(device: Device, modalities: number, norm: "batch" | "instance" = "instance"): Network {
   const config = { modalities, classes: 4, filters: 8, levels: 2, norm } as const;
@@ -53,7 +53,7 @@ test("losses and gradients are the same whether a batch runs at once, or by ones
     assert.is(cut.length, whole.length);
     for (const [i, values] of cut.entries()) {
       const size = Math.hypot(...whole[i]!);
-      if (size > 1e-4) close(values, whole[i]!, 2e-5, `${i} at ${together}`); // biases before a norm are rounding alone
+      if (size > 1e-4) close(values, whole[i]!, 2e-5, `${i} at ${together}`); // else rounding alone
     }
   }
 });

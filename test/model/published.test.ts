@@ -1,5 +1,5 @@
-// Weights from elsewhere: published ProtoKD checkpoints, which have no card but only names and shapes, as first
-// weights, as a teacher, and for prediction.
+// Weights from elsewhere: published ProtoKD checkpoints, which have no card but only names and shapes, as
+// first weights, as a teacher, and for prediction.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,9 +11,8 @@ import { predictFolder, type PredictOptions } from "../../cli/predict.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import type { TrainFlags } from "../../cli/stages/trainFlags.ts";
-import { decodeSafetensors, encodeSafetensors } from "../../model/files/safetensors.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../../model/files/safetensors.ts";
 import { CheckpointError } from "../../model/errors.ts";
-import type { StoredTensor } from "../../model/files/safetensors.ts";
 import { Params } from "../../model/networks/params.ts";
 import { storedNetwork } from "../../model/files/published.ts";
 import { initialise } from "../../model/networks/network.ts";

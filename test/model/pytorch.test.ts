@@ -1,4 +1,5 @@
-// Checkpoints to PyTorch and back. The network there has the names of the published code: published/network.py.
+// Checkpoints to PyTorch and back. The network there has the names of the published code:
+// published/network.py.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

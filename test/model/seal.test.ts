@@ -1,5 +1,5 @@
-// Checksums of checkpoints: a file with any bit flipped, or cut short anywhere, is refused, and the checkpoint
-// before it is resumed instead.
+// Checksums of checkpoints: a file with any bit flipped, or cut short anywhere, is refused, and the
+// checkpoint before it is resumed instead.
 
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -17,28 +17,7 @@ const WIDTH = 110; // columns of a comment
 const MADE = ["shaders/types.ts", "test/project/words.test.ts"]; // a generated file, and the examples below
 
 /** Beginnings of paths whose words are still to be revised. */
-const LATER: readonly string[] = [
-  "cli/files/checkpoints.ts",
-  "cli/files/folderStorage.ts",
-  "cli/files/imported.ts",
-  "cli/files/models.ts",
-  "cli/files/stageFolder.ts",
-  "cli/stages/",
-  "cli/terminal/configFile.ts",
-  "docs/reference/commands.md",
-  "model/",
-  "test/cli/badInput.test.ts",
-  "test/cli/configFile.test.ts",
-  "test/cli/killed.test.ts",
-  "test/cli/stageAll.test.ts",
-  "test/model/",
-  "test/support/",
-  "test/trainer/",
-  "test/web/webTrain",
-  "trainer/",
-  "web/train/",
-  "web/worker/worker.ts",
-];
+const LATER: readonly string[] = [];
 
 /** Phrases that nobody says aloud, each with an example. */
 const PHRASES: readonly (readonly [phrase: RegExp, example: string])[] = [

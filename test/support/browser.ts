@@ -1,4 +1,5 @@
-// The page in a real browser: built once, served from a sub-folder, opened in the system's Chromium with software WebGPU.
+// The page in a real browser: built once, served from a sub-folder, opened in the system's Chromium with
+// software WebGPU.
 
 import { existsSync, rmSync } from "node:fs";
 import { mkdtemp, readFile } from "node:fs/promises";
@@ -111,7 +112,10 @@ export async function open(context: BrowserContext, url: string): Promise<Opened
   return { page, errors, requests };
 }
 
-/** Waits until an element's text matches; fails at once where it is not an alert that is awaited, and one is shown. */
+/**
+ * Waits until an element's text matches; fails at once where it is not an alert that is awaited, and one is
+ * shown.
+ */
 export async function shows(page: Page, selector: string, text: RegExp): Promise<void> {
   const met = await page.waitForFunction(
     ({ selector, source, flags }) => {

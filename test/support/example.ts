@@ -29,7 +29,10 @@ export async function openExample(): Promise<Example> {
   const card = model.card!;
   const { background, crop, padding } = card;
   const prepared = await loadCase(source, dataset, dataset.cases[0]!, card.modalities, {
-    ...{ background, crop, padding, labels: false },
+    background,
+    crop,
+    padding,
+    labels: false,
   });
   return { prepared, network: { params: new Params(device, model), config: model.network }, card };
 }

@@ -1,9 +1,8 @@
 // Trainings of methods that a test declares itself.
 
-import type { Method, Step } from "../../model/methods/index.ts";
-import { METHODS } from "../../model/methods/index.ts";
+import { type Method, type Step, METHODS } from "../../model/methods/index.ts";
 import { segmentationTerms } from "../../model/losses/losses.ts";
-import { Params, type Values } from "../../model/networks/params.ts";
+import { type Params, type Values } from "../../model/networks/params.ts";
 import { openMembers } from "../../trainer/loop/members.ts";
 import { decodeTraining, encodeTraining, readTensors, restoreTensors } from "../../trainer/loop/state.ts";
 import { type TrainEvent, Trainer, type TrainOptions } from "../../trainer/loop/trainer.ts";

@@ -33,7 +33,7 @@ export const SETTINGS = {
   validateEvery: 2,
 } as const satisfies TrainSettings;
 export const PHANTOM = { cases: 10, size: 16, seed: 1 };
-const CLOSE = 1e-4; // of the loss: drivers and kernels round differently, which Adam carries on from step to step
+const CLOSE = 1e-4; // of the loss: drivers and kernels round differently, and Adam carries it on
 const SMALL = 1e-3; // terms below it are all rounding
 
 /** The phantom that the page's form makes of PHANTOM. */
@@ -85,8 +85,8 @@ export function told(page: Page): Promise<[time: number, text: string][]> {
 }
 
 /**
- * Waits until the status has said something like the pattern, in the line numbered `since` or a later one, and gives what
- * the pattern's group caught of it. Throws what the page complains of before.
+ * Waits until the status has said something like the pattern, in the line numbered `since` or a later one,
+ * and gives what the pattern's group caught of it. Throws what the page complains of before.
  */
 export async function heard(page: Page, pattern: string, since = 0): Promise<string> {
   const wait = page.waitForFunction(
@@ -213,8 +213,8 @@ export async function stageOf(
 }
 
 /**
- * Asserts that the losses of the epochs are the same, each to 1e-4 of its total; returns the largest difference so, and
- * the largest of a term above 1e-3 relative to the term itself.
+ * Asserts that the losses of the epochs are the same, each to 1e-4 of its total; returns the largest
+ * difference so, and the largest of a term above 1e-3 relative to the term itself.
  */
 export function assertSameLosses(
   found: readonly EpochRecord[],

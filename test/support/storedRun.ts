@@ -1,5 +1,5 @@
-// A run's folder as train.js leaves it, but for the training: checkpoints of tiny networks with weights from a seed,
-// and the line of metrics.jsonl that says how each did in validation.
+// A run's folder as train.js leaves it, but for the training: checkpoints of tiny networks with weights from
+// a seed, and the line of metrics.jsonl that says how each did in validation.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,11 @@ export async function storeStage(run: string, stage: StoredStage): Promise<strin
   const folder = join(run, name);
   mkdirSync(folder, { recursive: true });
   const network: VnetConfig = {
-    ...{ modalities: modalities.length, classes: 4, filters: 2, levels: 2, norm: "instance" },
+    modalities: modalities.length,
+    classes: 4,
+    filters: 2,
+    levels: 2,
+    norm: "instance",
   };
   const { params, config } = upload(device, {
     path: "",
@@ -40,8 +44,17 @@ export async function storeStage(run: string, stage: StoredStage): Promise<strin
   initialise(device, { params, config }, [8, 8, 8]);
   const path = join(folder, FILES.best);
   await saveModel(path, params, {
-    ...{ network, modalities, patch: [8, 8, 8], window: "gaussian", labels: "brats" },
-    ...{ ...PREPARATION, stage: name, epoch: 2, step: 4, seed, ...card },
+    network,
+    modalities,
+    patch: [8, 8, 8],
+    window: "gaussian",
+    labels: "brats",
+    ...PREPARATION,
+    stage: name,
+    epoch: 2,
+    step: 4,
+    seed,
+    ...card,
   });
   params.free();
   const record = (epoch: number, mean?: number) =>

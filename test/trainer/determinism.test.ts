@@ -59,7 +59,9 @@ test("a teacher and its student are the same bytes from two processes, and other
   assert.not.equal(weights("one"), weights("other"), "it is not the metadata alone that differ");
 });
 
-/** Delays every file that the second process reads, those asked for first the most, and its clock runs fast. */
+/**
+ * Delays every file that the second process reads, those asked for first the most, and its clock runs fast.
+ */
 const LATE = `import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 const { readFile } = fs.promises;

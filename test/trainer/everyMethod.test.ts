@@ -1,5 +1,6 @@
-// Every method, with each value of its options, both norms, both precisions, with and without deep supervision, at the
-// default sizes: each plans a step on a device that only counts, so that no combination of settings fails in training.
+// Every method, with each value of its options, both norms, both precisions, with and without deep
+// supervision, at the default sizes: each plans a step on a device that only counts, so that no combination
+// of settings fails in training.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";

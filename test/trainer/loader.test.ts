@@ -1,4 +1,5 @@
-// Batches made in threads: the same bits whatever their number, from any batch on, and one clear error when one dies.
+// Batches made in threads: the same bits whatever their number, from any batch on, and one clear error when
+// one dies.
 
 import {
   copyFileSync,
@@ -92,13 +93,14 @@ test("cases are read in threads as in the main one, into memory that is shared, 
   const sha = async (values: BufferSource) =>
     Buffer.from(await crypto.subtle.digest("SHA-256", values)).toString("hex");
   assert.equal(images["t1ce"], {
-    ...{
-      path,
-      bytes: bytes.length,
-      sha256: await sha(bytes),
-      voxels: await sha(volume.data as BufferSource),
-    },
-    ...{ shape: [16, 16, 16], spacing: volume.spacing.toReversed(), affine: volume.affine, channel: 0 },
+    path,
+    bytes: bytes.length,
+    sha256: await sha(bytes),
+    voxels: await sha(volume.data as BufferSource),
+    shape: [16, 16, 16],
+    spacing: volume.spacing.toReversed(),
+    affine: volume.affine,
+    channel: 0,
   });
   assert.equal(
     [id, Object.keys(images), label?.path],

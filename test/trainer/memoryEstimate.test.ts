@@ -1,4 +1,5 @@
-// The memory estimate of a training against what it takes, and the settings that are proposed where that is too much.
+// The memory estimate of a training against what it takes, and the settings that are proposed where that is
+// too much.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -126,7 +127,8 @@ test("each of what can be changed takes less", () => {
     const less = estimate(device, demandOf({ ...STUDENT, [key]: change })).peakBytes;
     assert.ok(less < share * peakBytes, `${key}: ${less} of ${peakBytes}`);
   }
-  // Alone, a network in low memory takes .61; cut at every layer, or nowhere but between levels, .68 and more.
+  // Alone, a network in low memory takes .61; cut at every layer, or nowhere but between levels, .68 and
+  // more.
   const alone: Partial<TrainConfig> = { ...STUDENT, method: "none" };
   const [kept, again] = [false, true].map(
     (lowMemory) => estimate(device, demandOf({ ...alone, lowMemory })).peakBytes,
@@ -135,7 +137,7 @@ test("each of what can be changed takes less", () => {
 });
 
 test("what fits instead: changes that are enough by themselves, else all together, else a smaller patch", () => {
-  const settings: Partial<TrainConfig> = { ...STUDENT, batch: 4, precision: "f16" }; // so that f16 is no remedy
+  const settings: Partial<TrainConfig> = { ...STUDENT, batch: 4, precision: "f16" }; // f16 is no remedy
   const demand = demandOf(settings);
   const taken = (change: Partial<TrainConfig>) =>
     estimate(device, demandOf({ ...settings, ...change })).pooledBytes;

@@ -1,5 +1,5 @@
-// The other parts that a method may have, by small methods made here: own tensors with a rate of their own, phases that
-// begin anew, a score of another name, several streams, a tape through a frozen network's tail.
+// The other parts that a method may have, by small methods made here: own tensors with a rate of their own,
+// phases that begin anew, a score of another name, several streams, a tape through a frozen network's tail.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -37,7 +37,7 @@ test("own tensors are trained at a rate of their own, saved in the state, and no
   });
   const before = await run(scaled, { stepsPerEpoch: 1, optimizer: { lr: 0 } });
   const { tensors } = await run(scaled, { stepsPerEpoch: 1, optimizer: { lr: 0.01 } });
-  for (const value of numbers(tensors["own/scale"])) assert.ok(Math.abs(value - 0.1) < 1e-4, String(value)); // Adam's first step is lr
+  for (const value of numbers(tensors["own/scale"])) assert.ok(Math.abs(value - 0.1) < 1e-4, String(value));
   for (const [i, value] of numbers(tensors["own/drawn"]).entries()) {
     const start = numbers(before.tensors["own/drawn"])[i]!;
     assert.ok(Math.abs(Math.abs(value - start) - 0.01) < 1e-4, `${start} to ${value}`);

@@ -1,5 +1,5 @@
-// Files that the version before wrote (test/fixtures/oldfiles): its networks are still read, by everything that takes
-// one; its unfinished training is refused and stays as it was.
+// Files that the version before wrote (test/fixtures/oldfiles): its networks are still read, by everything
+// that takes one; its unfinished training is refused and stays as it was.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";

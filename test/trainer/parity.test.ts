@@ -1,5 +1,4 @@
-// The published code's choices where they differ from ours: what --parity stands for, that each of them alone
-// changes a run, and what each does.
+// The published code's choices where they differ from ours: --parity has them all, and each changes a run.
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,8 +12,7 @@ import { trainStage } from "../../cli/stages/stage.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import { resolveConfig, trainCommand, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { MODALITIES, openDataset } from "../../data/datasets/datasets.ts";
-import { writeNifti } from "../../data/nifti/nifti.ts";
-import type { Vec3 } from "../../data/nifti/nifti.ts";
+import { writeNifti, type Vec3 } from "../../data/nifti/nifti.ts";
 import { PatchSampler } from "../../data/sampling/patches.ts";
 import { type Case, loadCase, type LoadOptions, uncrop } from "../../data/preparation/preprocess.ts";
 import { device } from "../support/gradcheck.ts";
@@ -38,16 +36,24 @@ const ELSEWHERE = { data: join(folder, "elsewhere"), out: folder };
 
 test("--parity stands for all of the published code's choices, and for nothing else", async () => {
   const published = {
-    ...{ norm: "batch", background: "shifted", crop: "published", padding: "zero" },
-    ...{ offsets: "exclusive", lastBatch: "short", validateEvery: 1, validateFrom: 251 },
-    ...{ scoring: "crop", convention: "protokd", window: "uniform", postprocessing: "none" },
+    norm: "batch",
+    background: "shifted",
+    crop: "published",
+    padding: "zero",
+    offsets: "exclusive",
+    lastBatch: "short",
+    validateEvery: 1,
+    validateFrom: 251,
+    scoring: "crop",
+    convention: "protokd",
+    window: "uniform",
+    postprocessing: "none",
   };
-  for (const [flags, schedule] of [
-    [{ stage: "teacher" }, null],
-    [{ stage: "student", method: "none" }, null],
-    [{ stage: "student" }, "constant"],
-    [{ stage: "student", prototypeWeight: 0 }, "constant"],
-  ] as const) {
+  const students = [{}, { prototypeWeight: 0 }].map(
+    (more) => [{ stage: "student", ...more }, "constant"] as const,
+  );
+  const alone = [{ stage: "student", method: "none" }, null] as const;
+  for (const [flags, schedule] of [[{ stage: "teacher" }, null] as const, alone, ...students]) {
     const plain = await resolveConfig({ ...ELSEWHERE, ...flags });
     const all = await resolveConfig({ ...ELSEWHERE, ...flags, parity: true });
     const expected = { ...published, ...(schedule && { schedule }) };
@@ -82,10 +88,18 @@ test("a first epoch to validate that never comes is refused", async () => {
   assert.is(error.message, "--validate-from: expected at most the 3 epochs, got 4");
 });
 
-/** A run in which every choice matters: a patch longer than the brain, and cases that do not fill the batches. */
+/** A run in which every choice matters: its patch is longer than the brain, and cases do not fill batches. */
 const RUN = {
-  ...{ stage: "teacher", data, patch: "32,16,16", levels: 2, filters: 2, batch: 2, epochs: 4, lr: 0.01 },
-  ...{ background: "shifted", validateEvery: 1 },
+  stage: "teacher",
+  data,
+  patch: "32,16,16",
+  levels: 2,
+  filters: 2,
+  batch: 2,
+  epochs: 4,
+  lr: 0.01,
+  background: "shifted",
+  validateEvery: 1,
 } as const satisfies TrainFlags;
 
 test("each choice alone changes what a run ends with, the crop what it takes", async () => {
@@ -253,7 +267,11 @@ async function outcome(name: string, flags: TrainFlags): Promise<string> {
 function caseOf(id: string, size: Vec3): Case {
   const voxels = size[0] * size[1] * size[2];
   return {
-    ...{ id, size, channels: ["t1"], convention: "brats", label: new Uint8Array(voxels) },
+    id,
+    size,
+    channels: ["t1"],
+    convention: "brats",
+    label: new Uint8Array(voxels),
     images: Float32Array.from({ length: voxels }, (_, i) => i),
     source: { size, offset: [0, 0, 0], spacing: [1, 1, 1], header: new Uint8Array() },
   };

@@ -1,5 +1,5 @@
-// Half precision: what is cast, and a training whose activations are f16 beside the same one in f32. Adapters without
-// shader-f16 skip what needs it, by name.
+// Half precision: what is cast, and a training whose activations are f16 beside the same one in f32. Adapters
+// without shader-f16 skip what needs it, by name.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,4 +1,5 @@
-// The data of a run: the files that it began with when it is resumed, and the cases that its teacher was trained on.
+// The data of a run: the files that it began with when it is resumed, and the cases that its teacher was
+// trained on.
 
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -33,8 +34,17 @@ function writeSplit(name: string, tested: number): void {
 }
 
 const FLAGS = {
-  ...{ filters: 2, levels: 2, batch: 1, epochs: 2, patch: [16, 16, 16], validateEvery: 2, workers: 0 },
-  ...{ stage: "teacher", data, out, split: join(folder, "a.json") },
+  filters: 2,
+  levels: 2,
+  batch: 1,
+  epochs: 2,
+  patch: [16, 16, 16],
+  validateEvery: 2,
+  workers: 0,
+  stage: "teacher",
+  data,
+  out,
+  split: join(folder, "a.json"),
 } as const satisfies TrainFlags;
 
 const trainWith = (more: TrainFlags, unfinished: "refuse" | "resume" = "refuse") =>

@@ -1,5 +1,5 @@
-// A resumed training ends with the same bits as an uninterrupted one: parameters, moments, statistics, losses and scores,
-// from every checkpoint event.
+// A resumed training ends with the same bits as an uninterrupted one: parameters, moments, statistics, losses
+// and scores, from every checkpoint event.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";

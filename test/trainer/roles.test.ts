@@ -1,5 +1,5 @@
-// Roles of networks beyond one student and one teacher, by small methods made here: two trained networks with optimizers
-// of their own, an averaged teacher, groups that are skipped by themselves.
+// Roles of networks beyond one student and one teacher, by small methods made here: two trained networks with
+// optimizers of their own, an averaged teacher, groups that are skipped by themselves.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";

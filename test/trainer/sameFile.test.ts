@@ -1,5 +1,5 @@
-// One file for the command line and the page: the page resumes what train.js saves within a training, and ends with the
-// bits that the command line ends with on the same device; and the other way round.
+// One file for the command line and the page: the page resumes what train.js saves within a training, and
+// ends with the bits that the command line ends with on the same device; and the other way round.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,4 @@
-// Trained weights do not move by a bit while the code is rearranged: small trainings, as processes, whose tensors have
-// the SHA-256 that the code before had. unmoved.json holds those values by driver; on another one nothing is compared.
-//
+// Trained weights do not move by a bit while the code is rearranged: unmoved.json holds their SHA-256 by driver.
 //   PROTOKD_UNMOVED=all node test/run.js unmoved       with `npm start` too, which takes minutes
 //   PROTOKD_UNMOVED=record node test/run.js unmoved    writes the values, `npm start`'s too
 
@@ -162,10 +160,14 @@ else {
   });
 }
 
-/** The driver in words, with what of the processor a software driver compiles for; null without an adapter. */
+/**
+ * The driver in words, with what of the processor a software driver compiles for; null without an adapter.
+ */
 function examine(): { driver: string | null; half: boolean } {
   const { stdout } = spawnSync(process.execPath, [join(root, "cli", "doctor.js"), "--json"], {
-    ...{ encoding: "utf8", cwd: folder, env: { ...process.env, ...SAFE } },
+    encoding: "utf8",
+    cwd: folder,
+    env: { ...process.env, ...SAFE },
   });
   const start = stdout.indexOf("{");
   const { adapter } = (start < 0 ? {} : JSON.parse(stdout.slice(start))) as {
@@ -188,8 +190,8 @@ function common(out: string): string[] {
 }
 
 /**
- * Trains, and compares what the stages are then. Each scenario has a folder of its own around its run, for a student
- * looks for a teacher in the runs beside. Later flags override common ones.
+ * Trains, and compares what the stages are then. Each scenario has a folder of its own around its run, for a
+ * student looks for a teacher in the runs beside. Later flags override common ones.
  */
 async function trained(scenario: string, flags: string[], stages: string[]) {
   const out = join(scenario.replaceAll(/\W+/g, "-"), "run");
@@ -210,7 +212,8 @@ async function run(
   meanwhile: (kill: Kill, ended: () => boolean) => Promise<void> = () => Promise.resolve(),
 ) {
   const child = spawn(process.execPath, [join(root, "cli", `${command}.js`), ...flags], {
-    ...{ cwd: folder, env: { ...process.env, ...SAFE } },
+    cwd: folder,
+    env: { ...process.env, ...SAFE },
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr])

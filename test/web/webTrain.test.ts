@@ -1,5 +1,5 @@
-// The page's second half in a real browser: it trains, is stopped, goes on after a reload to what Node gives without a
-// stop, and what it keeps is a file that Node resumes.
+// The page's second half in a real browser: it trains, is stopped, goes on after a reload to what Node gives
+// without a stop, and what it keeps is a file that Node resumes.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -15,8 +15,10 @@ import {
   history,
   phantomStudy,
   stageOf,
+  SETTINGS,
+  status,
+  trainInNode,
 } from "../support/pageTraining.ts";
-import { SETTINGS, status, trainInNode } from "../support/pageTraining.ts";
 
 const test = suite("webTrain");
 let site: Site;

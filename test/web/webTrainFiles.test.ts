@@ -1,5 +1,5 @@
-// A training in the page on a folder of the user's, taken up again with that folder alone, and one that the command line
-// began: the page resumes it with its file's settings.
+// A training in the page on a folder of the user's, taken up again with that folder alone, and one that the
+// command line began: the page resumes it with its file's settings.
 
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,8 +14,18 @@ import { openDataset } from "../../data/datasets/datasets.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { decodeTraining, encodeTraining } from "../../trainer/loop/state.ts";
 import { chromiumPath, launch, open, type Opened, serve, type Site } from "../support/browser.ts";
-import { assertSameLosses, complaint, fill, heard, history, pauseAfter } from "../support/pageTraining.ts";
-import { SETTINGS, told, trainInNode, watch } from "../support/pageTraining.ts";
+import {
+  assertSameLosses,
+  complaint,
+  fill,
+  heard,
+  history,
+  pauseAfter,
+  SETTINGS,
+  told,
+  trainInNode,
+  watch,
+} from "../support/pageTraining.ts";
 import { silenced, trainQuietly } from "../support/quietly.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "web-train-files-"));
@@ -84,7 +94,7 @@ else {
 
   test("the command line's file goes on in the page, with the file's settings in the form", async () => {
     const { page } = opened;
-    const flags = { ...{ filters: 2, levels: 3, batch: 1, epochs: 3, lr: 2e-4, seed: 4, validateEvery: 2 } };
+    const flags = { filters: 2, levels: 3, batch: 1, epochs: 3, lr: 2e-4, seed: 4, validateEvery: 2 };
     const patch = [16, 8, 16] as const;
     const early = readEarly();
     await trainQuietly({ ...flags, patch, stage: "teacher", data, out, saveEvery: "1", workers: 0 });

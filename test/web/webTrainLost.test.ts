@@ -1,4 +1,5 @@
-// The GPU goes away under a training in the page: Chromium's whole GPU process is made to crash, as a driver would.
+// The GPU goes away under a training in the page: Chromium's whole GPU process is made to crash, as a driver
+// would.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -12,8 +13,12 @@ import {
   history,
   pauseAfter,
   phantomStudy,
+  reach,
+  SETTINGS,
+  told,
+  trainInNode,
+  watch,
 } from "../support/pageTraining.ts";
-import { reach, SETTINGS, told, trainInNode, watch } from "../support/pageTraining.ts";
 
 const TEACHER = { ...SETTINGS, stages: "teacher", epochs: 8, lr: 0.0001 } as const;
 

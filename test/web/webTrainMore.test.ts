@@ -15,8 +15,13 @@ import {
   history,
   pauseAfter,
   phantomStudy,
+  reach,
+  SETTINGS,
+  stepNow,
+  told,
+  trainInNode,
+  watch,
 } from "../support/pageTraining.ts";
-import { reach, SETTINGS, stepNow, told, trainInNode, watch } from "../support/pageTraining.ts";
 
 const STEPS_PER_EPOCH = 7;
 const TEACHER = { ...SETTINGS, stages: "teacher", epochs: 8, lr: 0.0001, validateEvery: 1 } as const;
@@ -151,8 +156,10 @@ else {
     await reach(page, 1, since);
     const still = () =>
       void Object.assign(globalThis, {
-        ...{ setTimeout: () => 0, setInterval: () => 0 },
-        ...{ requestAnimationFrame: () => 0, requestIdleCallback: () => 0 },
+        setTimeout: () => 0,
+        setInterval: () => 0,
+        requestAnimationFrame: () => 0,
+        requestIdleCallback: () => 0,
       });
     assert.is(page.workers().length, 1);
     await Promise.all([page.evaluate(still), page.workers()[0]!.evaluate(still)]); // what browsers hold back

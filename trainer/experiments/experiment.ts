@@ -1,5 +1,5 @@
-// Compares several runs: each method's scores with their spread over seeds, and a test of whether one method's
-// cases score better than another's of the same modality. From the runs' summaries alone.
+// Compares several runs: each method's scores with their spread over seeds, and a test of whether one
+// method's cases score better than another's of the same modality. From the runs' summaries alone.
 
 import { baselinesOf, METHODS } from "../../model/methods/index.ts";
 import { type ConventionName } from "../../model/scoring/conventions.ts";
@@ -74,12 +74,15 @@ export interface Experiment {
 const LEVEL = 0.05;
 const ENOUGH_SEEDS = 3;
 
-/** Scores of one case, each region's the mean over the seeds it was scored with; NaN where it does not count. */
+/**
+ * Scores of one case, each region's the mean over the seeds it was scored with; NaN where it does not count.
+ */
 type CaseScores = Map<string, Record<Measure, Record<Column, number>>>;
 
 /**
- * The table and the comparisons of runs in the order given. Runs of one method, modality and seed (the folds of a
- * cross validation) count as one over all their cases. Throws where runs are scored by different conventions.
+ * The table and the comparisons of runs in the order given. Runs of one method, modality and seed (the folds
+ * of a cross validation) count as one over all their cases. Throws where runs are scored by different
+ * conventions.
  */
 export function experiment(runs: readonly ExperimentRun[]): Experiment {
   const conventions = [...new Set(runs.map(({ summary }) => summary.convention))];
@@ -101,7 +104,10 @@ function rowOf(runs: readonly ExperimentRun[]): ExperimentRow {
     Object.fromEntries(MEASURES.map((measure) => [measure, of(measure)])) as Record<Measure, T>;
   const [Dice, HD95] = bootstrapMeans(MEASURES.map((measure) => all.map((scores) => scores[measure].mean)));
   return {
-    ...{ method, modality, seeds: [...bySeed.keys()], cases: all.length },
+    method,
+    modality,
+    seeds: [...bySeed.keys()],
+    cases: all.length,
     scores: measures((measure) => {
       const means = replicates.map((cases) => regionMeans([...cases.values()], measure));
       return byColumn((column) => spread(means.map((row) => row[column])));
@@ -110,7 +116,9 @@ function rowOf(runs: readonly ExperimentRun[]): ExperimentRow {
   };
 }
 
-/** Means over cases by region, and of those the mean, as in every other table: NaN where a region has none. */
+/**
+ * Means over cases by region, and of those the mean, as in every other table: NaN where a region has none.
+ */
 function regionMeans(cases: readonly Record<Measure, Record<Column, number>>[], measure: Measure) {
   const regions = REGION_NAMES.map((region) => spread(cases.map((scores) => scores[measure][region])).mean);
   const mean = regions.reduce((sum, value) => sum + value, 0) / regions.length;

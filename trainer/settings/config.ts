@@ -1,5 +1,5 @@
-// Values derived from a run's settings: defaults, the published code's choices, names of stages, and the options of the
-// network, the data and the training loop.
+// Values derived from a run's settings: defaults, the published code's choices, names of stages, and the
+// options of the network, the data and the training loop.
 
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import type { Preparation } from "../../data/preparation/preprocess.ts";
@@ -129,7 +129,7 @@ export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
 
 /** The teacher for a student of this configuration. */
 export function teacherOf(config: TrainConfig): TrainConfig {
-  const own = { schedule: DEFAULTS.schedule, teacher: null, init: null }; // a teacher's rate decays, in parity too
+  const own = { schedule: DEFAULTS.schedule, teacher: null, init: null }; // a teacher's rate always decays
   return { ...config, stage: "teacher", modality: null, method: PLAIN, ...own };
 }
 

@@ -37,7 +37,9 @@ export const INPUT_SETTINGS = {
       default: TILING.weighting,
       parity: "uniform",
     }),
-    /** "validation": removes small pieces from test predictions where this raises the validation cases' Dice. */
+    /**
+     * "validation": removes small pieces from test predictions where this raises the validation cases' Dice.
+     */
     postprocessing: row(choice(["validation", "none"], "by"), {
       help: "choose the post-processing of test predictions by the validation cases, or use none",
       default: "validation",

@@ -1,13 +1,15 @@
-// The table of settings, one row for each setting of a training run. The flags of train.js and their help, the type
-// TrainConfig, the keys of --config files and config.json, and the comparison of two runs all come from it.
+// The table of settings, one row for each setting of a training run. The flags of train.js and their help,
+// the type TrainConfig, the keys of --config files and config.json, and the comparison of two runs all come
+// from it.
 //
 // To add a setting, add a row to the group that --help lists it under:
 //
 //   /** Explains its values to readers of the code. */
 //   clipping: row(number(), { default: 0, help: "largest norm of the gradient; 0 for no limit" }),
 //
-// The key is the setting's name in files; its flag is the same in kebab case (--clipping). `phantom` is its value on
-// the built-in phantom, `parity` the published code's. Code reads it as `config.clipping` from a TrainConfig.
+// The key is the setting's name in files; its flag is the same in kebab case (--clipping). `phantom` is its
+// value on the built-in phantom, `parity` the published code's. Code reads it as `config.clipping` from a
+// TrainConfig.
 
 import type * as v from "valibot";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
@@ -69,7 +71,9 @@ export const SETTINGS = {
       default: null,
       defaultHelp: "detected",
     }),
-    /** A file of {train, val, test}, or nnU-Net's list of folds; null takes DATA/split.json, or draws a split. */
+    /**
+     * A file of {train, val, test}, or nnU-Net's list of folds; null takes DATA/split.json, or draws a split.
+     */
     split: row(optional(path("file")), {
       help: "cases to train, validate and test",
       default: null,
@@ -211,7 +215,9 @@ export const SETTINGS = {
       help: "score of the best checkpoint: mean Dice, or its moving average as in nnU-Net",
       default: "dice",
     }),
-    /** Training time after which the stage ends, earlier parts of a resumed run included; null for no limit. */
+    /**
+     * Training time after which the stage ends, earlier parts of a resumed run included; null for no limit.
+     */
     maxTime: row(optional(duration()), {
       help: "stop after this much training time",
       page: { label: "At most, as 30m or 6h" },

@@ -1,13 +1,16 @@
-// Trains a stage to its end and keeps it: what is saved when, and how it is paused and stopped. Whatever ends the process,
-// the storage holds a state from which a resumed run ends with the same bits: at the end of an epoch first its record
-// and the best network are written, then the state that says that the epoch is over.
+// Trains a stage to its end and keeps it: what is saved when, and how it is paused and stopped. Whatever ends
+// the process, the storage holds a state from which a resumed run ends with the same bits: at the end of an
+// epoch first its record and the best network are written, then the state that says that the epoch is over.
 
 import type { Position } from "../loop/position.ts";
 import type { Ending, TrainEvent } from "../loop/options.ts";
 import type { Stage } from "./stage.ts";
 import type { SkippedStep, StageStorage } from "./storage.ts";
 
-/** How often a state is saved: after so many steps or seconds; and at the end of an epoch, after fewer seconds. */
+/**
+ * How often a state is saved: after so many steps or seconds; and at the end of an epoch, after fewer
+ * seconds.
+ */
 export interface Cadence {
   steps: number;
   seconds: number;
@@ -21,11 +24,16 @@ export interface KeepOptions {
   show: (event: TrainEvent) => Promise<void> | void;
   /** Called when a state has been saved. */
   saved?: () => void;
-  /** At a checkpoint event: null to continue; else training waits for the function, which is called after saving. */
+  /**
+   * At a checkpoint event: null to continue; else training waits for the function, which is called after
+   * saving.
+   */
   pause?: () => (() => Promise<void>) | null;
 }
 
-/** Trains to the end. Returns the reason if it ended before its last epoch: after a "request" all is saved. */
+/**
+ * Trains to the end. Returns the reason if it ended before its last epoch: after a "request" all is saved.
+ */
 export async function keepTraining(stage: Stage, options: KeepOptions): Promise<Ending | null> {
   const { storage, cadence, show, pause = () => null } = options;
   const { trainer } = stage;

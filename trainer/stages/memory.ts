@@ -1,5 +1,5 @@
-// How much of the GPU's memory a training will take, before it begins: the stage itself is built on a device that only
-// counts, and takes one step there. And what else would fit where that is too much.
+// How much of the GPU's memory a training will take, before it begins: the stage itself is built on a device
+// that only counts, and takes one step there. And what else would fit where that is too much.
 
 import { type Device, GpuError } from "../../engine/index.ts";
 import { methodOf } from "../../model/methods/index.ts";
@@ -31,8 +31,9 @@ export interface Footprint {
 export type Remedy = Partial<Pick<TrainConfig, "batch" | "precision" | "lowMemory" | "patch">>;
 
 /**
- * The memory that a training takes: parameters, all networks, optimizers and one step. Nothing is computed, and no memory
- * of the device is used. Throws the GpuError that training would: where a tensor exceeds what the adapter can bind.
+ * The memory that a training takes: parameters, all networks, optimizers and one step. Nothing is computed,
+ * and no memory of the device is used. Throws the GpuError that training would: where a tensor exceeds what
+ * the adapter can bind.
  */
 export function estimate(device: Device, demand: Demand): Footprint {
   return footprintOn(device.counting(), demand);
@@ -80,8 +81,9 @@ export function fits(device: Device, demand: Demand, memory = Infinity): boolean
 }
 
 /**
- * Settings that fit instead, each a change by itself: the largest batch, half precision, low memory; where none of them is
- * enough, all of them together, and then with the largest patch too. Empty where the smallest patch does not fit.
+ * Settings that fit instead, each a change by itself: the largest batch, half precision, low memory; where
+ * none of them is enough, all of them together, and then with the largest patch too. Empty where the smallest
+ * patch does not fit.
  */
 export function remedies(device: Device, demand: Demand, memory = Infinity): Remedy[] {
   const { config } = demand;

@@ -29,8 +29,8 @@ export function streamsOf<Case>(
 }
 
 /**
- * The modalities to load, in channel order: those of the stage's networks; or, for a network that trains alone, all that
- * every case has, so that it draws the same patches as one that is taught.
+ * The modalities to load, in channel order: those of the stage's networks; or, for a network that trains
+ * alone, all that every case has, so that it draws the same patches as one that is taught.
  */
 export function loadedModalities(
   config: TrainConfig,

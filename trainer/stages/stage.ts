@@ -1,6 +1,6 @@
-// One stage of a run, ready to train on a device: a teacher or a student with the networks of its method, from its
-// settings, cases and earlier networks. The command line and the page train the same stage; they differ in where they
-// keep it.
+// One stage of a run, ready to train on a device: a teacher or a student with the networks of its method,
+// from its settings, cases and earlier networks. The command line and the page train the same stage; they
+// differ in where they keep it.
 
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import type { Input } from "../../data/preparation/input.ts";
@@ -124,7 +124,10 @@ export class Stage {
     };
   }
 
-  /** The network's checkpoint, without heads that only training has. Throws a DivergedError rather than store NaN. */
+  /**
+   * The network's checkpoint, without heads that only training has. Throws a DivergedError rather than store
+   * NaN.
+   */
   modelFile(epoch: number, step: number): Promise<Uint8Array<ArrayBuffer>> {
     return encodeModel(this.params, this.card(epoch, step), this.name);
   }
@@ -179,12 +182,18 @@ export function openStageMembers(
   return openMembers(device, methodOf(config.method), runOf(config, modalities), options);
 }
 
-/** The metadata of a training state: its network's card, and its settings, so that it can be resumed elsewhere. */
+/**
+ * The metadata of a training state: its network's card, and its settings, so that it can be resumed
+ * elsewhere.
+ */
 export function stateNotes(card: ModelCard, config: TrainConfig): Record<string, string> {
   return { ...cardMetadata(card), [SETTINGS_NOTE]: JSON.stringify(portable(config)) };
 }
 
-/** A network's checkpoint; `where` names it in errors. Throws a DivergedError rather than store NaN or infinity. */
+/**
+ * A network's checkpoint; `where` names it in errors. Throws a DivergedError rather than store NaN or
+ * infinity.
+ */
 export async function encodeModel(
   params: Params,
   card: ModelCard,

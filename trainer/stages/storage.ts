@@ -2,7 +2,10 @@
 
 import type { EpochRecord } from "../loop/records.ts";
 
-/** A skipped step, for whoever looks for the case behind it. Losses that are not finite are texts: "NaN", "Infinity". */
+/**
+ * A skipped step, for whoever looks for the case behind it. Losses that are not finite are texts: "NaN",
+ * "Infinity".
+ */
 export interface SkippedStep {
   why: "loss" | "gradient";
   epoch: number;
@@ -11,7 +14,10 @@ export interface SkippedStep {
   losses: Record<string, number | string>;
 }
 
-/** Each write is whole on the disk when its promise resolves: a crash leaves the file from before, or the new one. */
+/**
+ * Each write is whole on the disk when its promise resolves: a crash leaves the file from before, or the new
+ * one.
+ */
 export interface StageStorage {
   /** Adds an epoch to the stage's metrics. */
   addEpoch(record: EpochRecord): Promise<void>;

@@ -15,7 +15,10 @@ const SIZES: Readonly<Record<string, BenchSize>> = {
 const HEAD = ["op", "size", "pass", "ms", "GFLOP/s", "GB/s", "of peak", "error"];
 const TOLERANCE = 1e-4; // as in npm run bench
 
-/** Copies the rows as a table in Markdown, or selects it where the browser forbids that; returns what the user should know. */
+/**
+ * Copies the rows as a table in Markdown, or selects it where the browser forbids that; returns what the user
+ * should know.
+ */
 async function copy(lines: readonly string[][], size: string): Promise<string> {
   const cell = (text: string) => text.replaceAll("|", "\\|");
   const rows = [HEAD, HEAD.map(() => "---"), ...lines].map((row) => `| ${row.map(cell).join(" | ")} |`);

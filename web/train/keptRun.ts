@@ -1,5 +1,5 @@
-// The run that the browser keeps, one at a time, in the page's own files: its settings and where its cases are from, and
-// for each stage the state to resume, the best network and the epochs so far.
+// The run that the browser keeps, one at a time, in the page's own files: its settings and where its cases
+// are from, and for each stage the state to resume, the best network and the epochs so far.
 
 import { DataError } from "../../data/errors.ts";
 import { isTaught } from "../../model/methods/index.ts";
@@ -44,7 +44,10 @@ export class KeptStage implements StageStorage {
     return new KeptStage(await keptFolder(RUN, stage));
   }
 
-  /** The newest state that is whole, with its file; null where none is. The save after the next one replaces it. */
+  /**
+   * The newest state that is whole, with its file; null where none is. The save after the next one replaces
+   * it.
+   */
   state(): Promise<{ value: State; bytes: Bytes } | null> {
     return this.#slots.newest();
   }
@@ -76,9 +79,9 @@ export class KeptStage implements StageStorage {
 }
 
 /**
- * Deletes the saved run, and saves this one: from its beginning, or from a state of its first stage in a file. `teacher` are
- * the bytes of the network that teaches a student alone. Throws a CheckpointError for a file without a state, a DataError
- * where nothing is left to train.
+ * Deletes the saved run, and saves this one: from its beginning, or from a state of its first stage in a
+ * file. `teacher` are the bytes of the network that teaches a student alone. Throws a CheckpointError for a
+ * file without a state, a DataError where nothing is left to train.
  */
 export async function keepRun(
   { settings, data }: Pick<KeptRun, "settings" | "data">,
@@ -123,7 +126,10 @@ export function forgetRun(): Promise<void> {
   return forgetFolder(RUN);
 }
 
-/** The name of the network that a student of this run learns from; null where none of its stages has a teacher. */
+/**
+ * The name of the network that a student of this run learns from; null where none of its stages has a
+ * teacher.
+ */
 export function teacherOf({ stages, method, teacher }: KeptRun["settings"]): string | null {
   if (stages === "teacher" || !isTaught(method)) return null;
   return stages === "both" ? trainedName("teacher") : teacher;

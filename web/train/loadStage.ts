@@ -19,8 +19,8 @@ export interface StageCases {
 }
 
 /**
- * Reads and prepares the cases of a stage, those to train on with all that its teachers see. Cases are set aside for
- * tests as the command line sets them aside. Throws a DataError.
+ * Reads and prepares the cases of a stage, those to train on with all that its teachers see. Cases are set
+ * aside for tests as the command line sets them aside. Throws a DataError.
  */
 export async function loadStage(
   study: Study,

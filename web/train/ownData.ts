@@ -1,5 +1,5 @@
-// The user's own cases for a training, and whether a folder that is chosen again is the same one: a page may not keep a
-// folder over a reload, only what it is known again by.
+// The user's own cases for a training, and whether a folder that is chosen again is the same one: a page may
+// not keep a folder over a reload, only what it is known again by.
 
 import { DataError } from "../../data/errors.ts";
 import { SPLIT_FILE } from "../../data/datasets/splits.ts";
@@ -26,7 +26,10 @@ export function ownData({ name, files, recognised }: OwnFolder): OwnData {
   return { kind: "files", rows, convention, folder: name, sizes: Object.fromEntries(sizes) };
 }
 
-/** Throws a DataError that names files unless the folder holds all that the run was begun with, in the same sizes. */
+/**
+ * Throws a DataError that names files unless the folder holds all that the run was begun with, in the same
+ * sizes.
+ */
 export function checkSameFolder({ folder, sizes }: OwnData, { name, files }: OwnFolder): void {
   const found = new Map(files.map(({ path, file }) => [path, file.size]));
   const paths = [...new Set([...Object.keys(sizes), SPLIT_FILE])];

@@ -1,4 +1,5 @@
-// The settings of a training in the page: those of the command line, by the same names, and which stages it has.
+// The settings of a training in the page: those of the command line, by the same names, and which stages it
+// has.
 
 import { CheckpointError } from "../../model/errors.ts";
 import { DataError } from "../../data/errors.ts";
@@ -61,7 +62,10 @@ export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): 
   };
 }
 
-/** The configurations of the stages that the settings ask for, by the names of their folders on the command line. */
+/**
+ * The configurations of the stages that the settings ask for, by the names of their folders on the command
+ * line.
+ */
 export function stagesOf(settings: TrainSettings): Map<string, TrainConfig> {
   const { stages } = settings;
   const asked = stages === "both" ? (["teacher", "student"] as const) : [stages];
@@ -71,8 +75,8 @@ export function stagesOf(settings: TrainSettings): Map<string, TrainConfig> {
 }
 
 /**
- * The settings in a training's metadata, `name` being the file's. Throws a CheckpointError for unknown settings, and a
- * DataError that names each one that the page cannot train with.
+ * The settings in a training's metadata, `name` being the file's. Throws a CheckpointError for unknown
+ * settings, and a DataError that names each one that the page cannot train with.
  */
 export function settingsIn(metadata: Readonly<Record<string, string>>, name: string): FileSettings {
   const found: unknown = JSON.parse(metadata[SETTINGS_NOTE] ?? "null");

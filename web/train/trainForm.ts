@@ -1,4 +1,5 @@
-// The form of a training's settings. Its fields and methods come from the worker, for the page itself loads no engine.
+// The form of a training's settings. Its fields and methods come from the worker, for the page itself loads
+// no engine.
 
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
@@ -161,7 +162,10 @@ export function settingsOf({
   return { ...rest, stages: "student", ...(modality && { modality }), ...(method && { method }) };
 }
 
-/** The form's settings, over those of a file that it has no fields for. Throws an Error that names a field that does not fit. */
+/**
+ * The form's settings, over those of a file that it has no fields for. Throws an Error that names a field
+ * that does not fit.
+ */
 export function readForm(file: Partial<TrainSettings> = {}): Form {
   const text = (id: string) => byId<HTMLSelectElement>(id).value;
   const values = Object.fromEntries(choices.fields.map((field) => [field.name, valueOf(field)]));

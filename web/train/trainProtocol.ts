@@ -103,6 +103,9 @@ export type TrainNews =
 export interface KeptRun {
   settings: TrainSettings;
   data: TrainData;
-  /** By name, with the optimizer steps done so far; `old`: an older version saved it, and it cannot be resumed. */
+  /**
+   * By name, with the optimizer steps done so far; `old`: an older version saved it, and it cannot be
+   * resumed.
+   */
   stages: { stage: string; done: boolean; step: number; old?: boolean }[];
 }

@@ -1,5 +1,5 @@
-// Trains in the worker: stage after stage, saved in the browser's own storage so that a reload or a crash costs seconds;
-// paused, stopped, and resumed on a new device where the old one is lost.
+// Trains in the worker: stage after stage, saved in the browser's own storage so that a reload or a crash
+// costs seconds; paused, stopped, and resumed on a new device where the old one is lost.
 
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { chooseSlice, greysOf } from "../../data/preparation/slices.ts";
@@ -62,7 +62,9 @@ export class Training {
     this.resume();
   }
 
-  /** Saves a new run in place of the one before, with the network that teaches a student alone; see keepRun(). */
+  /**
+   * Saves a new run in place of the one before, with the network that teaches a student alone; see keepRun().
+   */
   async keep(
     run: Pick<KeptRun, "settings" | "data">,
     from: { bytes: Uint8Array<ArrayBuffer>; name: string } | null,
@@ -72,8 +74,8 @@ export class Training {
   }
 
   /**
-   * Trains all stages of a run, from where it was saved. Throws a CancelledError when it was stopped; a DataError for
-   * cases that cannot be trained on.
+   * Trains all stages of a run, from where it was saved. Throws a CancelledError when it was stopped; a
+   * DataError for cases that cannot be trained on.
    */
   async run(run: KeptRun, study: Study, tell: Tell): Promise<void> {
     this.#stopped = false;
@@ -109,7 +111,7 @@ export class Training {
     const { name, config, cases, teacher, study, tell } = asked;
     const storage = await KeptStage.open(name);
     const found = (await storage.state())?.value ?? null;
-    if (found && !(await storage.best())) found.position.best = null; // of a file: its best network is elsewhere
+    if (found && !(await storage.best())) found.position.best = null; // imported without a best one
     const history = await storage.history(found?.position.epoch ?? 1);
     let slice: SliceNews | null = null;
     const stage = new Stage(device, {

@@ -1,8 +1,8 @@
-// The worker: the device and all that computes, so that the page never waits. It works in a hidden tab too, for neither
-// animation frames nor timers drive it.
+// The worker: the device and all that computes, so that the page never waits. It works in a hidden tab too,
+// for neither animation frames nor timers drive it.
 //
-// Firefox checks only now and then whether the GPU is done, so reads are few: one for each window of a prediction, and
-// one for several training steps (trainer/loop/lossReader.ts).
+// Firefox checks only now and then whether the GPU is done, so reads are few: one for each window of a
+// prediction, and one for several training steps (trainer/loop/lossReader.ts).
 
 import { transfer } from "comlink";
 import { openDataset, type Modality, type Source } from "../../data/datasets/datasets.ts";
