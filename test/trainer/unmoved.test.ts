@@ -1,4 +1,4 @@
-// Trained weights do not move by a bit while the code is rearranged: unmoved.json holds their SHA-256 by driver.
+// Trained weights do not move by a bit while code is rearranged: unmoved.json holds their SHA-256 by driver.
 //   PROTOKD_UNMOVED=all node test/run.js unmoved       with `npm start` too, which takes minutes
 //   PROTOKD_UNMOVED=record node test/run.js unmoved    writes the values, `npm start`'s too
 
