@@ -178,7 +178,7 @@ test("another file in place of a teacher is refused with its file's name and why
   const group = card({ network: { ...CARD.network, norm } });
   assert.match(
     await of(group),
-    /^CheckpointError: FILE: describes an unknown network .* network\.norm: .*"group"/,
+    /^CheckpointError: FILE: describes an unknown network: network\.norm: .*"group"/,
   );
   assert.match(
     await of(file({ format: "protokd 1", card: "{" })),
