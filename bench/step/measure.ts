@@ -4,7 +4,13 @@
 
 import { type Device, type Precision, Profile, type ProfiledDispatch, Random } from "../../engine/index.ts";
 import { MODALITIES } from "../../data/datasets/source.ts";
-import { defaultSettings, type Method, type NetworkSpec, type Run } from "../../model/methods/index.ts";
+import {
+  defaultSettings,
+  type Method,
+  type NetworkSpec,
+  type Run,
+  streamsOf,
+} from "../../model/methods/index.ts";
 import { VNET, type VnetConfig, vnetShapes } from "../../model/networks/layers.ts";
 import { openMembers } from "../../trainer/loop/members.ts";
 import { type TrainBatch, Trainer, TRAINING } from "../../trainer/loop/trainer.ts";
@@ -166,7 +172,7 @@ function trainerOf(device: Device, options: StepOptions, begin: () => void): Tra
       return data;
     },
   };
-  const streams = Object.keys(method.streams?.(run) ?? { paired: {} });
+  const streams = Object.keys(streamsOf(method, run));
   return new Trainer({
     device,
     method,

@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import type { Device } from "../../engine/index.ts";
-import { isTaught, METHOD_SETTINGS, methodOf } from "../../model/methods/index.ts";
+import { baselinesOf, isTaught, unusedSettings } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.ts";
 import { emit, result, say } from "../terminal/console.ts";
@@ -34,7 +34,7 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   const modalities = modalitiesOf(modality);
   const student = { stage: "student", modality: modalities[0]! } as const;
   const shared = await resolveConfig({ ...rest, ...student });
-  const names = baselines ? (methodOf(shared.method).comparedWith ?? []) : [];
+  const names = baselines ? baselinesOf(shared.method) : [];
   const others = names.map((method) => resolveConfig({ ...flagsOf(method, rest), ...student, method }));
   return {
     shared,
@@ -46,8 +46,7 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
 
 /** The flags without those that a method does not use. */
 function flagsOf(method: string, flags: Omit<CommandFlags, "stage" | "modality">) {
-  const own = methodOf(method).settings;
-  const unused = new Set(Object.keys(METHOD_SETTINGS).filter((name) => !(name in own)));
+  const unused = new Set(unusedSettings(method));
   if (!isTaught(method)) unused.add("teacher");
   return Object.fromEntries(Object.entries(flags).filter(([name]) => !unused.has(name)));
 }

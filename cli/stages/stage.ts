@@ -34,7 +34,7 @@ import { folderStorage, rewind } from "../files/folderStorage.ts";
 import { keepImported } from "../files/imported.ts";
 import { loadRecordedCases } from "../files/loadCases.ts";
 import { type Loader, openLoader } from "../files/loader.ts";
-import { frozenNetwork, readModel, upload } from "../files/models.ts";
+import { channelsOf, frozenNetwork, readModel, upload } from "../files/models.ts";
 import { begin, FILES, resume } from "../files/stageFolder.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
 import { writePrediction } from "../prediction/predictions.ts";
@@ -120,7 +120,7 @@ async function loadRun(
   { frozen }: StageNetworks,
   config: TrainConfig,
 ): Promise<LoadedRun> {
-  const taughtBy = [...frozen.values()].map((model) => frozenNetwork(model).spec.modalities);
+  const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
   const modalities = loadedModalities(config, taughtBy, common);
   const reading = { data: config.data, dataset, modalities, preparation: preparation(config) };
   const wanted = casesOf(dataset, idsOf(split));

@@ -6,7 +6,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism } from "node:os";
 import * as v from "valibot";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
-import { DEFAULT_METHOD, isTaught, METHOD_SETTINGS, methodOf, PLAIN } from "../../model/methods/index.ts";
+import { DEFAULT_METHOD, isTaught, methodOf, PLAIN, unusedSettings } from "../../model/methods/index.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import {
@@ -68,8 +68,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     throw new UsageError("--resume, --overwrite: use one of them, not both");
   if (chosen.teacher && !isTaught(method))
     throw new UsageError(`--teacher: the method ${method} uses no teacher`);
-  const own = methodOf(method).settings;
-  const idle = Object.keys(METHOD_SETTINGS).find((name) => !(name in own) && given[name] !== undefined);
+  const idle = unusedSettings(method).find((name) => given[name] !== undefined);
   if (idle) throw new UsageError(`--${flagOf(idle)}: the method ${method} does not use it`);
   const small = !chosen.data || (await exists(join(data, "phantom.json")));
   const sizes = { ...DEFAULTS, ...(small && SMALL) };

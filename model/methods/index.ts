@@ -5,7 +5,7 @@ import { VNET } from "../networks/layers.ts";
 import type { SettingRows } from "../settings/rows.ts";
 import { kd } from "./kd.ts";
 import { kdnet } from "./kdnet.ts";
-import type { Method, Run } from "./method.ts";
+import type { Method, Run, Stream } from "./method.ts";
 import { none } from "./none.ts";
 import { protokd } from "./protokd.ts";
 
@@ -23,21 +23,23 @@ export const DEFAULT_METHOD: MethodName = "protokd";
 /** The method of a teacher. */
 export const PLAIN: MethodName = "none";
 
+const BY_NAME: Readonly<Record<string, Method>> = METHODS;
+
 /** Returns the method of this name; throws unless it is one of METHODS. */
 export function methodOf(name: string): Method {
-  const found = (METHODS as Readonly<Record<string, Method>>)[name];
+  const found = BY_NAME[name];
   if (found) return found;
   throw new Error(`method: expected one of ${Object.keys(METHODS).join(", ")}, got ${name}`);
 }
 
 /** The title of a method for tables and reports; an unknown name (a newer version's) is its own title. */
 export function titleOf(name: string): string {
-  return (METHODS as Readonly<Record<string, Method>>)[name]?.title ?? name;
+  return BY_NAME[name]?.title ?? name;
 }
 
 /** The methods that --baselines trains beside a method; empty for an unknown name. */
 export function baselinesOf(name: string): readonly string[] {
-  return (METHODS as Readonly<Record<string, Method>>)[name]?.comparedWith ?? [];
+  return BY_NAME[name]?.comparedWith ?? [];
 }
 
 /** The default settings of a method. */
@@ -45,6 +47,11 @@ export function defaultSettings({ settings, defaults = {} }: Method): Record<str
   return Object.fromEntries(
     Object.entries(settings).map(([name, row]) => [name, name in defaults ? defaults[name] : row.default]),
   );
+}
+
+/** The streams of batches that a method's step takes. */
+export function streamsOf(method: Method, run: Run): Readonly<Record<string, Stream>> {
+  return method.streams?.(run) ?? { paired: {} };
 }
 
 /** The names of the stages whose networks a method needs frozen. */
@@ -80,3 +87,9 @@ export const METHOD_SETTINGS = Object.assign(
   {},
   ...Object.values(METHODS).map((m) => m.settings),
 ) as Intersection<Rows<MethodName>> & SettingRows;
+
+/** The settings of other methods, which this one does not use. */
+export function unusedSettings(name: string): string[] {
+  const { settings } = methodOf(name);
+  return Object.keys(METHOD_SETTINGS).filter((setting) => !(setting in settings));
+}

@@ -13,10 +13,14 @@ export async function deployed(params: Params): Promise<Record<string, Values>> 
   return withoutAuxiliary(await params.read());
 }
 
+/** The configuration of a network without its auxiliary heads. */
+export function deployedConfig({ deepSupervision: _, ...config }: VnetConfig): VnetConfig {
+  return config;
+}
+
 /** A stored network without its auxiliary heads. */
 export function deployedNetwork<T>(network: { config: VnetConfig; values: Readonly<Record<string, T>> }) {
-  const { deepSupervision: _, ...config } = network.config;
-  return { config: config as VnetConfig, values: withoutAuxiliary(network.values) };
+  return { config: deployedConfig(network.config), values: withoutAuxiliary(network.values) };
 }
 
 /** First weights from a checkpoint; auxiliary heads that it lacks are drawn from the seed. */

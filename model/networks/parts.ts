@@ -68,11 +68,7 @@ export function samplesTogether(
 /** Runs a network on a batch x [N,M,D,H,W], at most `together` samples at a time. */
 export function forwardBatch(network: Network, x: Tensor, how: How, together: number): BatchOutput {
   const batch = x.shape[0]!;
-  if (batch <= together) {
-    const { logits, taps, coarse } = forward(network, x, how);
-    const single = Object.entries(taps).map(([name, features]) => [name, [features]]);
-    return { logits, taps: Object.fromEntries(single) as BatchOutput["taps"], coarse };
-  }
+  if (batch <= together) return inOnePart(forward(network, x, how));
   const outputs: Output[] = [];
   for (let from = 0; from < batch; from += together) {
     const part = samples(x, from, Math.min(batch, from + together));
@@ -91,6 +87,12 @@ export function forwardBatch(network: Network, x: Tensor, how: How, together: nu
     logits: joined(({ logits }) => logits),
     taps: Object.fromEntries(names.map((name) => [name, outputs.map(({ taps }) => taps[name]!)])),
   };
+}
+
+/** The output of a batch that ran at once. */
+export function inOnePart({ logits, taps, coarse }: Output): BatchOutput {
+  const single = Object.entries(taps).map(([name, features]) => [name, [features]] as const);
+  return { logits, taps: Object.fromEntries(single), coarse };
 }
 
 /** Joins the parts of a tap's features to one tensor [N,F,D,H,W]. */

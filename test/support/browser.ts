@@ -7,7 +7,14 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from "playwright-core";
 import { build } from "vite";
 
 /** The system's Chromium, or the one that PROTOKD_CHROMIUM names; undefined without one. */
@@ -110,6 +117,26 @@ export async function open(context: BrowserContext, url: string): Promise<Opened
   await page.goto(url);
   await page.waitForSelector("html[data-ready=true]", { timeout: 60_000 });
   return { page, errors, requests };
+}
+
+/** The page, opened for the tests of a file, and what serves it. */
+export interface Visit extends Opened {
+  site: Site;
+  browser: Browser;
+  context: BrowserContext;
+  close(): Promise<void>;
+}
+
+/** Serves the page, launches the browser and opens the page at "", "#train" or the like. */
+export async function visit(hash = "", options: BrowserContextOptions = {}): Promise<Visit> {
+  const site = await serve();
+  const browser = await launch();
+  const context = await browser.newContext(options);
+  const close = async () => {
+    await browser.close();
+    await site.close();
+  };
+  return { ...(await open(context, site.url + hash)), site, browser, context, close };
 }
 
 /**

@@ -4,34 +4,26 @@
 import { readFile } from "node:fs/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Browser, BrowserContext } from "playwright-core";
 import { toClasses } from "../../data/datasets/labels.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { phantomFiles } from "../../data/phantom/files.ts";
 import { uncrop } from "../../data/preparation/preprocess.ts";
 import { forward } from "../../model/networks/network.ts";
 import { imageOf, predict } from "../../model/inference/predict.ts";
-import { chromiumPath, launch, open, type Opened, saved, serve, type Site } from "../support/browser.ts";
+import { chromiumPath, launch, open, saved, type Visit, visit } from "../support/browser.ts";
 import { openExample, STUDENT } from "../support/example.ts";
 import { device } from "../support/gradcheck.ts";
 
 const test = suite("web");
-let site: Site;
-let browser: Browser;
-let context: BrowserContext;
-let opened: Opened;
+let opened: Visit;
 
 if (!chromiumPath) console.log("SKIPPED: web: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
 else {
   test.before(async () => {
-    site = await serve();
-    browser = await launch();
-    context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    opened = await open(context, site.url);
+    opened = await visit("", { viewport: { width: 1280, height: 900 } });
   });
   test.after(async () => {
-    await browser.close();
-    await site.close();
+    await opened.close();
   });
 
   test("the page starts without an error and shows the GPU's name", async () => {
@@ -98,17 +90,17 @@ else {
   });
 
   test("after its first load the page opens without a network", async () => {
-    await context.setOffline(true);
-    const again = await open(context, site.url);
+    await opened.context.setOffline(true);
+    const again = await open(opened.context, opened.site.url);
     assert.match((await again.page.textContent("#models")) ?? "", /example student/);
     assert.equal(again.errors, []);
     await again.page.close();
-    await context.setOffline(false);
+    await opened.context.setOffline(false);
   });
 
   test("without WebGPU the page names browsers that have it, and still shows images", async () => {
     const without = await launch({ webgpu: false });
-    const { page, errors } = await open(await without.newContext(), site.url);
+    const { page, errors } = await open(await without.newContext(), opened.site.url);
     const text = (await page.textContent("#alerts")) ?? "";
     assert.match(
       text,

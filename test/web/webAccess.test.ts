@@ -3,35 +3,31 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Browser, Page } from "playwright-core";
-import { chromiumPath, launch, open, serve, shows, type Site } from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import { chromiumPath, open, shows, type Visit, visit } from "../support/browser.ts";
 
 const CONTROLS = "button, input, select, summary, a[href], canvas[tabindex]";
 
 const test = suite("webAccess");
-let site: Site;
-let browser: Browser;
+let opened: Visit;
 let page: Page;
 
 if (!chromiumPath)
   console.log("SKIPPED: webAccess: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
 else {
   test.before(async () => {
-    site = await serve();
-    browser = await launch();
-    const context = await browser.newContext({
+    opened = await visit("", {
       viewport: { width: 360, height: 740 },
       colorScheme: "dark",
       permissions: ["clipboard-read", "clipboard-write"],
     });
-    ({ page } = await open(context, site.url));
+    ({ page } = opened);
     await page.click("#example");
     await page.waitForSelector("#panes canvas");
     await page.click("#cases summary");
   });
   test.after(async () => {
-    await browser.close();
-    await site.close();
+    await opened.close();
   });
 
   for (const tab of ["segment", "train"]) {
@@ -83,7 +79,7 @@ else {
   });
 
   test("the benchmark runs to its end without wrong results, and its table can be copied", async () => {
-    const bench = await open(page.context(), `${site.url}bench.html`);
+    const bench = await open(opened.context, `${opened.site.url}bench.html`);
     await bench.page.selectOption("#size", { index: 0 });
     await bench.page.fill("#filter", "no such op");
     await bench.page.click("#start");

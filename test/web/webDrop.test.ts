@@ -7,16 +7,14 @@ import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Browser, CDPSession } from "playwright-core";
+import type { CDPSession } from "playwright-core";
 import { phantomFiles } from "../../data/phantom/files.ts";
-import { chromiumPath, launch, open, type Opened, serve, shows, type Site } from "../support/browser.ts";
+import { chromiumPath, shows, type Visit, visit } from "../support/browser.ts";
 import { STUDENT } from "../support/example.ts";
 
 const test = suite("webDrop");
 let folder: string;
-let site: Site;
-let browser: Browser;
-let opened: Opened;
+let opened: Visit;
 let mouse: CDPSession;
 
 if (!chromiumPath)
@@ -28,14 +26,11 @@ else {
       const files = await phantomFiles({ seed: 9, index, size: [24, 24, 24] });
       for (const [path, bytes] of files) await put(join("set", path), bytes);
     }
-    site = await serve();
-    browser = await launch();
-    opened = await open(await browser.newContext(), site.url);
-    mouse = await opened.page.context().newCDPSession(opened.page);
+    opened = await visit();
+    mouse = await opened.context.newCDPSession(opened.page);
   });
   test.after(async () => {
-    await browser.close();
-    await site.close();
+    await opened.close();
     await rm(folder, { recursive: true });
   });
 

@@ -2,45 +2,29 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { putBox } from "../../data/preparation/crop.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { FEATURES } from "../../model/losses/losses.ts";
 import { forward } from "../../model/networks/network.ts";
 import { imageOf, predict } from "../../model/inference/predict.ts";
 import { similarityMaps } from "../../model/inference/similarity.ts";
-import {
-  chromiumPath,
-  launch,
-  open,
-  type Opened,
-  saved,
-  serve,
-  shows,
-  type Site,
-} from "../support/browser.ts";
+import { chromiumPath, saved, shows, type Visit, visit } from "../support/browser.ts";
 import { openExample } from "../support/example.ts";
 import { device } from "../support/gradcheck.ts";
 
 const test = suite("webSegment");
-let site: Site;
-let browser: Browser;
-let context: BrowserContext;
-let opened: Opened;
+let opened: Visit;
 
 if (!chromiumPath)
   console.log("SKIPPED: webSegment: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
 else {
   test.before(async () => {
-    site = await serve();
-    browser = await launch();
-    context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    opened = await open(context, site.url);
+    opened = await visit("", { viewport: { width: 1280, height: 900 } });
     await chooseStudent(opened.page);
   });
   test.after(async () => {
-    await browser.close();
-    await site.close();
+    await opened.close();
   });
 
   test("a cancelled segmentation stops with a message, and can be started again", async () => {
@@ -86,7 +70,7 @@ else {
 
   test("a lost GPU is replaced once, and the images come back; the second loss is an error", async () => {
     const { page } = opened;
-    const crash = await browser.newBrowserCDPSession();
+    const crash = await opened.browser.newBrowserCDPSession();
     const lose = () => crash.send("Browser.crashGpuProcess").catch(() => undefined); // there is no answer
     await page.click("#run");
     await shows(page, "#status", /segmenting/);
@@ -110,11 +94,11 @@ else {
   });
 
   test("segmenting continues in a hidden tab, which gets no animation frames", async () => {
-    const page = await context.newPage();
+    const page = await opened.context.newPage();
     await page.addInitScript(() => {
       window.requestAnimationFrame = () => 0;
     });
-    await page.goto(site.url);
+    await page.goto(opened.site.url);
     const until = (selector: string, text: string) =>
       page.waitForFunction(
         ({ selector, text }) => document.querySelector(selector)?.textContent.startsWith(text),

@@ -3,10 +3,9 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Browser } from "playwright-core";
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import { configOf } from "../../web/train/pageSettings.ts";
-import { chromiumPath, launch, open, type Opened, serve, type Site } from "../support/browser.ts";
+import { chromiumPath, type Visit, visit } from "../support/browser.ts";
 import {
   assertSameLosses,
   complaint,
@@ -21,21 +20,16 @@ import {
 } from "../support/pageTraining.ts";
 
 const test = suite("webTrain");
-let site: Site;
-let browser: Browser;
-let opened: Opened;
+let opened: Visit;
 
 if (!chromiumPath)
   console.log("SKIPPED: webTrain: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
 else {
   test.before(async () => {
-    site = await serve();
-    browser = await launch();
-    opened = await open(await browser.newContext(), `${site.url}#train`);
+    opened = await visit("#train");
   });
   test.after(async () => {
-    await browser.close();
-    await site.close();
+    await opened.close();
   });
 
   test("a training is stopped, kept over a reload, and goes on to its end with a lower loss", async () => {

@@ -6,14 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Browser } from "playwright-core";
 import { folderSource } from "../../cli/files/folderSource.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import { openDataset } from "../../data/datasets/datasets.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { decodeTraining, encodeTraining } from "../../trainer/loop/state.ts";
-import { chromiumPath, launch, open, type Opened, serve, type Site } from "../support/browser.ts";
+import { chromiumPath, type Visit, visit } from "../support/browser.ts";
 import {
   assertSameLosses,
   complaint,
@@ -38,9 +37,7 @@ const stage = join(out, "teacher");
 const TEACHER = { ...SETTINGS, stages: "teacher", epochs: 8, lr: 0.0001 } as const;
 
 const test = suite("webTrainFiles");
-let site: Site;
-let browser: Browser;
-let opened: Opened;
+let opened: Visit;
 
 if (!chromiumPath)
   console.log("SKIPPED: webTrainFiles: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
@@ -48,14 +45,11 @@ else {
   test.before(async () => {
     await silenced(() => makePhantom({ out: data, cases: 10, size: 18, seed: 5 }));
     await silenced(() => makePhantom({ out: other, cases: 10, size: 18, seed: 6 }));
-    site = await serve();
-    browser = await launch();
-    opened = await open(await browser.newContext(), `${site.url}#train`);
+    opened = await visit("#train");
   });
   test.after(async () => {
     rmSync(folder, { recursive: true });
-    await browser.close();
-    await site.close();
+    await opened.close();
   });
 
   test("a folder of one's own is trained on; after a reload the page wants it again, and takes no other", async () => {

@@ -3,8 +3,7 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Browser } from "playwright-core";
-import { chromiumPath, launch, open, type Opened, serve, type Site } from "../support/browser.ts";
+import { chromiumPath, type Visit, visit } from "../support/browser.ts";
 import {
   assertSameLosses,
   complaint,
@@ -23,21 +22,16 @@ import {
 const TEACHER = { ...SETTINGS, stages: "teacher", epochs: 8, lr: 0.0001 } as const;
 
 const test = suite("webTrainLost");
-let site: Site;
-let browser: Browser;
-let opened: Opened;
+let opened: Visit;
 
 if (!chromiumPath)
   console.log("SKIPPED: webTrainLost: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
 else {
   test.before(async () => {
-    site = await serve();
-    browser = await launch();
-    opened = await open(await browser.newContext(), `${site.url}#train`);
+    opened = await visit("#train");
   });
   test.after(async () => {
-    await browser.close();
-    await site.close();
+    await opened.close();
   });
 
   test("a lost GPU is made up for from the last checkpoint, to the losses without a loss", async () => {
@@ -87,7 +81,7 @@ else {
 
 /** Crashes Chromium's GPU process, with the device that is in it. */
 async function loseGpu(): Promise<void> {
-  const session = await browser.newBrowserCDPSession();
+  const session = await opened.browser.newBrowserCDPSession();
   await session.send("Browser.crashGpuProcess");
   await session.detach();
 }

@@ -2,10 +2,9 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Browser, BrowserContext } from "playwright-core";
 import { checkSettings } from "../../trainer/settings/check.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
-import { chromiumPath, launch, open, type Opened, serve, type Site } from "../support/browser.ts";
+import { chromiumPath, open, type Visit, visit } from "../support/browser.ts";
 import {
   assertSameLosses,
   complaint,
@@ -28,23 +27,16 @@ const TEACHER = { ...SETTINGS, stages: "teacher", epochs: 8, lr: 0.0001, validat
 const UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
 const test = suite("webTrainMore");
-let site: Site;
-let browser: Browser;
-let context: BrowserContext;
-let opened: Opened;
+let opened: Visit;
 
 if (!chromiumPath)
   console.log("SKIPPED: webTrainMore: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
 else {
   test.before(async () => {
-    site = await serve();
-    browser = await launch();
-    context = await browser.newContext();
-    opened = await open(context, `${site.url}#train`);
+    opened = await visit("#train");
   });
   test.after(async () => {
-    await browser.close();
-    await site.close();
+    await opened.close();
   });
 
   test("while it trains, its loss, samples a second, GPU memory, curves and a slice are shown", async () => {
@@ -129,12 +121,12 @@ else {
   test("a tab that crashes is offered its training again, which ends as one that never stopped", async () => {
     const { page } = opened;
     const crashed = new Promise((resolve) => page.on("crash", resolve));
-    const session = await context.newCDPSession(page);
+    const session = await opened.context.newCDPSession(page);
     const last = await stepNow(page);
     session.send("Page.crash").catch(() => {}); // nothing is left to answer
     await crashed;
     await page.close();
-    opened = await open(context, `${site.url}#train`);
+    opened = { ...opened, ...(await open(opened.context, `${opened.site.url}#train`)) };
     const text = (await opened.page.textContent("#kept-text")) ?? "";
     const kept = Number(/teacher: (\d+) steps/.exec(text)?.[1]);
     assert.ok(kept > STEPS_PER_EPOCH && kept < last + 8, `${text}; ${last}`);

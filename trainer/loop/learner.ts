@@ -2,7 +2,7 @@
 // taken, rehearsed on a device that only counts or plans, or measured.
 
 import { free, grad, keep, MovingAverage, scope, type Tensor } from "../../engine/index.ts";
-import { total } from "../../model/losses/losses.ts";
+import { type Terms, total } from "../../model/losses/losses.ts";
 import { initialise } from "../../model/networks/network.ts";
 import type { Params } from "../../model/networks/params.ts";
 import { type Parts, UploadedBatch } from "./batches.ts";
@@ -10,7 +10,7 @@ import type { LossReader, Scalar } from "./lossReader.ts";
 import { Group, type Member, type Members, openOwn, prefixOf, type TrainedTensor } from "./members.ts";
 import type { ResolvedOptions, TrainBatch } from "./options.ts";
 import { gradientShares, recordShares } from "./shares.ts";
-import { runStep, type StepPlace } from "./step.ts";
+import { runStep, type StepOptions, type StepPlace } from "./step.ts";
 
 /** The batches of a step by their streams, on the host. */
 export type Batches = Readonly<Record<string, TrainBatch>>;
@@ -34,6 +34,7 @@ export class Learner {
   /** The method's own tensors. */
   readonly own: Params;
   readonly #options: Options;
+  readonly #stepOptions: StepOptions;
   readonly #parts = new Map<string, Parts>(); // of each stream's batches
   readonly #averages: readonly { average: MovingAverage; momentum: (done: number) => number }[];
 
@@ -44,6 +45,8 @@ export class Learner {
     this.members = members;
     for (const member of Object.values(members)) initialise(device, member, patch);
     this.own = openOwn(device, method.own?.(run) ?? {}, seed);
+    const own = Object.fromEntries([...this.own.tensors].map(([name, t]) => [name.slice("own/".length), t]));
+    this.#stepOptions = { method, settings: run.settings, members, own, patch, seed };
     const specs = method.groups?.(run) ?? {};
     const groups = [...this.#trained()].map(([name, trained]): [string, Group] => {
       return [
@@ -158,7 +161,7 @@ export class Learner {
   /** Runs the backward pass, guard and optimizer of one group; returns its terms, which the caller frees. */
   #update(
     { optimizer, guard }: Group,
-    make: Parameters<Parameters<typeof runStep>[3]["update"]>[1],
+    make: () => Terms,
     { lr, prefix }: { lr: number; prefix: string },
   ): Record<string, Tensor> {
     const { device } = this.#options;
@@ -220,11 +223,5 @@ export class Learner {
     } finally {
       Object.values(uploaded).forEach((batch) => batch.free());
     }
-  }
-
-  get #stepOptions() {
-    const { method, run, members, patch, seed } = this.#options;
-    const own = Object.fromEntries([...this.own.tensors].map(([name, t]) => [name.slice("own/".length), t]));
-    return { method, settings: run.settings, members, own, patch, seed };
   }
 }

@@ -14,14 +14,13 @@ import {
   GradientGuard,
   keep,
   partials,
-  stack,
   Tensor,
   weightedSum,
 } from "../../engine/index.ts";
 import { total, type Terms } from "../../model/losses/losses.ts";
 import type { DeviceBatch } from "../../model/methods/index.ts";
 import { architectureOf } from "../../model/networks/network.ts";
-import type { BatchOutput } from "../../model/networks/parts.ts";
+import { type BatchOutput, whole } from "../../model/networks/parts.ts";
 import type { Group, Member } from "./members.ts";
 import { runStep, type StepOptions, type StepPlace, tailOf } from "./step.ts";
 
@@ -57,9 +56,9 @@ export async function gradientShares(
   const values = await Promise.all(norms.map(({ value }) => value.item()));
   norms.forEach(({ value }) => free(value));
   const shares: Record<string, Record<string, number>> = {};
-  const whole = new Map(norms.flatMap(({ place: at, term }, i) => (term === "" ? [[at, values[i]!]] : [])));
+  const totals = new Map(norms.flatMap(({ place: at, term }, i) => (term === "" ? [[at, values[i]!]] : [])));
   for (const [i, { place: at, term }] of norms.entries()) {
-    const norm = whole.get(at)!;
+    const norm = totals.get(at)!;
     if (term !== "") (shares[at] ??= {})[term] = norm > 0 ? values[i]! / norm : 0;
   }
   return shares;
@@ -138,9 +137,8 @@ function leafOutput({ member, mode, output }: Leaf, at: string): BatchOutput {
     const from = Object.fromEntries(Object.entries(output.taps).map(([name, list]) => [name, list[i]!]));
     return tailOf(member, at, features, { mode, from, taps: downstream });
   });
-  const join = (tensors: readonly Tensor[]) => (tensors.length === 1 ? tensors[0]! : stack(tensors));
   const coarse = output.coarse.map((logits, level) =>
-    tails[0]!.coarse[level] ? join(tails.map((tail) => tail.coarse[level]!)) : logits,
+    tails[0]!.coarse[level] ? whole(tails.map((tail) => tail.coarse[level]!)) : logits,
   );
   const taps = Object.fromEntries(
     downstream.map((name) => {
@@ -148,7 +146,7 @@ function leafOutput({ member, mode, output }: Leaf, at: string): BatchOutput {
       return [name, later ? tails.map((tail) => tail.taps[name]![0]!) : output.taps[name]!];
     }),
   );
-  return { logits: join(tails.map(({ logits }) => logits)), taps, coarse };
+  return { logits: whole(tails.map(({ logits }) => logits)), taps, coarse };
 }
 
 /** The encoder's outputs that the rest of the network after these taps needs for its skips. */

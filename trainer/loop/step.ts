@@ -5,7 +5,7 @@ import { type Device, Random, scope, Tensor } from "../../engine/index.ts";
 import type { DeviceBatch, Method, Runnable, Step } from "../../model/methods/index.ts";
 import type { Terms } from "../../model/losses/losses.ts";
 import { architectureOf, scopedOutput } from "../../model/networks/network.ts";
-import { type BatchOutput, forwardBatch, samplesTogether } from "../../model/networks/parts.ts";
+import { type BatchOutput, forwardBatch, inOnePart, samplesTogether } from "../../model/networks/parts.ts";
 import type { How } from "../../model/networks/architecture.ts";
 import type { Member, Members } from "./members.ts";
 
@@ -98,7 +98,5 @@ export function tailOf(
 ): BatchOutput {
   const { tail } = architectureOf(member);
   if (!tail) throw new Error(`${architectureOf(member).kind}: this kind of network has no tail`);
-  const { logits, taps, coarse } = scopedOutput(() => tail(member.params, tap, features, member.config, how));
-  const single = Object.entries(taps).map(([name, t]) => [name, [t]] as const);
-  return { logits, taps: Object.fromEntries(single), coarse };
+  return inOnePart(scopedOutput(() => tail(member.params, tap, features, member.config, how)));
 }

@@ -2,6 +2,7 @@
 // when a checkpoint can be saved. It is an async generator of events; the caller shows and saves.
 
 import { compile, plan } from "../../engine/index.ts";
+import { streamsOf } from "../../model/methods/index.ts";
 import { initialise } from "../../model/networks/network.ts";
 import { diverged, overflow } from "./diverged.ts";
 import { type Batches, Learner, type Noted, VERDICT } from "./learner.ts";
@@ -35,7 +36,7 @@ export class Trainer {
     this.#position = structuredClone(position);
     this.#options = { ...LOOP, ...options };
     const { method, run, epochs, stepsPerEpoch, sources } = this.#options;
-    const missing = Object.keys(method.streams?.(run) ?? { paired: {} }).find((name) => !sources[name]);
+    const missing = Object.keys(streamsOf(method, run)).find((name) => !sources[name]);
     if (missing !== undefined)
       throw new Error(`method ${method.name}: expected batches of the stream ${missing}, got none`);
     this.#phases = new Phases(method.phases?.(run), epochs);

@@ -2,7 +2,7 @@
 // that only counts, and takes one step there. And what else would fit where that is too much.
 
 import { type Device, GpuError } from "../../engine/index.ts";
-import { methodOf } from "../../model/methods/index.ts";
+import { methodOf, streamsOf } from "../../model/methods/index.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
 import type { FrozenNetwork } from "../loop/members.ts";
@@ -55,7 +55,7 @@ export function footprintOn(counting: Device, { config, modalities, frozen }: De
     label: new Uint8Array(config.batch * voxels),
     cases: Array<string>(config.batch).fill(""),
   };
-  const streams = Object.keys(method.streams?.(run) ?? { paired: {} });
+  const streams = Object.keys(streamsOf(method, run));
   const trainer = new Trainer({
     device: counting,
     method,

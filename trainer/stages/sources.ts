@@ -2,7 +2,7 @@
 
 import { type Modality, MODALITIES } from "../../data/datasets/source.ts";
 import type { SamplerOptions } from "../../data/sampling/patches.ts";
-import { methodOf } from "../../model/methods/index.ts";
+import { methodOf, streamsOf as methodStreams } from "../../model/methods/index.ts";
 import { loading, networkModalities, runOf, type TrainConfig } from "../settings/config.ts";
 
 const STREAM_SEED = 1_000_003; // between the seeds of two streams, so that each draws on its own
@@ -20,7 +20,7 @@ export function streamsOf<Case>(
   config: TrainConfig,
   modalities: readonly string[],
 ): StreamPlan<Case>[] {
-  const streams = methodOf(config.method).streams?.(runOf(config, modalities)) ?? { paired: {} };
+  const streams = methodStreams(methodOf(config.method), runOf(config, modalities));
   return Object.entries(streams).map(([name, stream], i) => ({
     name,
     cases: stream.cases ? cases.filter((_, index) => stream.cases!(index)) : cases,

@@ -9,7 +9,7 @@ import type { Device } from "../../engine/index.ts";
 import { cardMetadata, type NetworkCard } from "../../model/files/card.ts";
 import { encodeSealed } from "../../model/files/seal.ts";
 import { methodOf } from "../../model/methods/index.ts";
-import { deployed } from "../../model/networks/auxiliary.ts";
+import { deployed, deployedConfig } from "../../model/networks/auxiliary.ts";
 import { checkPrecision } from "../../model/networks/network.ts";
 import type { Params, Values } from "../../model/networks/params.ts";
 import { diceByRegion, meanDice } from "../../model/scoring/metrics.ts";
@@ -201,6 +201,5 @@ export async function encodeModel(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const tensors = await deployed(params);
   checkFinite(tensors, where);
-  const { deepSupervision: _, ...network } = card.network;
-  return encodeSealed(tensors, cardMetadata({ ...card, network }));
+  return encodeSealed(tensors, cardMetadata({ ...card, network: deployedConfig(card.network) }));
 }

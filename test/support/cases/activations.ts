@@ -79,6 +79,24 @@ const farApart = ([3, 6] as const).map((channels) => {
   });
 });
 
+/** Both ops of the softmax on the same input. */
+const softmaxes = (name: string, x: Array64): OpCase[] => [
+  {
+    op: "softmax",
+    name,
+    inputs: { x },
+    run: ({ x }) => softmax(x!),
+    reference: ({ x }) => reference.softmax(x!),
+  },
+  {
+    op: "logSoftmax",
+    name,
+    inputs: { x },
+    run: ({ x }) => logSoftmax(x!),
+    reference: ({ x }) => reference.logSoftmax(x!),
+  },
+];
+
 export const activations: OpCase[] = [
   sum("two volumes of an odd size", [2, 3, 3, 5, 7]),
   sum("one voxel of one channel", [1, 1, 1, 1, 1]),
@@ -98,55 +116,9 @@ export const activations: OpCase[] = [
     "the slope by default, far from the kink",
     random([1, 1, 1, 1, 5], { offset: -2 }),
   ),
-  ...logits.flatMap(([name, x]): OpCase[] => [
-    {
-      op: "softmax",
-      name,
-      inputs: { x },
-      run: ({ x }) => softmax(x!),
-      reference: ({ x }) => reference.softmax(x!),
-    },
-    {
-      op: "logSoftmax",
-      name,
-      inputs: { x },
-      run: ({ x }) => logSoftmax(x!),
-      reference: ({ x }) => reference.logSoftmax(x!),
-    },
-  ]),
-  {
-    op: "softmax",
-    name: "a matrix",
-    inputs: { x: random([4, 3]) },
-    run: ({ x }) => softmax(x!),
-    reference: ({ x }) => reference.softmax(x!),
-  },
-  {
-    op: "logSoftmax",
-    name: "a matrix",
-    inputs: { x: random([4, 3]) },
-    run: ({ x }) => logSoftmax(x!),
-    reference: ({ x }) => reference.logSoftmax(x!),
-  },
-  ...farApart.flatMap((x): OpCase[] => {
-    const name = `${x.shape[1]} channels, voxels and samples far apart`;
-    return [
-      {
-        op: "softmax",
-        name,
-        inputs: { x },
-        run: ({ x }) => softmax(x!),
-        reference: ({ x }) => reference.softmax(x!),
-      },
-      {
-        op: "logSoftmax",
-        name,
-        inputs: { x },
-        run: ({ x }) => logSoftmax(x!),
-        reference: ({ x }) => reference.logSoftmax(x!),
-      },
-    ];
-  }),
+  ...logits.flatMap(([name, x]) => softmaxes(name, x)),
+  ...softmaxes("a matrix", random([4, 3])),
+  ...farApart.flatMap((x) => softmaxes(`${x.shape[1]} channels, voxels and samples far apart`, x)),
   {
     op: "tanh",
     name: "values near 1.6, where the formula for small ones is off",
