@@ -9,7 +9,7 @@ import {
   openDataset,
   type Source,
 } from "../data/datasets/datasets.ts";
-import { collectProblems, DataError } from "../data/errors.ts";
+import { collectProblems, DataError, grouped } from "../data/errors.ts";
 import type { LabelConvention } from "../data/datasets/labels.ts";
 import type { Case, Preparation } from "../data/preparation/preprocess.ts";
 import { bytesText, compile, type Device } from "../engine/index.ts";
@@ -25,7 +25,7 @@ import { TILING, type Tiling } from "../model/inference/windows.ts";
 import { type Candidate, readCandidates } from "./prediction/candidates.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
-import { emit, result, say, withVoices } from "./terminal/console.ts";
+import { emit, result, say, warn, withVoices } from "./terminal/console.ts";
 import { removeTemporaries } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
 import { type ModelUse, upload } from "./files/models.ts";
@@ -116,6 +116,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const todo = checked.good;
   if (kept.size) say(`${kept.size} of ${dataset.cases.length} cases are predicted already`);
   for (const line of planText(todo)) say(`  ${line}`);
+  grouped(checked.warnings).forEach(warn);
   say(`labels written: ${dataset.convention}, ${from}`);
   const all = records.filter((one) => !skipped.has(one.case)).map((one) => kept.get(one.case) ?? one);
   if (keep || overwrite) {

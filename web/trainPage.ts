@@ -2,7 +2,7 @@
 
 import { proxy, type Remote } from "comlink";
 import { bytesText } from "../engine/gpu/errors.ts";
-import { attempt } from "./ui/alerts.ts";
+import { attempt, showFindings } from "./ui/alerts.ts";
 import { showCases } from "./segment/caseTable.ts";
 import { inputFiles, within } from "./segment/chosenFiles.ts";
 import { Chart } from "./train/curves.ts";
@@ -120,6 +120,7 @@ class TrainPage {
     this.#batch = run.settings.batch ?? 1;
     byId("kept").hidden = true;
     byId("train-note").hidden = true;
+    showFindings(byId("train-findings"), []);
     this.#charts.clear();
     byId("charts").replaceChildren();
     byId("slices").replaceChildren();
@@ -155,6 +156,8 @@ class TrainPage {
       case "doing":
         status.textContent = news.what;
         return;
+      case "findings":
+        return showFindings(byId("train-findings"), news.lines);
       case "lost":
         byId("train-note").hidden = false;
         byId("train-note").textContent =

@@ -18,8 +18,8 @@ async function answer(request: DataRequest): Promise<void> {
   try {
     switch (request.type) {
       case "load": {
-        const { prepared, record } = await loadRecorded(request.reading, request.files);
-        return reply({ answer: { prepared: shared(prepared), record } });
+        const { prepared, ...rest } = await loadRecorded(request.reading, request.files);
+        return reply({ answer: { prepared: shared(prepared), ...rest } });
       }
       case "train":
         sampler = new PatchSampler(request.cases, request.options);

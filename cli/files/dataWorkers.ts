@@ -3,9 +3,10 @@
 
 import { Worker } from "node:worker_threads";
 import { DataError } from "../../data/errors.ts";
+import type { CaseReport } from "../../data/check/checkCase.ts";
 import type { CaseRecord } from "../../data/datasets/manifest.ts";
 import type { Batch, SamplerOptions } from "../../data/sampling/patches.ts";
-import type { Case, Preparation } from "../../data/preparation/preprocess.ts";
+import type { Case, PrepareOptions } from "../../data/preparation/preprocess.ts";
 import type { CaseFiles, Dataset, Modality } from "../../data/datasets/source.ts";
 
 /** How to read cases: all that a thread needs to do it by itself. */
@@ -14,13 +15,14 @@ export interface Reading {
   data: string;
   dataset: Pick<Dataset, "layout" | "convention">;
   modalities: readonly Modality[];
-  preparation: Preparation;
+  preparation: PrepareOptions;
 }
 
-/** A case that was read, and the record of its files. */
+/** A case that was read, the record of its files, and what the check found. */
 export interface LoadedCase {
   prepared: Case;
   record: CaseRecord;
+  report: CaseReport;
 }
 
 /** A request to a thread. */

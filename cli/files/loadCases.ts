@@ -1,8 +1,10 @@
-// Reads and prepares the cases of a run, in the main thread or in several others, and records their files.
+// Reads, checks and prepares the cases of a run, in the main thread or in several others, and records their files.
 
+import type { CaseReport } from "../../data/check/checkCase.ts";
 import { collectProblems, DataError } from "../../data/errors.ts";
 import { caseRecord, type CaseRecord, type FileRecord, recordOf } from "../../data/datasets/manifest.ts";
-import { type Case, loadCase } from "../../data/preparation/preprocess.ts";
+import { loadCase } from "../../data/check/loadCase.ts";
+import type { Case } from "../../data/preparation/preprocess.ts";
 import type { CaseFiles } from "../../data/datasets/source.ts";
 import { DataWorker, type LoadedCase, type Reading } from "./dataWorkers.ts";
 import { folderSource } from "./folderSource.ts";
@@ -10,13 +12,15 @@ import { folderSource } from "./folderSource.ts";
 /** Reads one case with its label. Throws one DataError with all its problems. */
 export async function loadRecorded(reading: Reading, files: CaseFiles): Promise<LoadedCase> {
   const read: FileRecord[] = [];
+  let report: CaseReport | null = null;
   const dataset = { ...reading.dataset, cases: [files] };
   const prepared = await loadCase(await folderSource(reading.data), dataset, files, reading.modalities, {
     labels: true,
     ...reading.preparation,
     seen: async (path, bytes, volume) => void read.push(await recordOf(path, bytes, volume)),
+    checked: (found) => (report = found),
   });
-  return { prepared, record: caseRecord(files, read) };
+  return { prepared, record: caseRecord(files, read), report: report! };
 }
 
 /**
@@ -27,7 +31,7 @@ export async function loadRecordedCases(
   reading: Reading,
   cases: readonly CaseFiles[],
   workers: number,
-): Promise<{ cases: Case[]; records: CaseRecord[] }> {
+): Promise<{ cases: Case[]; records: CaseRecord[]; reports: CaseReport[] }> {
   const threads = Array.from({ length: Math.min(workers, cases.length) }, () => new DataWorker());
   const load = threads.length
     ? (files: CaseFiles, lane: number) => threads[lane]!.load(reading, files)
@@ -51,5 +55,6 @@ export async function loadRecordedCases(
   return {
     cases: loaded.map((one) => one!.prepared),
     records: loaded.map((one) => one!.record),
+    reports: loaded.map((one) => one!.report),
   };
 }

@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import type { Case } from "../../data/preparation/preprocess.ts";
+import { type Case, gridSpacing } from "../../data/preparation/preprocess.ts";
 import type { Device } from "../../engine/index.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import type { Network } from "../../model/networks/network.ts";
@@ -38,9 +38,9 @@ export async function tunePostprocessing(
   const seen = networkModalities(config);
   const validated = [];
   for (const prepared of validation) {
-    const { label, size, source } = prepared;
+    const { label, size } = prepared;
     const prediction = await predictCase(device, network, withChannels(prepared, seen), config);
-    validated.push({ prediction, reference: label!, size, spacing: source.spacing });
+    validated.push({ prediction, reference: label!, size, spacing: gridSpacing(prepared) });
   }
   const choice = choosePostprocessing(validated);
   const text = postprocessingText(choice.rule);

@@ -9,7 +9,12 @@ import {
   type Source,
 } from "../../data/datasets/datasets.ts";
 import { collectProblems } from "../../data/errors.ts";
-import { type Case, loadCase } from "../../data/preparation/preprocess.ts";
+import { findDuplicates } from "../../data/check/check.ts";
+import type { CaseReport } from "../../data/check/checkCase.ts";
+import { differingGrids, gridWarnings } from "../../data/check/grids.ts";
+import { loadCase } from "../../data/check/loadCase.ts";
+import type { CommonGrid } from "../../data/preparation/input.ts";
+import type { Case } from "../../data/preparation/preprocess.ts";
 import { type Candidate, choose, type Chosen } from "./candidates.ts";
 import type { ModelUse } from "../files/models.ts";
 
@@ -29,7 +34,7 @@ export interface BadCase {
 }
 
 /** Loads a case by id, prepared for a model. */
-export type Load = (id: string, use: ModelUse) => Promise<Case>;
+export type Load = (id: string, use: ModelUse, checked?: (report: CaseReport) => void) => Promise<Case>;
 
 /** Chooses each case's model among `candidates`; `allowed` are the modalities to use. Reads no file. */
 export function planCases(
@@ -71,28 +76,50 @@ function lacking(
   return `expected the modalities of one of ${needs}, got only ${got}: train a student of these`;
 }
 
-/** Reads the planned cases; returns those that can be predicted, and the others with their problems. */
+/**
+ * Reads and checks the planned cases; returns those that can be predicted, the others with their problems, and
+ * all warnings.
+ */
 export async function checkCases(
   plan: readonly PlannedCase[],
   load: Load,
-): Promise<{ good: PlannedCase[]; bad: BadCase[] }> {
+): Promise<{ good: PlannedCase[]; bad: BadCase[]; warnings: string[] }> {
   const good: PlannedCase[] = [];
   const bad: BadCase[] = [];
+  const reports: CaseReport[] = [];
+  const unplaced: CaseReport[] = []; // of networks whose cards have no grid
+  const warnings: string[] = [];
   for (const one of plan) {
     const problems: string[] = [];
     const { members, modalities } = one.candidate;
-    for (const use of distinct(members.map((member) => member.use)))
-      await collectProblems(problems, () => load(one.id, use));
+    const grids = new Map<string, CommonGrid>();
+    for (const use of distinct(members.map((member) => member.use))) {
+      let report: CaseReport | null = null;
+      await collectProblems(problems, () => load(one.id, use, (found) => (report = found)));
+      if (report) reports.push(report);
+      if (use.grid) grids.set(JSON.stringify(use.grid), use.grid);
+    }
     // Members that see different modalities are averaged voxel by voxel, so that all of these must share a
     // grid. A member that sees all modalities has checked that already.
     const checked = members.some(({ use }) => use.modalities.length === modalities.length);
     if (!checked && !problems.length)
       await collectProblems(problems, () => load(one.id, { ...members[0]!.use, modalities }));
-    if (problems.length) bad.push({ id: one.id, problems });
-    else good.push(one);
+    if (problems.length) {
+      bad.push({ id: one.id, problems });
+      continue;
+    }
+    good.push(one);
+    const own = reports.filter(({ id }) => id === one.id);
+    warnings.push(...own.flatMap((report) => report.warnings));
+    for (const grid of grids.values()) warnings.push(...gridWarnings(own.slice(0, 1), grid));
+    if (!grids.size) unplaced.push(...own.slice(0, 1));
   }
-  return { good, bad };
+  findDuplicates({ cases: reports, problems: [], warnings }, "warnings");
+  warnings.push(...differingGrids(unplaced, UNPLACED));
+  return { good, bad, warnings: [...new Set(warnings)] };
 }
+
+const UNPLACED = "the network's file does not say which one it was trained in: bring all cases to that one";
 
 /** One use for each way of preparing a case. */
 function distinct(uses: readonly ModelUse[]): ModelUse[] {
@@ -100,8 +127,8 @@ function distinct(uses: readonly ModelUse[]): ModelUse[] {
 }
 
 /** The part of a model's use that decides how its input is prepared, as a key. */
-export function preparationOf({ modalities, background, crop, padding }: ModelUse): string {
-  return [modalities, background, crop, padding].join(" ");
+export function preparationOf({ modalities, background, crop, padding, grid }: ModelUse): string {
+  return [modalities, background, crop, padding, grid?.orientation ?? ""].join(" ");
 }
 
 /** Returns a loader of cases. It keeps the first ones in memory, so that a small set is read only once. */
@@ -109,13 +136,14 @@ export function caseLoader(source: Source, dataset: Dataset): Load {
   const files = new Map(dataset.cases.map((found) => [found.id, found]));
   const kept = new Map<string, Case>();
   let bytes = 0;
-  return async (id, use) => {
+  return async (id, use, checked) => {
     const key = `${id} ${preparationOf(use)}`;
     const known = kept.get(key);
     kept.delete(key); // a case is loaded twice: for its check, then for its prediction
     if (known) return known;
-    const { background, crop, padding, modalities } = use;
-    const options = { labels: false, background, crop, padding };
+    const { background, crop, padding, modalities, grid } = use;
+    const preparation = { background, crop, padding, orientation: grid?.orientation };
+    const options = { labels: false, ...preparation, ...(checked && { checked }) };
     const loaded = await loadCase(source, dataset, files.get(id)!, modalities, options);
     bytes += loaded.images.byteLength;
     if (bytes <= KEPT) kept.set(key, loaded);

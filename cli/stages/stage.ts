@@ -6,7 +6,11 @@ import type { Box } from "../../data/preparation/crop.ts";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
 import type { SamplerState } from "../../data/sampling/patches.ts";
-import { type Case, loadCase } from "../../data/preparation/preprocess.ts";
+import { loadCase } from "../../data/check/loadCase.ts";
+import { compareRun, inGrid } from "../../data/check/run.ts";
+import { grouped } from "../../data/errors.ts";
+import type { CommonGrid } from "../../data/preparation/input.ts";
+import { type Case, cropOf, gridSpacing } from "../../data/preparation/preprocess.ts";
 import { type Device, tuningOf } from "../../engine/index.ts";
 import { type Postprocessing, postprocess } from "../../model/inference/postprocess.ts";
 import { parseInterval } from "../../model/settings/durations.ts";
@@ -39,7 +43,7 @@ import { begin, FILES, resume } from "../files/stageFolder.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
 import { writePrediction } from "../prediction/predictions.ts";
 import { StageLog } from "../report/stageLog.ts";
-import { emit, isLively, say } from "../terminal/console.ts";
+import { emit, isLively, say, warn } from "../terminal/console.ts";
 import { FAST, trainingProgress } from "../terminal/progress.ts";
 import { listenForStop, resumeCommand, StoppedError } from "../terminal/stopSignals.ts";
 import { readNetworks, type StageNetworks, warnings } from "./stageModels.ts";
@@ -50,6 +54,10 @@ interface LoadedRun {
   validation: Case[];
   records: CaseRecord[];
   modalities: readonly Modality[];
+  /** The grid that all cases are turned to. */
+  grid: CommonGrid;
+  /** The findings of the check that training can live with. */
+  warnings: string[];
 }
 
 const PREDICTION = 1e6; // bytes of a predicted case, generously
@@ -70,8 +78,9 @@ export async function trainStage(
   const networks = await readNetworks(config);
   const data = await openRunData(config);
   const cases = await loadRun(data, networks, config);
-  for (const line of await warnings(config, networks, data.split)) say(`  ${line}`);
-  const { training, validation, modalities } = cases;
+  const { training, validation, modalities, grid } = cases;
+  const findings = [...(await warnings(config, networks, data.split)), ...grouped(cases.warnings)];
+  findings.forEach(warn);
   say(
     `  ${training.length} cases to train, ${validation.length} to validate, ${data.split.test.length} to test`,
   );
@@ -91,6 +100,7 @@ export async function trainStage(
       sources: loaders,
       stepsPerEpoch: Object.values(loaders)[0]!.batchesPerEpoch,
       labels: data.dataset.convention,
+      grid,
       frozen,
       init: networks.init?.values ?? null,
       state,
@@ -99,7 +109,7 @@ export async function trainStage(
   } finally {
     for (const loader of Object.values(loaders)) await loader.close();
   }
-  await scoreStage(device, config, data, { folder, validation });
+  await scoreStage(device, config, data, { folder, validation, grid });
   device.trim();
   return folder;
 }
@@ -117,18 +127,22 @@ async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<v
  */
 async function loadRun(
   { dataset, split, modalities: common }: RunData,
-  { frozen }: StageNetworks,
+  { frozen, init }: StageNetworks,
   config: TrainConfig,
 ): Promise<LoadedRun> {
   const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
   const modalities = loadedModalities(config, taughtBy, common);
   const reading = { data: config.data, dataset, modalities, preparation: preparation(config) };
   const wanted = casesOf(dataset, idsOf(split));
-  const { cases, records } = await loadRecordedCases(reading, wanted, config.workers);
+  const { cases, records, reports } = await loadRecordedCases(reading, wanted, config.workers);
   checkDisjoint(split, records);
   const trained = split.train.length;
-  const validation = cases.slice(trained, trained + split.val.length);
-  return { training: cases.slice(0, trained), validation, records, modalities };
+  const known = [...frozen.values(), init].flatMap((model) => model?.card?.grid ?? [])[0];
+  const { convention } = dataset;
+  const { grid, warnings } = compareRun(reports, { trained, convention, patch: config.patch, known });
+  const upright = cases.map((prepared, i) => inGrid(prepared, reports[i]!, grid));
+  const validation = upright.slice(trained, trained + split.val.length);
+  return { training: upright.slice(0, trained), validation, records, modalities, grid, warnings };
 }
 
 /** A loader for each stream of the method. */
@@ -216,12 +230,12 @@ async function scoreStage(
   device: Device,
   config: TrainConfig,
   data: RunData,
-  { folder, validation }: { folder: string; validation: readonly Case[] },
+  { folder, validation, grid }: { folder: string } & Pick<LoadedRun, "validation" | "grid">,
 ): Promise<void> {
   const best = upload(device, await readModel(join(folder, FILES.best)));
   const rule = await tunePostprocessing(device, best, validation, { folder, config });
   if (data.split.test.length) {
-    const tested = await scoreTestCases(device, config, data, { folder, network: best, rule });
+    const tested = await scoreTestCases(device, config, data, { folder, network: best, rule, grid });
     const { foreground_mean, mean, convention } = tested;
     emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
   }
@@ -235,7 +249,12 @@ async function scoreTestCases(
   device: Device,
   config: TrainConfig,
   data: RunData,
-  { folder, network, rule }: { folder: string; network: Network; rule: Postprocessing },
+  {
+    folder,
+    network,
+    rule,
+    grid: { orientation },
+  }: { folder: string; network: Network; rule: Postprocessing; grid: CommonGrid },
 ): Promise<Summary> {
   const { source, dataset, split } = data;
   const predictions = join(folder, FILES.predictions);
@@ -243,15 +262,14 @@ async function scoreTestCases(
   const seconds = new Map<string, number>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
     if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
-    const options = { labels: false, ...preparation(config) };
+    const options = { labels: false, ...preparation(config), orientation };
     const began = performance.now();
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const found = await predictCase(device, network, prepared, config);
-    const classes = postprocess(found, { size: prepared.size, spacing: prepared.source.spacing }, rule);
+    const classes = postprocess(found, { size: prepared.size, spacing: gridSpacing(prepared) }, rule);
     await writePrediction(predictions, prepared, classes, dataset.convention);
     seconds.set(files.id, (performance.now() - began) / 1000);
-    if (config.scoring === "crop")
-      boxes.set(files.id, { size: prepared.size, offset: prepared.source.offset });
+    if (config.scoring === "crop") boxes.set(files.id, cropOf(prepared));
   }
   if (isLively()) process.stdout.write("\r\x1b[K");
   return evaluateFolders({

@@ -3,6 +3,7 @@
 import { allFindings, type CheckReport } from "../../data/check/check.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
 import { formatSpacing, short } from "../../data/check/checkVolume.ts";
+import { grouped } from "../../data/errors.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { formatSize } from "../../data/nifti/geometry.ts";
 import { CLASS_NAMES, LABEL_CONVENTIONS, type LabelConvention } from "../../data/datasets/labels.ts";
@@ -51,8 +52,12 @@ export function summaryLines(report: CheckReport): string[] {
   const warnings = allFindings(report, "warnings");
   return [
     ...(cases.length ? ["", ...table(cases)] : []),
-    ...(warnings.length ? ["", `${count(warnings.length, "warning")}:`, ...warnings.map(indent)] : []),
-    ...(problems.length ? ["", `${count(problems.length, "problem")}:`, ...problems.map(indent)] : []),
+    ...(warnings.length
+      ? ["", `${count(warnings.length, "warning")}:`, ...grouped(warnings).map(indent)]
+      : []),
+    ...(problems.length
+      ? ["", `${count(problems.length, "problem")}:`, ...grouped(problems).map(indent)]
+      : []),
     "",
     verdict(cases, problems.length, warnings.length),
   ];

@@ -1,5 +1,5 @@
 // The output of a command on stdout, in one of three ways: text with progress; with --quiet the results
-// alone; with --json one object a line and nothing else. Errors go to stderr in all of them.
+// alone, and warnings on stderr; with --json one object a line and nothing else. Errors go to stderr in all.
 
 import { type Command, Option } from "commander";
 
@@ -23,6 +23,13 @@ export function speak({ quiet = false, json = false }: { quiet?: boolean; json?:
 /** Prints a line about progress: in text alone. */
 export function say(line: string): void {
   if (voice === "text") console.log(line);
+}
+
+/** Prints a warning about the user's data or settings: with --quiet too, on stderr. */
+export function warn(line: string): void {
+  if (voice === "text") console.log(`  ${line}`);
+  else if (voice === "quiet") console.error(line);
+  else emit("warning", { text: line });
 }
 
 /** Prints a result, a line or a table: in text and with --quiet. */

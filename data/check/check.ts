@@ -2,7 +2,8 @@
 // against each other. If no layout is recognised, every NIfTI file is checked by itself.
 
 import { type CaseExpectations, checkCase, type CaseReport, readBytes } from "./checkCase.ts";
-import { checkNumbers, type Findings, formatSpacing } from "./checkVolume.ts";
+import { checkNumbers, type Findings } from "./checkVolume.ts";
+import { differingGrids } from "./grids.ts";
 import { type Dataset, MODALITIES, type Source, type Survey, surveyDataset } from "../datasets/datasets.ts";
 import { collectProblems } from "../errors.ts";
 import { formatSize, type Vec3 } from "../nifti/geometry.ts";
@@ -56,14 +57,11 @@ export async function checkDataset(
   Object.assign(report, { layout, convention, why });
   report.problems.push(...problems);
   for (const [done, files] of cases.entries()) {
-    const one = await checkCase(source, files, convention, options);
+    const { report: one } = await checkCase(source, files, convention, options);
     report.cases.push(one);
     seen(done + 1, cases.length, one);
   }
-  findDuplicates(report);
-  compareCases(report);
-  checkSizes(report, options.patch);
-  checkClasses(report, options);
+  compareCases(report, options);
   checkUnused(await visibleFiles(source), survey, report);
   return report;
 }
@@ -93,48 +91,43 @@ async function checkLooseFiles(
   if (paths.length) report.warnings.push(`${paths.length} NIfTI files were checked one by one, not as cases`);
 }
 
-/** Finds the same scan under two names: its cases could be in both the training and the test set. */
-function findDuplicates({ cases, problems }: CheckReport): void {
+/** The cases of a data set or of a run, and the findings about them. */
+type Compared = Pick<CheckReport, "cases" | "convention" | keyof Findings>;
+
+/** Compares cases with each other, and adds what it finds to the report. */
+export function compareCases(
+  report: Compared,
+  { labels, patch }: Pick<CheckOptions, "labels" | "patch">,
+): void {
+  findDuplicates(report, labels ? "problems" : "warnings");
+  report.warnings.push(...differingGrids(report.cases));
+  checkSizes(report, patch);
+  checkClasses(report, { labels });
+}
+
+/**
+ * Finds the same scan in two cases: one of them may have the wrong name, and for training both could be in
+ * the training and in the test set.
+ */
+export function findDuplicates(
+  { cases, ...found }: Pick<Compared, "cases" | keyof Findings>,
+  kind: keyof Findings,
+): void {
   const first = new Map<string, { id: string; path: string }>();
   for (const { id, images } of cases) {
     for (const { digest, path } of Object.values(images)) {
       const other = digest === undefined ? undefined : first.get(digest);
       if (digest !== undefined && !other) first.set(digest, { id, path });
-      if (!other) continue;
-      const remedy = other.id === id ? "one of them has the wrong name" : "remove one of the cases";
-      problems.push(
-        `${other.path} and ${path}: expected two different scans, got the same voxels: ${remedy}`,
+      if (!other || other.id === id) continue;
+      found[kind].push(
+        `${other.path} and ${path}: expected two different scans, got the same voxels: remove one of the cases`,
       );
     }
   }
 }
 
-/** Warns if cases differ in orientation or voxel size. */
-function compareCases({ cases, warnings }: CheckReport): void {
-  const grouped = (of: (grid: NonNullable<CaseReport["grid"]>) => string) => {
-    const groups = new Map<string, string[]>();
-    for (const { id, grid } of cases) if (grid) groups.set(of(grid), [...(groups.get(of(grid)) ?? []), id]);
-    return [...groups].sort(([, a], [, b]) => b.length - a.length);
-  };
-  const listed = (groups: [string, string[]][]) =>
-    groups
-      .slice(0, 6)
-      .map(([name, ids]) => `${name} in ${ids.length} (${ids[0]}${ids.length > 1 ? ", ..." : ""})`)
-      .join(", ");
-  const orientations = grouped(({ orientation }) => orientation);
-  if (orientations.length > 1) {
-    const remedy = "a network sees axes, not anatomy: reorient all cases to one";
-    warnings.push(`cases differ in orientation: ${listed(orientations)}: ${remedy}`);
-  }
-  const spacings = grouped(({ spacing }) => formatSpacing(spacing));
-  if (spacings.length > 1) {
-    const remedy = "this program does not resample: resample all cases to one";
-    warnings.push(`cases differ in voxel size, mm: ${listed(spacings)}: ${remedy}`);
-  }
-}
-
 /** Warns of brains smaller than the patch: most of a batch could then be background. */
-function checkSizes({ cases, warnings }: CheckReport, patch: Vec3): void {
+function checkSizes({ cases, warnings }: Compared, patch: Vec3): void {
   const small = cases.flatMap(({ id, grid }) =>
     grid?.brain.some((length, axis) => length < patch[axis]!) ? [{ id, size: grid.brain }] : [],
   );
@@ -151,8 +144,8 @@ function checkSizes({ cases, warnings }: CheckReport, patch: Vec3): void {
 
 /** Warns of classes that no case has. Without a convention, adds a problem with those that the values fit. */
 function checkClasses(
-  { cases, convention, warnings, problems }: CheckReport,
-  { labels }: CheckOptions,
+  { cases, convention, warnings, problems }: Compared,
+  { labels }: Pick<CheckOptions, "labels">,
 ): void {
   const labelled = cases.flatMap(({ label }) => (label ? [label] : []));
   if (!labels && !labelled.length) return;

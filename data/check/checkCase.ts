@@ -1,5 +1,5 @@
-// Checks the files of one case. Problems are what training would refuse, warnings what looks odd. A problem
-// with one file does not stop the check of the others.
+// Reads the files of one case and checks them, for check, train and predict alike. Problems are refused by
+// training and prediction, warnings look odd. A problem with one file does not stop the check of the others.
 
 import {
   checkForms,
@@ -13,7 +13,7 @@ import {
 } from "./checkVolume.ts";
 import { boundingBox } from "../preparation/crop.ts";
 import { type CaseFiles, type Modality, MODALITIES, type Source } from "../datasets/datasets.ts";
-import { sha256 } from "../digest.ts";
+import { voxelDigest } from "../digest.ts";
 import { collectProblems, DataError } from "../errors.ts";
 import { formatSize, type Vec3 } from "../nifti/geometry.ts";
 import { isGzip } from "../nifti/gzip.ts";
@@ -28,6 +28,19 @@ export interface CaseExpectations {
   modalities: readonly Modality[];
   /** True if a label is required. */
   labels: boolean;
+  /** True to read and check the required files alone: no other modality, no label that is not required. */
+  only?: boolean;
+}
+
+/** Called once with every file that is read. */
+export type Seen = (path: string, bytes: Uint8Array, volume: Volume) => Promise<void>;
+
+/** A case's volumes, as far as they could be read, and the report on them. */
+export interface CheckedCase {
+  report: CaseReport;
+  images: Image[];
+  /** Network classes [D, H, W]; absent without a label, or if the convention does not have its values. */
+  classes?: Uint8Array;
 }
 
 /** The content of a case, and the findings about it. */
@@ -57,36 +70,41 @@ export interface ImageReport extends Intensities {
   digest?: string;
 }
 
-/** Reads and checks all files of a case, also of modalities that are not required. */
+/** Reads and checks the files of a case. Throws no error for problems: they are in the report. */
 export async function checkCase(
   source: Source,
   files: CaseFiles,
   convention: LabelConvention | null,
   expected: CaseExpectations,
-): Promise<CaseReport> {
+  seen?: Seen,
+): Promise<CheckedCase> {
   const found: Findings = { problems: [], warnings: [] };
   const report: CaseReport = { id: files.id, images: {}, ...found };
-  const read = reader(source, found);
+  const read = reader(source, found, seen);
   checkPresence(files, expected, found);
 
   const images: Image[] = [];
-  for (const modality of MODALITIES) {
+  for (const modality of expected.only ? expected.modalities : MODALITIES) {
     const path = files.images[modality]?.path;
     if (path === undefined) continue;
     const image = await collectProblems(found.problems, () => findModality(read, files, modality));
     if (!image) continue;
     images.push(image);
-    const seen = checkIntensities(image.voxels, image.what, found);
-    const digest = seen.deviation ? await sha256(image.voxels) : undefined;
-    report.images[modality] = { path, ...seen, ...(digest !== undefined && { digest }) };
+    const measured = checkIntensities(image.voxels, image.what, found);
+    const digest = measured.deviation ? await voxelDigest(image.voxels) : undefined;
+    report.images[modality] = { path, ...measured, ...(digest !== undefined && { digest }) };
   }
-  const label = files.label;
+  checkCopies(report);
+  const label = expected.only && !expected.labels ? undefined : files.label;
   const volume = label === undefined ? undefined : await collectProblems(found.problems, () => read(label));
   const placed = volume && { what: `label (${label})`, volume };
+  let classes: Uint8Array | undefined;
   if (label !== undefined && placed) {
     const { what, volume } = placed;
     if (volume.channels > 1) found.problems.push(`${what}: expected one volume, got ${volume.channels}`);
-    report.label = { path: label, ...(await checkLabel(volume, convention, what, found)) };
+    const checked = await checkLabel(volume, convention, what, found);
+    report.label = { path: label, ...checked.report };
+    classes = checked.classes;
   }
   compareAll(placed ? [...images, placed] : images, `case ${files.id}`, found.problems);
 
@@ -106,7 +124,21 @@ export async function checkCase(
     const lines = [...new Set(list)].map((line) => `case ${files.id}: ${line}`);
     list.splice(0, list.length, ...lines);
   }
-  return report;
+  return { report, images, ...(classes && { classes }) };
+}
+
+/** Adds a problem for each pair of contrasts that are one and the same scan. */
+function checkCopies({ images, problems }: CaseReport): void {
+  const first = new Map<string, string>();
+  for (const { digest, path } of Object.values(images)) {
+    if (digest === undefined) continue;
+    const other = first.get(digest);
+    if (other === undefined) first.set(digest, path);
+    else
+      problems.push(
+        `${other} and ${path}: expected two different scans, got the same voxels: one of them has the wrong name`,
+      );
+  }
 }
 
 function checkPresence(files: CaseFiles, { modalities, labels }: CaseExpectations, found: Findings): void {
@@ -121,7 +153,7 @@ function checkPresence(files: CaseFiles, { modalities, labels }: CaseExpectation
 }
 
 /** Returns a function that reads each file once, and warns if its name does not match its compression. */
-function reader(source: Source, found: Findings): Read {
+function reader(source: Source, found: Findings, seen?: Seen): Read {
   const volumes = new Map<string, Promise<Volume>>();
   const readNew = async (path: string) => {
     const bytes = await readBytes(source, path);
@@ -133,6 +165,7 @@ function reader(source: Source, found: Findings): Read {
     }
     const volume = await readNifti(bytes, path);
     checkForms(volume, path, found);
+    await seen?.(path, bytes, volume);
     return volume;
   };
   return (path) => {

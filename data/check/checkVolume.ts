@@ -85,28 +85,28 @@ export interface LabelReport {
   classes: { name: string; value: number; voxels: number; ml: number }[];
 }
 
-/** Checks a label's values; without a convention it only counts them. */
+/** Checks a label's values and returns its network classes; without a convention it only counts them. */
 export async function checkLabel(
   { data, spacing }: Pick<Volume, "data" | "spacing">,
   convention: LabelConvention | null,
   what: string,
   found: Findings,
-): Promise<LabelReport> {
+): Promise<{ report: LabelReport; classes?: Uint8Array }> {
   const counts = labelCounts(data);
   const report: LabelReport = { values: [...counts], classes: [] };
   if (counts.has(3) && counts.has(4)) {
     const meaning = "3 is enhancing tumour in BraTS 2023 and the Decathlon, 4 is it in BraTS to 2021";
     const listed = [3, 4].map((value) => `${value} (${counts.get(value)} voxels)`).join(" and ");
     found.problems.push(`${what}: expected labels of one convention, got both ${listed}: ${meaning}`);
-    return report;
+    return { report };
   }
   if (!convention) {
     if (!fittingConventions(counts.keys()).length)
       found.problems.push(`${what}: expected labels of ${CONVENTION_NAMES.join(", ")}, got ${list(counts)}`);
-    return report;
+    return { report };
   }
   const classes = await collectProblems(found.problems, () => toClasses(data, convention, what));
-  if (!classes) return report;
+  if (!classes) return { report };
 
   const voxelsOf = labelCounts(classes);
   const ml = spacing[0] * spacing[1] * spacing[2] * 1e-3;
@@ -115,7 +115,7 @@ export async function checkLabel(
     if (c) report.classes.push({ name: CLASS_NAMES[c]!, value: Number(value), voxels, ml: voxels * ml });
   }
   if (report.classes.every(({ voxels }) => !voxels)) found.warnings.push(`${what}: no voxel is labelled`);
-  return report;
+  return { report, classes };
 }
 
 /** Checks that labelled voxels lie in the brain: outside it all `images` [D, H, W] of the case are 0. */

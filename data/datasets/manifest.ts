@@ -1,7 +1,7 @@
 // The manifest of a run: its data files with checksums. It documents the run, and finds a scan that is both
 // in the training and in the test set under two names.
 
-import { sha256 } from "../digest.ts";
+import { sha256, voxelDigest } from "../digest.ts";
 import { DataError } from "../errors.ts";
 import type { Volume } from "../nifti/nifti.ts";
 import { type CaseFiles, MODALITIES } from "./source.ts";
@@ -37,7 +37,7 @@ export async function recordOf(path: string, bytes: Uint8Array, volume: Volume):
     path,
     bytes: bytes.length,
     sha256: await sha256(bytes),
-    voxels: await sha256(data),
+    voxels: await voxelDigest(data),
     shape: [...size.toReversed(), ...(channels > 1 ? [channels] : [])],
     spacing: spacing.toReversed(),
     affine,

@@ -26,6 +26,12 @@ export function orientationOf(affine: Affine): string {
   return order.map((world, axis) => ENDS[world]![affine[world]![axis]! >= 0 ? 0 : 1]).join("");
 }
 
+/** True for the three letters of an orientation: each of left-right, front-back and up-down once. */
+export function isOrientation(text: string): boolean {
+  const worlds = [...text].map((end) => ENDS.findIndex((pair) => pair.some((other) => other === end)));
+  return [...worlds].sort().join() === "0,1,2";
+}
+
 /** Returns the largest angle, in degrees, between an array axis and its nearest patient axis. */
 export function obliqueness(affine: Affine): number {
   const { order, cosines } = nearest(affine);

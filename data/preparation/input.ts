@@ -2,6 +2,8 @@
 
 import * as v from "valibot";
 import { CLASS_NAMES, CONVENTION_NAMES, type LabelConvention } from "../datasets/labels.ts";
+import type { Vec3 } from "../nifti/geometry.ts";
+import { isOrientation } from "../nifti/orientation.ts";
 import type { Preparation } from "./preprocess.ts";
 import { MODALITIES, type Modality } from "../datasets/source.ts";
 
@@ -11,7 +13,19 @@ export interface Input extends Preparation {
   modalities: Modality[];
   /** The convention of its training labels, and the default convention of its predictions. */
   labels: LabelConvention;
+  /** The grid of its training data; older cards lack it. */
+  grid?: CommonGrid | undefined;
 }
+
+/** The grid that cases share: the orientation that all were turned to, and their median spacing. */
+export interface CommonGrid {
+  /** The directions of x, y and z: LPS and so on. */
+  orientation: string;
+  /** D, H, W in mm. */
+  spacing: Vec3;
+}
+
+const mm = v.pipe(v.number(), v.gtValue(0));
 
 /** The schema of the part of a card that describes the input. */
 export const INPUT = {
@@ -21,6 +35,9 @@ export const INPUT = {
     background: v.picklist(["zero", "shifted"]),
     crop: v.optional(v.picklist(["brain", "published"]), "brain"),
     padding: v.optional(v.picklist(["background", "zero"]), "background"),
+    grid: v.exactOptional(
+      v.object({ orientation: v.pipe(v.string(), v.check(isOrientation)), spacing: v.tuple([mm, mm, mm]) }),
+    ),
   }),
   classes: CLASS_NAMES,
 } as const;

@@ -1,13 +1,15 @@
-// Prepares a case for a network: reads the chosen modalities, checks that they share a grid, scales each to
-// mean 0 and deviation 1 over the brain, and crops everything to the brain's bounding box, or to the
-// published code's box. Also puts predictions back into the source's grid.
+// Prepares a case for a network: scales each image to mean 0 and deviation 1 over the brain, crops everything
+// to the brain's bounding box, or to the published code's box, and turns it to the orientation of the
+// network's training data. Also puts predictions back into the source's grid.
 
 import { type Box, boundingBox, PUBLISHED_BOX, putBox, takeBox, voxelCount } from "./crop.ts";
-import { type CaseFiles, type Dataset, type Modality, type Source } from "../datasets/datasets.ts";
-import { collectProblems, DataError } from "../errors.ts";
+import type { CaseFiles, Modality } from "../datasets/datasets.ts";
+import { DataError } from "../errors.ts";
 import { cornerDisplacement, formatAffine, formatSize, type Vec3 } from "../nifti/geometry.ts";
-import { type LabelConvention, toClasses } from "../datasets/labels.ts";
-import { readNifti, type Volume } from "../nifti/nifti.ts";
+import type { LabelConvention } from "../datasets/labels.ts";
+import type { Volume } from "../nifti/nifti.ts";
+import { orientationOf } from "../nifti/orientation.ts";
+import { inverse, type Turn, turnBetween, turnedSize, turnedVolume } from "./turn.ts";
 
 export interface Case {
   id: string;
@@ -20,12 +22,15 @@ export interface Case {
   background?: readonly number[];
   /** Network classes [D, H, W]. */
   label?: Uint8Array;
+  /** How the crop was turned; absent if its axes are the source's. */
+  turn?: Turn;
+  /** The source's grid, before cropping and turning. */
   source: {
-    /** D, H, W before cropping. */
+    /** D, H, W. */
     size: Vec3;
     /** The first voxel of the crop, D, H, W. */
     offset: Vec3;
-    /** D, H, W in mm. */
+    /** D, H, W in mm; `gridSpacing` gives the case's own. */
     spacing: Vec3;
     /** The first modality's header, for `writeLabelLike`. */
     header: Uint8Array;
@@ -50,46 +55,33 @@ export const PREPARATION: Readonly<Preparation> = {
   padding: "background",
 };
 
-export interface LoadOptions extends Partial<Preparation> {
-  /** True to read a label; a case without one is then an error. */
-  labels: boolean;
-  /** Called once with every file that is read. */
-  seen?: (path: string, bytes: Uint8Array, volume: Volume) => Promise<void>;
+/** How to prepare a case; the defaults are PREPARATION. */
+export interface PrepareOptions extends Partial<Preparation> {
+  /** The orientation to turn the case to, such as LPS; absent keeps its own. */
+  orientation?: string | undefined;
+}
+
+/** The volumes of a case, read and checked. */
+export interface ReadCase {
+  id: string;
+  /** At least one, all of one grid. */
+  images: readonly Image[];
+  /** Network classes [D, H, W]. */
+  classes?: Uint8Array | undefined;
+  convention: LabelConvention;
 }
 
 /** The largest distance, in mm, between the corners of two volumes of a case: headers are rounded. */
 const CLOSE_ENOUGH = 0.01;
 
-/** Reads and prepares one case. Throws one DataError with all its problems. */
-export async function loadCase(
-  source: Source,
-  dataset: Dataset,
-  files: CaseFiles,
-  modalities: readonly Modality[],
-  options: LoadOptions,
-): Promise<Case> {
-  const { labels, background, crop, padding } = { ...PREPARATION, ...options };
-  const problems: string[] = [];
-  const where = `case ${files.id}`;
-  const read = volumeReader(source, options.seen);
-  const images: Image[] = [];
-  for (const modality of modalities) {
-    const image = await collectProblems(problems, () => readModality(read, files, modality));
-    if (image) images.push(image);
-  }
-  const label = labels
-    ? await collectProblems(problems, () => readLabel(read, files, dataset.convention))
-    : undefined;
-  const [first, ...others] = images;
-  for (const other of label ? [...others, label] : others) {
-    if (first) compareGrids(first, other, where, problems);
-  }
-  if (problems.length) throw new DataError([...new Set(problems)].map((problem) => `${where}: ${problem}`));
-  if (!first) throw new Error("loadCase: expected at least one modality, got none");
-
-  const { volume } = first;
+/**
+ * Prepares a case that was read. Throws DataError if it is too small for the published code's crop.
+ */
+export function prepareCase({ id, images, classes, convention }: ReadCase, options: PrepareOptions): Case {
+  const { background, crop, padding, orientation } = { ...PREPARATION, ...options };
+  const { volume } = images[0]!;
   const scans = images.map((image) => image.voxels);
-  const box = crop === "published" ? fixedBox(volume.size, where) : boundingBox(scans, volume.size);
+  const box = crop === "published" ? fixedBox(volume.size, `case ${id}`) : boundingBox(scans, volume.size);
   const voxels = voxelCount(box.size);
   const prepared = new Float32Array(images.length * voxels);
   const outside = images.map((image, i) => {
@@ -97,59 +89,72 @@ export async function loadCase(
     takeBox(image.voxels, target, volume.size, box);
     return normalise(target, brainStatistics(image.voxels), background === "shifted");
   });
-  const classes = label && new Uint8Array(voxels);
-  if (classes) takeBox(label.classes, classes, volume.size, box);
-  return {
-    id: files.id,
+  const label = classes && new Uint8Array(voxels);
+  if (label) takeBox(classes, label, volume.size, box);
+  const upright: Case = {
+    id,
     size: box.size,
-    channels: [...modalities],
+    channels: images.map(({ modality }) => modality),
     images: prepared,
     ...(padding === "background" && { background: outside }),
-    ...(classes && { label: classes }),
+    ...(label && { label }),
     source: { size: volume.size, offset: box.offset, spacing: volume.spacing, header: volume.header },
-    convention: dataset.convention,
+    convention,
+  };
+  const turn = orientation === undefined ? null : turnBetween(orientationOf(volume.affine), orientation);
+  return turn ? turnedCase(upright, turn) : upright;
+}
+
+/** Returns a case that is not turned yet with its images and label turned; the source stays as it is. */
+export function turnedCase(prepared: Case, turn: Turn): Case {
+  const { size, channels, images, label } = prepared;
+  const voxels = voxelCount(size);
+  const turned = new Float32Array(images.length);
+  for (const m of channels.keys())
+    turned.set(turnedVolume(images.subarray(m * voxels, (m + 1) * voxels), size, turn), m * voxels);
+  return {
+    ...prepared,
+    size: turnedSize(size, turn),
+    images: turned,
+    ...(label && { label: turnedVolume(label, size, turn) }),
+    turn,
   };
 }
 
-/** Prepares `cases` one after another. Throws one DataError with the problems of all of them. */
-export async function loadCases(
-  source: Source,
-  dataset: Dataset,
-  cases: readonly CaseFiles[],
-  modalities: readonly Modality[],
-  options: LoadOptions,
-): Promise<Case[]> {
-  const problems: string[] = [];
-  const loaded: Case[] = [];
-  for (const files of cases) {
-    const ready = await collectProblems(problems, () =>
-      loadCase(source, dataset, files, modalities, options),
-    );
-    if (ready && !problems.length) loaded.push(ready); // after a problem, the rest is only checked
-  }
-  if (problems.length) throw new DataError(problems);
-  return loaded;
+/** Returns the spacing of a prepared case [D, H, W] in mm. */
+export function gridSpacing({ turn, source }: Pick<Case, "turn" | "source">): Vec3 {
+  return turn ? turnedSize(source.spacing, turn) : source.spacing;
 }
 
-/** Puts labels of the cropped case [D, H, W] into the source's whole grid, with 0 outside the crop. */
-export function uncrop(labels: Uint8Array, { size, source }: Pick<Case, "size" | "source">): Uint8Array {
-  if (labels.length !== voxelCount(size)) {
-    throw new Error(`uncrop: expected labels of [${size}], got ${labels.length}`);
+/** Returns the box of the source's grid that a prepared case shows. */
+export function cropOf({ size, turn, source }: Pick<Case, "size" | "turn" | "source">): Box {
+  return { size: turn ? turnedSize(size, inverse(turn)) : size, offset: source.offset };
+}
+
+/** Puts values of the prepared case [D, H, W] into the source's whole grid, with 0 outside the crop. */
+export function uncrop<T extends Float32Array | Uint8Array>(
+  values: T,
+  prepared: Pick<Case, "size" | "turn" | "source">,
+): T {
+  const { size, source } = prepared;
+  if (values.length !== voxelCount(size)) {
+    throw new Error(`uncrop: expected values of [${size}], got ${values.length}`);
   }
-  const whole = new Uint8Array(voxelCount(source.size));
-  putBox(labels, whole, source.size, { size, offset: source.offset });
+  const whole = new (values.constructor as new (length: number) => T)(voxelCount(source.size));
+  putInto(whole, values, prepared);
   return whole;
 }
 
 /**
- * Puts probabilities of the cropped case [classes, D, H, W] into the source's whole grid, with class 0
+ * Puts probabilities of the prepared case [classes, D, H, W] into the source's whole grid, with class 0
  * outside the crop.
  */
 export function uncropProbabilities(
   found: Float32Array,
   classes: number,
-  { size, source }: Pick<Case, "size" | "source">,
+  prepared: Pick<Case, "size" | "turn" | "source">,
 ): Float32Array {
+  const { size, source } = prepared;
   const [inside, voxels] = [voxelCount(size), voxelCount(source.size)];
   if (found.length !== classes * inside) {
     throw new Error(
@@ -159,9 +164,20 @@ export function uncropProbabilities(
   const whole = new Float32Array(classes * voxels).fill(1, 0, voxels);
   for (let c = 0; c < classes; c++) {
     const part = found.subarray(c * inside, (c + 1) * inside);
-    putBox(part, whole.subarray(c * voxels, (c + 1) * voxels), source.size, { size, offset: source.offset });
+    putInto(whole.subarray(c * voxels, (c + 1) * voxels), part, prepared);
   }
   return whole;
+}
+
+/** Copies values of the prepared case into `whole`, a volume of the source's grid. */
+function putInto<T extends Float32Array | Uint8Array>(
+  whole: T,
+  values: T,
+  prepared: Pick<Case, "size" | "turn" | "source">,
+): void {
+  const { size, turn, source } = prepared;
+  const upright = turn ? turnedVolume(values, size, inverse(turn)) : values;
+  putBox(upright, whole, source.size, cropOf(prepared));
 }
 
 function fixedBox(size: Vec3, where: string): Box {
@@ -176,33 +192,12 @@ function fixedBox(size: Vec3, where: string): Box {
 
 /** One modality of a case, before scaling and cropping. */
 export interface Image {
+  modality: Modality;
   what: string; // for messages: "t1 (case_t1.nii.gz)"
   volume: Volume;
   voxels: Float32Array; // [D, H, W]
 }
 export type Read = (path: string) => Promise<Volume>;
-
-/** Returns a function that reads each file once: the modalities of a 4-D file share it. */
-function volumeReader(source: Source, seen: LoadOptions["seen"]): Read {
-  const volumes = new Map<string, Promise<Volume>>();
-  const readNew = async (path: string) => {
-    const bytes = await source.read(path);
-    const volume = await readNifti(bytes, path);
-    await seen?.(path, bytes, volume);
-    return volume;
-  };
-  return (path) => {
-    const volume = volumes.get(path) ?? readNew(path);
-    volumes.set(path, volume);
-    return volume;
-  };
-}
-
-async function readModality(read: Read, files: CaseFiles, modality: Modality): Promise<Image> {
-  const image = await findModality(read, files, modality);
-  checkIntensities(image.voxels, image.what);
-  return image;
-}
 
 /**
  * Returns the volume of a modality without a check of its voxels. Throws DataError if the case does not have
@@ -224,28 +219,7 @@ export async function findModality(read: Read, { images }: CaseFiles, modality: 
   }
   const voxels = voxelCount(volume.size);
   const data = volume.data.subarray(file.channel * voxels, (file.channel + 1) * voxels);
-  return { what, volume, voxels: data };
-}
-
-function checkIntensities(data: Float32Array, what: string): void {
-  let [nonFinite, nonZero] = [0, 0];
-  for (const value of data) {
-    if (!Number.isFinite(value)) nonFinite++;
-    else if (value !== 0) nonZero++;
-  }
-  if (nonFinite)
-    throw new DataError(
-      `${what}: expected finite voxels, got ${nonFinite} that are NaN or infinite: export it again`,
-    );
-  if (!nonZero) throw new DataError(`${what}: expected an image, got zero in every voxel: remove the file`);
-}
-
-async function readLabel(read: Read, { label: path }: CaseFiles, convention: LabelConvention) {
-  if (path === undefined) throw new DataError("expected a label, got none");
-  const volume = await read(path);
-  const what = `label (${path})`;
-  if (volume.channels !== 1) throw new DataError(`${what}: expected one volume, got ${volume.channels}`);
-  return { what, volume, classes: toClasses(volume.data, convention, what) };
+  return { modality, what, volume, voxels: data };
 }
 
 type Placed = Pick<Image, "what" | "volume">;

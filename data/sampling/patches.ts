@@ -9,7 +9,7 @@ import { pivot, type Placement, takeImages, takeLabels } from "./augmentSpatial.
 import { DataError } from "../errors.ts";
 import { foregroundOf } from "./foreground.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
-import type { Case } from "../preparation/preprocess.ts";
+import { type Case, gridSpacing } from "../preparation/preprocess.ts";
 import { MODALITIES } from "../datasets/source.ts";
 import { streamAt } from "./streams.ts";
 
@@ -159,9 +159,10 @@ export class PatchSampler {
     return Math.floor(foreground * size + streamAt(seed, SHARE, number).next());
   }
 
-  #place({ size, label, source }: Case, random: Random, forced: boolean): Placement {
+  #place(prepared: Case, random: Random, forced: boolean): Placement {
     const { patch, offsets } = this.#options;
-    const turn = this.#recipe.turn(random, source.spacing);
+    const { size, label } = prepared;
+    const turn = this.#recipe.turn(random, gridSpacing(prepared));
     const free = size.map((length, axis) => length - patch[axis]!);
     const centre = forced ? foregroundOf(label!, size, random) : null;
     const corner = free.map((room, axis) => {

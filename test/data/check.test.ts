@@ -135,7 +135,7 @@ test("one run reports every problem of every file", async ({ root, data }) => {
   const [report, printed] = await check(data);
   each(allFindings(report, "problems"), [
     /^copy\/copy_t1\.nii\.gz and twin\/twin_t1\.nii\.gz: expected two different scans, got the same voxels: remove one/,
-    /^sameTwice\/sameTwice_t1.* and sameTwice\/sameTwice_t2.*: one of them has the wrong name$/,
+    /^case sameTwice: sameTwice\/sameTwice_t1.* and sameTwice\/sameTwice_t2.*: one of them has the wrong name$/,
     /^case noT2: expected the modalities t1, t2, .* got only t1, t1ce, flair: it can still train a student of t1 or /,
     /^case noLabel: expected a label, got none$/,
     /^case nan: flair \(.*\): expected finite voxels, got 90 that are NaN or infinite: export/,
@@ -159,7 +159,7 @@ test("one run reports every problem of every file", async ({ root, data }) => {
     /^gone\.nii\.gz: is a link to nothing$/,
   ]);
   for (const problem of allFindings(report, "problems")) assert.ok(printed.includes(problem), problem);
-  assert.match(printed, /22 cases, 17 of them with problems: 23 problems, \d+ warnings$/);
+  assert.match(printed, /22 cases, 18 of them with problems: 23 problems, \d+ warnings$/);
 });
 
 test("odd data that training accepts give warnings", async ({ data }) => {

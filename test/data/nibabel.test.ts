@@ -11,7 +11,7 @@ import * as assert from "uvu/assert";
 import { writePrediction } from "../../cli/prediction/predictions.ts";
 import type { Dataset } from "../../data/datasets/datasets.ts";
 import { readNifti, type Vec3, writeNifti } from "../../data/nifti/nifti.ts";
-import { loadCase } from "../../data/preparation/preprocess.ts";
+import { loadCase } from "../../data/check/loadCase.ts";
 import { close } from "../support/gradcheck.ts";
 import { sourceOf } from "../support/fixtures.ts";
 

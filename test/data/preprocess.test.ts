@@ -7,7 +7,8 @@ import * as assert from "uvu/assert";
 import { type Dataset, MODALITIES, openDataset, type Source } from "../../data/datasets/datasets.ts";
 import { fromClasses, labelCounts } from "../../data/datasets/labels.ts";
 import { readNifti, type Vec3, writeLabelLike } from "../../data/nifti/nifti.ts";
-import { loadCase, loadCases, uncrop } from "../../data/preparation/preprocess.ts";
+import { loadCase, loadCases } from "../../data/check/loadCase.ts";
+import { prepareCase, uncrop } from "../../data/preparation/preprocess.ts";
 import { IDENTITY, problemsOf, sourceOf, volumeFile } from "../support/fixtures.ts";
 
 const test = suite("preprocess");
@@ -84,19 +85,24 @@ test("the published code's background is the constant -mean/deviation of each mo
   assert.ok(Math.abs(loaded!.images[45]! - expected) < 1e-6);
 });
 
-test("a modality with one value becomes 0 everywhere, without a division by 0", async () => {
-  const [loaded] = await load(await caseFiles("a", { t1: await volumeFile(SIZE, (z) => (z === 2 ? 5 : 0)) }));
-  const voxels = loaded!.images.length / 4;
-  assert.ok(loaded!.images.subarray(0, voxels).every((value) => value === 0));
+test("a modality with one value is refused; prepared, it would be 0 everywhere", async () => {
+  const bytes = await volumeFile(SIZE, (z) => (z === 2 ? 5 : 0));
+  const problems = await problemsOf(async () => load(await caseFiles("a", { t1: bytes })));
+  assert.equal(problems.length, 1);
+  assert.match(problems[0]!, /^case a: t1 \(a\/a_t1\.nii\.gz\): expected an image, got one value, 5, in all/);
+  const volume = await readNifti(bytes, "t1.nii.gz");
+  const image = { modality: "t1" as const, what: "t1", volume, voxels: volume.data };
+  const prepared = prepareCase({ id: "a", images: [image], convention: "brats" }, {});
+  assert.ok(prepared.images.every((value) => value === 0));
 });
 
 test("labels become classes, and can be written back in the source's grid, numbers and affine", async () => {
   const affine = IDENTITY.map((row, i) => (i === 0 ? [0, -2, 0, 17.25] : i === 1 ? [2, 0, 0, -3] : row));
   const files: Record<string, Uint8Array> = {};
-  for (const modality of MODALITIES) {
+  for (const [i, modality] of MODALITIES.entries()) {
     files[`a/a_${modality}.nii.gz`] = await volumeFile(
       SIZE,
-      (z, y, x) => (inBrain(z, y, x) ? 1 + x : 0),
+      (z, y, x) => (inBrain(z, y, x) ? 1 + x + i * y : 0),
       affine,
     );
   }
@@ -127,11 +133,16 @@ test("a student's case needs only its own modality, and no label for a predictio
 test("one error lists all problems of all cases, each with its case and file", async () => {
   const shifted = IDENTITY.map((row, i) => (i === 2 ? [0, 0, 1, 0.5] : row));
   const nan = await volumeFile(SIZE, (z, y, x) => (x === 3 && z === 2 ? NaN : inBrain(z, y, x) ? y : 0));
-  const other = await volumeFile([5, 6, 8], () => 1);
+  const other = await volumeFile([5, 6, 8], (z, y, x) => 1 + z + y * x);
   const files = {
     ...(await caseFiles("a", { t1: nan, t2: await volumeFile(SIZE, () => 0) })),
-    ...(await caseFiles("b", { t1ce: other, flair: await volumeFile(SIZE, () => 1, shifted) })),
-    ...(await caseFiles("c", { seg: await volumeFile(SIZE, (_, __, x) => (x === 1 ? 3 : 0)) })),
+    ...(await caseFiles("b", { t1ce: other })),
+    ...(await caseFiles("f", {
+      flair: await volumeFile(SIZE, (z, y, x) => (inBrain(z, y, x) ? 1 + x : 0), shifted),
+    })),
+    ...(await caseFiles("c", {
+      seg: await volumeFile(SIZE, (z, y, x) => (inBrain(z, y, x) && x === 1 ? 3 : 0)),
+    })),
     ...(await caseFiles("d", {
       t1: new TextEncoder().encode("no image"),
       t2: (await brain(1)).subarray(0, 90),
@@ -143,12 +154,12 @@ test("one error lists all problems of all cases, each with its case and file", a
   const expected = [
     /^case a: t1 \(a\/a_t1\.nii\.gz\): expected finite voxels, got 6 that are NaN or infinite: export it again$/,
     /^case a: t2 \(a\/a_t2\.nii\.gz\): expected an image, got zero in every voxel: remove the file$/,
-    /^case b: t1ce \(b\/b_t1ce\.nii\.gz\): expected the shape 7x6x5 of t1 \(b\/b_t1\.nii\.gz\), got 8x6x5: register or resample/,
-    /^case b: flair .*: expected the affine of t1.*1, 0\]\], got .*1, 0\.5\]\], .*by 0\.50 mm/,
+    /^case b: expected one shape, got t1 \(b\/b_t1\.nii\.gz\) 7x6x5, .*t1ce \(b\/b_t1ce\.nii\.gz\) 8x6x5, .*: resample/,
     /^case c: label \(c\/c_seg\.nii\.gz\): expected labels 0, 1, 2, 4 .*use --labels brats2023/,
     /^case d: d\/d_t1\.nii\.gz: expected a NIfTI file, got only 8 bytes/,
     /^case d: d\/d_t2\.nii\.gz: expected a complete gzip file, got a damaged or truncated one/,
-    /^case e: expected the modality t2, got only /,
+    /^case e: expected the modalities t1, t2, t1ce, flair, got only t1, t1ce, flair: /,
+    /^case f: flair .*: expected the affine of t1.*1, 0\]\], got .*1, 0\.5\]\], .*by 0\.50 mm/,
   ];
   assert.is(problems.length, expected.length, problems.join("\n"));
   for (const [i, pattern] of expected.entries()) assert.match(problems[i]!, pattern);

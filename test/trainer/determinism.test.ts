@@ -11,7 +11,7 @@ import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import { MODALITIES, openDataset, type Source } from "../../data/datasets/datasets.ts";
 import { PatchSampler } from "../../data/sampling/patches.ts";
-import { loadCases } from "../../data/preparation/preprocess.ts";
+import { loadCases } from "../../data/check/loadCase.ts";
 import { tensor } from "../../engine/autograd/tensor.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import { forward, type Network } from "../../model/networks/network.ts";

@@ -14,7 +14,8 @@ import { resolveConfig, trainCommand, type TrainFlags } from "../../cli/stages/t
 import { MODALITIES, openDataset } from "../../data/datasets/datasets.ts";
 import { writeNifti, type Vec3 } from "../../data/nifti/nifti.ts";
 import { PatchSampler } from "../../data/sampling/patches.ts";
-import { type Case, loadCase, type LoadOptions, uncrop } from "../../data/preparation/preprocess.ts";
+import { loadCase, type LoadOptions } from "../../data/check/loadCase.ts";
+import { type Case, uncrop } from "../../data/preparation/preprocess.ts";
 import { device } from "../support/gradcheck.ts";
 import { IDENTITY, problemsOf, sourceOf, volumeFile } from "../support/fixtures.ts";
 import { tensorsOf } from "../support/published/weights.ts";

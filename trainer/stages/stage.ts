@@ -3,7 +3,7 @@
 // differ in where they keep it.
 
 import type { LabelConvention } from "../../data/datasets/labels.ts";
-import type { Input } from "../../data/preparation/input.ts";
+import type { CommonGrid, Input } from "../../data/preparation/input.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import type { Device } from "../../engine/index.ts";
 import { cardMetadata, type NetworkCard } from "../../model/files/card.ts";
@@ -53,6 +53,8 @@ export interface StageOptions {
   stepsPerEpoch: number;
   /** The convention of the data's labels, for the card. */
   labels: LabelConvention;
+  /** The grid of the training cases, for the card. */
+  grid?: CommonGrid | undefined;
   /** The networks of earlier stages, by their names. */
   frozen: (stage: string) => FrozenNetwork;
   /** First weights, of the same network. */
@@ -116,6 +118,7 @@ export class Stage {
       patch: config.patch,
       window: config.window,
       labels: this.#options.labels,
+      ...(this.#options.grid && { grid: this.#options.grid }),
       ...preparation(config),
       stage: this.name,
       epoch,

@@ -3,6 +3,7 @@
 import { CLASS_NAMES } from "../../data/datasets/labels.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import { bytesText } from "../../engine/gpu/errors.ts";
+import { showFindings } from "../ui/alerts.ts";
 import { element, table } from "../ui/dom.ts";
 import type { Result } from "../worker/protocol.ts";
 import { CLASS_COLOURS } from "./viewer.ts";
@@ -31,6 +32,12 @@ export function showResults(place: HTMLElement, results: readonly Result[], { la
   if (results.some(({ dice }) => dice)) {
     const rows = columns(({ dice }, region) => dice?.[region].toFixed(3) ?? "");
     parts.push(table("Dice, against the label", ["", ...models], rows));
+  }
+  const warnings = [...new Set(results.flatMap((result) => result.warnings))];
+  if (warnings.length) {
+    const list = element("ul", { class: "note", "aria-label": "Warnings about the case" });
+    showFindings(list, warnings);
+    parts.unshift(list);
   }
   const took = results.map(
     ({ seconds, peakBytes }, i) =>

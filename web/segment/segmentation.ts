@@ -1,12 +1,16 @@
 // Segments cases in the worker, and makes the files to show and download: predictions, references, volumes,
 // similarity maps, each in the source's grid.
 
-import { putBox, voxelCount } from "../../data/preparation/crop.ts";
+import { voxelCount } from "../../data/preparation/crop.ts";
 import { DataError } from "../../data/errors.ts";
 import { fromClasses, toClasses } from "../../data/datasets/labels.ts";
 import { readNifti, writeLabelLike, writeNifti } from "../../data/nifti/nifti.ts";
 import { readHeader } from "../../data/nifti/header.ts";
-import { type Case, loadCase, uncrop } from "../../data/preparation/preprocess.ts";
+import type { CaseReport } from "../../data/check/checkCase.ts";
+import { gridWarnings } from "../../data/check/grids.ts";
+import { loadCase } from "../../data/check/loadCase.ts";
+import type { CommonGrid } from "../../data/preparation/input.ts";
+import { type Case, uncrop } from "../../data/preparation/preprocess.ts";
 import type { CaseFiles, Dataset, Modality, Source } from "../../data/datasets/source.ts";
 import { compile, type Device } from "../../engine/index.ts";
 import { diceByRegion } from "../../model/scoring/metrics.ts";
@@ -56,7 +60,13 @@ export class Segmentation {
     const use = this.#models.use(model);
     const files = caseOf(study, id);
     const labels = files.label !== undefined;
-    const prepared = await loadCase(study.source, study.dataset, files, use.modalities, { ...use, labels });
+    let found: CaseReport | null = null;
+    const prepared = await loadCase(study.source, study.dataset, files, use.modalities, {
+      ...use,
+      orientation: use.grid?.orientation,
+      labels,
+      checked: (report) => (found = report),
+    });
     const { classes, peakBytes } = await this.#run(
       `${id}: ${use.stage}`,
       report,
@@ -64,10 +74,10 @@ export class Segmentation {
         const network = this.#models.on(device, model);
         await compileAll(device, network, use.patch, (done, all) => progress("compiling", done, all));
         const windows = { patch: use.patch, window: use.window }; // a card's `step` counts training steps
-        const found = await predictCase(device, network, prepared, windows, (done, all) =>
+        const predicted = await predictCase(device, network, prepared, windows, (done, all) =>
           progress("segmenting", done, all),
         );
-        return { classes: found, peakBytes: device.peakBytes };
+        return { classes: predicted, peakBytes: device.peakBytes };
       },
     );
     this.#predictions.set(key(id, model), { prepared, classes });
@@ -77,6 +87,7 @@ export class Segmentation {
       modalities: use.modalities,
       volumes: volumesOf(classes, prepared),
       dice: labels ? diceByRegion(classes, prepared.label!) : null,
+      warnings: warningsOf(found!, use.grid),
       seconds: (performance.now() - started) / 1000,
       peakBytes,
     };
@@ -96,7 +107,7 @@ export class Segmentation {
     this.#cancelled = false;
     const { prepared, classes } = this.#prediction(id, model);
     const use = this.#models.use(model);
-    const { size, source } = prepared;
+    const { source } = prepared;
     const maps = await this.#run(`${id}: ${use.stage}`, report, (device, progress) => {
       const network = this.#models.on(device, model);
       return similarityMaps(device, imageOf(prepared), {
@@ -110,8 +121,7 @@ export class Segmentation {
     const { affine } = readHeader(source.header, id);
     const files = maps.map(async (map) => {
       blank(map, prepared);
-      const whole = new Float32Array(voxelCount(source.size));
-      putBox(map, whole, source.size, { size, offset: source.offset });
+      const whole = uncrop(map, prepared);
       return (await writeNifti({ data: whole, size: source.size, affine })) as File3d;
     });
     return Promise.all(files);
@@ -170,6 +180,11 @@ function caseOf({ dataset }: Study, id: string): CaseFiles {
   const found = dataset.cases.find((files) => files.id === id);
   if (found) return found;
   throw new DataError(`case ${id}: expected one of the listed cases, got none of this name`);
+}
+
+/** The findings about a case that can be segmented. */
+function warningsOf(report: CaseReport, grid: CommonGrid | undefined): string[] {
+  return [...report.warnings, ...(grid ? gridWarnings([report], grid) : [])];
 }
 
 async function compileAll(

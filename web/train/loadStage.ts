@@ -1,9 +1,13 @@
 // The cases of a stage, read and prepared in the page's worker.
 
-import { DataError } from "../../data/errors.ts";
+import { DataError, grouped } from "../../data/errors.ts";
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../../data/datasets/splits.ts";
-import { type Case, loadCases } from "../../data/preparation/preprocess.ts";
+import type { CaseReport } from "../../data/check/checkCase.ts";
+import { loadCases } from "../../data/check/loadCase.ts";
+import { compareRun, inGrid } from "../../data/check/run.ts";
+import type { CommonGrid, Input } from "../../data/preparation/input.ts";
+import type { Case } from "../../data/preparation/preprocess.ts";
 import { PatchSampler, type SamplerState } from "../../data/sampling/patches.ts";
 import type { BatchSource } from "../../trainer/loop/options.ts";
 import type { TrainingState } from "../../trainer/loop/state.ts";
@@ -16,16 +20,20 @@ export interface StageCases {
   validation: Case[];
   /** The modalities of the training cases, in channel order. */
   modalities: readonly Modality[];
+  /** The grid that all cases are turned to. */
+  grid: CommonGrid;
+  /** The findings of the check that training can live with, those alike cut short. */
+  warnings: string[];
 }
 
 /**
- * Reads and prepares the cases of a stage, those to train on with all that its teachers see. Cases are set
- * aside for tests as the command line sets them aside. Throws a DataError.
+ * Reads, checks and prepares the cases of a stage, those to train on with all that its teachers see. Cases
+ * are set aside for tests as the command line sets them aside. Throws a DataError.
  */
 export async function loadStage(
   study: Study,
   config: TrainConfig,
-  taughtBy: readonly (readonly string[])[],
+  teachers: readonly Pick<Input, "modalities" | "grid">[],
 ): Promise<StageCases> {
   const { source, dataset } = study;
   const split = await splitOf(study);
@@ -33,13 +41,25 @@ export async function loadStage(
   const used = [...split.train, ...split.val, ...split.test];
   const files = (ids: readonly string[]) => ids.map((id) => dataset.cases.find((one) => one.id === id)!);
   const common = MODALITIES.filter((m) => files(used).every(({ images }) => images[m]));
+  const taughtBy = teachers.map((teacher) => teacher.modalities);
   const modalities = loadedModalities(config, taughtBy, common);
+  const reports: CaseReport[] = [];
+  const checked = (report: CaseReport) => void reports.push(report);
   const load = (ids: readonly string[], seen: readonly Modality[]) =>
-    loadCases(source, dataset, files(ids), seen, { ...preparation(config), labels: true });
+    loadCases(source, dataset, files(ids), seen, { ...preparation(config), labels: true, checked });
+  const training = await load(split.train, modalities);
+  const validation = await load(split.val, own);
+  const known = teachers.flatMap((teacher) => teacher.grid ?? [])[0];
+  const { convention } = dataset;
+  const options = { trained: training.length, convention, patch: config.patch, known };
+  const { grid, warnings } = compareRun(reports, options);
+  const upright = [...training, ...validation].map((one, i) => inGrid(one, reports[i]!, grid));
   return {
-    training: await load(split.train, modalities),
-    validation: await load(split.val, own),
+    training: upright.slice(0, training.length),
+    validation: upright.slice(training.length),
     modalities,
+    grid,
+    warnings: grouped(warnings),
   };
 }
 

@@ -87,8 +87,9 @@ export class Training {
         const config = configs.get(name)!;
         const teacher = config.stage === "teacher" ? null : teacherOf(run.settings);
         tell({ type: "doing", what: `${name}: reading the cases` });
-        const taughtBy = teacher === null ? [] : [this.#models.use(teacher).modalities];
-        const cases = await loadStage(study, config, taughtBy);
+        const teachers = teacher === null ? [] : [this.#models.use(teacher)];
+        const cases = await loadStage(study, config, teachers);
+        tell({ type: "findings", lines: cases.warnings });
         await survivingLoss(
           (device) => this.#train(device, { name, config, cases, teacher, study, tell }),
           () => tell({ type: "lost", stage: name }),
@@ -120,6 +121,7 @@ export class Training {
       validation: cases.validation,
       ...samplersOf(cases, config, found),
       labels: study.dataset.convention,
+      grid: cases.grid,
       frozen: () => this.#models.frozen(teacher!),
       state: found && { ...found, path: name },
       validated: (prepared, classes, i) => {

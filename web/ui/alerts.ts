@@ -22,6 +22,12 @@ export function clearErrors(): void {
   byId("alerts").replaceChildren();
 }
 
+/** Shows warnings about data as a list, in place of those before; hides the list if there are none. */
+export function showFindings(list: HTMLElement, lines: readonly string[]): void {
+  list.hidden = !lines.length;
+  list.replaceChildren(...lines.map((line) => element("li", {}, line)));
+}
+
 /** Runs an action of the user, and shows its error. */
 export async function attempt(work: () => Promise<void> | void): Promise<void> {
   clearErrors();
