@@ -67,8 +67,18 @@ export async function exportModel(options: ExportOptions): Promise<void> {
 function describe({ card, network }: StoredModel, modalities: readonly Modality[]): Record<string, string> {
   const known = { modalities: modalities.join(","), classes: CLASS_NAMES.join(","), norm: network.norm };
   if (!card) return known;
-  const { labels, background, crop, padding, window, patch, stage } = card;
-  return { ...known, labels, background, crop, padding, window, patch: patch.join(","), stage };
+  const { labels, background, crop, padding, window, patch, stage, grid } = card;
+  return {
+    ...known,
+    labels,
+    background,
+    crop,
+    padding,
+    window,
+    patch: patch.join(","),
+    stage,
+    ...(grid && { orientation: grid.orientation, spacing: grid.spacing.join(",") }),
+  };
 }
 
 if (isMain(import.meta.url)) {

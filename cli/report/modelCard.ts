@@ -3,6 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { formatSpacing } from "../../data/check/checkVolume.ts";
 import { isTaught } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
@@ -46,7 +47,7 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     "## Network",
     network(config, stage),
     "## Data",
-    data(config, split),
+    data(config, stage, split),
     "## Training",
     training(config, stage),
     "## Scores",
@@ -80,7 +81,11 @@ function network(config: TrainConfig, { parameters }: ReportStage): string {
   return `A 3-D V-Net with ${config.filters} channels at full resolution, ${config.levels} resolutions and ${config.norm} norm${size}. Its window is ${config.patch.join(" x ")} voxels.`;
 }
 
-function data(config: TrainConfig, { train, val, test, layout, labels }: StoredSplit): string {
+function data(
+  config: TrainConfig,
+  stage: ReportStage,
+  { train, val, test, layout, labels }: StoredSplit,
+): string {
   return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}). ${table(
     ["use", "cases"],
     [
@@ -91,7 +96,14 @@ function data(config: TrainConfig, { train, val, test, layout, labels }: StoredS
     "\n\n",
   )}
 
-The case names are in \`${FILES.split}\`. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.`;
+The case names are in \`${FILES.split}\`. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.${gridText(stage)}`;
+}
+
+/** The grid that a scan should have. */
+function gridText({ grid }: ReportStage): string {
+  if (!grid) return "";
+  const turned = "scans of another orientation are turned for the network";
+  return ` Orientation ${grid.orientation} (${turned}), voxels of ${formatSpacing(grid.spacing)} mm: nothing is resampled, so use scans of about this voxel size.`;
 }
 
 function training(config: TrainConfig, stage: ReportStage): string {

@@ -1,5 +1,6 @@
 // The report's curves of each stage, and the stages' time and memory.
 
+import type { CommonGrid } from "../../data/preparation/input.ts";
 import { bytesText } from "../../engine/gpu/errors.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { quantile } from "../../model/scoring/statistics.ts";
@@ -17,6 +18,8 @@ export interface ReportStage {
   summary?: Summary;
   /** The number of trained parameters. */
   parameters?: number;
+  /** The grid of its training cases. */
+  grid?: CommonGrid;
 }
 
 /** The section of curves. */

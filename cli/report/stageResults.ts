@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
-import { readModel } from "../files/models.ts";
+import { readModel, type StoredModel } from "../files/models.ts";
 import type { ReportStage } from "./reportCurves.ts";
 import { FILES } from "../files/stageFolder.ts";
 
@@ -13,13 +13,15 @@ import { FILES } from "../files/stageFolder.ts";
 export async function readStage(config: TrainConfig): Promise<ReportStage> {
   const folder = join(config.out, stageName(config));
   const summary = await readFile(join(folder, FILES.summary), "utf8").catch(() => null);
-  const parameters = await parametersOf(join(folder, FILES.best));
+  const model = await readModel(join(folder, FILES.best)).catch(() => null);
+  const grid = model?.card?.grid;
   return {
     title: stageTitle(config),
     folder: stageName(config),
     metrics: await readRecords(folder),
     ...(summary !== null && { summary: JSON.parse(summary) as Summary }),
-    ...(parameters !== null && { parameters }),
+    ...(model && { parameters: parametersOf(model) }),
+    ...(grid && { grid }),
   };
 }
 
@@ -29,11 +31,9 @@ export async function readRecords(folder: string): Promise<EpochRecord[]> {
   return lines.map((line) => JSON.parse(line) as EpochRecord);
 }
 
-/** The number of trained parameters in a checkpoint, without running statistics; null if unreadable. */
-async function parametersOf(path: string): Promise<number | null> {
-  const model = await readModel(path).catch(() => null);
-  if (!model) return null;
-  const trained = Object.entries(model.values).filter(
+/** The number of trained parameters of a network, without running statistics. */
+function parametersOf({ values }: StoredModel): number {
+  const trained = Object.entries(values).filter(
     ([name]) => !/\.(running_\w+|num_batches_tracked)$/.test(name),
   );
   return trained.reduce((sum, [, { data }]) => sum + data.length, 0);

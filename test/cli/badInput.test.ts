@@ -24,9 +24,18 @@ test.before.each((context) => {
 });
 test.after.each(({ root }) => rmSync(root, { recursive: true }));
 
-const image = await volumeFile([8, 8, 8], (z, y, x) => (z > 0 ? 100 + ((z * y * x) % 7) : 0));
+const imageOf = (factor: number) =>
+  volumeFile([8, 8, 8], (z, y, x) => (z > 0 ? 100 * factor + ((z * y * x) % 7) : 0));
+const image = await imageOf(1);
 const label = await volumeFile([8, 8, 8], (z) => [0, 1, 2, 4][z % 4]!);
-const whole = { t1: image, t2: image, t1ce: image, flair: image, seg: label };
+const whole = {
+  t1: image,
+  t2: await imageOf(2),
+  t1ce: await imageOf(3),
+  flair: await imageOf(4),
+  seg: label,
+};
+const uneven = (z: number, y: number, x: number) => 1 + z + y * x;
 type CaseContent = Partial<Record<keyof typeof whole, Uint8Array>>;
 
 test("what is wrong with any case, to train, validate or test on, comes in one message", async ({
@@ -40,13 +49,13 @@ test("what is wrong with any case, to train, validate or test on, comes in one m
     fine: whole,
     noT2: withoutT2,
     noLabel: withoutLabel,
-    shape: { ...whole, t1ce: await volumeFile([8, 8, 9], () => 1) },
-    affine: { ...whole, flair: await volumeFile([8, 8, 8], () => 1, moved) },
+    shape: { ...whole, t1ce: await volumeFile([8, 8, 9], uneven) },
+    affine: { ...whole, flair: await volumeFile([8, 8, 8], uneven, moved) },
     labelShape: { ...whole, seg: await volumeFile([8, 7, 8], () => 1) },
     value: { ...whole, seg: await volumeFile([8, 8, 8], (z) => (z === 1 ? 3 : 0)) },
     text: { ...whole, t1: new TextEncoder().encode("no NIfTI at all") },
     cut: { ...whole, t1: image.subarray(0, image.length >> 1) },
-    nan: { ...whole, flair: await volumeFile([8, 8, 8], (z) => (z === 3 ? NaN : 1)) },
+    nan: { ...whole, flair: await volumeFile([8, 8, 8], (z, y, x) => (z === 3 ? NaN : uneven(z, y, x))) },
     zero: { ...whole, t2: await volumeFile([8, 8, 8], () => 0) },
   };
   for (const [id, content] of Object.entries(cases)) writeCase(data, id, content);
@@ -58,11 +67,11 @@ test("what is wrong with any case, to train, validate or test on, comes in one m
   const [heading, ...problems] = error.message.split("\n  ");
   assert.is(heading, "10 problems in the data:");
   const expected = [
-    /^case noT2: expected the modality t2, got only flair, t1, t1ce$/,
+    /^case noT2: expected the modalities t1, t2, t1ce, flair, got only t1, t1ce, flair: it can still train/,
     /^case noLabel: expected a label, got none$/,
-    /^case shape: t1ce \(.*\): expected the shape 8x8x8 of t1 \(.*\), got 9x8x8: register or resample/,
+    /^case shape: expected one shape, got t1 \(.*\) 8x8x8, .*t1ce \(.*\) 9x8x8, .*: resample them to one grid$/,
     /^case affine: flair \(.*\): expected the affine of t1 .* moves a corner by 5\.00 mm: register or resample/,
-    /^case labelShape: label \(.*\): expected the shape 8x8x8 of t1 .*, got 8x7x8: register or resample/,
+    /^case labelShape: expected one shape, got t1 .*, label \(.*\) 8x7x8: resample them to one grid$/,
     /^case value: label \(.*\): expected labels 0, 1, 2, 4 \(brats\), got .*3 \(64 voxels\).* use --labels/,
     /^case text: text\/text_t1\.nii\.gz: /,
     /^case cut: cut\/cut_t1\.nii\.gz: /,

@@ -15,7 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), "console-"));
 const data = join(folder, "data");
 const split = join(folder, "split.json");
 test.before(async () => {
-  await makePhantom({ out: data, cases: 3, size: 16, seed: 5 });
+  await makePhantom({ out: data, cases: 3, size: 32, seed: 5 });
   const [train, val, last] = [1, 2, 3].map((n) => `PHANTOM_00${n}`);
   writeFileSync(split, JSON.stringify({ train: [train], val: [val], test: [last] }));
 });

@@ -1,5 +1,6 @@
 // A training in the page as a user starts and watches it, and the same one in Node without a stop.
 
+import type { Modality } from "../../data/datasets/source.ts";
 import { rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import * as assert from "uvu/assert";
@@ -180,7 +181,7 @@ export async function trainInNode(
   const stages: Stage[] = [];
   let teacher: FrozenNetwork | null = null;
   for (const [name, config] of stagesOf(settings)) {
-    const cases = await loadStage(study, config, teacher ? [teacher.spec.modalities] : []);
+    const cases = await loadStage(study, config, teacher ? [seenBy(teacher)] : []);
     const stage = await stageOf(study, config, { teacher, cases });
     stages.push(stage);
     records[name] = [];
@@ -200,7 +201,7 @@ export async function stageOf(
   more: { teacher?: FrozenNetwork | null; cases?: StageCases; state?: TrainingState | null } = {},
 ): Promise<Stage> {
   const { teacher = null, state = null } = more;
-  const cases = more.cases ?? (await loadStage(study, config, teacher ? [teacher.spec.modalities] : []));
+  const cases = more.cases ?? (await loadStage(study, config, teacher ? [seenBy(teacher)] : []));
   return new Stage(device, {
     config,
     modalities: cases.modalities,
@@ -240,4 +241,9 @@ export function assertSameLosses(
     }
   }
   return { ofTotal, ofTerm };
+}
+
+/** What a network that teaches says of its input. */
+function seenBy({ spec }: FrozenNetwork): { modalities: Modality[] } {
+  return { modalities: [...spec.modalities] as Modality[] };
 }
