@@ -5,8 +5,8 @@
 const [SHOWN, NAMED] = [3, 6];
 
 /**
- * Returns findings with those alike cut short: lines that differ in cases, files and numbers alone. Of more
- * than SHOWN + 1 of a kind it keeps the first, and a line that counts the others and names their cases.
+ * Returns findings with those alike cut short: lines that differ in cases, files and numbers alone. If there
+ * are more than SHOWN + 1 of a kind, the first are kept, and a line counts the others and names their cases.
  */
 export function grouped(lines: readonly string[]): string[] {
   const kinds = new Map<string, string[]>();

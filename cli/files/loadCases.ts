@@ -1,4 +1,5 @@
-// Reads, checks and prepares the cases of a run, in the main thread or in several others, and records their files.
+// Reads, checks and prepares the cases of a run, in the main thread or in several others, and records their
+// files.
 
 import type { CaseReport } from "../../data/check/checkCase.ts";
 import { collectProblems, DataError } from "../../data/errors.ts";

@@ -77,8 +77,8 @@ function lacking(
 }
 
 /**
- * Reads and checks the planned cases; returns those that can be predicted, the others with their problems, and
- * all warnings.
+ * Reads and checks the planned cases; returns those that can be predicted, the others with their problems,
+ * and all warnings.
  */
 export async function checkCases(
   plan: readonly PlannedCase[],

@@ -1,4 +1,4 @@
-// What check says of a data set, train and predict say too: in the same words, with the same exit code, before
+// Train and predict find what check finds: in the same words, with the same exit code, before
 // anything is written; and grids that differ from the training's are turned, or named.
 
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -141,7 +141,10 @@ test("warnings of check are said by train: with --quiet on stderr, with --json a
   const warned = quiet.stderr.trim().split("\n");
   assert.ok(warned.some((line) => /^case PHANTOM_001: label .*: no voxel is labelled$/.test(line)));
   for (const line of warned) assert.ok(checked.stdout.includes(line), line);
-  const objects = train("--json").stdout.trim().split("\n").map((line) => JSON.parse(line) as Record<string, string>); // prettier-ignore
+  const objects = train("--json")
+    .stdout.trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, string>);
   const texts = objects.filter(({ type }) => type === "warning").map(({ text }) => text);
   assert.equal(texts, warned);
 });
@@ -174,7 +177,7 @@ function axesOf(orientation: string, [dz, dy, dx]: Vec3): Affine {
   return [...rows, [0, 0, 0, 1]];
 }
 
-test("predict turns a case to the training's orientation, says so, and writes the case's own grid", async () => {
+test("predict turns a case to the training orientation, names it, and writes the grid of the case", async () => {
   const data = await changed("turned", async (data) => {
     await regrid(data, ids[1]!, "PIR");
     await regrid(data, ids[2]!, "LPS", [2, 1, 1]);
@@ -207,7 +210,18 @@ test("train turns a mixture to the orientation of most cases, and its card says 
     await regrid(data, ids[2]!, "RAS");
   });
   const train = (from: string, out: string) =>
-    run("train", "--stage", "teacher", "--data", from, "--out", join(root, out), ...small, "--split", join(data, "split.json")); // prettier-ignore
+    run(
+      "train",
+      "--stage",
+      "teacher",
+      "--data",
+      from,
+      "--out",
+      join(root, out),
+      ...small,
+      "--split",
+      join(data, "split.json"),
+    );
   const { status, stdout, stderr } = train(data, "mixture out");
   assert.is(status, 0, stderr);
   assert.match(
@@ -220,7 +234,8 @@ test("train turns a mixture to the orientation of most cases, and its card says 
   assert.equal(mixed.card!.grid, { orientation: "LPS", spacing: [10, 10, 10] });
   assert.equal(mixed.card, same.card);
   const dice = (out: string) =>
-    (JSON.parse(readFileSync(join(root, out, "teacher", "metrics.jsonl"), "utf8")) as { validation: unknown }).validation; // prettier-ignore
+    (JSON.parse(readFileSync(join(root, out, "teacher", "metrics.jsonl"), "utf8")) as { validation: unknown })
+      .validation;
   assert.equal(dice("mixture out"), dice("same out"), "the validation case is the same, turned");
 });
 

@@ -243,7 +243,7 @@ export function assertSameLosses(
   return { ofTotal, ofTerm };
 }
 
-/** What a network that teaches says of its input. */
+/** The modalities that a network sees, as its card names them. */
 function seenBy({ spec }: FrozenNetwork): { modalities: Modality[] } {
   return { modalities: [...spec.modalities] as Modality[] };
 }

@@ -81,7 +81,7 @@ export interface SliceNews {
 export type TrainNews =
   | { type: "stage"; stage: string; parameters: number; steps: number; resumed: number }
   | { type: "doing"; what: string }
-  /** What the check found in the cases of a stage, in spite of which training can begin. */
+  /** Warnings of the check about the cases of a stage. */
   | { type: "findings"; lines: readonly string[] }
   /** The GPU was lost: training resumes from the last checkpoint on a new one. */
   | { type: "lost"; stage: string }

@@ -22,7 +22,7 @@ export function clearErrors(): void {
   byId("alerts").replaceChildren();
 }
 
-/** Shows warnings about data as a list, in place of those before; hides the list if there are none. */
+/** Shows warnings about data as a list, in place of those before; without warnings, hides the list. */
 export function showFindings(list: HTMLElement, lines: readonly string[]): void {
   list.hidden = !lines.length;
   list.replaceChildren(...lines.map((line) => element("li", {}, line)));

@@ -48,7 +48,7 @@ export interface Result {
   volumes: Record<Region, number>;
   /** 2|P∩R|/(|P|+|R|) of each region (1 if both are empty); null if the case has no label. */
   dice: Record<Region, number> | null;
-  /** What the check found in the case, in spite of which it could be segmented. */
+  /** Warnings of the check about the case. */
   warnings: string[];
   seconds: number;
   /** The most bytes on the GPU so far. */
