@@ -2,6 +2,8 @@
 // message lists all mistakes in a file.
 
 import { readFile } from "node:fs/promises";
+import { textOf } from "../../data/datasets/json.ts";
+import { DataError } from "../../data/errors.ts";
 import { duplicateKey } from "../../model/files/jsonKeys.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
@@ -35,15 +37,15 @@ async function readObject(path: string): Promise<object> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) =>
     refuse(error.code === "ENOENT" ? "no file" : `an error: ${error.message}`),
   );
-  if (bytes.length > LIMITS.bytes) refuse(`${bytes.length} bytes: at most ${LIMITS.bytes} are read`);
-  const text = bytes.toString("utf8").replace(/^\uFEFF/, "");
   let found: unknown;
   try {
+    const text = textOf(bytes, `--config ${path}`, LIMITS.bytes);
     found = JSON.parse(text);
     const twice = duplicateKey(text, LIMITS.depth);
     if (twice !== null) refuse(`the name ${twice} twice: remove one`);
   } catch (error) {
     if (error instanceof UsageError) throw error;
+    if (error instanceof DataError) throw new UsageError(error.message);
     refuse(`text that is not valid JSON: ${(error as Error).message}`);
   }
   if (typeof found === "object" && found !== null && !Array.isArray(found)) return found;

@@ -1,7 +1,7 @@
 // From the user's files to cases: recognised by their names, corrected by the user, read as volumes.
 
 import { openDataset, type CaseFiles, type Dataset, type Source } from "../../data/datasets/datasets.ts";
-import { modalityNamed } from "../../data/datasets/datasetJson.ts";
+import { modalityNamed, speaksOfContrast } from "../../data/datasets/names.ts";
 import { DataError } from "../../data/errors.ts";
 import { MODALITIES, visibleFiles } from "../../data/datasets/source.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
@@ -30,7 +30,8 @@ export function fileSource(name: string, files: readonly NamedFile[]): Source {
 
 /** Recognises cases by the names of files. Throws a DataError if none of them is a volume. */
 export async function recognise(source: Source): Promise<Recognised> {
-  const volumes = (await visibleFiles(source)).filter((path) => VOLUME.test(path));
+  const { paths } = await visibleFiles(source);
+  const volumes = paths.filter((path) => VOLUME.test(path));
   if (!volumes.length) {
     const all = await source.list();
     const got = all.length ? `${all.slice(0, 3).join(", ")}${all.length > 3 ? " …" : ""}` : "nothing";
@@ -83,6 +84,7 @@ function guess(path: string): Row {
   const words = path
     .slice(path.lastIndexOf("/") + 1)
     .replace(VOLUME, "")
+    .normalize("NFC")
     .split(/[^a-z0-9]+/i);
   for (let length = Math.min(2, words.length); length > 0; length--) {
     for (let at = words.length - length; at >= 0; at--) {
@@ -90,7 +92,8 @@ function guess(path: string): Row {
       const role: Role | undefined = /^(seg|label|mask|gt)$/i.test(part) ? "label" : modalityNamed(part);
       if (role) {
         const rest = [...words.slice(0, at), ...words.slice(at + length)].filter(Boolean).join("_");
-        return { path, channel: 0, case: rest || folder || "case", role };
+        const unclear = role === "t1" && words.some(speaksOfContrast); // the user decides
+        return { path, channel: 0, case: rest || folder || "case", role: unclear ? "unused" : role };
       }
     }
   }
