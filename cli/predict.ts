@@ -252,7 +252,8 @@ async function openUnlabelled(
   const { length: old } = dataset.cases;
   if (old && newCases.length)
     say(
-      `${newCases.length} cases of imagesTs and ${old} of imagesTr: --input ${source.name}/imagesTs takes the new ones alone`,
+      `the cases are ${old} of imagesTr and ${newCases.length} new ones of imagesTs: ` +
+        `--input ${source.name}/imagesTs predicts the new ones alone`,
     );
   const from = labels ? "by --labels" : known ? "by the input's names" : "as in the model's training";
   return { dataset: { ...dataset, cases: [...dataset.cases, ...newCases] }, from };

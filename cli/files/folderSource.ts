@@ -113,7 +113,7 @@ async function brokenLink(path: string, error: NodeJS.ErrnoException): Promise<s
   return `is a link that cannot be followed (${reason(error)})`;
 }
 
-/** What was found in place of a folder. */
+/** Returns the thing in place of a folder. */
 function absence(error: NodeJS.ErrnoException): string {
   return error.code === "ENOENT" || error.code === "ENOTDIR" ? "nothing" : reason(error);
 }

@@ -74,7 +74,7 @@ export async function runCommand<Options extends OptionValues>(
 }
 
 /** Replaces the ~ of a path by the home folder, where the shell has not: in quotes, and in --data=~/x. */
-function fromHome(argument: string): string {
+export function fromHome(argument: string): string {
   return argument.replace(/^(--[a-z-]+=)?~(?=$|[/\\])/, (_, flag: string = "") => flag + homedir());
 }
 

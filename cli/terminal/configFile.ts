@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { textOf } from "../../data/datasets/json.ts";
 import { DataError } from "../../data/errors.ts";
 import { duplicateKey } from "../../model/files/jsonKeys.ts";
+import { fromHome } from "./command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { SETTINGS, type TrainConfig } from "../../trainer/settings/settings.ts";
@@ -14,7 +15,9 @@ const LIMITS = { bytes: 1 << 20, depth: 8 } as const;
 
 /** Reads a file of settings, in which null stands for the default. Throws a UsageError. */
 export async function readSettings(path: string): Promise<FileSettings> {
-  const { settings, problems } = checkSettings(await readObject(path));
+  const found = Object.entries(await readObject(path));
+  const here = found.map(([name, value]) => [name, typeof value === "string" ? fromHome(value) : value]);
+  const { settings, problems } = checkSettings(Object.fromEntries(here) as object);
   if (problems.length === 0) return settings;
   if (problems.length === 1) throw new UsageError(`--config ${path}: ${problems[0]}`);
   throw new UsageError(`--config ${path}: ${problems.length} mistakes:\n  ${problems.join("\n  ")}`);

@@ -12,7 +12,7 @@ import { unclaimedFiles, unreadFiles } from "./unclaimed.ts";
 export { MODALITIES } from "./source.ts";
 export type { CaseFiles, Dataset, Modality, Source, Survey } from "./source.ts";
 
-/** What file names alone may leave open. */
+/** Choices that file names may leave open. */
 export interface SurveyOptions {
   /** The label convention, in place of the detected one. */
   convention?: LabelConvention | undefined;

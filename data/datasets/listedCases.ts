@@ -14,7 +14,7 @@ export interface Entry {
 }
 
 /**
- * Returns the cases of a list. The modality of each image is told by its name, or by its place if dataset.json
+ * Returns the cases of a list. An image has the modality of its name, or of its place if dataset.json
  * names as many `channels` as an entry has images. Problems go to the folder, one for each kind.
  */
 export async function listedCases(

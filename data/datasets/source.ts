@@ -16,7 +16,7 @@ export interface Source {
   read(path: string): Promise<Uint8Array>;
   /** Returns what `list` has not, or what cannot be read. Default: nothing. */
   unread?(): Promise<readonly Unread[]>;
-  /** Reads a file of this name in the folder above; null if there is none. */
+  /** Reads a file of this name in the folder above; null without such a file. */
   readAbove?(name: string): Promise<Uint8Array | null>;
 }
 
@@ -72,7 +72,7 @@ export function confined(path: string, from: string): string {
 const STRANGE = /^[/\\]|^[a-z]:|\\/i;
 
 /** Folders of systems and their recycle bins, whose files are no part of a data set. */
-const SYSTEM = /^(\..*|__MACOSX|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information)$/;
+const SYSTEM = /^(\.(?!\.?$).*|__MACOSX|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information)$/;
 
 /** True for the name of a file or folder that is never read: .Trash-0, ._x.nii.gz, __MACOSX and so on. */
 export function isHidden(name: string): boolean {

@@ -2,7 +2,7 @@
 
 import { openDataset, type CaseFiles, type Dataset, type Source } from "../../data/datasets/datasets.ts";
 import { modalityNamed, speaksOfContrast } from "../../data/datasets/names.ts";
-import { DataError } from "../../data/errors.ts";
+import { collectProblems, DataError } from "../../data/errors.ts";
 import { MODALITIES, visibleFiles } from "../../data/datasets/source.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import type { NamedFile, Recognised, Role, Row } from "../worker/protocol.ts";
@@ -37,19 +37,21 @@ export async function recognise(source: Source): Promise<Recognised> {
     const got = all.length ? `${all.slice(0, 3).join(", ")}${all.length > 3 ? " …" : ""}` : "nothing";
     throw new DataError(`expected NIfTI files (.nii or .nii.gz), got ${got}`);
   }
-  try {
-    const { convention, cases } = await openDataset(source);
-    return { convention, note: null, rows: cases.flatMap(rowsOf) };
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    const rows = volumes.map(guess);
-    const open = rows.filter(({ role }) => role === "unused");
-    const which = rows.length === 1 ? "this file" : `${open.length} of ${rows.length} files`;
-    const note = open.length
-      ? `The content of ${which} is unclear from the name: choose it below.`
-      : "Recognised by parts of the names: please check.";
-    return { convention: "brats", rows, note };
+  const named = await collectProblems([], () => openDataset(source));
+  // Without labels their convention may be the only problem.
+  const found = named ?? (await collectProblems([], () => openDataset(source, { convention: "brats" })));
+  if (found) {
+    const { convention, cases, newCases, warnings } = found;
+    const notes = named ? warnings : ["The names do not show how labels are numbered.", ...warnings];
+    return { convention, note: notes.join(" ") || null, rows: [...cases, ...newCases].flatMap(rowsOf) };
   }
+  const rows = volumes.map(guess);
+  const open = rows.filter(({ role }) => role === "unused");
+  const which = rows.length === 1 ? "this file" : `${open.length} of ${rows.length} files`;
+  const note = open.length
+    ? `The content of ${which} is unclear from the name: choose it below.`
+    : "Recognised by parts of the names: please check.";
+  return { convention: "brats", rows, note };
 }
 
 /** The data set that the rows describe. Throws a DataError if two rows are the same volume of one case. */
