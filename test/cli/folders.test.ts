@@ -1,4 +1,4 @@
-// Folders of data on a disk: links, files and folders that may not be read, and ~ in place of the home folder.
+// Folders of data on a disk: links, files and folders that may not be read, ~ in place of the home folder.
 
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Data sets as they are found in the wild: other spellings of contrasts, lists of images, new cases beside the
-// training cases, and files that belong to no case.
+// Data sets as they are found in the wild: other spellings of contrasts, lists of images, new cases beside
+// the training cases, and files that belong to no case.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
