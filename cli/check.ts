@@ -1,8 +1,7 @@
 // node cli/check.js --data DIR: describes a data set and lists all its problems and oddities in one go. Exits
 // with 3 if training would refuse something, with 0 if there are only warnings.
 
-import { readdir, realpath, stat } from "node:fs/promises";
-import { join, relative, sep } from "node:path";
+import { join } from "node:path";
 import { Command, Option } from "commander";
 import { allFindings, checkDataset, type CheckReport } from "../data/check/check.ts";
 import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
@@ -50,33 +49,9 @@ export async function checkFolder(
       if (done < total) progress(`${done} of ${total}: ${one?.id ?? ""}`);
     },
   );
-  const found = allFindings(report, "problems");
-  const isReported = (file: string) =>
-    found.some((problem) => problem.startsWith(`${file}: `) || problem.includes(` ${file}: `));
-  for (const [file, what] of await linkProblems(data)) {
-    if (!isReported(file)) report.problems.push(`${file}: ${what}`);
-  }
   if (json) print(JSON.stringify(report, null, 2));
   printText([...headLines(report), ...summaryLines(report)]);
   return report;
-}
-
-/** The links in a folder that are not followed: those to nothing, to a folder, or to a file outside. */
-async function linkProblems(folder: string): Promise<[file: string, what: string][]> {
-  const root = await realpath(folder);
-  const problems: [string, string][] = [];
-  for (const entry of await readdir(root, { withFileTypes: true, recursive: true })) {
-    if (!entry.isSymbolicLink()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const name = relative(root, path).split(sep).join("/");
-    const target = await realpath(path).catch(() => null);
-    if (target === null) problems.push([name, "is a link to nothing"]);
-    else if ((await stat(target)).isDirectory())
-      problems.push([name, "is a link to a folder, which is not followed: put the folder itself there"]);
-    else if (!target.startsWith(root + sep))
-      problems.push([name, `is a link that leads out of ${folder}: copy the file there`]);
-  }
-  return problems;
 }
 
 async function main(flags: CheckFlags): Promise<void> {

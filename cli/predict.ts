@@ -28,7 +28,7 @@ import { UsageError } from "../model/settings/errors.ts";
 import { emit, result, say, warn, withVoices } from "./terminal/console.ts";
 import { removeTemporaries } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
-import { type ModelUse, upload } from "./files/models.ts";
+import { upload } from "./files/models.ts";
 import { predictProgram } from "./terminal/predictFlags.ts";
 import {
   type BadCase,
@@ -97,7 +97,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const allowed = parseAvailable(options.available);
   const candidates = await candidatesOf(typeof model === "string" ? [model] : model, options);
   const source = await folderSource(input);
-  const { dataset, from } = await openUnlabelled(source, candidates[0]!.members[0]!.use, options.labels);
+  const { dataset, from } = await openUnlabelled(source, candidates, options.labels);
   const probabilities = options.saveProbabilities ?? false;
   const found = await findPredicted(dataset, { input, output, probabilities, overwrite, keep });
 
@@ -234,20 +234,30 @@ async function candidatesOf(paths: readonly string[], options: PredictOptions): 
   return postprocessing ? candidates : candidates.map((one) => ({ ...one, postprocessing: null }));
 }
 
-/** Opens the data set; the convention of labels to write is the user's, or by its names, or the model's. */
+/**
+ * Opens the data set, with the cases of imagesTs as well. The convention of labels to write is the user's, or
+ * by its names, or the model's. Prints the oddities of its file names.
+ */
 async function openUnlabelled(
   source: Source,
-  use: ModelUse,
+  candidates: readonly Candidate[],
   labels?: LabelConvention,
 ): Promise<{ dataset: Dataset; from: string }> {
-  if (labels) return { dataset: await openDataset(source, { convention: labels }), from: "by --labels" };
-  const dataset = await collectProblems([], () => openDataset(source));
-  if (dataset) return { dataset, from: "by the input's names" };
-  // Without labels their convention may be the only problem; any other is thrown again here.
-  return {
-    dataset: await openDataset(source, { convention: use.labels }),
-    from: "as in the model's training",
-  };
+  const orders = candidates.map(({ modalities }) => modalities);
+  const open = (convention?: LabelConvention) => openDataset(source, { convention, orders });
+  // Without labels their convention may be the only problem; any other is thrown again.
+  const known = labels ? undefined : await collectProblems([], () => open());
+  const found = known ?? (await open(labels ?? candidates[0]!.members[0]!.use.labels));
+  const { newCases, warnings, ...dataset } = found;
+  grouped(warnings).forEach(warn);
+  const { length: old } = dataset.cases;
+  if (old && newCases.length)
+    say(
+      `the cases are ${old} of imagesTr and ${newCases.length} new ones of imagesTs: ` +
+        `--input ${source.name}/imagesTs predicts the new ones alone`,
+    );
+  const from = labels ? "by --labels" : known ? "by the input's names" : "as in the model's training";
+  return { dataset: { ...dataset, cases: [...dataset.cases, ...newCases] }, from };
 }
 
 /** Throws the problems of the cases, or prints and returns them if bad cases are skipped. */

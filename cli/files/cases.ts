@@ -11,7 +11,8 @@ import {
   openDataset,
   type Source,
 } from "../../data/datasets/datasets.ts";
-import { DataError } from "../../data/errors.ts";
+import { DataError, grouped } from "../../data/errors.ts";
+import { textOf } from "../../data/datasets/json.ts";
 import {
   crossValidation,
   type Fold,
@@ -23,6 +24,7 @@ import {
   splitOfFold,
 } from "../../data/datasets/splits.ts";
 import type { TrainConfig } from "../../trainer/settings/config.ts";
+import { warn } from "../terminal/console.ts";
 import { folderSource } from "./folderSource.ts";
 
 export interface RunData {
@@ -44,7 +46,12 @@ export async function openRunData({
   modality,
 }: TrainConfig): Promise<RunData> {
   const source = await folderSource(data);
-  const dataset = await openDataset(source, { convention: labels ?? undefined });
+  const {
+    warnings,
+    newCases: _,
+    ...dataset
+  } = await openDataset(source, { convention: labels ?? undefined });
+  grouped(warnings).forEach(warn);
   const there = await source.list();
   const found = [SPLIT_FILE, ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
     there.includes(f),
@@ -92,13 +99,15 @@ async function chooseSplit(
 }
 
 async function readText(path: string): Promise<string> {
-  return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT") throw error;
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT")
+      throw new DataError(`${path}: expected a file that can be read, got ${error.code ?? error.message}`);
     throw new DataError(
       `${path}: expected a file with {"train": [...], "val": [...], "test": [...]}, or nnU-Net's list of folds, ` +
         "got none",
     );
   });
+  return textOf(bytes, path);
 }
 
 function missing(id: string, dataset: Dataset): never {

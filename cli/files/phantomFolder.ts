@@ -4,6 +4,7 @@
 
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { jsonOf } from "../../data/datasets/json.ts";
 import type { Vec3 } from "../../data/nifti/geometry.ts";
 import { PHANTOM_VERSION } from "../../data/phantom/phantom.ts";
 import { phantomFiles, phantomName } from "../../data/phantom/files.ts";
@@ -98,7 +99,7 @@ async function findPhantom(out: string): Promise<Parameters | undefined> {
   if (!names.includes(parametersFile)) {
     throw new UsageError(`${out}: expected a phantom or an empty folder, got one without ${parametersFile}`);
   }
-  const found = readParameters(await readFile(join(out, parametersFile), "utf8"), join(out, parametersFile));
+  const found = readParameters(await readFile(join(out, parametersFile)), join(out, parametersFile));
   for (let index = 0; index < found.cases; index++) {
     if (names.includes(phantomName(index))) continue;
     throw new UsageError(
@@ -119,9 +120,9 @@ async function refuseForeign(out: string): Promise<void> {
   );
 }
 
-function readParameters(text: string, path: string): Parameters {
+function readParameters(bytes: Uint8Array, path: string): Parameters {
   try {
-    const { generator, version, seed, cases, size } = JSON.parse(text) as Parameters;
+    const { generator, version, seed, cases, size } = jsonOf(bytes, path) as Parameters;
     const numbers = [version, seed, cases, ...size];
     if (generator === "protokd phantom" && size.length === 3 && numbers.every(Number.isInteger)) {
       return { generator, version, seed, cases, size };

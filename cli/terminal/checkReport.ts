@@ -9,7 +9,12 @@ import { formatSize } from "../../data/nifti/geometry.ts";
 import { CLASS_NAMES, LABEL_CONVENTIONS, type LabelConvention } from "../../data/datasets/labels.ts";
 import { quantile } from "../../model/scoring/statistics.ts";
 
-const LAYOUTS = { brats: "BraTS folders", nnunet: "nnU-Net raw", msd: "Decathlon (MSD)" } as const;
+const LAYOUTS = {
+  brats: "BraTS folders",
+  nnunet: "nnU-Net raw",
+  msd: "Decathlon (MSD)",
+  list: "list of images",
+} as const;
 
 /** Lines on a case: its grid, each image's range, the tumour's parts in voxels and ml. */
 export function caseLines({ id, grid, images, label, problems, warnings }: CaseReport): string[] {
@@ -31,11 +36,12 @@ export function caseLines({ id, grid, images, label, problems, warnings }: CaseR
 }
 
 /** Lines on the data set: its layout and label convention, and how they were recognised. */
-export function headLines({ name, layout, convention, why }: CheckReport): string[] {
+export function headLines({ name, layout, convention, why, newCases }: CheckReport): string[] {
   if (!layout) return [];
   return [
     "",
     `${name}: ${LAYOUTS[layout]}: ${why.layout}`,
+    ...(newCases ? [`${count(newCases, "case")} of imagesTs, for predict alone`] : []),
     `labels: ${convention ? `${convention} (${meaning(convention)}): ${why.convention}` : "not known: see below"}`,
   ];
 }

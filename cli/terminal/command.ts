@@ -2,6 +2,7 @@
 // with --debug), and exits with the code of its kind.
 
 import { realpathSync } from "node:fs";
+import { homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError, type OptionValues } from "commander";
 import { DISK_FAULTS } from "./diskFaults.ts";
@@ -61,7 +62,7 @@ export async function runCommand<Options extends OptionValues>(
       return action(program.opts<Options>());
     });
   try {
-    await program.parseAsync(argv, { from: "user" });
+    await program.parseAsync(argv.map(fromHome), { from: "user" });
     return Number(process.exitCode ?? 0); // a command may have set its own
   } catch (error) {
     if (error instanceof CommanderError) return reportUsage(program, error, argv);
@@ -70,6 +71,11 @@ export async function runCommand<Options extends OptionValues>(
     console.error(program.opts<{ debug?: boolean }>().debug ? stack : (fault ?? message));
     return exitCodes[name] ?? (fault === null ? 1 : 6);
   }
+}
+
+/** Replaces the ~ of a path by the home folder, where the shell has not: in quotes, and in --data=~/x. */
+export function fromHome(argument: string): string {
+  return argument.replace(/^(--[a-z-]+=)?~(?=$|[/\\])/, (_, flag: string = "") => flag + homedir());
 }
 
 /** A reader such as `head` may close the pipe when it has seen enough: that is not an error. */

@@ -2,7 +2,10 @@
 // message lists all mistakes in a file.
 
 import { readFile } from "node:fs/promises";
+import { textOf } from "../../data/datasets/json.ts";
+import { DataError } from "../../data/errors.ts";
 import { duplicateKey } from "../../model/files/jsonKeys.ts";
+import { fromHome } from "./command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { SETTINGS, type TrainConfig } from "../../trainer/settings/settings.ts";
@@ -12,7 +15,9 @@ const LIMITS = { bytes: 1 << 20, depth: 8 } as const;
 
 /** Reads a file of settings, in which null stands for the default. Throws a UsageError. */
 export async function readSettings(path: string): Promise<FileSettings> {
-  const { settings, problems } = checkSettings(await readObject(path));
+  const found = Object.entries(await readObject(path));
+  const here = found.map(([name, value]) => [name, typeof value === "string" ? fromHome(value) : value]);
+  const { settings, problems } = checkSettings(Object.fromEntries(here) as object);
   if (problems.length === 0) return settings;
   if (problems.length === 1) throw new UsageError(`--config ${path}: ${problems[0]}`);
   throw new UsageError(`--config ${path}: ${problems.length} mistakes:\n  ${problems.join("\n  ")}`);
@@ -35,15 +40,15 @@ async function readObject(path: string): Promise<object> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) =>
     refuse(error.code === "ENOENT" ? "no file" : `an error: ${error.message}`),
   );
-  if (bytes.length > LIMITS.bytes) refuse(`${bytes.length} bytes: at most ${LIMITS.bytes} are read`);
-  const text = bytes.toString("utf8").replace(/^\uFEFF/, "");
   let found: unknown;
   try {
+    const text = textOf(bytes, `--config ${path}`, LIMITS.bytes);
     found = JSON.parse(text);
     const twice = duplicateKey(text, LIMITS.depth);
     if (twice !== null) refuse(`the name ${twice} twice: remove one`);
   } catch (error) {
     if (error instanceof UsageError) throw error;
+    if (error instanceof DataError) throw new UsageError(error.message);
     refuse(`text that is not valid JSON: ${(error as Error).message}`);
   }
   if (typeof found === "object" && found !== null && !Array.isArray(found)) return found;

@@ -4,12 +4,11 @@
 import { type CaseExpectations, checkCase, type CaseReport, readBytes } from "./checkCase.ts";
 import { checkNumbers, type Findings } from "./checkVolume.ts";
 import { differingGrids } from "./grids.ts";
-import { type Dataset, MODALITIES, type Source, type Survey, surveyDataset } from "../datasets/datasets.ts";
+import { type Dataset, type Source, type Survey, surveyDataset } from "../datasets/datasets.ts";
 import { collectProblems } from "../errors.ts";
 import { formatSize, type Vec3 } from "../nifti/geometry.ts";
 import { fittingConventions, type LabelConvention } from "../datasets/labels.ts";
 import { readNifti } from "../nifti/nifti.ts";
-import { visibleFiles } from "../datasets/source.ts";
 
 /** The requirements that a data set is checked against. */
 export interface CheckOptions extends CaseExpectations {
@@ -27,7 +26,10 @@ export interface CheckReport extends Findings {
   convention: LabelConvention | null;
   /** The names that layout and convention were detected from. */
   why: Survey["why"];
+  /** Those of imagesTs come last. */
   cases: CaseReport[];
+  /** The number of cases in imagesTs, which training does not use. */
+  newCases: number;
 }
 
 /**
@@ -45,6 +47,7 @@ export async function checkDataset(
     convention: null,
     why: { layout: "", convention: "" },
     cases: [],
+    newCases: 0,
     problems: [],
     warnings: [],
   };
@@ -53,16 +56,18 @@ export async function checkDataset(
     await checkLooseFiles(source, report, seen);
     return report;
   }
-  const { layout, convention, why, cases, problems } = survey;
-  Object.assign(report, { layout, convention, why });
+  const { layout, convention, why, cases, newCases, problems } = survey;
+  Object.assign(report, { layout, convention, why, newCases: newCases.length });
   report.problems.push(...problems);
-  for (const [done, files] of cases.entries()) {
-    const { report: one } = await checkCase(source, files, convention, options);
+  const total = cases.length + newCases.length;
+  for (const [done, files] of [...cases, ...newCases].entries()) {
+    const labels = options.labels && done < cases.length;
+    const { report: one } = await checkCase(source, files, convention, { ...options, labels });
     report.cases.push(one);
-    seen(done + 1, cases.length, one);
+    seen(done + 1, total, one);
   }
   compareCases(report, options);
-  checkUnused(await visibleFiles(source), survey, report);
+  report.warnings.push(...survey.warnings);
   return report;
 }
 
@@ -166,27 +171,3 @@ function checkClasses(
     if (!some) warnings.push(`no case has ${name} (${value}): is the convention ${convention} right?`);
   }
 }
-
-/** Warns of volumes that belong to no case: their names may be misspelt. */
-function checkUnused(paths: readonly string[], { cases, layout }: Survey, report: CheckReport): void {
-  const used = new Set(
-    cases.flatMap(({ images, label }) => [
-      ...MODALITIES.flatMap((modality) => images[modality]?.path ?? []),
-      ...(label === undefined ? [] : [label]),
-    ]),
-  );
-  for (const path of paths) {
-    if (used.has(path)) continue;
-    if (layout !== "brats" && /^(imagesTs|labelsTs)\//.test(path)) continue;
-    if (VOLUME.test(path))
-      report.warnings.push(`${path}: belongs to no case and is ignored: ${HINT[layout]}`);
-  }
-}
-
-const VOLUME = /\.(nii|nii\.?gz|nii\.\w+|hdr|img|mgz|mgh|nrrd|nhdr|mha|mhd|dcm|npy|npz)(\.gz)?$/i;
-const HINT: Readonly<Record<Dataset["layout"], string>> = {
-  brats:
-    "names end in _t1, _t1ce, _t2, _flair, _seg (2023: -t1n, -t1c, -t2w, -t2f, -seg) and .nii or .nii.gz",
-  nnunet: "images are imagesTr/CASE_0000.nii.gz with a channel of dataset.json, labels labelsTr/CASE.nii.gz",
-  msd: "dataset.json lists the images and labels",
-};

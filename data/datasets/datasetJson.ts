@@ -1,42 +1,54 @@
-// Folders with a dataset.json: nnU-Net's (imagesTr/CASE_0000.nii.gz, one file per channel) and the Medical
-// Segmentation Decathlon's (imagesTr/CASE.nii.gz, all channels in one 4-D file). dataset.json names the
-// modalities and labels.
+// Folders with a dataset.json: nnU-Net's (imagesTr/CASE_0000.nii.gz, one file per channel), the Medical
+// Segmentation Decathlon's (imagesTr/CASE.nii.gz, all channels in one 4-D file), and lists of images, MONAI's
+// or nnU-Net's. dataset.json names the modalities and labels.
 
 import * as v from "valibot";
+import { conventionByNames } from "./bratsFolders.ts";
 import { collectProblems, DataError } from "../errors.ts";
 import { LABEL_CONVENTIONS, CONVENTION_NAMES, type LabelConvention } from "./labels.ts";
-import { baseName, type CaseFiles, clashingIds, confined, type Modality, type Survey } from "./source.ts";
+import {
+  allLabels,
+  casesInBoth,
+  type Channels,
+  Folder,
+  isNumbered,
+  isVolume,
+  nnunetCases,
+  volumeCases,
+} from "./imageFolders.ts";
+import { jsonOf } from "./json.ts";
+import { type Entry, listedCases } from "./listedCases.ts";
+import { modalityNamed } from "./names.ts";
+import { type CaseFiles, clashingIds, type Modality, type Survey } from "./source.ts";
 
 const Names = v.record(v.string(), v.string());
+const Image = v.union([v.string(), v.array(v.string())], "expected a path, or a list of paths");
 const Description = v.looseObject({
   channel_names: v.optional(Names),
   modality: v.optional(Names),
   labels: v.optional(v.record(v.string(), v.union([v.number(), v.string(), v.array(v.number())]))),
-  training: v.optional(v.array(v.looseObject({ image: v.string(), label: v.optional(v.string()) }))),
+  file_ending: v.optional(v.string()),
+  training: v.optional(v.array(v.looseObject({ image: Image, label: v.optional(v.string()) }))),
+  dataset: v.optional(
+    v.record(v.string(), v.looseObject({ images: v.array(v.string()), label: v.optional(v.string()) })),
+  ),
 });
 type Description = v.InferOutput<typeof Description>;
 
-/** Spellings of each modality, in lower case, with letters and digits only. */
-const SPELLINGS: Readonly<Record<Modality, readonly string[]>> = {
-  t1: ["t1", "t1w", "t1n", "t1native", "t1weighted"],
-  t2: ["t2", "t2w", "t2weighted"],
-  t1ce: ["t1ce", "t1gd", "t1c", "t1wce", "t1cew", "t1wgd", "cet1", "cet1w", "t1post", "t1contrast"],
-  flair: ["flair", "t2flair", "t2f", "t2wflair", "flairt2"],
-};
-
-/** Returns the modality with this name, in any of its usual spellings. */
-export function modalityNamed(spelling: string): Modality | undefined {
-  const plain = spelling.toLowerCase().replace(/[^a-z0-9]/g, "");
-  return (Object.keys(SPELLINGS) as Modality[]).find((key) => SPELLINGS[key].includes(plain));
+interface FoundCases {
+  layout: Survey["layout"];
+  cases: CaseFiles[];
+  newCases: CaseFiles[];
+  /** How the layout was recognised. */
+  why: string;
+  /** The convention that image names tell, if dataset.json names no labels. */
+  byNames?: ReturnType<typeof conventionByNames>;
 }
-
-const LONGEST = 16 << 20; // bytes of a dataset.json
-const CHANNEL_FILE = /^(.+)_(\d{4})\.nii(\.gz)?$/;
-const VOLUME_FILE = /^(.+?)\.nii(\.gz)?$/;
 
 /**
  * Returns the cases of a folder with the files `paths` and a dataset.json with the content `json`, and the
- * problems with them. Throws DataError if dataset.json does not name the channels.
+ * problems with them. Throws DataError if dataset.json does not name the channels, and no list of images
+ * shows them.
  */
 export async function surveyDatasetJson(
   json: Uint8Array,
@@ -45,57 +57,118 @@ export async function surveyDatasetJson(
 ): Promise<Survey> {
   const where = `${name}/dataset.json`;
   const description = parse(json, where);
-  const channels = description.channel_names ?? description.modality;
-  if (!channels)
-    throw new DataError(`${where}: expected "channel_names" (nnU-Net) or "modality", got neither`);
-  const modalities = modalitiesOf(channels, where);
-  const problems: string[] = [];
-  const images = paths.filter((path) => /^imagesTr\/[^/]+\.nii(\.gz)?$/.test(path));
-  const numbered = images.filter((path) => CHANNEL_FILE.test(baseName(path)));
-  const layout = description.channel_names || numbered.length ? "nnunet" : "msd";
-  if (numbered.length && numbered.length < images.length) {
-    const other = images.find((path) => !CHANNEL_FILE.test(baseName(path)));
-    const expected = `expected all images in imagesTr, or no image, to be named CASE_0000.nii.gz`;
-    problems.push(`${name}: ${expected}, got ${numbered[0]} and ${other}: rename one kind`);
-  }
-  const files = new Set(paths);
-  const cases =
-    layout === "nnunet"
-      ? nnunetCases(numbered, files, modalities, problems)
-      : await msdCases({ description, images, files, modalities, where, problems });
-  cases.sort((a, b) => (a.id < b.id ? -1 : 1));
-  problems.push(...clashingIds(cases, name));
+  const folder = new Folder(paths, name, where);
+  const { layout, cases, newCases, why, byNames } = await casesOf(description, folder, given);
+  const { problems, warnings } = folder;
+  problems.push(...clashingIds(cases, name), ...clashingIds(newCases, name));
+  problems.push(...casesInBoth(cases, newCases));
   const labels = description.labels ?? {};
-  const convention = given ?? (await collectProblems(problems, () => conventionOf(labels, where))) ?? null;
-  const listed = JSON.stringify(channels);
-  const why = {
-    layout:
-      layout === "nnunet"
-        ? `dataset.json names the channels ${listed}, one file each`
-        : `dataset.json names the channels ${listed}, all in one 4-D file per case`,
-    convention: given ? "set by --labels" : `dataset.json names the labels ${JSON.stringify(labels)}`,
+  const named = byNames
+    ? byNames.convention
+    : await collectProblems(problems, () => given ?? conventionOf(labels, where));
+  if (byNames?.problem) problems.push(byNames.problem);
+  const listed = `dataset.json names the labels ${JSON.stringify(labels)}`;
+  const convention = given ? "set by --labels" : (byNames?.why ?? listed);
+  return {
+    layout,
+    convention: given ?? named ?? null,
+    cases: cases.sort(byId),
+    newCases: newCases.sort(byId),
+    labels: allLabels([...cases, ...newCases], folder),
+    why: { layout: why, convention },
+    problems,
+    warnings,
   };
-  return { layout, convention, cases, why, problems };
 }
 
-function parse(json: Uint8Array, where: string): Description {
-  if (json.length > LONGEST)
-    throw new DataError(`${where}: expected at most ${LONGEST} bytes, got ${json.length}`);
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(json));
-  } catch (error) {
-    throw new DataError(`${where}: expected JSON, got text that is not valid: ${(error as Error).message}`);
+/** Finds the cases in the way that dataset.json describes. */
+async function casesOf(
+  description: Description,
+  folder: Folder,
+  given: LabelConvention | undefined,
+): Promise<FoundCases> {
+  const { where } = folder;
+  const { channel_names, modality, training = [], dataset, file_ending: ending = ".nii.gz" } = description;
+  if (!isVolume(`x${ending}`))
+    throw new DataError(
+      `${where}: expected images that end in .nii.gz or .nii, got the file_ending ${ending}: convert them`,
+    );
+  const names = channel_names ?? modality;
+  const lists = training.some(({ image }) => typeof image !== "string");
+  if (lists || dataset) {
+    const entries: Entry[] = dataset
+      ? Object.entries(dataset).map(([id, { images, label }]) => ({ id, images, label }))
+      : training.map(({ image, label }) => ({ images: [image].flat(), label }));
+    const channels = names && channelsOf(names, where);
+    const { cases, readings } = await listedCases(entries, channels, folder);
+    if (training.some((entry) => "fold" in entry))
+      folder.warnings.push(`${where}: its folds are not used: name the cases of each set with --split`);
+    const why = `dataset.json lists the images of each case, for example ${entries[0]?.images[0]}`;
+    const byNames = description.labels ? undefined : conventionByNames(readings, where, given);
+    return { layout: "list", cases, newCases: [], why, ...(byNames && { byNames }) };
   }
-  const result = v.safeParse(Description, value);
+  if (!names) throw new DataError(`${where}: expected "channel_names" (nnU-Net) or "modality", got neither`);
+  const channels = channelsOf(names, where);
+  const listed = `dataset.json names the channels ${JSON.stringify(names)}`;
+  const numbered = folder.images("imagesTr").filter(isNumbered);
+  if (channel_names || numbered.length || folder.images("imagesTs").some(isNumbered)) {
+    const [cases, newCases] = [nnunetCases("Tr", channels, folder), nnunetCases("Ts", channels, folder)];
+    return { layout: "nnunet", cases, newCases, why: `${listed}, one file each` };
+  }
+  const single = description.training?.map(({ image, label }) => ({ image: String(image), label }));
+  const cases = await volumeCases("Tr", channels, folder, single);
+  const newCases = await volumeCases("Ts", channels, folder);
+  return { layout: "msd", cases, newCases, why: `${listed}, all in one 4-D file per case` };
+}
+
+/**
+ * Returns the cases of a folder of nothing but images CASE_0000.nii.gz, as nnU-Net predicts them. `json` is
+ * the dataset.json of the folder above; without it, `order` has the modality of each channel.
+ */
+export async function surveyNumbered(
+  paths: readonly string[],
+  { name, given, ...by }: { name: string; given?: LabelConvention | undefined } & ChannelSource,
+): Promise<Survey> {
+  const where = "json" in by ? `${name}/../dataset.json` : name;
+  const description = "json" in by ? parse(by.json, where) : {};
+  const names = description.channel_names ?? description.modality ?? {};
+  const channels = "json" in by ? channelsOf(names, where) : new Map(by.order.entries());
+  const folder = new Folder(paths, name, where);
+  const cases = nnunetCases("", channels, folder).sort(byId);
+  const { problems, warnings } = folder;
+  problems.push(...clashingIds(cases, name));
+  if ("order" in by) {
+    const listed = by.order.map((modality, i) => `000${i} is ${modality}`).join(", ");
+    warnings.push(`${name}: no dataset.json names the channels, taken in the model's order: ${listed}`);
+  }
+  const labels = description.labels ?? {};
+  const convention = await collectProblems(problems, () => given ?? conventionOf(labels, where));
+  const why = {
+    layout: `images are named CASE_0000.nii.gz${"json" in by ? ", with dataset.json in the folder above" : ""}`,
+    convention: given ? "set by --labels" : `${where} names the labels ${JSON.stringify(labels)}`,
+  };
+  const found = { layout: "nnunet", cases, newCases: [], labels: new Map<string, string>() } as const;
+  return { ...found, newCases: [], convention: convention ?? null, why, problems, warnings };
+}
+
+/** The dataset.json that names channels, or their order. */
+type ChannelSource = { json: Uint8Array } | { order: readonly Modality[] };
+
+function parse(json: Uint8Array, where: string): Description {
+  const result = v.safeParse(Description, jsonOf(json, where));
   if (result.success) return result.output;
-  throw new DataError(
-    result.issues.map((issue) => `${where}: ${v.getDotPath(issue) ?? "the file"}: ${issue.message}`),
-  );
+  const kinds = new Map<string, string[]>(); // issues that differ in the number of an entry alone
+  for (const issue of result.issues) {
+    const line = `${v.getDotPath(issue) ?? "the file"}: ${issue.message}`;
+    const kind = line.replace(/\d+/g, "N");
+    kinds.set(kind, [...(kinds.get(kind) ?? []), line]);
+  }
+  const more = (count: number) => (count ? ` (and ${count} more entries like this)` : "");
+  throw new DataError([...kinds.values()].map((lines) => `${where}: ${lines[0]}${more(lines.length - 1)}`));
 }
 
 /** Returns the modality of each channel. */
-function modalitiesOf(channels: Record<string, string>, where: string): Map<number, Modality> {
+function channelsOf(channels: Record<string, string>, where: string): Channels {
   const found = new Map<number, Modality>();
   const spelt = new Map<Modality, string>();
   for (const [channel, spelling] of Object.entries(channels)) {
@@ -112,62 +185,8 @@ function modalitiesOf(channels: Record<string, string>, where: string): Map<numb
   throw new DataError(`${where}: expected channels named T1, T1ce (or T1Gd), T2 or FLAIR, got ${got}`);
 }
 
-function nnunetCases(
-  images: string[],
-  files: Set<string>,
-  modalities: Map<number, Modality>,
-  problems: string[],
-): CaseFiles[] {
-  const cases = new Map<string, CaseFiles>();
-  for (const path of images) {
-    const [, id, channel] = CHANNEL_FILE.exec(baseName(path)) as unknown as [string, string, string];
-    const found = cases.get(id) ?? { id, images: {} };
-    cases.set(id, found);
-    const modality = modalities.get(Number(channel));
-    const other = modality && found.images[modality];
-    if (other)
-      problems.push(`case ${id}: expected one ${modality} file, got ${other.path} and ${path}: remove one`);
-    else if (modality) found.images[modality] = { path, channel: 0 };
-    const label = [`labelsTr/${id}.nii.gz`, `labelsTr/${id}.nii`].find((candidate) => files.has(candidate));
-    if (label) found.label = label;
-  }
-  return [...cases.values()];
-}
-
-async function msdCases({
-  description: { training },
-  images,
-  files,
-  modalities,
-  where,
-  problems,
-}: {
-  description: Description;
-  images: string[];
-  files: Set<string>;
-  modalities: Map<number, Modality>;
-  where: string;
-  problems: string[];
-}): Promise<CaseFiles[]> {
-  const listed =
-    training ?? images.map((image) => ({ image, label: image.replace("imagesTr/", "labelsTr/") }));
-  const cases: CaseFiles[] = [];
-  for (const entry of listed) {
-    const inside = (path?: string) =>
-      collectProblems(problems, () => (path === undefined ? undefined : confined(path, where)));
-    const image = await inside(entry.image);
-    const label = await inside(entry.label);
-    for (const path of training ? [image, label] : []) {
-      if (path && !files.has(path))
-        problems.push(`${where}: expected the listed file ${path}, got none: add it, or remove its entry`);
-    }
-    if (image === undefined || !files.has(image)) continue;
-    const found: CaseFiles = { id: VOLUME_FILE.exec(baseName(image))?.[1] ?? baseName(image), images: {} };
-    for (const [channel, modality] of modalities) found.images[modality] = { path: image, channel };
-    if (label && files.has(label)) found.label = label;
-    cases.push(found);
-  }
-  return cases;
+function byId(a: CaseFiles, b: CaseFiles): number {
+  return a.id < b.id ? -1 : 1;
 }
 
 /** Returns the convention in which the labels have the meanings that dataset.json gives them. */

@@ -106,6 +106,14 @@ export function parseSplits(text: string, path: string, known: readonly string[]
     const where = error instanceof v.ValiError ? ` at ${v.getDotPath(error.issues[0]) ?? "the top"}` : "";
     throw new DataError(`${path}: ${form}: ${(error as Error).message}${where}`);
   }
+  // macOS may write the name of a case in another form of Unicode than it reads.
+  const ids = (list: readonly string[]) => list.map((id) => id.normalize("NFC"));
+  const normalised = (fold: Fold): Fold => ({
+    train: ids(fold.train),
+    val: ids(fold.val),
+    ...(fold.test && { test: ids(fold.test) }),
+  });
+  splits = Array.isArray(splits) ? splits.map(normalised) : (normalised(splits) as Split);
   const there = new Set(known);
   const problems = (Array.isArray(splits) ? splits : [splits]).flatMap(({ train, val, test = [] }, fold) => {
     const where = Array.isArray(splits) ? `${path}: fold ${fold}: case` : `${path}: case`;

@@ -154,12 +154,11 @@ test("one run reports every problem of every file", async ({ root, data }) => {
     /^case empty: empty\/empty_t1\.nii\.gz: expected a NIfTI file, got an empty one/,
     /^case again: expected one t1 file, got again\/again_t1\.nii(\.gz)? and again\/again_t1\.nii(\.gz)?: remove one$/,
     /^data: expected different case names, got Twin and twin: rename one$/,
-    /^case link: link\/link_t1\.nii\.gz: expected a file in .*, got a link that leads out of it/,
-    /^folder: is a link to a folder, which is not followed/,
-    /^gone\.nii\.gz: is a link to nothing$/,
   ]);
+  assert.match(report.warnings.join("\n"), /^folder: is a link to a folder around this one$/m);
+  assert.match(report.warnings.join("\n"), /^gone\.nii\.gz: is a link to nothing$/m);
   for (const problem of allFindings(report, "problems")) assert.ok(printed.includes(problem), problem);
-  assert.match(printed, /22 cases, 18 of them with problems: 23 problems, \d+ warnings$/);
+  assert.match(printed, /22 cases, 17 of them with problems: 20 problems, \d+ warnings$/);
 });
 
 test("odd data that training accepts give warnings", async ({ data }) => {
@@ -176,7 +175,7 @@ test("odd data that training accepts give warnings", async ({ data }) => {
   writeCase(data, "plain", await whole());
   const plain = new Uint8Array(gunzipSync(await image()));
   write(data, "plain/plain_t1.nii.gz", plain);
-  write(data, "plain/plain_t1gd.nii.gz", await image());
+  write(data, "plain/plain_t1_old.nii.gz", await image());
   write(data, "notes.txt", "no volume");
   const forms = Buffer.from(gunzipSync(await image()));
   forms.writeFloatLE(forms.readFloatLE(268) + 3, 268); // qoffset_x
@@ -187,7 +186,7 @@ test("odd data that training accepts give warnings", async ({ data }) => {
     /^cases differ in orientation: RAS in 7 \(air, \.\.\.\), LPS in 1 \(turned\): a network sees axes, not anat/,
     /^cases differ in voxel size, mm: 1x1x1 in 7 \(air, \.\.\.\), 1x1x4 in 1 \(thick\)/,
     /^the brain is smaller than the patch of 8x8x16 in 8 of 8 cases \(.*use --patch 16,8,8, which fits into all of them$/,
-    /^plain\/plain_t1gd\.nii\.gz: belongs to no case and is ignored: names end in _t1, /,
+    /^plain\/plain_t1_old\.nii\.gz: belongs to no case and is ignored: names end in _t1, /,
     /^case thick: voxels of 1x1x4 mm are anisotropic/,
     /^case thick: label \(.*\): 10 of 90 labelled voxels \(11 %\) lie where every image is 0$/,
     /^case healthy: label \(.*\): no voxel is labelled$/,
@@ -232,8 +231,7 @@ test("dataset.json: paths that lead out of the folder, missing files, a class th
   const report = await checkDataset(source, { modalities: ["t1"], labels: true, patch: [7, 8, 8] });
   assert.equal([report.layout, report.convention, report.cases.length], ["msd", "msd", 1]);
   each(allFindings(report, "problems"), [
-    /^data\/dataset\.json: expected a path inside the folder, got "\.\.\/\.\.\/secret\.nii\.gz"$/,
-    /^data\/dataset\.json: expected a path inside the folder, got "\/etc\/passwd"$/,
+    /^data\/dataset\.json: expected paths inside the folder, got "\.\.\/\.\.\/secret\.nii\.gz" and "\/etc\/passwd"$/,
     /^data\/dataset\.json: expected the listed file imagesTr\/gone\.nii\.gz, got none: add it, or remove its entry$/,
   ]);
   each(allFindings(report, "warnings"), [

@@ -1,8 +1,8 @@
 // From the user's files to cases: recognised by their names, corrected by the user, read as volumes.
 
 import { openDataset, type CaseFiles, type Dataset, type Source } from "../../data/datasets/datasets.ts";
-import { modalityNamed } from "../../data/datasets/datasetJson.ts";
-import { DataError } from "../../data/errors.ts";
+import { modalityNamed, speaksOfContrast } from "../../data/datasets/names.ts";
+import { collectProblems, DataError } from "../../data/errors.ts";
 import { MODALITIES, visibleFiles } from "../../data/datasets/source.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import type { NamedFile, Recognised, Role, Row } from "../worker/protocol.ts";
@@ -30,25 +30,28 @@ export function fileSource(name: string, files: readonly NamedFile[]): Source {
 
 /** Recognises cases by the names of files. Throws a DataError if none of them is a volume. */
 export async function recognise(source: Source): Promise<Recognised> {
-  const volumes = (await visibleFiles(source)).filter((path) => VOLUME.test(path));
+  const { paths } = await visibleFiles(source);
+  const volumes = paths.filter((path) => VOLUME.test(path));
   if (!volumes.length) {
     const all = await source.list();
     const got = all.length ? `${all.slice(0, 3).join(", ")}${all.length > 3 ? " …" : ""}` : "nothing";
     throw new DataError(`expected NIfTI files (.nii or .nii.gz), got ${got}`);
   }
-  try {
-    const { convention, cases } = await openDataset(source);
-    return { convention, note: null, rows: cases.flatMap(rowsOf) };
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    const rows = volumes.map(guess);
-    const open = rows.filter(({ role }) => role === "unused");
-    const which = rows.length === 1 ? "this file" : `${open.length} of ${rows.length} files`;
-    const note = open.length
-      ? `The content of ${which} is unclear from the name: choose it below.`
-      : "Recognised by parts of the names: please check.";
-    return { convention: "brats", rows, note };
+  const named = await collectProblems([], () => openDataset(source));
+  // Without labels their convention may be the only problem.
+  const found = named ?? (await collectProblems([], () => openDataset(source, { convention: "brats" })));
+  if (found) {
+    const { convention, cases, newCases, warnings } = found;
+    const notes = named ? warnings : ["The names do not show how labels are numbered.", ...warnings];
+    return { convention, note: notes.join(" ") || null, rows: [...cases, ...newCases].flatMap(rowsOf) };
   }
+  const rows = volumes.map(guess);
+  const open = rows.filter(({ role }) => role === "unused");
+  const which = rows.length === 1 ? "this file" : `${open.length} of ${rows.length} files`;
+  const note = open.length
+    ? `The content of ${which} is unclear from the name: choose it below.`
+    : "Recognised by parts of the names: please check.";
+  return { convention: "brats", rows, note };
 }
 
 /** The data set that the rows describe. Throws a DataError if two rows are the same volume of one case. */
@@ -83,6 +86,7 @@ function guess(path: string): Row {
   const words = path
     .slice(path.lastIndexOf("/") + 1)
     .replace(VOLUME, "")
+    .normalize("NFC")
     .split(/[^a-z0-9]+/i);
   for (let length = Math.min(2, words.length); length > 0; length--) {
     for (let at = words.length - length; at >= 0; at--) {
@@ -90,7 +94,8 @@ function guess(path: string): Row {
       const role: Role | undefined = /^(seg|label|mask|gt)$/i.test(part) ? "label" : modalityNamed(part);
       if (role) {
         const rest = [...words.slice(0, at), ...words.slice(at + length)].filter(Boolean).join("_");
-        return { path, channel: 0, case: rest || folder || "case", role };
+        const unclear = role === "t1" && words.some(speaksOfContrast); // the user decides
+        return { path, channel: 0, case: rest || folder || "case", role: unclear ? "unused" : role };
       }
     }
   }

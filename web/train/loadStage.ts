@@ -2,6 +2,7 @@
 
 import { DataError, grouped } from "../../data/errors.ts";
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import { textOf } from "../../data/datasets/json.ts";
 import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../../data/datasets/splits.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
 import { loadCases } from "../../data/check/loadCase.ts";
@@ -82,7 +83,7 @@ export function samplersOf(
 async function splitOf({ source, dataset }: Study): Promise<Split> {
   const known = dataset.cases.map(({ id }) => id);
   if (!(await source.list()).includes(SPLIT_FILE)) return splitCases(known, { seed: SPLIT_SEED });
-  const text = new TextDecoder().decode(await source.read(SPLIT_FILE));
+  const text = textOf(await source.read(SPLIT_FILE), SPLIT_FILE);
   const split = parseSplits(text, SPLIT_FILE, known);
   if (!Array.isArray(split)) return split;
   throw new DataError(`${SPLIT_FILE}: holds ${split.length} folds: the command line can train one of them`);
