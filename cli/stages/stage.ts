@@ -34,6 +34,7 @@ import { folderStorage, rewind } from "../files/folderStorage.ts";
 import { keepImported } from "../files/imported.ts";
 import { loadRecordedCases } from "../files/loadCases.ts";
 import { type Loader, openLoader } from "../files/loader.ts";
+import { checkHeld } from "../files/lock.ts";
 import { channelsOf, frozenNetwork, readModel, upload } from "../files/models.ts";
 import { begin, FILES, resume } from "../files/stageFolder.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
@@ -159,6 +160,7 @@ async function trainInto(
   const { epochs, batch } = config;
   const predictions = data.split.test.length * PREDICTION;
   await checkRoom(folder, 4 * stage.stateBytes + predictions, "checkpoints and predictions");
+  await checkHeld(folder); // before what it holds is replaced
   if (state?.imported !== false) await begin(folder, config, data, records);
   if (state?.imported) await keepImported(folder, state, stage);
   if (state && !state.imported) {
