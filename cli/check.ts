@@ -3,14 +3,17 @@
 
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { allFindings, checkDataset, type CheckReport } from "../data/check/check.ts";
+import { describePatients } from "../data/check/checkPatients.ts";
+import { isPatients } from "../data/datasets/patients.ts";
 import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { showTransient } from "./terminal/console.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
+import { SETTINGS } from "../trainer/settings/settings.ts";
 import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
 import { parsePatch } from "../model/settings/kinds.ts";
@@ -21,6 +24,7 @@ export interface CheckFlags {
   labels?: LabelConvention;
   modality: Modality | "all";
   patch?: string;
+  patients?: string;
   unlabelled?: boolean;
   json?: boolean;
   /** Print the summary alone. */
@@ -29,10 +33,12 @@ export interface CheckFlags {
 
 /** Checks a folder. `print` gets the report's lines, `progress` a line for terminals ("" at the end). */
 export async function checkFolder(
-  { data, labels, modality, patch, unlabelled = false, json = false, quiet = false }: CheckFlags,
+  flags: CheckFlags,
   print: (line: string) => void,
   progress: (line: string) => void = () => {},
 ): Promise<CheckReport> {
+  const { data, labels, modality, patch, unlabelled = false, json = false, quiet = false } = flags;
+  const { patients = DEFAULTS.patients } = flags;
   const source = await folderSource(data);
   const sizes = { ...DEFAULTS, ...((await exists(join(data, "phantom.json"))) && SMALL) };
   const printText = (lines: readonly string[]) => (json ? undefined : lines.forEach((line) => print(line)));
@@ -50,6 +56,7 @@ export async function checkFolder(
       if (done < total) progress(`${done} of ${total}: ${one?.id ?? ""}`);
     },
   );
+  if (report.cases.length && !unlabelled) await describePatients(report, source, patients);
   const found = allFindings(report, "problems");
   const isReported = (file: string) =>
     found.some((problem) => problem.startsWith(`${file}: `) || problem.includes(` ${file}: `));
@@ -79,6 +86,11 @@ async function linkProblems(folder: string): Promise<[file: string, what: string
   return problems;
 }
 
+function parsePatients(text: string): string {
+  if (isPatients(text)) return text;
+  throw new InvalidArgumentError(`expected ${SETTINGS.patients.expected}.`);
+}
+
 async function main(flags: CheckFlags): Promise<void> {
   const progress = flags.quiet ? undefined : showTransient;
   const report = await checkFolder(flags, (line) => console.log(line), progress);
@@ -104,6 +116,14 @@ export function checkCommand(): Command {
     .option(
       "--patch <d,h,w>",
       `warn of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
+    )
+    .addOption(
+      new Option(
+        "--patients <pattern>",
+        "how a case's patient is found, as in train: auto, none, or a pattern",
+      )
+        .argParser(parsePatients)
+        .default(DEFAULTS.patients),
     )
     .addOption(
       new Option("--quiet", "print the summary alone, with all problems and warnings").conflicts("json"),

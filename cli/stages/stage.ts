@@ -69,9 +69,9 @@ export async function trainStage(
   say(`${stageTitle(config)} -> ${folder}`);
   if (config.fast) say(`  ${FAST}`);
   const networks = await readNetworks(config);
-  const data = await openRunData(config);
+  const data = await openRunData(config, state && !state.imported ? folder : null);
   const cases = await loadRun(data, networks, config);
-  for (const line of await warnings(config, networks, data.split)) say(`  ${line}`);
+  for (const line of await warnings(config, networks, { split: data.split, state })) say(`  ${line}`);
   const { training, validation, modalities } = cases;
   say(
     `  ${training.length} cases to train, ${validation.length} to validate, ${data.split.test.length} to test`,
