@@ -59,7 +59,7 @@ async function beginOlder(run: string): Promise<void> {
   rmSync(join(folder, run, "teacher", FILES.report));
 }
 
-test("a run divides its cases by patient; its lines, its report and its card say so", async () => {
+test("a run divides its cases by patient; with a line in its output, report and card", async () => {
   const said = await trainQuietly(flags("whole"));
   const sentence = "10 cases of 5 patients, split by patient";
   assert.ok(said.includes(`  ${sentence}`), said.join("\n"));
