@@ -103,7 +103,7 @@ export async function warnings(
   return lines.filter((line) => line !== null);
 }
 
-/** A warning where a training of an older version is resumed elsewhere, and its cases were divided otherwise. */
+/** A warning where a training of an older version, which divided cases otherwise, is resumed elsewhere. */
 function undividedWarning(
   { path, metadata }: FoundState,
   { patients }: TrainConfig,

@@ -2,24 +2,26 @@
 // network knows a brain that it was trained on.
 
 import { DataError } from "../errors.ts";
-import type { Split } from "./splits.ts";
+
+/** The case ids of each set of a split. */
+type Sets = Readonly<Record<"train" | "val" | "test", readonly string[]>>;
 
 /** Returns the patient of a case id; the id itself if the case is its patient's only one. */
 export type PatientOf = (id: string) => string;
 
-/** Names of a time point, after a number: UCSF-PDGM-0429_FU003d, PatientID_0003_Timepoint_1, sub-01_ses-02. */
+/** A time point by name, after a number: UCSF-PDGM-0429_FU003d, PatientID_0003_Timepoint_1. */
 const NAMED = /^(.*?\d)[-_](?:ses|session|time|timepoint|tp|visit|week|month|day|fu|followup)[-_]?\d[-\w]*$/i;
 
 /** A patient by name, before anything else: brats_tcia_pat149_0001, Patient-001_2, sub-01_run-1. */
 const PATIENT = /^((?:.*?[-_])??(?:sub-[a-z]*\d[a-z0-9]*|(?:sub|subject|pat|patient)[-_]?\d+))[-_].+$/i;
 
-/** A number of three digits or more, and a shorter one: BraTS-GLI-00005-000, UPENN-GBM-00001_11, RHUH-0001_2. */
+/** A number of three digits or more, and a shorter one: BraTS-GLI-00005-000, UPENN-GBM-00001_11. */
 const NUMBERED = /^((?:.*[-_])?(\d{3,}))[-_](\d{1,3})$/;
 
 /** A year is not a patient: BraTS_2021_001. */
 const YEAR = /^(19|20)\d\d$/;
 
-/** The values of --patients that are not patterns: "auto" goes by the names above, "none" keeps cases apart. */
+/** The values of --patients that are not patterns: by the rules above, or each case on its own. */
 export const AUTO = "auto";
 export const APART = "none";
 
@@ -78,7 +80,7 @@ export function patientCount(ids: readonly string[], patientOf: PatientOf): stri
  * A sentence about the patients of a split: their number, or a warning with the cases of those that are in
  * two sets; null if every case is a patient of its own.
  */
-export function patientNote(split: Split, patientOf: PatientOf): string | null {
+export function patientNote(split: Sets, patientOf: PatientOf): string | null {
   const ids = [...new Set([...split.train, ...split.val, ...split.test])];
   const count = patientCount(ids, patientOf);
   if (count === null) return null;
@@ -93,7 +95,7 @@ export function partedText(parted: readonly string[]): string {
 }
 
 /** The patients with cases in different sets of a split, with one case of each set. */
-export function partedPatients(split: Split, patientOf: PatientOf): string[] {
+export function partedPatients(split: Sets, patientOf: PatientOf): string[] {
   const sets = new Map<string, string>(); // of a fold, a case to validate on may be a test case too
   for (const set of ["train", "val", "test"] as const) {
     for (const id of split[set]) sets.set(id, sets.has(id) ? `${sets.get(id)} and ${set}` : set);

@@ -81,7 +81,7 @@ export class Training {
   async run(run: KeptRun, study: Study, tell: Tell): Promise<void> {
     this.#stopped = false;
     this.#paused = null;
-    const configs = stagesOf({ patients: APART, ...run.settings }); // one saved by an older page has no patients
+    const configs = stagesOf({ patients: APART, ...run.settings }); // an older page saved none
     for (const entry of run.stages) {
       const { stage: name } = entry;
       if (!entry.done) {
