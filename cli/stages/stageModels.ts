@@ -137,8 +137,8 @@ async function leakWarning(
 ): Promise<string | null> {
   const text = await readFile(join(dirname(path), FILES.split), "utf8").catch(() => null);
   if (text === null) return null; // a file alone does not say
-  const { train = [], val = [] } = JSON.parse(text) as Partial<Split>;
-  const known = new Set([...train, ...val]);
+  const { train = [], val = [], test = [] } = JSON.parse(text) as Partial<Split>;
+  const known = new Set([...train, ...val.filter((id) => !test.includes(id))]); // a fold tests its val cases
   const patients = new Set([...known].map(patientOf));
   const same = tested.filter((id) => known.has(id));
   const shared = tested.filter((id) => patients.has(patientOf(id)));

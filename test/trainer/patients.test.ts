@@ -154,6 +154,15 @@ test("networks that have seen a test patient give a warning: --teacher, --init a
     assert.match((await silenced(from)).join("\n"), new RegExp(`--resume-from ${latest}: ${words.source}`));
   }
   assert.not.match(await lines("none-init", { init: best!, split: seen }), /--init/);
+  const fold = join(folder, "fold.json");
+  writeFileSync(fold, JSON.stringify([{ train: all, val: [`${held}0`] }]));
+  await trainQuietly(flags("fold", { split: fold, fold: 0 }));
+  const ofFold = { init: join(folder, "fold", "teacher", FILES.best), split: fold, fold: 0 };
+  assert.not.match(
+    await lines("fold-init", ofFold),
+    /--init/,
+    "a fold's validation cases are its test cases",
+  );
 });
 
 test("--resume-from warns of a file whose version divided cases without regard to patients", async () => {
