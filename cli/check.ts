@@ -2,14 +2,17 @@
 // with 3 if training would refuse something, with 0 if there are only warnings.
 
 import { join } from "node:path";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { allFindings, checkDataset, type CheckReport } from "../data/check/check.ts";
+import { describePatients } from "../data/check/checkPatients.ts";
+import { isPatients } from "../data/datasets/patients.ts";
 import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { showTransient } from "./terminal/console.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
+import { SETTINGS } from "../trainer/settings/settings.ts";
 import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
 import { parsePatch } from "../model/settings/kinds.ts";
@@ -20,6 +23,7 @@ export interface CheckFlags {
   labels?: LabelConvention;
   modality: Modality | "all";
   patch?: string;
+  patients?: string;
   unlabelled?: boolean;
   json?: boolean;
   /** Print the summary alone. */
@@ -28,10 +32,12 @@ export interface CheckFlags {
 
 /** Checks a folder. `print` gets the report's lines, `progress` a line for terminals ("" at the end). */
 export async function checkFolder(
-  { data, labels, modality, patch, unlabelled = false, json = false, quiet = false }: CheckFlags,
+  flags: CheckFlags,
   print: (line: string) => void,
   progress: (line: string) => void = () => {},
 ): Promise<CheckReport> {
+  const { data, labels, modality, patch, unlabelled = false, json = false, quiet = false } = flags;
+  const { patients = DEFAULTS.patients } = flags;
   const source = await folderSource(data);
   const sizes = { ...DEFAULTS, ...((await exists(join(data, "phantom.json"))) && SMALL) };
   const printText = (lines: readonly string[]) => (json ? undefined : lines.forEach((line) => print(line)));
@@ -49,9 +55,15 @@ export async function checkFolder(
       if (done < total) progress(`${done} of ${total}: ${one?.id ?? ""}`);
     },
   );
+  if (report.cases.length && !unlabelled) await describePatients(report, source, patients);
   if (json) print(JSON.stringify(report, null, 2));
   printText([...headLines(report), ...summaryLines(report)]);
   return report;
+}
+
+function parsePatients(text: string): string {
+  if (isPatients(text)) return text;
+  throw new InvalidArgumentError(`expected ${SETTINGS.patients.expected}.`);
 }
 
 async function main(flags: CheckFlags): Promise<void> {
@@ -79,6 +91,14 @@ export function checkCommand(): Command {
     .option(
       "--patch <d,h,w>",
       `warn of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
+    )
+    .addOption(
+      new Option(
+        "--patients <pattern>",
+        "how a case's patient is found, as in train: auto, none, or a pattern",
+      )
+        .argParser(parsePatients)
+        .default(DEFAULTS.patients),
     )
     .addOption(
       new Option("--quiet", "print the summary alone, with all problems and warnings").conflicts("json"),

@@ -13,6 +13,7 @@ import {
 } from "../../data/datasets/datasets.ts";
 import { DataError, grouped } from "../../data/errors.ts";
 import { textOf } from "../../data/datasets/json.ts";
+import { APART, checkPatients, type PatientOf, patientsBy } from "../../data/datasets/patients.ts";
 import {
   crossValidation,
   type Fold,
@@ -37,14 +38,14 @@ export interface RunData {
   modalities: Modality[];
 }
 
-/** Opens the data of a run; throws a DataError with all problems of the split. Reads no volume. */
-export async function openRunData({
-  data,
-  labels,
-  split: given,
-  fold,
-  modality,
-}: TrainConfig): Promise<RunData> {
+/**
+ * Opens the data of a run; throws a DataError with all problems of the split. Reads no volume. A run that an
+ * older version began in the folder `begun` keeps its split, which was drawn without regard to patients.
+ */
+export async function openRunData(
+  { data, labels, split: given, fold, modality, patients }: TrainConfig,
+  begun: string | null = null,
+): Promise<RunData> {
   const source = await folderSource(data);
   const {
     warnings,
@@ -57,7 +58,10 @@ export async function openRunData({
     there.includes(f),
   );
   const file = given ?? (found.length ? join(data, found.at(-1)!) : null);
-  const { split, folds } = await chooseSplit(file, fold, ids(dataset));
+  const known = ids(dataset);
+  checkPatients(known, patients);
+  const choose = (way: string) => chooseSplit(file, fold, { known, patientOf: patientsBy(way) });
+  const { split, folds } = (await begunWith(begun, () => choose(APART))) ?? (await choose(patients));
   const used = casesOf(dataset, idsOf(split));
   const needed: readonly Modality[] = modality ? [modality] : MODALITIES;
   const modalities = MODALITIES.filter((m) => needed.includes(m) || used.every(({ images }) => images[m]));
@@ -79,22 +83,35 @@ function ids(dataset: Dataset): string[] {
   return dataset.cases.map(({ id }) => id);
 }
 
-/** The split that a file (or the default) and --fold choose, among cases of these ids. */
+type Chosen = Pick<RunData, "split" | "folds">;
+
+/** The split that `choose` returns, if the run in the folder has the same; else null. */
+async function begunWith(folder: string | null, choose: () => Promise<Chosen>): Promise<Chosen | null> {
+  const text = folder && (await readFile(join(folder, "split.json"), "utf8").catch(() => null));
+  if (!text) return null;
+  const { train, val, test } = JSON.parse(text) as Partial<Split>;
+  const chosen = await choose();
+  const { split } = chosen;
+  const same = JSON.stringify([train, val, test]) === JSON.stringify([split.train, split.val, split.test]);
+  return same ? chosen : null;
+}
+
+/** The split that a file (or the default) and --fold choose, among the known cases. */
 async function chooseSplit(
   file: string | null,
   fold: TrainConfig["fold"],
-  known: readonly string[],
-): Promise<Pick<RunData, "split" | "folds">> {
+  { known, patientOf }: { known: readonly string[]; patientOf: PatientOf },
+): Promise<Chosen> {
   const splits = file ? parseSplits(await readText(file), file, known) : null;
   if (fold === null) {
     if (!Array.isArray(splits))
-      return { split: splits ?? splitCases(known, { seed: SPLIT_SEED }), folds: null };
+      return { split: splits ?? splitCases(known, { seed: SPLIT_SEED, patientOf }), folds: null };
     throw new DataError(
       `${file}: holds ${splits.length} folds: choose one with --fold 0 to ${splits.length - 1}, or all`,
     );
   }
   if (Array.isArray(splits)) return { split: splitOfFold(splits, fold), folds: splits };
-  const folds = crossValidation(splits ? [...splits.train, ...splits.val] : known);
+  const folds = crossValidation(splits ? [...splits.train, ...splits.val] : known, { patientOf });
   return { split: splitOfFold(folds, fold, splits?.test), folds };
 }
 

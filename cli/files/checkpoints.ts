@@ -23,7 +23,11 @@ export async function hasState(folder: string): Promise<boolean> {
 }
 
 /** A state, its file, and whether it was imported: then its folder begins with it. */
-export type FoundState = TrainingState & { path: string; imported: boolean };
+export type FoundState = TrainingState & {
+  metadata: Readonly<Record<string, string>>;
+  path: string;
+  imported: boolean;
+};
 
 /**
  * Reads the latest state of a stage's folder. A damaged one is put aside, `report` is called with a message,

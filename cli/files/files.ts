@@ -1,8 +1,10 @@
 // Writes files that are whole or not there at all: under a temporary name, synced to the disk, then renamed.
 
+import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { DISK_FAULTS } from "../terminal/diskFaults.ts";
+import { checkHeld } from "./lock.ts";
 
 /** The disk cannot be written to; the previous content is intact. */
 export class DiskError extends Error {
@@ -11,13 +13,14 @@ export class DiskError extends Error {
 
 /**
  * Writes a file, and makes its folder; at any moment, a reader or a crash finds the old content or the new. A
- * replaced file keeps its permissions. Throws a DiskError if the disk is full or not writable.
+ * replaced file keeps its permissions. Throws a DiskError if the disk is full or not writable, and like all
+ * that writes here a BusyError if the file is in a folder whose lock was taken over.
  */
 export async function writeAtomically(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
   await onDisk(path, async () => {
     await mkdir(folder, { recursive: true });
-    const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
+    const temporary = temporaryOf(path);
     try {
       const file = await open(temporary, "w");
       try {
@@ -28,6 +31,7 @@ export async function writeAtomically(path: string, content: string | Uint8Array
       } finally {
         await file.close();
       }
+      await checkHeld(path); // last, for a large file takes a while
       await rename(temporary, path);
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined); // a disk that fails may fail here too
@@ -40,6 +44,7 @@ export async function writeAtomically(path: string, content: string | Uint8Array
 /** Adds a line to a file and syncs it to the disk. A crash may leave a part of the line. */
 export async function appendLine(path: string, line: string): Promise<void> {
   await onDisk(path, async () => {
+    await checkHeld(path);
     const file = await open(path, "a");
     try {
       await file.writeFile(`${line}\n`);
@@ -55,9 +60,9 @@ export async function appendLine(path: string, line: string): Promise<void> {
  * every moment; on a file system without links, `path` is missing until it is written again.
  */
 export async function keepAs(path: string, second: string): Promise<void> {
-  const temporary = join(dirname(second), `.${basename(second)}.${process.pid}.tmp`);
+  const temporary = temporaryOf(second);
   await onDisk(second, async () => {
-    await rm(temporary, { force: true });
+    await checkHeld(second);
     try {
       await link(path, temporary);
     } catch {
@@ -82,7 +87,12 @@ export function isTemporary(name: string): boolean {
   return TEMPORARY.test(name);
 }
 
-const TEMPORARY = /^\..*\.\d+\.tmp$/;
+const TEMPORARY = /^\..*\.(\d+|[\da-f]{12})\.tmp$/; // the number is the pid, of older versions
+
+/** A name to write a file under, beside it: a random one, since two containers' processes may share a pid. */
+function temporaryOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+}
 
 /** Throws a DiskError unless a folder's disk has room for so many bytes. The folder itself need not exist. */
 export async function checkRoom(folder: string, bytes: number, what: string): Promise<void> {

@@ -2,6 +2,7 @@
 // made under a temporary name and then renamed: a folder with phantom.json is complete, and a second call
 // with the same parameters costs nothing. Only a folder with a phantom and nothing else is ever replaced.
 
+import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { jsonOf } from "../../data/datasets/json.ts";
@@ -54,16 +55,21 @@ export async function makePhantom(options: PhantomOptions): Promise<void> {
   if (found !== undefined) await refuseForeign(out);
 
   const target = resolve(out);
-  const making = join(dirname(target), `.${basename(target)}.making-${process.pid}`);
+  const making = join(dirname(target), `.${basename(target)}.making-${randomBytes(6).toString("hex")}`);
   const started = performance.now();
   report(`making ${describe(wanted)} in ${out}`);
   try {
-    await rm(making, { recursive: true, force: true });
     await writeCases(making, wanted, report);
     await writeFile(join(making, parametersFile), `${JSON.stringify(wanted, null, 2)}\n`);
     if (found !== undefined) await rm(target, { recursive: true });
     else await removeEmpty(target);
     await rename(making, target);
+  } catch (error) {
+    // Another process may have made the same meanwhile: an array of jobs starts them all at once.
+    const other = await findPhantom(out).catch(() => undefined);
+    if (other === undefined || describe(other) !== describe(wanted)) throw error;
+    report(`${out} already holds ${describe(wanted)}`);
+    return;
   } finally {
     await rm(making, { recursive: true, force: true });
   }

@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { formatSpacing } from "../../data/check/checkVolume.ts";
+import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { isTaught } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
@@ -81,11 +82,9 @@ function network(config: TrainConfig, { parameters }: ReportStage): string {
   return `A 3-D V-Net with ${config.filters} channels at full resolution, ${config.levels} resolutions and ${config.norm} norm${size}. Its window is ${config.patch.join(" x ")} voxels.`;
 }
 
-function data(
-  config: TrainConfig,
-  stage: ReportStage,
-  { train, val, test, layout, labels }: StoredSplit,
-): string {
+function data(config: TrainConfig, stage: ReportStage, split: StoredSplit): string {
+  const { train, val, test, layout, labels } = split;
+  const patients = patientNote(split, patientsBy(config.patients));
   return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}). ${table(
     ["use", "cases"],
     [
@@ -96,7 +95,7 @@ function data(
     "\n\n",
   )}
 
-The case names are in \`${FILES.split}\`. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.${gridText(stage)}`;
+${patients ? `${patients}. ` : ""}The case names are in \`${FILES.split}\`. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.${gridText(stage)}`;
 }
 
 /** The grid that a scan should have. */

@@ -5,7 +5,7 @@ import { stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
 import { renderReport } from "./report.ts";
 import { readSlices, type Row } from "./runSlices.ts";
-import { readStage, sharedSettings } from "./stageResults.ts";
+import { patientsOf, readStage, sharedSettings } from "./stageResults.ts";
 import { formatScores, type ScoreRow } from "../terminal/table.ts";
 
 const CASES = 3; // whose slices are shown
@@ -19,13 +19,14 @@ export async function writeReport(
 ) {
   const stages = await Promise.all(configs.map(readStage));
   const last = configs.at(-1)!;
+  const patients = await patientsOf(last);
   const page = renderReport({
     title,
     subtitle: `${stages.length} ${stages.length === 1 ? "stage" : "stages"}, patch ${last.patch.join("x")}, ${last.filters} filters`,
     stages,
     slices: await readSlices(configs[0]!, rowsOf(configs), CASES),
     configuration: sharedSettings([last]),
-    notes,
+    notes: [...(patients ? [patients] : []), ...notes],
   });
   await writeAtomically(path, page);
 }

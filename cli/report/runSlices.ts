@@ -45,7 +45,7 @@ export async function readSlices(
   rows: readonly Row[],
   cases: number,
 ): Promise<ReportSlice[]> {
-  const data = await openRunData(config);
+  const data = await openRunData(config, join(config.out, stageName(config)));
   const shown: ReportSlice[] = [];
   for (const files of casesOf(data.dataset, data.split.test.slice(0, cases))) {
     const open = await openCase(files, data);

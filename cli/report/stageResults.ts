@@ -2,6 +2,8 @@
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
+import type { Split } from "../../data/datasets/splits.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
@@ -23,6 +25,13 @@ export async function readStage(config: TrainConfig): Promise<ReportStage> {
     ...(model && { parameters: parametersOf(model) }),
     ...(grid && { grid }),
   };
+}
+
+/** A sentence about the patients of a stage's split, by its split.json; null if each case has its own. */
+export async function patientsOf(config: TrainConfig): Promise<string | null> {
+  const text = await readFile(join(config.out, stageName(config), FILES.split), "utf8").catch(() => null);
+  const note = text === null ? null : patientNote(JSON.parse(text) as Split, patientsBy(config.patients));
+  return note && `${note}.`;
 }
 
 /** The lines of a stage's metrics.jsonl. */

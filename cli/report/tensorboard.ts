@@ -1,8 +1,10 @@
 // Writes TensorBoard's event files with scalars: records framed as TFRecord (length, its checksum, data, its
 // checksum), each a protocol buffer with the messages and field numbers of tensorflow/core/util/event.proto.
 
+import { randomBytes } from "node:crypto";
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { checkHeld } from "../files/lock.ts";
 import { double, type Field, integer, joined, message, single, text } from "../../model/files/protobuf.ts";
 
 /** One value of one tag. */
@@ -26,7 +28,7 @@ export class EventFile {
    */
   static async begin(folder: string, step: number, now = Date.now()): Promise<EventFile> {
     await mkdir(folder, { recursive: true });
-    const name = `events.out.tfevents.${(now / 1000).toFixed(3)}.protokd.${process.pid}`;
+    const name = `events.out.tfevents.${(now / 1000).toFixed(3)}.protokd.${randomBytes(6).toString("hex")}`;
     const file = new EventFile(join(folder, name));
     file.#add(now, 0, text(3, "brain.Event:2")); // file_version
     file.#add(now, step, message(7, integer(1, 1))); // session_log: START
@@ -44,6 +46,7 @@ export class EventFile {
   async flush(): Promise<void> {
     const bytes = joined(this.#pending);
     this.#pending = [];
+    await checkHeld(this.path);
     await appendFile(this.path, bytes);
   }
 

@@ -38,6 +38,7 @@ import { folderStorage, rewind } from "../files/folderStorage.ts";
 import { keepImported } from "../files/imported.ts";
 import { loadRecordedCases } from "../files/loadCases.ts";
 import { type Loader, openLoader } from "../files/loader.ts";
+import { checkHeld } from "../files/lock.ts";
 import { channelsOf, frozenNetwork, readModel, upload } from "../files/models.ts";
 import { begin, FILES, resume } from "../files/stageFolder.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
@@ -76,10 +77,13 @@ export async function trainStage(
   say(`${stageTitle(config)} -> ${folder}`);
   if (config.fast) say(`  ${FAST}`);
   const networks = await readNetworks(config);
-  const data = await openRunData(config);
+  const data = await openRunData(config, state && !state.imported ? folder : null);
   const cases = await loadRun(data, networks, config);
   const { training, validation, modalities, grid } = cases;
-  const findings = [...(await warnings(config, networks, data.split)), ...grouped(cases.warnings)];
+  const findings = [
+    ...(await warnings(config, networks, { split: data.split, state })),
+    ...grouped(cases.warnings),
+  ];
   findings.forEach(warn);
   say(
     `  ${training.length} cases to train, ${validation.length} to validate, ${data.split.test.length} to test`,
@@ -173,6 +177,7 @@ async function trainInto(
   const { epochs, batch } = config;
   const predictions = data.split.test.length * PREDICTION;
   await checkRoom(folder, 4 * stage.stateBytes + predictions, "checkpoints and predictions");
+  await checkHeld(folder); // before what it holds is replaced
   if (state?.imported !== false) await begin(folder, config, data, records);
   if (state?.imported) await keepImported(folder, state, stage);
   if (state && !state.imported) {

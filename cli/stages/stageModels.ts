@@ -3,13 +3,22 @@
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import {
+  listed,
+  patientCount,
+  patientNote,
+  type PatientOf,
+  patientsBy,
+} from "../../data/datasets/patients.ts";
 import type { Split } from "../../data/datasets/splits.ts";
 import { describeVnet } from "../../model/files/published.ts";
 import { frozenStages, methodOf } from "../../model/methods/index.ts";
 import type { VnetConfig } from "../../model/networks/layers.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
 import { UsageError } from "../../model/settings/errors.ts";
+import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
+import type { FoundState } from "../files/checkpoints.ts";
 import { channelsOf, readModel, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
 
@@ -71,19 +80,42 @@ export async function readTeacher({
 }
 
 /**
- * Lines about the networks that the user should read: assumptions, and test cases that a teacher was trained
- * on.
+ * Lines that the user should read: the patients of the split; what is assumed about the networks; test cases,
+ * or other time points of their patients, that a network was trained on from which the stage starts.
  */
 export async function warnings(
   config: TrainConfig,
-  { frozen }: StageNetworks,
-  { test }: Split,
+  { frozen, init }: StageNetworks,
+  { split, state }: { split: Split; state: FoundState | null },
 ): Promise<string[]> {
-  const lines: (string | null)[] = [];
+  const patientOf = patientsBy(config.patients);
+  const lines: (string | null)[] = [patientNote(split, patientOf)];
   for (const model of frozen.values()) {
-    lines.push(assumption(model, config), await leakWarning(model.path, test));
+    const leak = { flag: "--teacher", path: model.path, remedy: "use a teacher of the same split" };
+    lines.push(assumption(model, config), await leakWarning(leak, split.test, patientOf));
+  }
+  const remedy = "give it the same split, with --split";
+  if (init) lines.push(await leakWarning({ flag: "--init", path: init.path, remedy }, split.test, patientOf));
+  if (state?.imported) {
+    const from = { flag: "--resume-from", path: state.path, remedy };
+    lines.push(await leakWarning(from, split.test, patientOf), undividedWarning(state, config, split));
   }
   return lines.filter((line) => line !== null);
+}
+
+/** A warning where a training of an older version, which divided cases otherwise, is resumed elsewhere. */
+function undividedWarning(
+  { path, metadata }: FoundState,
+  { patients }: TrainConfig,
+  split: Split,
+): string | null {
+  const settings = JSON.parse(metadata[SETTINGS_NOTE] ?? "{}") as Partial<TrainConfig>;
+  const count = patientCount([...split.train, ...split.val, ...split.test], patientsBy(patients));
+  if (settings.patients !== undefined || count === null) return null;
+  return (
+    `--resume-from ${path}: comes from a version that divided cases without regard to patients (here ${count}): ` +
+    "it may have been trained on test cases; --patients none divides them as that version did"
+  );
 }
 
 /** The assumptions about a network whose file does not say how its input was made; null where it does. */
@@ -95,20 +127,27 @@ function assumption(model: StoredModel, { background }: TrainConfig): string | n
 }
 
 /**
- * A warning where a teacher was trained on test cases of its student, by its folder's split; null where it
- * was not.
+ * A warning where a network was trained on test cases of a stage that starts from it, or on other cases of
+ * their patients, by the split in its file's folder; null where it was not.
  */
-async function leakWarning(teacher: string, tested: readonly string[]): Promise<string | null> {
-  const text = await readFile(join(dirname(teacher), FILES.split), "utf8").catch(() => null);
+async function leakWarning(
+  { flag, path, remedy }: { flag: string; path: string; remedy: string },
+  tested: readonly string[],
+  patientOf: PatientOf,
+): Promise<string | null> {
+  const text = await readFile(join(dirname(path), FILES.split), "utf8").catch(() => null);
   if (text === null) return null; // a file alone does not say
-  const { train = [], val = [] } = JSON.parse(text) as Partial<Split>;
-  const known = new Set([...train, ...val]);
-  const shared = tested.filter((id) => known.has(id));
+  const { train = [], val = [], test = [] } = JSON.parse(text) as Partial<Split>;
+  const known = new Set([...train, ...val.filter((id) => !test.includes(id))]); // a fold tests its val cases
+  const patients = new Set([...known].map(patientOf));
+  const same = tested.filter((id) => known.has(id));
+  const shared = tested.filter((id) => patients.has(patientOf(id)));
   if (!shared.length) return null;
-  const cases = shared.length === 1 ? "a case" : `${shared.length} of ${tested.length} cases`;
+  const seen = shared.length === 1 ? "a case" : `${shared.length} of ${tested.length} cases`;
+  const cases = same.length === shared.length ? seen : `${seen}, or other cases of their patients,`;
   return (
-    `--teacher ${teacher}: trained on ${cases} that the student is tested on (${shared.slice(0, 3).join(", ")}` +
-    `${shared.length > 3 ? ", ..." : ""}): the student's scores will be too good; use a teacher of the same split`
+    `${flag} ${path}: trained on ${cases} that ${flag === "--teacher" ? "the student" : "this stage"} is tested on (${listed(shared)}): ` +
+    `its scores will be too good; ${remedy}`
   );
 }
 

@@ -132,13 +132,14 @@ async function trainLocked(
  * The last teacher trained on the same cases of the same data, with the same background: under --out, or in a
  * run beside it. One of another fold has seen the student's test cases.
  */
-async function findTeacher({ out, data, background, split, fold }: TrainConfig): Promise<string | null> {
+async function findTeacher(student: TrainConfig): Promise<string | null> {
+  const { out, data, background, split, fold, patients } = student;
   const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));
   let last: { path: string; time: number } | null = null;
   for (const run of new Set([out, ...beside])) {
     const config = await readConfig(join(run, "teacher"));
     if (!config || resolve(config.data) !== resolve(data) || config.background !== background) continue;
-    if (config.fold !== fold || config.split !== split) continue;
+    if (config.fold !== fold || config.split !== split || config.patients !== patients) continue;
     if (!(await finished({ ...config, out: run }))) continue;
     const path = join(run, "teacher", FILES.best);
     const time = (await stat(path).catch(() => null))?.mtimeMs ?? 0;

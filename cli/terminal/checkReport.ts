@@ -35,14 +35,15 @@ export function caseLines({ id, grid, images, label, problems, warnings }: CaseR
   ];
 }
 
-/** Lines on the data set: its layout and label convention, and how they were recognised. */
-export function headLines({ name, layout, convention, why, newCases }: CheckReport): string[] {
+/** Lines on the data set: its layout and label convention, how they were recognised, and its patients. */
+export function headLines({ name, layout, convention, why, newCases, patients }: CheckReport): string[] {
   if (!layout) return [];
   return [
     "",
     `${name}: ${LAYOUTS[layout]}: ${why.layout}`,
     ...(newCases ? [`${count(newCases, "case")} of imagesTs, for predict alone`] : []),
     `labels: ${convention ? `${convention} (${meaning(convention)}): ${why.convention}` : "not known: see below"}`,
+    ...(patients === undefined ? [] : [`patients: ${patients}: a drawn split keeps them together`]),
   ];
 }
 

@@ -26,6 +26,8 @@ export interface CheckReport extends Findings {
   convention: LabelConvention | null;
   /** The names that layout and convention were detected from. */
   why: Survey["why"];
+  /** The number of patients, in words, if some have several cases. */
+  patients?: string;
   /** Those of imagesTs come last. */
   cases: CaseReport[];
   /** The number of cases in imagesTs, which training does not use. */

@@ -5,6 +5,7 @@ import * as v from "valibot";
 import { Random } from "../../engine/autograd/random.ts";
 import { DataError } from "../errors.ts";
 import { MersenneTwister } from "./mersenne.ts";
+import { APART, listed, patientGroups, type PatientOf, patientsBy } from "./patients.ts";
 
 /** The case ids of each set. */
 export interface Split {
@@ -35,51 +36,59 @@ export const FOLDS = 5;
 const FRACTIONS = [0.7, 0.1, 0.2] as const;
 
 /**
- * Splits case ids at random, the same way for the same ids (in any order) and seed. The training and test
- * sets have at least one case; validation may be empty. Throws DataError for fewer than two ids, or an id
- * given twice.
+ * Splits case ids at random, the same way for the same ids (in any order) and seed. The cases of a patient
+ * stay together: the fractions are of the patients. The training and test sets have at least one patient;
+ * validation may be empty. Throws DataError for fewer than two patients, or an id given twice.
  */
 export function splitCases(
   ids: readonly string[],
-  { seed, fractions = FRACTIONS }: { seed: number; fractions?: readonly [number, number, number] },
+  {
+    seed,
+    fractions = FRACTIONS,
+    patientOf = patientsBy(APART),
+  }: { seed: number; fractions?: readonly [number, number, number]; patientOf?: PatientOf },
 ): Split {
-  const sorted = sortedIds(ids, "splitCases");
-  if (ids.length < 2) {
-    throw new DataError(`splitCases: expected at least 2 cases, to train and to test, got ${ids.length}`);
-  }
-  const shuffled = new Random(seed).shuffle(sorted);
-  const test = Math.min(ids.length - 1, Math.max(1, Math.round(fractions[2] * ids.length)));
-  const val = Math.min(ids.length - 1 - test, Math.floor(fractions[1] * ids.length + 1e-9));
+  const patients = patientsOf(ids, patientOf, { from: "splitCases", least: 2, why: "to train and to test" });
+  const count = patients.length;
+  const shuffled = new Random(seed).shuffle(patients);
+  const test = Math.min(count - 1, Math.max(1, Math.round(fractions[2] * count)));
+  const val = Math.min(count - 1 - test, Math.floor(fractions[1] * count + 1e-9));
   return {
-    train: shuffled.slice(test + val).sort(),
-    val: shuffled.slice(test, test + val).sort(),
-    test: shuffled.slice(0, test).sort(),
+    train: shuffled
+      .slice(test + val)
+      .flat()
+      .sort(),
+    val: shuffled
+      .slice(test, test + val)
+      .flat()
+      .sort(),
+    test: shuffled.slice(0, test).flat().sort(),
   };
 }
 
 /**
  * Splits case ids into folds exactly as nnU-Net does (scikit-learn's KFold(shuffle=True, random_state=seed)
- * of the sorted ids). Each case is a validation case in one fold. Throws DataError for fewer ids than folds,
- * or an id given twice.
+ * of the sorted ids), but for the cases of a patient, which stay together. Each case is a validation case in
+ * one fold. Throws DataError for fewer patients than folds, or an id given twice.
  */
 export function crossValidation(
   ids: readonly string[],
-  { folds = FOLDS, seed = SPLIT_SEED }: { folds?: number; seed?: number } = {},
+  {
+    folds = FOLDS,
+    seed = SPLIT_SEED,
+    patientOf = patientsBy(APART),
+  }: { folds?: number; seed?: number; patientOf?: PatientOf } = {},
 ): Fold[] {
-  const sorted = sortedIds(ids, "crossValidation");
-  if (ids.length < folds) {
-    throw new DataError(`crossValidation: expected at least ${folds} cases, one per fold, got ${ids.length}`);
-  }
-  const shuffled = new MersenneTwister(seed).shuffle([...sorted.keys()]);
+  const options = { from: "crossValidation", least: folds, why: "one per fold" };
+  const patients = patientsOf(ids, patientOf, options);
+  const shuffled = new MersenneTwister(seed).shuffle([...patients.keys()]);
   let start = 0;
   return Array.from({ length: folds }, (_, fold) => {
-    const size = Math.floor(ids.length / folds) + (fold < ids.length % folds ? 1 : 0);
+    const size = Math.floor(patients.length / folds) + (fold < patients.length % folds ? 1 : 0);
     const held = new Set(shuffled.slice(start, start + size));
     start += size;
-    return {
-      train: sorted.filter((_, i) => !held.has(i)),
-      val: sorted.filter((_, i) => held.has(i)),
-    };
+    const cases = (chosen: boolean) => patients.filter((_, i) => held.has(i) === chosen).flat();
+    return { train: cases(false).sort(), val: cases(true).sort() };
   });
 }
 
@@ -151,9 +160,22 @@ export function splitOfFold(
   return { train: chosen.train, val: chosen.val, test: held };
 }
 
-function sortedIds(ids: readonly string[], from: string): string[] {
+/** The cases of each patient. Throws DataError for fewer patients than `least`, or an id given twice. */
+function patientsOf(
+  ids: readonly string[],
+  patientOf: PatientOf,
+  { from, least, why }: { from: string; least: number; why: string },
+): string[][] {
   const sorted = [...ids].sort();
   const twice = sorted.find((id, i) => id === sorted[i + 1]);
   if (twice !== undefined) throw new DataError(`${from}: expected every case once, got ${twice} twice`);
-  return sorted;
+  const patients = patientGroups(ids, patientOf);
+  if (patients.length >= least) return patients;
+  if (patients.length === ids.length)
+    throw new DataError(`${from}: expected at least ${least} cases, ${why}, got ${ids.length}`);
+  const [first] = patients.sort((a, b) => b.length - a.length);
+  throw new DataError(
+    `${from}: expected at least ${least} patients, ${why}, got ${patients.length} with ${ids.length} cases ` +
+      `(${patientOf(first![0]!)} with ${listed(first!)}): if these are different patients, use --patients none`,
+  );
 }

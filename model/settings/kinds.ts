@@ -60,6 +60,14 @@ export function path(argument: "file" | "folder"): Kind<string> {
   return { schema, expected: `the path of a ${argument}`, argument, parse: (text) => text };
 }
 
+/** A text that `isValid` accepts. */
+export function text(
+  argument: string,
+  { expected, isValid }: { expected: string; isValid: (text: string) => boolean },
+): Kind<string> {
+  return { schema: v.pipe(v.string(), v.check(isValid)), expected, argument, parse: (given) => given };
+}
+
 /** A duration such as 6h. */
 export function duration(): Kind<string> {
   const schema = v.pipe(v.string(), v.check(isDuration));

@@ -1,25 +1,13 @@
-// Writing files: whichever operation fails, the old content or the new is there, whole; and a folder's lock
-// is held by exactly one process.
+// Writing files: whichever operation fails, the old content or the new is there, whole.
 
-import { spawn, spawnSync } from "node:child_process";
-import fs, {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
-import { hostname, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { once } from "node:events";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { isDuration, isInterval, parseDuration, parseInterval } from "../../model/settings/durations.ts";
 import { appendLine, checkRoom, keepAs, removeTemporaries, writeAtomically } from "../../cli/files/files.ts";
-import { isLock, lockFolder } from "../../cli/files/lock.ts";
 import { resumeCommand } from "../../cli/terminal/stopSignals.ts";
 
 const test = suite<{ folder: string }>("files");
@@ -125,9 +113,9 @@ test("lines are appended; a full disk is reported", async ({ folder }) => {
 });
 
 test("a killed writer's temporary files are removed, and no others", async ({ folder }) => {
-  const names = [".a.json.123.tmp", ".hidden", "a.tmp", ".b.safetensors.4.tmp"];
+  const names = [".a.json.123.tmp", ".hidden", "a.tmp", ".b.safetensors.4.tmp", ".c.0123456789ab.tmp"];
   for (const name of names) writeFileSync(join(folder, name), "");
-  assert.equal((await removeTemporaries(folder)).sort(), [names[0], names[3]]);
+  assert.equal((await removeTemporaries(folder)).sort(), [names[0], names[3], names[4]]);
   assert.equal(readdirSync(folder).sort(), [".hidden", "a.tmp"]);
   assert.equal(await removeTemporaries(join(folder, "none")), []);
 });
@@ -143,84 +131,6 @@ test("a disk without enough room is refused", async ({ folder }) => {
     message,
     /^DiskError: .*: checkpoints need some 1000000000000 MB, and the disk has \d+ MB left: free/,
   );
-});
-
-test("a lock has one holder, whom others are shown; releasing it removes empty folders that it made", async ({
-  folder,
-}) => {
-  const place = join(folder, "run", "teacher");
-  const unlock = await lockFolder(place);
-  assert.equal(readdirSync(place).map(isLock), [true]);
-  await lockFolder(place).then(
-    () => assert.unreachable(),
-    (error: Error) => {
-      assert.is(error.name, "UsageError");
-      assert.ok(error.message.includes(`in use by process ${process.pid} on ${hostname()} since`));
-    },
-  );
-  await unlock();
-  assert.equal(readdirSync(folder), []);
-  mkdirSync(place, { recursive: true });
-  await (
-    await lockFolder(place)
-  )();
-  assert.ok(existsSync(place), "a folder that existed before stays");
-  const release = await lockFolder(join(folder, "other"));
-  writeFileSync(join(folder, "other", "config.json"), "");
-  await release();
-  assert.equal(readdirSync(join(folder, "other")), ["config.json"]);
-});
-
-test("locks of dead processes do not count, even if their pid is in use again; locks of other machines do", async ({
-  folder,
-}) => {
-  const { pid: gone } = spawnSync(process.execPath, ["--version"]);
-  const lock = (holder: object) =>
-    JSON.stringify({ pid: gone, host: hostname(), began: null, since: "then", ...holder });
-  for (const content of [lock({}), lock({ pid: process.pid, began: "12" }), "", "{"]) {
-    writeFileSync(join(folder, "lock.4"), content);
-    const stale: string[] = [];
-    const unlock = await lockFolder(folder, (line) => stale.push(line));
-    assert.equal([readdirSync(folder), stale.length], [["lock.5"], 1]);
-    await unlock();
-  }
-  writeFileSync(join(folder, "lock.1"), lock({ host: "elsewhere" }));
-  const error = await lockFolder(folder).then(
-    () => null,
-    (reason: Error) => reason,
-  );
-  assert.match(
-    error!.message,
-    /in use by process \d+ on elsewhere .*; if elsewhere is gone, delete the lock\.\* in it/,
-  );
-});
-
-test("if several processes find a stale lock at once, exactly one gets the next", async ({ folder }) => {
-  const starter = `import { lockFolder } from ${JSON.stringify(new URL("../../cli/files/lock.js", import.meta.url).href)};
-    const place = process.argv[1];
-    process.stdout.write("ready\\n");
-    for await (const line of process.stdin) {
-      const number = String(line).trim();
-      await lockFolder(place + number).then(() => process.stdout.write("won\\n"), () => process.stdout.write("lost\\n"));
-    }`;
-  const children = Array.from({ length: 4 }, () =>
-    spawn(process.execPath, ["--input-type=module", "-e", starter, join(folder, "run")]),
-  );
-  const answers = () =>
-    Promise.all(children.map(async ({ stdout }) => String((await once(stdout, "data"))[0]).trim()));
-  try {
-    assert.equal(await answers(), Array(4).fill("ready"));
-    for (let round = 0; round < 25; round++) {
-      mkdirSync(join(folder, `run${round}`));
-      const stale = { pid: 2 ** 22 + 1, host: hostname(), began: null, since: "then" };
-      if (round % 2) writeFileSync(join(folder, `run${round}`, "lock.1"), JSON.stringify(stale));
-      const outcome = answers();
-      for (const { stdin } of children) stdin.write(`${round}\n`);
-      assert.equal((await outcome).sort(), ["lost", "lost", "lost", "won"], `round ${round}`);
-    }
-  } finally {
-    for (const child of children) child.kill("SIGKILL");
-  }
 });
 
 test("durations are parsed, and a stopped command gives the command that resumes it", () => {

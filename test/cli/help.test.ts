@@ -25,7 +25,7 @@ test("every command has -h, with exit codes, and with examples of itself that us
     assert.match(stdout, /-h, --help/, name);
     assert.match(
       stdout,
-      /\nExit codes: 0 done, 2 usage, .* 5 training diverged .*, 6 disk,\n +130 stopped/,
+      /\nExit codes: 0 done, 2 usage, .* 5 training diverged .*, 6 disk,\n +75 another process .*, 130 stopped/,
       name,
     );
     const [options, shown] = stdout.split("\nExamples:\n");

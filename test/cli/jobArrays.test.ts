@@ -64,6 +64,31 @@ test("Slurm: twenty students, four per fold, that resume", () => {
   assert.is(started(students!, { SLURM_ARRAY_TASK_ID: "6" }, begun), `${wanted[6]} --resume`);
 });
 
+test("Slurm: a task whose folder is in use is queued again, and no other that fails", () => {
+  const scripts = blocks("sh").filter((text) => text.includes("#SBATCH --array"));
+  assert.is(scripts.length, 2);
+  for (const script of scripts) {
+    for (const code of [0, 2, 75]) {
+      const stubs = `srun() { return ${code}; }\nscontrol() { echo "$@"; }\n`;
+      const env = { ...process.env, SLURM_ARRAY_TASK_ID: "0", SLURM_JOB_ID: "31" };
+      const { status, stdout } = spawnSync("bash", ["-u", "-c", stubs + script], { encoding: "utf8", env });
+      assert.equal([status, stdout], [code, code === 75 ? "requeue 31\n" : ""]);
+    }
+  }
+});
+
+test("Kubernetes: 75 starts the pod again, and 2 and 3 end the job", () => {
+  const [job] = blocks("yaml");
+  const rules = Array.from(job!.matchAll(/action: (\w+), .*values: \[(.*)\]/g), ([, action, codes]) => [
+    action,
+    codes,
+  ]);
+  assert.equal(rules, [
+    ["FailJob", "2, 3"],
+    ["Ignore", "75"],
+  ]);
+});
+
 test("Kubernetes: a fold per pod, that resumes", () => {
   const [job] = blocks("yaml");
   const script = /^ +- \|\n([^]*?)^ +resources/m.exec(job!)![1]!;

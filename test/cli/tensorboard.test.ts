@@ -41,7 +41,7 @@ test("a file has its version, a session's start, then the scalars in order, also
   file.scalars(5_000_000_000, [{ tag: "b", value: NaN }], 1_700_000_002_000);
   file.scalars(9, []);
   await file.flush();
-  assert.match(file.path, /events\.out\.tfevents\.1700000000\.250\.protokd\.\d+$/);
+  assert.match(file.path, /events\.out\.tfevents\.1700000000\.250\.protokd\.[\da-f]{12}$/);
   const events = readEvents(file.path);
   assert.equal(
     events.map(({ time, step, version, status, scalars }) => ({ time, step, version, status, scalars })),

@@ -14,6 +14,7 @@
 import type * as v from "valibot";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { CONVENTION_NAMES } from "../../data/datasets/labels.ts";
+import { AUTO, isPatients } from "../../data/datasets/patients.ts";
 import { SAMPLING } from "../../data/sampling/patches.ts";
 import { DEFAULT_METHOD, isTaught, METHOD_SETTINGS, METHODS } from "../../model/methods/index.ts";
 import { TRAINING } from "../loop/options.ts";
@@ -29,6 +30,7 @@ import {
   optional,
   path,
   share,
+  text,
   whole,
 } from "../../model/settings/kinds.ts";
 import { group, row, type Setting } from "../../model/settings/rows.ts";
@@ -85,6 +87,19 @@ export const SETTINGS = {
       default: null,
       defaultHelp: "a single split",
     }),
+    /** How a drawn split finds the cases of a patient, which stay together. */
+    patients: row(
+      text("pattern", {
+        expected: 'auto, none, or a regular expression whose first group is the patient, like "^(.+)-"',
+        isValid: isPatients,
+      }),
+      {
+        help:
+          "a drawn split keeps a patient's cases together: by ids such as X-00005-001 (auto), by a regular " +
+          "expression whose first group is the patient, or not at all (none)",
+        default: AUTO,
+      },
+    ),
     /** The teacher's checkpoint; null where the method needs none. */
     teacher: row(optional(path("file")), {
       help: "the teacher's checkpoint",

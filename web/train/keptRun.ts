@@ -6,6 +6,7 @@ import { isTaught } from "../../model/methods/index.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts";
 import { OldStateError } from "../../model/errors.ts";
+import { APART, AUTO } from "../../data/datasets/patients.ts";
 import { DEFAULTS } from "../../trainer/settings/config.ts";
 import type { StageStorage } from "../../trainer/stages/storage.ts";
 import { forgetFolder, keptFolder, read, readJson, TwoSlots, write, writeJson } from "../worker/opfs.ts";
@@ -95,7 +96,8 @@ export async function keepRun(
   }
   await forgetRun();
   const stages = [...stagesOf(settings).keys()].map((stage) => ({ stage, done: false, step: 0 }));
-  const run: KeptRun = { settings, data, stages };
+  const patients = from ? APART : AUTO; // a file without this setting began without regard to patients
+  const run: KeptRun = { settings: { patients, ...settings }, data, stages };
   if (from) await (await KeptStage.open(stages[0]!.stage)).saveState(from.bytes);
   if (teacher) await write(await keptFolder(RUN), FILES.teacher, teacher);
   await saveRun(run);

@@ -3,6 +3,7 @@
 import { DataError, grouped } from "../../data/errors.ts";
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import { textOf } from "../../data/datasets/json.ts";
+import { checkPatients, patientsBy } from "../../data/datasets/patients.ts";
 import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../../data/datasets/splits.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
 import { loadCases } from "../../data/check/loadCase.ts";
@@ -37,7 +38,7 @@ export async function loadStage(
   teachers: readonly Pick<Input, "modalities" | "grid">[],
 ): Promise<StageCases> {
   const { source, dataset } = study;
-  const split = await splitOf(study);
+  const split = await splitOf(study, config);
   const own = networkModalities(config);
   const used = [...split.train, ...split.val, ...split.test];
   const files = (ids: readonly string[]) => ids.map((id) => dataset.cases.find((one) => one.id === id)!);
@@ -80,9 +81,11 @@ export function samplersOf(
 }
 
 /** The folder's split.json, or else a split drawn as on the command line. Throws a DataError. */
-async function splitOf({ source, dataset }: Study): Promise<Split> {
+async function splitOf({ source, dataset }: Study, { patients }: TrainConfig): Promise<Split> {
   const known = dataset.cases.map(({ id }) => id);
-  if (!(await source.list()).includes(SPLIT_FILE)) return splitCases(known, { seed: SPLIT_SEED });
+  checkPatients(known, patients);
+  if (!(await source.list()).includes(SPLIT_FILE))
+    return splitCases(known, { seed: SPLIT_SEED, patientOf: patientsBy(patients) });
   const text = textOf(await source.read(SPLIT_FILE), SPLIT_FILE);
   const split = parseSplits(text, SPLIT_FILE, known);
   if (!Array.isArray(split)) return split;

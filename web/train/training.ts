@@ -1,6 +1,7 @@
 // Trains in the worker: stage after stage, saved in the browser's own storage so that a reload or a crash
 // costs seconds; paused, stopped, and resumed on a new device where the old one is lost.
 
+import { APART } from "../../data/datasets/patients.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { chooseSlice, greysOf } from "../../data/preparation/slices.ts";
 import type { Device } from "../../engine/index.ts";
@@ -80,7 +81,7 @@ export class Training {
   async run(run: KeptRun, study: Study, tell: Tell): Promise<void> {
     this.#stopped = false;
     this.#paused = null;
-    const configs = stagesOf(run.settings);
+    const configs = stagesOf({ patients: APART, ...run.settings }); // an older page saved none
     for (const entry of run.stages) {
       const { stage: name } = entry;
       if (!entry.done) {
