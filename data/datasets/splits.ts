@@ -48,7 +48,7 @@ export function splitCases(
     patientOf = patientsBy(APART),
   }: { seed: number; fractions?: readonly [number, number, number]; patientOf?: PatientOf },
 ): Split {
-  const patients = patientsOf(ids, patientOf, { from: "splitCases", least: 2, why: "to train and to test" });
+  const patients = patientsOf(ids, patientOf, { from: "the split", least: 2, why: "to train and to test" });
   const count = patients.length;
   const shuffled = new Random(seed).shuffle(patients);
   const test = Math.min(count - 1, Math.max(1, Math.round(fractions[2] * count)));
@@ -79,7 +79,7 @@ export function crossValidation(
     patientOf = patientsBy(APART),
   }: { folds?: number; seed?: number; patientOf?: PatientOf } = {},
 ): Fold[] {
-  const options = { from: "crossValidation", least: folds, why: "one per fold" };
+  const options = { from: "the folds", least: folds, why: "one per fold" };
   const patients = patientsOf(ids, patientOf, options);
   const shuffled = new MersenneTwister(seed).shuffle([...patients.keys()]);
   let start = 0;

@@ -140,12 +140,12 @@ test("where each case has a patient of its own, splits and folds are the ones wi
 test("too few patients are refused: the error names the largest, and the way out", async () => {
   const one = ["X-00001-000", "X-00001-001", "X-00001-002"];
   assert.equal(await problemsOf(() => splitCases(one, { seed: 1, patientOf: auto })), [
-    "splitCases: expected at least 2 patients, to train and to test, got 1 with 3 cases " +
+    "the split: expected at least 2 patients, to train and to test, got 1 with 3 cases " +
       "(X-00001 with X-00001-000, X-00001-001, X-00001-002): if these are different patients, use --patients none",
   ]);
   const four = [...timePoints(4)];
   const [problem] = await problemsOf(() => crossValidation(four, { patientOf: auto }));
-  assert.match(problem!, /^crossValidation: expected at least 5 patients, one per fold, got 4 with 7 cases/);
+  assert.match(problem!, /^the folds: expected at least 5 patients, one per fold, got 4 with 7 cases/);
 });
 
 test("a note counts patients, or names those that a split parts; a fold's two roles part nobody", () => {
