@@ -6,6 +6,8 @@ import { Command, Option } from "commander";
 import { allFindings, checkDataset, type CheckReport } from "../data/check/check.ts";
 import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
+import { type AffineChoice, AFFINES } from "../data/preparation/grids.ts";
+import { AFFINE_HELP } from "../trainer/settings/settings.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { showTransient } from "./terminal/console.ts";
@@ -18,6 +20,7 @@ import { parsePatch } from "../model/settings/kinds.ts";
 export interface CheckFlags {
   data: string;
   labels?: LabelConvention;
+  affine?: AffineChoice;
   modality: Modality | "all";
   patch?: string;
   unlabelled?: boolean;
@@ -28,7 +31,7 @@ export interface CheckFlags {
 
 /** Checks a folder. `print` gets the report's lines, `progress` a line for terminals ("" at the end). */
 export async function checkFolder(
-  { data, labels, modality, patch, unlabelled = false, json = false, quiet = false }: CheckFlags,
+  { data, labels, affine, modality, patch, unlabelled = false, json = false, quiet = false }: CheckFlags,
   print: (line: string) => void,
   progress: (line: string) => void = () => {},
 ): Promise<CheckReport> {
@@ -39,6 +42,7 @@ export async function checkFolder(
     source,
     {
       convention: labels,
+      ...(affine && { affine }),
       modalities: modality === "all" ? MODALITIES : [modality],
       labels: !unlabelled,
       patch: patch === undefined ? sizes.patch : parsePatch(patch),
@@ -70,6 +74,7 @@ export function checkCommand(): Command {
         ...CONVENTION_NAMES,
       ]),
     )
+    .addOption(new Option("--affine <whose>", AFFINE_HELP).choices(AFFINES).default("file"))
     .addOption(
       new Option("--modality <name>", "the modality that every case must have, or all four")
         .choices([...MODALITIES, "all"])

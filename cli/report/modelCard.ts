@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { formatSpacing } from "../../data/check/checkVolume.ts";
+import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { isTaught } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
@@ -26,7 +27,7 @@ interface StoredSplit {
   val: string[];
   test: string[];
   layout: string;
-  labels: string;
+  labels: LabelConvention;
 }
 
 /** Writes the card of a finished stage into its folder. */
@@ -86,7 +87,8 @@ function data(
   stage: ReportStage,
   { train, val, test, layout, labels }: StoredSplit,
 ): string {
-  return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}). ${table(
+  const merged = mergedLabels(labels).map((line) => ` In them, ${line}.`);
+  return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}).${merged.join("")} ${table(
     ["use", "cases"],
     [
       ["training", `${train.length}`],

@@ -5,7 +5,7 @@ import { stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
 import { renderReport } from "./report.ts";
 import { readSlices, type Row } from "./runSlices.ts";
-import { readStage, sharedSettings } from "./stageResults.ts";
+import { labelNotes, readStage, sharedSettings } from "./stageResults.ts";
 import { formatScores, type ScoreRow } from "../terminal/table.ts";
 
 const CASES = 3; // whose slices are shown
@@ -25,7 +25,7 @@ export async function writeReport(
     stages,
     slices: await readSlices(configs[0]!, rowsOf(configs), CASES),
     configuration: sharedSettings([last]),
-    notes,
+    notes: [...notes, ...(await labelNotes(configs))],
   });
   await writeAtomically(path, page);
 }

@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
@@ -23,6 +24,21 @@ export async function readStage(config: TrainConfig): Promise<ReportStage> {
     ...(model && { parameters: parametersOf(model) }),
     ...(grid && { grid }),
   };
+}
+
+/** The part of split.json that names the labels' convention. */
+interface Labels {
+  labels: LabelConvention;
+}
+
+/** A note for each label of the stages' data that has no class of its own. */
+export async function labelNotes(configs: readonly TrainConfig[]): Promise<string[]> {
+  const notes = configs.map(async (config) => {
+    const path = join(config.out, stageName(config), FILES.split);
+    const { labels } = JSON.parse(await readFile(path, "utf8").catch(() => "{}")) as Labels;
+    return mergedLabels(labels).map((line) => `In ${labels}, ${line}.`);
+  });
+  return [...new Set((await Promise.all(notes)).flat())];
 }
 
 /** The lines of a stage's metrics.jsonl. */
