@@ -8,6 +8,8 @@ import { describePatients } from "../data/check/checkPatients.ts";
 import { isPatients } from "../data/datasets/patients.ts";
 import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
+import { type AffineChoice, AFFINES } from "../data/preparation/grids.ts";
+import { AFFINE_HELP } from "../trainer/settings/settings.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { showTransient } from "./terminal/console.ts";
@@ -21,6 +23,7 @@ import { parsePatch } from "../model/settings/kinds.ts";
 export interface CheckFlags {
   data: string;
   labels?: LabelConvention;
+  affine?: AffineChoice;
   modality: Modality | "all";
   patch?: string;
   patients?: string;
@@ -36,7 +39,7 @@ export async function checkFolder(
   print: (line: string) => void,
   progress: (line: string) => void = () => {},
 ): Promise<CheckReport> {
-  const { data, labels, modality, patch, unlabelled = false, json = false, quiet = false } = flags;
+  const { data, labels, affine, modality, patch, unlabelled = false, json = false, quiet = false } = flags;
   const { patients = DEFAULTS.patients } = flags;
   const source = await folderSource(data);
   const sizes = { ...DEFAULTS, ...((await exists(join(data, "phantom.json"))) && SMALL) };
@@ -45,6 +48,7 @@ export async function checkFolder(
     source,
     {
       convention: labels,
+      ...(affine && { affine }),
       modalities: modality === "all" ? MODALITIES : [modality],
       labels: !unlabelled,
       patch: patch === undefined ? sizes.patch : parsePatch(patch),
@@ -82,6 +86,7 @@ export function checkCommand(): Command {
         ...CONVENTION_NAMES,
       ]),
     )
+    .addOption(new Option("--affine <whose>", AFFINE_HELP).choices(AFFINES).default("file"))
     .addOption(
       new Option("--modality <name>", "the modality that every case must have, or all four")
         .choices([...MODALITIES, "all"])

@@ -3,11 +3,12 @@
 
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import type { LabelConvention } from "../data/datasets/labels.ts";
+import { CONVENTION_NAMES as LABEL_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
+import { type AffineChoice, AFFINES } from "../data/preparation/grids.ts";
 import { CONVENTION_NAMES, type ConventionName } from "../model/scoring/conventions.ts";
 import { evaluateFolders } from "./prediction/evaluation.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
-import { emit, result, showTransient, withVoices } from "./terminal/console.ts";
+import { emit, result, say, showTransient, withVoices } from "./terminal/console.ts";
 import { formatSummary } from "./terminal/table.ts";
 
 interface Flags {
@@ -16,15 +17,20 @@ interface Flags {
   output?: string;
   labels: LabelConvention;
   convention: ConventionName;
+  affine: AffineChoice;
   partial?: boolean;
 }
 
 async function main({ output, ...flags }: Flags): Promise<void> {
   const progress = (done: number, total: number, name: string): void =>
     showTransient(`${done + 1} of ${total}: ${name}`);
+  const note = (line: string): void => {
+    showTransient("");
+    say(line);
+  };
   const path = output ?? join(flags.predictions, "summary.json");
   try {
-    const summary = await evaluateFolders({ ...flags, output: path, progress });
+    const summary = await evaluateFolders({ ...flags, output: path, progress, note });
     showTransient("");
     result(`${formatSummary(summary)}\nwritten: ${path}`);
     emit("summary", summary);
@@ -54,9 +60,9 @@ if (isMain(import.meta.url)) {
     .addOption(
       new Option(
         "--labels <convention>",
-        "meaning of the values in the files: 1 NCR, 2 ED, 4 ET; 1, 2, 3; or MSD's",
+        "meaning of the values in the files (docs/how-to/own-data.md lists them)",
       )
-        .choices(["brats", "brats2023", "msd"])
+        .choices(LABEL_NAMES)
         .default("brats"),
     )
     .addOption(
@@ -66,6 +72,14 @@ if (isMain(import.meta.url)) {
       )
         .choices(CONVENTION_NAMES)
         .default("brats"),
+    )
+    .addOption(
+      new Option(
+        "--affine <whose>",
+        "affine of a prediction: its file's, or its reference's where shapes agree",
+      )
+        .choices(AFFINES)
+        .default("file"),
     )
     .option("--partial", "skip references that have no prediction");
   process.exitCode = await runCommand<Flags>(withVoices(program), main);

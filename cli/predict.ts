@@ -10,7 +10,8 @@ import {
   type Source,
 } from "../data/datasets/datasets.ts";
 import { collectProblems, DataError, grouped } from "../data/errors.ts";
-import type { LabelConvention } from "../data/datasets/labels.ts";
+import { type LabelConvention, mergedLabels } from "../data/datasets/labels.ts";
+import type { AffineChoice } from "../data/preparation/grids.ts";
 import type { Case, Preparation } from "../data/preparation/preprocess.ts";
 import { bytesText, compile, type Device } from "../engine/index.ts";
 import { type Network, initialise } from "../model/networks/network.ts";
@@ -64,6 +65,8 @@ export interface PredictOptions {
   output: string;
   /** The meaning of the label values to write; default: by the input's names, or the model's own. */
   labels?: LabelConvention;
+  /** Whose affine an image has: its file's (the default), or the first image's, where shapes agree. */
+  affine?: AffineChoice;
   /** How windows are weighted; default: as the model was validated. */
   window?: Tiling["weighting"];
   /** The distance of windows, as a share of the window; default 0.5. */
@@ -102,11 +105,11 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const found = await findPredicted(dataset, { input, output, probabilities, overwrite, keep });
 
   const { plan, bad } = planCases(dataset, candidates, allowed);
-  const { step = TILING.step, tta: mirror = false } = options;
-  const settings = { labels: dataset.convention, step, mirror };
+  const { step = TILING.step, tta: mirror = false, affine = "file" } = options;
+  const settings = { labels: dataset.convention, affine, step, mirror };
   const records = plan.map((one) => planned(one.id, one.available, one, settings));
   const kept = finishedRecords(found, records, output);
-  const load = caseLoader(source, dataset);
+  const load = caseLoader(source, dataset, affine);
   const checked = await checkCases(
     plan.filter(({ id }) => !kept.has(id)),
     load,
@@ -118,6 +121,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   for (const line of planText(todo)) say(`  ${line}`);
   grouped(checked.warnings).forEach(warn);
   say(`labels written: ${dataset.convention}, ${from}`);
+  for (const line of mergedLabels(dataset.convention)) say(`  ${line}`);
   const all = records.filter((one) => !skipped.has(one.case)).map((one) => kept.get(one.case) ?? one);
   if (keep || overwrite) {
     const stray = await removeTemporaries(output);

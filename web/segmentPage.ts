@@ -180,7 +180,8 @@ class SegmentPage {
     if (id === undefined || !modalities.length) return clearPanes();
     let { modality, layer } = this.#view;
     if (!modalities.includes(modality)) modality = modalities.at(-1)!;
-    const reference = rows.some((row) => row.case === id && row.role === "label");
+    const known = this.#cases.convention !== null;
+    const reference = known && rows.some((row) => row.case === id && row.role === "label");
     const results = this.#results.filter((result) => result.case === id);
     if (!results.length && layer !== "none") layer = reference ? "reference" : "none";
     const view = (this.#view = { case: id, modality, layer });

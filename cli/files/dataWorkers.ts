@@ -3,7 +3,7 @@
 
 import { Worker } from "node:worker_threads";
 import { DataError } from "../../data/errors.ts";
-import type { CaseReport } from "../../data/check/checkCase.ts";
+import type { CaseExpectations, CaseReport } from "../../data/check/checkCase.ts";
 import type { CaseRecord } from "../../data/datasets/manifest.ts";
 import type { Batch, SamplerOptions } from "../../data/sampling/patches.ts";
 import type { Case, PrepareOptions } from "../../data/preparation/preprocess.ts";
@@ -15,7 +15,7 @@ export interface Reading {
   data: string;
   dataset: Pick<Dataset, "layout" | "convention">;
   modalities: readonly Modality[];
-  preparation: PrepareOptions;
+  preparation: PrepareOptions & Pick<CaseExpectations, "affine">;
 }
 
 /** A case that was read, the record of its files, and what the check found. */

@@ -7,6 +7,8 @@ import { type LabelConvention, toClasses } from "../../data/datasets/labels.ts";
 import { collectProblems, DataError } from "../../data/errors.ts";
 import { cornerDisplacement, formatAffine, formatSize } from "../../data/nifti/geometry.ts";
 import { readNifti, type Volume } from "../../data/nifti/nifti.ts";
+import { requirePlausible } from "../../data/nifti/units.ts";
+import { type AffineChoice, headerRemedy } from "../../data/preparation/grids.ts";
 import { type Box, takeBox, voxelCount } from "../../data/preparation/crop.ts";
 import type { ConventionName } from "../../model/scoring/conventions.ts";
 import { type CaseMetrics, caseMetrics } from "../../model/scoring/metrics.ts";
@@ -27,6 +29,10 @@ export interface EvaluateOptions {
   partial?: boolean;
   /** The scores of empty regions in cases and their mean; the summary also has the means of all others. */
   convention?: ConventionName;
+  /** Whose affine a prediction has: its file's, or "image": its reference's, where shapes agree. */
+  affine?: AffineChoice;
+  /** Called with a line on each prediction that takes its reference's affine. */
+  note?: (line: string) => void;
   /** Boxes by case: only voxels inside are scored. Default: all voxels. */
   boxes?: ReadonlyMap<string, Box>;
   /** Seconds that predicting took, by case. */
@@ -48,6 +54,8 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
     labels = "brats",
     partial = false,
     convention,
+    affine = "file",
+    note = () => {},
     boxes,
     seconds,
     output,
@@ -58,7 +66,9 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
   const cases: CaseMetrics[] = [];
   for (const [done, pair] of pairs.entries()) {
     progress?.(done, pairs.length, pair.case);
-    const measured = await collectProblems(problems, () => evaluatePair(pair, labels, boxes?.get(pair.case)));
+    const measured = await collectProblems(problems, () =>
+      evaluatePair(pair, labels, { affine, note, box: boxes?.get(pair.case) }),
+    );
     if (!measured) continue;
     const took = seconds?.get(pair.case);
     cases.push({
@@ -74,12 +84,18 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
   return summary;
 }
 
-async function evaluatePair(pair: LabelPair, labels: LabelConvention, box?: Box): Promise<CaseMetrics> {
+async function evaluatePair(
+  pair: LabelPair,
+  labels: LabelConvention,
+  { affine, note, box }: { affine: AffineChoice; note: (line: string) => void; box: Box | undefined },
+): Promise<CaseMetrics> {
   const problems: string[] = [];
   const prediction = await collectProblems(problems, () => readLabel(pair.prediction, labels));
   const reference = await collectProblems(problems, () => readLabel(pair.reference, labels));
   if (prediction === undefined || reference === undefined) throw new DataError(problems);
-  checkGrid(pair, prediction, reference);
+  const taken = checkGrid(pair, prediction, reference, affine);
+  if (taken !== null) note(taken);
+  requirePlausible(reference, pair.reference);
   const [found, truth] = box ? [within(prediction, box), within(reference, box)] : [prediction, reference];
   return caseMetrics(pair.case, found.classes, truth.classes, { size: truth.size, spacing: truth.spacing });
 }
@@ -91,11 +107,11 @@ function fromFolder(folder: string, path: string): string {
 
 /** Reads a label map; keeps the classes but not the file's floats, which take 70 MiB at full size. */
 async function readLabel(path: string, labels: LabelConvention): Promise<Label> {
-  const { data, size, spacing, affine, channels } = await readNifti(await readFile(path), path);
+  const { data, size, spacing, unit, affine, channels, step } = await readNifti(await readFile(path), path);
   if (channels !== 1) throw new DataError(`${path}: expected a label map of one volume, got ${channels}`);
-  return { size, spacing, affine, classes: toClasses(data, labels, path) };
+  return { size, spacing, unit, affine, classes: toClasses(data, labels, path, { step }) };
 }
-type Label = Pick<Volume, "size" | "spacing" | "affine"> & { classes: Uint8Array };
+type Label = Pick<Volume, "size" | "spacing" | "unit" | "affine"> & { classes: Uint8Array };
 
 function within({ classes, size, ...rest }: Label, box: Box): Label {
   const inside = new Uint8Array(voxelCount(box.size));
@@ -103,21 +119,25 @@ function within({ classes, size, ...rest }: Label, box: Box): Label {
   return { ...rest, size: box.size, classes: inside };
 }
 
+/** Throws a DataError if two grids differ. Returns a line if the prediction takes the reference's affine. */
 function checkGrid(
   { prediction: file, reference: other }: LabelPair,
   prediction: Label,
   reference: Label,
-): void {
+  affine: AffineChoice,
+): string | null {
   const { size } = reference;
   if (prediction.size.some((length, axis) => length !== size[axis])) {
     const [expected, got] = [size, prediction.size].map(formatSize);
     throw new DataError(`${file}: expected the shape ${expected} of ${other}, got ${got}`);
   }
   const off = cornerDisplacement(reference.affine, prediction.affine, size);
-  if (off <= tolerance) return;
+  if (off <= tolerance) return null;
+  const moves = `which puts voxels ${off.toFixed(2)} mm away`;
+  if (affine === "image") return `${file}: takes the affine of ${other} in place of its own, ${moves}`;
   const [expected, got] = [reference.affine, prediction.affine].map(formatAffine);
   throw new DataError(
-    `${file}: expected the affine ${expected} of ${other}, got ${got}, which puts voxels ` +
-      `${off.toFixed(2)} mm away: write predictions in the grid of their source`,
+    `${file}: expected the affine ${expected} of ${other}, got ${got}, ${moves}: ${headerRemedy(other)}; ` +
+      "if not, write predictions in the grid of their source",
   );
 }

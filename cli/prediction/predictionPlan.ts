@@ -12,7 +12,9 @@ import { collectProblems } from "../../data/errors.ts";
 import { findDuplicates } from "../../data/check/check.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
 import { differingGrids, gridWarnings } from "../../data/check/grids.ts";
-import { loadCase } from "../../data/check/loadCase.ts";
+import { loadCase, type LoadOptions } from "../../data/check/loadCase.ts";
+import type { AffineChoice } from "../../data/preparation/grids.ts";
+import { usesMillimetres } from "../../model/inference/postprocess.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { type Candidate, choose, type Chosen } from "./candidates.ts";
@@ -34,7 +36,11 @@ export interface BadCase {
 }
 
 /** Loads a case by id, prepared for a model. */
-export type Load = (id: string, use: ModelUse, checked?: (report: CaseReport) => void) => Promise<Case>;
+export type Load = (
+  id: string,
+  use: ModelUse,
+  options?: Pick<LoadOptions, "checked" | "millimetres">,
+) => Promise<Case>;
 
 /** Chooses each case's model among `candidates`; `allowed` are the modalities to use. Reads no file. */
 export function planCases(
@@ -91,11 +97,14 @@ export async function checkCases(
   const warnings: string[] = [];
   for (const one of plan) {
     const problems: string[] = [];
-    const { members, modalities } = one.candidate;
+    const { members, modalities, postprocessing } = one.candidate;
+    const millimetres = postprocessing !== null && usesMillimetres(postprocessing);
     const grids = new Map<string, CommonGrid>();
     for (const use of distinct(members.map((member) => member.use))) {
       let report: CaseReport | null = null;
-      await collectProblems(problems, () => load(one.id, use, (found) => (report = found)));
+      await collectProblems(problems, () =>
+        load(one.id, use, { millimetres, checked: (found) => (report = found) }),
+      );
       if (report) reports.push(report);
       if (use.grid) grids.set(JSON.stringify(use.grid), use.grid);
     }
@@ -132,18 +141,18 @@ export function preparationOf({ modalities, background, crop, padding, grid }: M
 }
 
 /** Returns a loader of cases. It keeps the first ones in memory, so that a small set is read only once. */
-export function caseLoader(source: Source, dataset: Dataset): Load {
+export function caseLoader(source: Source, dataset: Dataset, affine: AffineChoice = "file"): Load {
   const files = new Map(dataset.cases.map((found) => [found.id, found]));
   const kept = new Map<string, Case>();
   let bytes = 0;
-  return async (id, use, checked) => {
+  return async (id, use, checks = {}) => {
     const key = `${id} ${preparationOf(use)}`;
     const known = kept.get(key);
     kept.delete(key); // a case is loaded twice: for its check, then for its prediction
     if (known) return known;
     const { background, crop, padding, modalities, grid } = use;
     const preparation = { background, crop, padding, orientation: grid?.orientation };
-    const options = { labels: false, ...preparation, ...(checked && { checked }) };
+    const options = { labels: false, affine, ...preparation, ...checks };
     const loaded = await loadCase(source, dataset, files.get(id)!, modalities, options);
     bytes += loaded.images.byteLength;
     if (bytes <= KEPT) kept.set(key, loaded);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { type Dataset, MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labels.ts";
+import { type AffineChoice, AFFINES } from "../../data/preparation/grids.ts";
 import { postprocessingText } from "../../model/inference/postprocess.ts";
 import type { Candidate } from "./candidates.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -18,6 +19,7 @@ const RECORD = "predictions.json";
 /** Settings that all cases of a command share. */
 export interface Settings {
   labels: LabelConvention;
+  affine: AffineChoice;
   step: number;
   mirror: boolean;
 }
@@ -58,6 +60,7 @@ const RecordSchema = v.object({
       model: text,
       why: text,
       labels: v.picklist(CONVENTION_NAMES),
+      affine: v.optional(v.picklist(AFFINES), "file"), // older records lack it
       step: v.number(),
       mirror: v.boolean(),
       checkpoints: v.array(
@@ -207,8 +210,8 @@ export function finishedRecords(
 
 /** The differences of two ways of predicting a case: `model teacher, now student_t1`. */
 function differences(then: CaseRecord, now: CaseRecord): string[] {
-  const settings = (["labels", "step", "mirror", "model", "postprocessing"] as const).flatMap((key) =>
-    then[key] === now[key] ? [] : [`${key} ${String(then[key])}, now ${String(now[key])}`],
+  const settings = (["labels", "affine", "step", "mirror", "model", "postprocessing"] as const).flatMap(
+    (key) => (then[key] === now[key] ? [] : [`${key} ${String(then[key])}, now ${String(now[key])}`]),
   );
   if (settings.length || JSON.stringify(then.checkpoints) === JSON.stringify(now.checkpoints))
     return settings;

@@ -20,7 +20,7 @@ import { type Cost, costOf, costs, stageCurves, type ReportStage } from "./repor
 import { count, escape, figuresOf, renderPage } from "./reportPage.ts";
 import { pictures, type ReportSlice } from "./reportSlices.ts";
 import { readSlices, type Row } from "./runSlices.ts";
-import { patientsOf, readStage, sharedSettings } from "./stageResults.ts";
+import { labelNotes, patientsOf, readStage, sharedSettings } from "./stageResults.ts";
 import { conventionWords } from "../terminal/table.ts";
 import { METHODS, titleOf } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
@@ -49,7 +49,7 @@ export async function writeExperiment(
   given: readonly string[] = [],
 ): Promise<string> {
   const patients = await patientsOf(configs[0]!);
-  const notes = [...(patients ? [patients] : []), ...given];
+  const notes = [...(patients ? [patients] : []), ...given, ...(await labelNotes(configs))];
   const runs: Run[] = [];
   for (const config of [...configs].sort(byOrder)) runs.push(await readRun(folder, config));
   const scored = runs.flatMap(({ config, method, summary }) =>

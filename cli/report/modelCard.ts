@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { formatSpacing } from "../../data/check/checkVolume.ts";
+import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { isTaught } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
@@ -27,7 +28,7 @@ interface StoredSplit {
   val: string[];
   test: string[];
   layout: string;
-  labels: string;
+  labels: LabelConvention;
 }
 
 /** Writes the card of a finished stage into its folder. */
@@ -85,7 +86,8 @@ function network(config: TrainConfig, { parameters }: ReportStage): string {
 function data(config: TrainConfig, stage: ReportStage, split: StoredSplit): string {
   const { train, val, test, layout, labels } = split;
   const patients = patientNote(split, patientsBy(config.patients));
-  return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}). ${table(
+  const merged = mergedLabels(labels).map((line) => ` In them, ${line}.`);
+  return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}).${merged.join("")} ${table(
     ["use", "cases"],
     [
       ["training", `${train.length}`],

@@ -5,7 +5,7 @@ import { stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
 import { renderReport } from "./report.ts";
 import { readSlices, type Row } from "./runSlices.ts";
-import { patientsOf, readStage, sharedSettings } from "./stageResults.ts";
+import { labelNotes, patientsOf, readStage, sharedSettings } from "./stageResults.ts";
 import { formatScores, type ScoreRow } from "../terminal/table.ts";
 
 const CASES = 3; // whose slices are shown
@@ -26,7 +26,7 @@ export async function writeReport(
     stages,
     slices: await readSlices(configs[0]!, rowsOf(configs), CASES),
     configuration: sharedSettings([last]),
-    notes: [...(patients ? [patients] : []), ...notes],
+    notes: [...(patients ? [patients] : []), ...notes, ...(await labelNotes(configs))],
   });
   await writeAtomically(path, page);
 }

@@ -60,11 +60,11 @@ export async function readSlices(
 
 async function openCase(files: CaseFiles, { source, dataset }: RunData): Promise<OpenCase> {
   const { convention } = dataset;
-  const { data, size } = await readNifti(await source.read(files.label!), files.label!);
+  const { data, size, step } = await readNifti(await source.read(files.label!), files.label!);
   return {
     id: files.id,
     size,
-    label: toClasses(data, convention, files.label!),
+    label: toClasses(data, convention, files.label!, { step }),
     async scan(modality) {
       const { path, channel } = files.images[modality]!;
       const image = await readNifti(await source.read(path), path);

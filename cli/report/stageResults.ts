@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import type { Split } from "../../data/datasets/splits.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
@@ -32,6 +33,21 @@ export async function patientsOf(config: TrainConfig): Promise<string | null> {
   const text = await readFile(join(config.out, stageName(config), FILES.split), "utf8").catch(() => null);
   const note = text === null ? null : patientNote(JSON.parse(text) as Split, patientsBy(config.patients));
   return note && `${note}.`;
+}
+
+/** The part of split.json that names the labels' convention. */
+interface Labels {
+  labels: LabelConvention;
+}
+
+/** A note for each label of the stages' data that has no class of its own. */
+export async function labelNotes(configs: readonly TrainConfig[]): Promise<string[]> {
+  const notes = configs.map(async (config) => {
+    const path = join(config.out, stageName(config), FILES.split);
+    const { labels } = JSON.parse(await readFile(path, "utf8").catch(() => "{}")) as Labels;
+    return mergedLabels(labels).map((line) => `In ${labels}, ${line}.`);
+  });
+  return [...new Set((await Promise.all(notes)).flat())];
 }
 
 /** The lines of a stage's metrics.jsonl. */

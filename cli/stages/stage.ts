@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import type { Box } from "../../data/preparation/crop.ts";
 import type { Modality } from "../../data/datasets/datasets.ts";
+import { mergedLabels } from "../../data/datasets/labels.ts";
 import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
 import type { SamplerState } from "../../data/sampling/patches.ts";
 import { loadCase } from "../../data/check/loadCase.ts";
@@ -19,7 +20,7 @@ import type { Summary } from "../../model/scoring/summary.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
 import {
   networkModalities,
-  preparation,
+  loadOptions,
   stageName,
   stageTitle,
   type TrainConfig,
@@ -88,6 +89,7 @@ export async function trainStage(
   say(
     `  ${training.length} cases to train, ${validation.length} to validate, ${data.split.test.length} to test`,
   );
+  for (const line of mergedLabels(data.dataset.convention)) say(`  ${line}`);
   const device = await open();
   device.peakBytes = device.bytes; // of this stage alone
   if (state) await restoreTuning(device, config);
@@ -136,7 +138,7 @@ async function loadRun(
 ): Promise<LoadedRun> {
   const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
   const modalities = loadedModalities(config, taughtBy, common);
-  const reading = { data: config.data, dataset, modalities, preparation: preparation(config) };
+  const reading = { data: config.data, dataset, modalities, preparation: loadOptions(config) };
   const wanted = casesOf(dataset, idsOf(split));
   const { cases, records, reports } = await loadRecordedCases(reading, wanted, config.workers);
   checkDisjoint(split, records);
@@ -267,7 +269,7 @@ async function scoreTestCases(
   const seconds = new Map<string, number>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
     if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
-    const options = { labels: false, ...preparation(config), orientation };
+    const options = { labels: false, ...loadOptions(config), orientation };
     const began = performance.now();
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const found = await predictCase(device, network, prepared, config);
@@ -283,6 +285,7 @@ async function scoreTestCases(
     labels: dataset.convention,
     partial: true,
     convention: config.convention,
+    affine: config.affine,
     boxes,
     seconds,
     output: join(folder, FILES.summary),

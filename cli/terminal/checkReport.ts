@@ -6,7 +6,7 @@ import { formatSpacing, short } from "../../data/check/checkVolume.ts";
 import { grouped } from "../../data/errors.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { formatSize } from "../../data/nifti/geometry.ts";
-import { CLASS_NAMES, LABEL_CONVENTIONS, type LabelConvention } from "../../data/datasets/labels.ts";
+import { meaningOf, mergedLabels } from "../../data/datasets/labels.ts";
 import { quantile } from "../../model/scoring/statistics.ts";
 
 const LAYOUTS = {
@@ -42,14 +42,10 @@ export function headLines({ name, layout, convention, why, newCases, patients }:
     "",
     `${name}: ${LAYOUTS[layout]}: ${why.layout}`,
     ...(newCases ? [`${count(newCases, "case")} of imagesTs, for predict alone`] : []),
-    `labels: ${convention ? `${convention} (${meaning(convention)}): ${why.convention}` : "not known: see below"}`,
+    `labels: ${convention ? `${convention} (0 background, ${meaningOf(convention)}): ${why.convention}` : "not known: see below"}`,
+    ...(convention ? mergedLabels(convention).map(indent) : []),
     ...(patients === undefined ? [] : [`patients: ${patients}: a drawn split keeps them together`]),
   ];
-}
-
-function meaning(convention: LabelConvention): string {
-  const table = Object.entries(LABEL_CONVENTIONS[convention]);
-  return table.map(([value, c]) => `${value} ${CLASS_NAMES[c]}`).join(", ");
 }
 
 /** The table of images and labels, the warnings, the problems, and the verdict. */

@@ -5,7 +5,8 @@ import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { CONVENTION_NAMES } from "../../data/datasets/labels.ts";
 import { TILING } from "../../model/inference/windows.ts";
 import { examples, RETUNE_HELP } from "./command.ts";
-import { FAST_HELP } from "../../trainer/settings/settings.ts";
+import { AFFINES } from "../../data/preparation/grids.ts";
+import { AFFINE_HELP, FAST_HELP } from "../../trainer/settings/settings.ts";
 import { DEFAULTS, PARITY } from "../../trainer/settings/config.ts";
 
 /** The command with its options and help; the caller adds the action. */
@@ -34,6 +35,7 @@ export function predictProgram(): Command {
         CONVENTION_NAMES,
       ),
     )
+    .addOption(option("--affine <whose>", AFFINE_HELP, AFFINES).default("file"))
     .addOption(
       option("--window <how>", "weights and places of windows (default: as the model was validated)", [
         "gaussian",

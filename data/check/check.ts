@@ -7,7 +7,7 @@ import { differingGrids } from "./grids.ts";
 import { type Dataset, type Source, type Survey, surveyDataset } from "../datasets/datasets.ts";
 import { collectProblems } from "../errors.ts";
 import { formatSize, type Vec3 } from "../nifti/geometry.ts";
-import { fittingConventions, type LabelConvention } from "../datasets/labels.ts";
+import { labelAdvice, type LabelConvention, namedSince2023 } from "../datasets/labels.ts";
 import { readNifti } from "../nifti/nifti.ts";
 
 /** The requirements that a data set is checked against. */
@@ -149,23 +149,31 @@ function checkSizes({ cases, warnings }: Compared, patch: Vec3): void {
   );
 }
 
-/** Warns of classes that no case has. Without a convention, adds a problem with those that the values fit. */
+/**
+ * Warns of tissues that no case has, and of a convention older than the files' names. Without a convention,
+ * adds a problem with those that the values fit.
+ */
 function checkClasses(
   { cases, convention, warnings, problems }: Compared,
   { labels }: Pick<CheckOptions, "labels">,
 ): void {
   const labelled = cases.flatMap(({ label }) => (label ? [label] : []));
+  const names = cases.flatMap(({ images, label }) =>
+    [...Object.values(images), ...(label ? [label] : [])].map(({ path }) => path),
+  );
   if (!labels && !labelled.length) return;
   if (!convention) {
     const values = [...new Set(labelled.flatMap((label) => label.values.map(([value]) => value)))].sort(
       (a, b) => a - b,
     );
-    const fitting = fittingConventions(values);
     if (!values.length) return;
-    const flags = fitting.map((name) => `--labels ${name}`).join(" or ");
-    const remedy = fitting.length ? `use ${flags}` : "no convention has all of them";
-    problems.push(`labels: expected a known convention, got the values ${values.join(", ")}: ${remedy}`);
+    const got = `got the values ${values.join(", ")}`;
+    problems.push(`labels: expected a known convention, ${got}: ${labelAdvice(values, names)}`);
     return;
+  }
+  if (convention === "brats" && namedSince2023(names)) {
+    const year = "files are named as in BraTS since 2023, where no label 4 is enhancing tumour";
+    warnings.push(`labels: ${year}: is the convention brats right?`);
   }
   const whole = labelled.filter(({ classes }) => classes.length);
   for (const { name, value } of whole[0]?.classes ?? []) {

@@ -17,10 +17,12 @@ import { voxelDigest } from "../digest.ts";
 import { collectProblems, DataError } from "../errors.ts";
 import { formatSize, type Vec3 } from "../nifti/geometry.ts";
 import { isGzip } from "../nifti/gzip.ts";
-import type { LabelConvention } from "../datasets/labels.ts";
+import { type LabelConvention, roundLabels } from "../datasets/labels.ts";
+import { pathsOf } from "../datasets/source.ts";
 import { readNifti, type Volume } from "../nifti/nifti.ts";
 import { orientationOf } from "../nifti/orientation.ts";
-import { compareGrids, findModality, type Image, type Read } from "../preparation/preprocess.ts";
+import { type AffineChoice, compareGrids } from "../preparation/grids.ts";
+import { findModality, type Image, type Read } from "../preparation/preprocess.ts";
 
 /** The requirements that every case is checked against. */
 export interface CaseExpectations {
@@ -28,6 +30,10 @@ export interface CaseExpectations {
   modalities: readonly Modality[];
   /** True if a label is required. */
   labels: boolean;
+  /** Whose affine the volumes of a case have; default "file". */
+  affine?: AffineChoice;
+  /** False to accept voxel sizes that no head has, where nothing depends on millimetres. */
+  millimetres?: boolean;
   /** True to read and check the required files alone: no other modality, no label that is not required. */
   only?: boolean;
 }
@@ -102,23 +108,23 @@ export async function checkCase(
   if (label !== undefined && placed) {
     const { what, volume } = placed;
     if (volume.channels > 1) found.problems.push(`${what}: expected one volume, got ${volume.channels}`);
-    const checked = await checkLabel(volume, convention, what, found);
+    const checked = await checkLabel(volume, convention, { what, names: pathsOf(files) }, found);
     report.label = { path: label, ...checked.report };
     classes = checked.classes;
   }
-  compareAll(placed ? [...images, placed] : images, `case ${files.id}`, found.problems);
+  compareAll(placed ? [...images, placed] : images, { where: `case ${files.id}`, ...expected }, found);
 
   const first = images[0]?.volume ?? volume;
   if (first) {
     const { size, spacing, affine } = first;
     const same = images.filter((image) => sameSize(image.volume, first));
     const voxels = same.map((image) => image.voxels);
-    checkGrid(first, found);
+    checkGrid(first, { what: images[0]?.what ?? placed!.what, millimetres: expected.millimetres }, found);
     const filled = voxels.filter((image) => image.some((value) => value));
     const brain = filled.length ? boundingBox(filled, size).size : size;
     report.grid = { size, spacing, orientation: orientationOf(affine), brain };
     if (placed && volume?.channels === 1 && same.length && sameSize(volume, first))
-      checkPlace(volume.data, voxels, placed.what, found);
+      checkPlace(roundLabels(volume.data, volume.step), voxels, placed.what, found);
   }
   for (const list of [report.problems, report.warnings]) {
     const lines = [...new Set(list)].map((line) => `case ${files.id}: ${line}`);
@@ -190,15 +196,19 @@ type Placed = Pick<Image, "what" | "volume">;
 /**
  * Adds a problem with all shapes if one differs, else a problem for each affine that differs from the first.
  */
-function compareAll(all: readonly Placed[], where: string, problems: string[]): void {
+function compareAll(
+  all: readonly Placed[],
+  options: { where: string; affine?: AffineChoice },
+  found: Findings,
+): void {
   const [first, ...others] = all;
   if (!first) return;
   if (others.every(({ volume }) => sameSize(volume, first.volume))) {
-    for (const other of others) compareGrids(first, other, where, problems);
+    for (const other of others) compareGrids(first, other, options, found);
     return;
   }
   const shapes = all.map(({ what, volume }) => `${what} ${formatSize(volume.size)}`).join(", ");
-  problems.push(`expected one shape, got ${shapes}: resample them to one grid`);
+  found.problems.push(`expected one shape, got ${shapes}: resample them to one grid`);
 }
 
 function sameSize(a: Volume, b: Volume): boolean {

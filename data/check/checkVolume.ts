@@ -4,15 +4,18 @@
 import { collectProblems } from "../errors.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 import {
-  CLASS_NAMES,
   CONVENTION_NAMES,
   fittingConventions,
   LABEL_CONVENTIONS,
   type LabelConvention,
+  labelAdvice,
   labelCounts,
+  roundLabels,
+  tissueOf,
   toClasses,
 } from "../datasets/labels.ts";
 import type { Volume } from "../nifti/nifti.ts";
+import { spacingProblem, unitNote } from "../nifti/units.ts";
 import { obliqueness, orientationOf } from "../nifti/orientation.ts";
 
 /** The findings of a check, one line each. */
@@ -85,34 +88,34 @@ export interface LabelReport {
   classes: { name: string; value: number; voxels: number; ml: number }[];
 }
 
-/** Checks a label's values and returns its network classes; without a convention it only counts them. */
+/**
+ * Checks a label's values and returns its network classes; without a convention it only counts them. `names`
+ * are the files of its case: they may show the year.
+ */
 export async function checkLabel(
-  { data, spacing }: Pick<Volume, "data" | "spacing">,
+  { data, spacing, step }: Pick<Volume, "data" | "spacing" | "step">,
   convention: LabelConvention | null,
-  what: string,
+  { what, names }: { what: string; names: readonly string[] },
   found: Findings,
 ): Promise<{ report: LabelReport; classes?: Uint8Array }> {
-  const counts = labelCounts(data);
+  const counts = labelCounts(roundLabels(data, step));
   const report: LabelReport = { values: [...counts], classes: [] };
-  if (counts.has(3) && counts.has(4)) {
-    const meaning = "3 is enhancing tumour in BraTS 2023 and the Decathlon, 4 is it in BraTS to 2021";
-    const listed = [3, 4].map((value) => `${value} (${counts.get(value)} voxels)`).join(" and ");
-    found.problems.push(`${what}: expected labels of one convention, got both ${listed}: ${meaning}`);
-    return { report };
-  }
   if (!convention) {
-    if (!fittingConventions(counts.keys()).length)
-      found.problems.push(`${what}: expected labels of ${CONVENTION_NAMES.join(", ")}, got ${list(counts)}`);
+    if (!fittingConventions(counts.keys()).length) {
+      const expected = `expected labels of ${CONVENTION_NAMES.join(", ")}`;
+      found.problems.push(`${what}: ${expected}, got ${list(counts)}: ${labelAdvice(counts.keys(), names)}`);
+    }
     return { report };
   }
-  const classes = await collectProblems(found.problems, () => toClasses(data, convention, what));
+  const classes = await collectProblems(found.problems, () =>
+    toClasses(data, convention, what, { step, names }),
+  );
   if (!classes) return { report };
 
-  const voxelsOf = labelCounts(classes);
   const ml = spacing[0] * spacing[1] * spacing[2] * 1e-3;
   for (const [value, c] of Object.entries(LABEL_CONVENTIONS[convention])) {
-    const voxels = voxelsOf.get(c) ?? 0;
-    if (c) report.classes.push({ name: CLASS_NAMES[c]!, value: Number(value), voxels, ml: voxels * ml });
+    const [voxels, name] = [counts.get(Number(value)) ?? 0, tissueOf(convention, Number(value))];
+    if (c) report.classes.push({ name, value: Number(value), voxels, ml: voxels * ml });
   }
   if (report.classes.every(({ voxels }) => !voxels)) found.warnings.push(`${what}: no voxel is labelled`);
   return { report, classes };
@@ -149,11 +152,22 @@ export function checkForms({ disagreement, spacing }: Volume, what: string, { wa
   );
 }
 
-/** Warns of unusual voxel sizes and oblique axes. */
+/**
+ * Adds a problem for voxel sizes that no head has, unless no `millimetres` are needed; warns of unusual ones,
+ * other units and oblique axes.
+ */
 export function checkGrid(
-  { spacing, affine }: Pick<Volume, "spacing" | "affine">,
-  { warnings }: Findings,
+  { spacing, unit, affine }: Pick<Volume, "spacing" | "unit" | "affine">,
+  { what, millimetres = true }: { what: string; millimetres?: boolean | undefined },
+  { problems, warnings }: Findings,
 ): void {
+  const note = unitNote({ spacing, unit }, what);
+  if (note !== null) warnings.push(note);
+  const problem = spacingProblem({ spacing, unit }, what);
+  if (problem !== null) {
+    (millimetres ? problems : warnings).push(problem);
+    return;
+  }
   const [least, most] = [Math.min(...spacing), Math.max(...spacing)];
   const size = formatSpacing(spacing);
   if (most > 1.5 * least)

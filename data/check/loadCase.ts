@@ -4,11 +4,16 @@
 import { type CaseReport, checkCase, type Seen } from "./checkCase.ts";
 import type { CaseFiles, Dataset, Modality, Source } from "../datasets/datasets.ts";
 import { collectProblems, DataError } from "../errors.ts";
+import type { AffineChoice } from "../preparation/grids.ts";
 import { type Case, prepareCase, type PrepareOptions } from "../preparation/preprocess.ts";
 
 export interface LoadOptions extends PrepareOptions {
   /** True to read a label; a case without one is then an error. */
   labels: boolean;
+  /** Whose affine the volumes of a case have; default "file". */
+  affine?: AffineChoice;
+  /** True to refuse voxel sizes that no head has; default: where a label is read. */
+  millimetres?: boolean;
   /** Called once with every file that is read. */
   seen?: Seen;
   /** Called with what the check found, before a problem is thrown. */
@@ -21,10 +26,10 @@ export async function loadCase(
   dataset: Pick<Dataset, "convention">,
   files: CaseFiles,
   modalities: readonly Modality[],
-  { labels, seen, checked, ...preparation }: LoadOptions,
+  { labels, affine = "file", millimetres = labels, seen, checked, ...preparation }: LoadOptions,
 ): Promise<Case> {
   const { convention } = dataset;
-  const expected = { modalities, labels, only: true };
+  const expected = { modalities, labels, affine, millimetres, only: true };
   const { report, images, classes } = await checkCase(source, files, convention, expected, seen);
   checked?.(report);
   if (report.problems.length) throw new DataError(report.problems);

@@ -1,10 +1,29 @@
 // BraTS folders: <case>/<case>_t1.nii.gz and so on, at any depth (BraTS 2018 keeps HGG and LGG apart), also
 // with the names of other collections and of BIDS. In 2023 the modality names and the label numbers of BraTS
-// changed together, so its names tell the label convention; other names tell none.
+// changed together, so its names tell the label convention; 2024 renumbered two parts of the challenge under
+// the same names. Other names tell no convention.
 
-import { CONVENTION_NAMES, type LabelConvention } from "./labels.ts";
+import { CONVENTION_NAMES, type LabelConvention, labelFlags } from "./labels.ts";
 import { type Reading, readingsOf, readNames } from "./names.ts";
 import { baseName, type CaseFiles, clashingIds, type Survey } from "./source.ts";
+
+/**
+ * Ids that say more than the suffix. GLI's time points from 100 on are after treatment, which began in 2024
+ * and added a label. PED's ids stayed while its numbers changed, unless the folder is one of the challenge's.
+ */
+const IDS: readonly { path: RegExp; conventions: readonly LabelConvention[] }[] = [
+  { path: /BraTS-GLI-\d+-1\d\d[^/]*$/i, conventions: ["brats2024-gli"] },
+  { path: /BraTS2023-PED.*BraTS-PED-\d+[^/]*$/i, conventions: ["brats2023"] },
+  { path: /BraTS-PEDs2024.*BraTS-PED-\d+[^/]*$/i, conventions: ["brats2024-ped"] },
+  { path: /BraTS-PED-\d+[^/]*$/i, conventions: ["brats2023", "brats2024-ped"] },
+  { path: /BraTS-(GLI|MET|SSA|MEN|GoAT)-\d+[^/]*$/i, conventions: ["brats2023"] },
+];
+const NAMES: Readonly<Partial<Record<LabelConvention, string>>> = {
+  brats: "BraTS to 2021",
+  brats2023: "BraTS 2023",
+  "brats2024-gli": "BraTS-GLI 2024",
+  "brats2024-ped": "BraTS-PED 2024",
+};
 
 /** True if any path is named as BraTS names its files. */
 export function looksLikeBrats(paths: readonly string[]): boolean {
@@ -53,12 +72,16 @@ export function conventionByNames(
 ): { convention: LabelConvention | null; why: string; problem: string | null } {
   if (given) return { convention: given, why: "set by --labels", problem: null };
   const examples = new Map<LabelConvention | null, string>();
-  for (const [path, { role, convention }] of readings)
-    if (role !== "label" && !examples.has(convention)) examples.set(convention, path);
+  for (const [path, { role, convention }] of readings) {
+    if (role === "label") continue;
+    const named = IDS.find((rule) => rule.path.test(`${name}/${path}`))?.conventions;
+    for (const one of named ?? [convention]) if (!examples.has(one)) examples.set(one, path);
+  }
+  // Both number alike; only the later year has a label 4.
+  if (examples.has("brats2024-gli")) examples.delete("brats2023");
   const [convention = null] = examples.keys();
   if (convention !== null && examples.size === 1) {
-    const years = convention === "brats" ? "2018 to 2021" : "2023";
-    const why = `BraTS ${years} uses names like ${examples.get(convention)}`;
+    const why = `${NAMES[convention]} uses names like ${examples.get(convention)}`;
     return { convention, why, problem: null };
   }
   return { convention: null, why: "", problem: undecided(examples, name) };
@@ -66,12 +89,12 @@ export function conventionByNames(
 
 function undecided(examples: Map<LabelConvention | null, string>, name: string): string {
   const expected = `${name}: expected image names that show how labels are numbered`;
-  const [old, recent, other] = [examples.get("brats"), examples.get("brats2023"), examples.get(null)];
-  const got = other
-    ? `got names that BraTS does not use (${other})`
-    : old
-      ? `got names of BraTS to 2021 (${old}) and of BraTS 2023 (${recent})`
-      : "got label files only";
-  const flags = CONVENTION_NAMES.map((one) => `--labels ${one}`);
-  return `${expected}, ${got}: use ${flags.slice(0, -1).join(", ")} or ${flags.at(-1)}`;
+  const known = [...examples].flatMap(([one, path]) => (one === null ? [] : [{ one, path }]));
+  const other = examples.get(null);
+  if (other !== undefined || !known.length) {
+    const got = other === undefined ? "label files only" : `names that BraTS does not use (${other})`;
+    return `${expected}, got ${got}: ${labelFlags(CONVENTION_NAMES)}`;
+  }
+  const got = known.map(({ one, path }) => `names of ${NAMES[one]} (${path})`).join(" and ");
+  return `${expected}, got ${got}: ${labelFlags(known.map(({ one }) => one))}`;
 }

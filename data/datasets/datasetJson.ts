@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { conventionByNames } from "./bratsFolders.ts";
 import { collectProblems, DataError } from "../errors.ts";
-import { LABEL_CONVENTIONS, CONVENTION_NAMES, type LabelConvention } from "./labels.ts";
+import { CONVENTION_NAMES, LABEL_CONVENTIONS, type LabelConvention, labelFlags } from "./labels.ts";
 import {
   allLabels,
   casesInBoth,
@@ -191,18 +191,22 @@ function byId(a: CaseFiles, b: CaseFiles): number {
 
 /** Returns the convention in which the labels have the meanings that dataset.json gives them. */
 function conventionOf(labels: NonNullable<Description["labels"]>, where: string): LabelConvention {
-  const classes = classesByName(labels);
+  const named = classesByName(labels);
   const fitting = CONVENTION_NAMES.filter((name) => {
-    const table = LABEL_CONVENTIONS[name];
-    return classes.size === 3 && [...classes].every(([c, value]) => table[value] === c);
+    const classes = Object.entries(LABEL_CONVENTIONS[name]).filter(([value]) => value !== "0");
+    return classes.length === named.size && classes.every(([value, c]) => named.get(Number(value)) === c);
   });
   if (fitting.length === 1) return fitting[0]!;
   const expected = `expected labels named oedema, necrotic core and enhancing tumour`;
-  const remedy = "use --labels brats, --labels brats2023 or --labels msd";
-  throw new DataError(`${where}: ${expected}, got ${JSON.stringify(labels)}: ${remedy}`);
+  throw new DataError(
+    `${where}: ${expected}, got ${JSON.stringify(labels)}: ${labelFlags(CONVENTION_NAMES)}`,
+  );
 }
 
-/** Returns the label value of each class 1, 2, 3, from exclusive labels or from nnU-Net's nested regions. */
+/**
+ * Returns the network class of each label value but 0, from exclusive labels or from nnU-Net's nested
+ * regions; a resection cavity has class 0.
+ */
 function classesByName(labels: NonNullable<Description["labels"]>): Map<number, number> {
   const entries = Object.entries(labels).map(([key, value]): [string, number[]] =>
     typeof value === "string" && /^\d+$/.test(key)
@@ -213,26 +217,25 @@ function classesByName(labels: NonNullable<Description["labels"]>): Map<number, 
   const regions = new Map<string, number[]>();
   for (const [spelling, values] of entries) {
     const plain = spelling.toLowerCase().replace(/[^a-z]/g, "");
+    const c = classOf(plain);
     if (/^(whole|wt$)/.test(plain)) regions.set("WT", values);
     else if (/^(tumou?rcore|core$|tc$)/.test(plain) && values.length > 1) regions.set("TC", values);
-    else if (values.length === 1) {
-      const c = classOf(plain);
-      if (c) classes.set(c, values[0]!);
-    }
+    else if (values.length === 1 && c !== undefined) classes.set(values[0]!, c);
   }
-  const only = (from: string, without: number[]) =>
-    regions.get(from)?.filter((value) => !without.includes(value)) ?? [];
-  const core = regions.get("TC");
-  const [oedema, ...moreOedema] = core ? only("WT", core) : [];
-  const [necrosis, ...moreNecrosis] = classes.has(1) ? only("TC", [classes.get(1)!]) : [];
-  if (oedema !== undefined && !moreOedema.length) classes.set(3, oedema);
-  if (necrosis !== undefined && !moreNecrosis.length) classes.set(2, necrosis);
+  const [whole, core] = [regions.get("WT") ?? [], regions.get("TC") ?? []];
+  const oedema = whole.filter((value) => !core.includes(value));
+  const setOthers = (values: number[], c: number) => {
+    for (const value of values) if (!classes.has(value)) classes.set(value, c);
+  };
+  if ([...classes.values()].includes(1)) setOthers(core, 2);
+  if (core.length) setOthers(oedema, 3);
   return classes;
 }
 
-function classOf(plain: string): 1 | 2 | 3 | undefined {
-  if (/o?edema|snfh|peritumou?ral|^ed$/.test(plain)) return 3;
-  if (/necro|nonenhanc|^ncr|^net$/.test(plain)) return 2;
+function classOf(plain: string): 0 | 1 | 2 | 3 | undefined {
+  if (/resection|cavity|^rc$/.test(plain)) return 0;
+  if (/o?edema|snfh|hyperintens|peritumou?ral|^ed$/.test(plain)) return 3;
+  if (/necro|nonenhanc|cyst|^ncr|^netc?$|^cc$/.test(plain)) return 2;
   if (/enhanc|^et$/.test(plain)) return 1;
   return undefined;
 }

@@ -33,6 +33,12 @@ export interface CaseFiles {
   label?: string;
 }
 
+/** Returns the paths of a case's files, each once. */
+export function pathsOf({ images, label }: CaseFiles): string[] {
+  const paths = Object.values(images).map(({ path }) => path);
+  return [...new Set(label === undefined ? paths : [...paths, label])];
+}
+
 export interface Dataset {
   layout: "brats" | "nnunet" | "msd" | "list";
   convention: LabelConvention;

@@ -12,6 +12,7 @@ import {
   formatSize,
   type Vec3,
 } from "./geometry.ts";
+import { inMillimetres, type Unit, unitOf } from "./units.ts";
 
 export interface NiftiHeader {
   version: 1 | 2;
@@ -28,7 +29,10 @@ export interface NiftiHeader {
   voxelBytes: number;
   slope: number;
   intercept: number;
+  /** To mm, whatever the header's unit. */
   affine: number[][];
+  /** The unit of the header's lengths. */
+  unit: Unit;
   /** The largest distance between a corner under the sform and under the qform, in mm; 0 without both. */
   disagreement: number;
   /** The first 352 (NIfTI-2: 544) bytes as in the file. */
@@ -105,7 +109,9 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
   if (scaled && !Number.isFinite(fields.scl_inter)) {
     throw new DataError(`${name}: expected a finite scl_inter, got ${fields.scl_inter}`);
   }
-  const affine = affineOf(fields, bytes, size, name);
+  const unit = unitOf(fields.xyzt_units);
+  const affine = inMillimetres(affineOf(fields, bytes, size, name), unit);
+  const qform = inMillimetres(qformAffine(fields), unit);
   const both = fields.sform_code > 0 && fields.qform_code > 0;
   const header = new Uint8Array(length);
   header.set(bytes.subarray(0, length));
@@ -121,7 +127,8 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
     slope: scaled ? fields.scl_slope : 1,
     intercept: scaled ? fields.scl_inter : 0,
     affine,
-    disagreement: both ? cornerDisplacement(affine, qformAffine(fields), size) : 0,
+    unit,
+    disagreement: both ? cornerDisplacement(affine, qform, size) : 0,
     bytes: header,
   };
 }

@@ -5,6 +5,7 @@
 import { DataError } from "../errors.ts";
 import { spacingOf, type Vec3 } from "./geometry.ts";
 import { gunzip, isGzip } from "./gzip.ts";
+import type { Unit } from "./units.ts";
 import { formatVoxels, type NiftiHeader, readHeader } from "./header.ts";
 
 export type { Vec3 } from "./geometry.ts";
@@ -19,11 +20,15 @@ export interface Volume {
   data: Float32Array;
   /** 4x4, maps the voxel (x, y, z) to mm: the sform, else the qform, else voxel sizes around the centre. */
   affine: number[][];
+  /** The unit of lengths in the header, which `affine` and `spacing` are converted from. */
+  unit: Unit;
   /** The largest distance between a corner under the sform and under the qform, in mm; 0 without both. */
   disagreement: number;
   /** D, H, W in mm. */
   spacing: Vec3;
-  /** The first 352 (NIfTI-2: 544) bytes of the file, for `writeLabelLike`. */
+  /** The distance of neighbouring values: the slope's size for integers; 0 for floats. */
+  step: number;
+  /** The first 352 (NIfTI-2: 544) bytes of the file, in its own unit, for `writeLabelLike`. */
   header: Uint8Array;
 }
 
@@ -46,14 +51,16 @@ export async function readNifti(bytes: Uint8Array, name: string, pair?: Uint8Arr
     const expected = `expected ${header.voxelBytes} bytes of voxels (${formatVoxels(header)})`;
     throw new DataError(`${name}: ${expected}, got ${held}: the file is truncated: copy it again`);
   }
-  const { size, channels, affine, disagreement } = header;
+  const { size, channels, affine, unit, disagreement } = header;
   return {
     size,
     channels,
     data: decode(raw, header),
     affine,
+    unit,
     disagreement,
     spacing: spacingOf(affine),
+    step: header.datatype.name.startsWith("float") ? 0 : Math.abs(header.slope),
     header: header.bytes,
   };
 }

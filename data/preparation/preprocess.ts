@@ -5,7 +5,7 @@
 import { type Box, boundingBox, PUBLISHED_BOX, putBox, takeBox, voxelCount } from "./crop.ts";
 import type { CaseFiles, Modality } from "../datasets/datasets.ts";
 import { DataError } from "../errors.ts";
-import { cornerDisplacement, formatAffine, formatSize, type Vec3 } from "../nifti/geometry.ts";
+import { formatSize, type Vec3 } from "../nifti/geometry.ts";
 import type { LabelConvention } from "../datasets/labels.ts";
 import type { Volume } from "../nifti/nifti.ts";
 import { orientationOf } from "../nifti/orientation.ts";
@@ -70,9 +70,6 @@ export interface ReadCase {
   classes?: Uint8Array | undefined;
   convention: LabelConvention;
 }
-
-/** The largest distance, in mm, between the corners of two volumes of a case: headers are rounded. */
-const CLOSE_ENOUGH = 0.01;
 
 /**
  * Prepares a case that was read. Throws DataError if it is too small for the published code's crop.
@@ -220,24 +217,6 @@ export async function findModality(read: Read, { images }: CaseFiles, modality: 
   const voxels = voxelCount(volume.size);
   const data = volume.data.subarray(file.channel * voxels, (file.channel + 1) * voxels);
   return { modality, what, volume, voxels: data };
-}
-
-type Placed = Pick<Image, "what" | "volume">;
-
-/** Adds a problem if two volumes of the case `where` do not have the same grid. */
-export function compareGrids(first: Placed, other: Placed, where: string, problems: string[]): void {
-  const [a, b] = [first.volume, other.volume];
-  const remedy = `register or resample the volumes of ${where} to one grid`;
-  if (a.size.some((length, axis) => length !== b.size[axis])) {
-    const expected = `expected the shape ${formatSize(a.size)} of ${first.what}`;
-    problems.push(`${other.what}: ${expected}, got ${formatSize(b.size)}: ${remedy}`);
-    return;
-  }
-  const apart = cornerDisplacement(a.affine, b.affine, a.size);
-  if (apart <= CLOSE_ENOUGH) return;
-  const expected = `expected the affine of ${first.what}, ${formatAffine(a.affine)}`;
-  const got = `got ${formatAffine(b.affine)}, which moves a corner by ${apart.toFixed(2)} mm`;
-  problems.push(`${other.what}: ${expected}, ${got}: ${remedy}`);
 }
 
 /** Returns mean and population deviation (1 if it is 0) of the nonzero voxels; there must be at least one. */

@@ -59,6 +59,11 @@ export function isNothing(rule: Postprocessing): boolean {
   return REGION_NAMES.every((region) => changesNothing(rule[region]));
 }
 
+/** Tells whether a rule depends on volumes in mm³. */
+export function usesMillimetres(rule: Postprocessing): boolean {
+  return REGION_NAMES.some((region) => rule[region].piece > 0 || rule[region].total > 0);
+}
+
 /**
  * A rule in words: `WT: the largest piece only; ET: pieces of 50 mm³ and more, none below 200 mm³ in all`.
  */

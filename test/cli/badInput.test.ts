@@ -70,7 +70,7 @@ test("what is wrong with any case, to train, validate or test on, comes in one m
     /^case noT2: expected the modalities t1, t2, t1ce, flair, got only t1, t1ce, flair: it can still train/,
     /^case noLabel: expected a label, got none$/,
     /^case shape: expected one shape, got t1 \(.*\) 8x8x8, .*t1ce \(.*\) 9x8x8, .*: resample them to one grid$/,
-    /^case affine: flair \(.*\): expected the affine of t1 .* moves a corner by 5\.00 mm: register or resample/,
+    /^case affine: flair \(.*\): expected the affine of t1 .* moves a corner by 5\.00 mm: the shapes agree, so perhaps only its header is wrong: .* use --affine image, .* register or resample/,
     /^case labelShape: expected one shape, got t1 .*, label \(.*\) 8x7x8: resample them to one grid$/,
     /^case value: label \(.*\): expected labels 0, 1, 2, 4 \(brats\), got .*3 \(64 voxels\).* use --labels/,
     /^case text: text\/text_t1\.nii\.gz: /,

@@ -3,8 +3,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { MODALITIES, openDataset, requireModalities } from "../../data/datasets/datasets.ts";
-import { CLASS_NAMES, CONVENTION_NAMES, fromClasses, toClasses } from "../../data/datasets/labels.ts";
-import { REGIONS } from "../../model/scoring/regions.ts";
 import { problemsOf, sourceOf } from "../support/fixtures.ts";
 
 const test = suite("datasets");
@@ -44,7 +42,7 @@ test("names of both years need --labels, and --labels decides", async () => {
   const source = folderOf("a/a_t1.nii.gz", "b/b-t1n.nii.gz");
   assert.match(
     (await problemsOf(() => openDataset(source)))[0]!,
-    /got names of BraTS to 2021 .*: use --labels brats, --labels/,
+    /got names of BraTS to 2021 .*: use --labels brats \(.*\) or --labels brats2023 \(/,
   );
   assert.is((await openDataset(source, { convention: "brats2023" })).convention, "brats2023");
   assert.match(
@@ -137,7 +135,7 @@ test("labels with meaningless names need --labels", async () => {
   const source = nnunet({ ...NNUNET, labels: { background: 0, one: 1, two: 2, three: 3 } });
   assert.match(
     (await problemsOf(() => openDataset(source)))[0]!,
-    /got \{"background":0.*: use --labels brats,/,
+    /got \{"background":0.*: use --labels brats \(1 necrotic core, .*\), .* or --labels msd \(/,
   );
   assert.is((await openDataset(source, { convention: "msd" })).convention, "msd");
 });
@@ -202,47 +200,67 @@ test("one error lists what every case lacks; modalities that are not required ma
   requireModalities(dataset, ["t1", "t2"], { labels: false });
 });
 
-test("every convention maps to the network's classes and back", () => {
-  const expected = { brats: [0, 2, 3, 1], brats2023: [0, 2, 3, 1], msd: [0, 3, 2, 1] };
-  const values = { brats: [0, 1, 2, 4], brats2023: [0, 1, 2, 3], msd: [0, 1, 2, 3] };
-  for (const convention of CONVENTION_NAMES) {
-    const classes = toClasses(Float32Array.from(values[convention]), convention, "seg");
-    assert.equal([...classes], expected[convention]);
-    assert.equal([...fromClasses(classes, convention)], values[convention]);
+test("BraTS 2024: glioma after treatment is recognised by its ids, PED by the challenge's folder", async () => {
+  const of = (...ids: string[]) =>
+    folderOf(...ids.flatMap((path) => [`${path}-t1n.nii.gz`, `${path}-seg.nii.gz`]));
+  const convention = async (...ids: string[]) => (await openDataset(of(...ids))).convention;
+  assert.is(await convention("BraTS-GLI-00005-000"), "brats2023");
+  assert.is(await convention("BraTS-GLI-00005-100"), "brats2024-gli");
+  assert.is(await convention("BraTS-GLI-00005-000", "BraTS-GLI-00006-101"), "brats2024-gli");
+  assert.is(await convention("BraTS-PEDs2024_Training/BraTS-PED-00001-000"), "brats2024-ped");
+  const first = "ASNR-MICCAI-BraTS2023-PED-Challenge-TrainingData/BraTS-PED-00001-000";
+  assert.is(await convention(first), "brats2023");
+  for (const ids of [["BraTS-PED-00001-000"], [first, "BraTS-PEDs2024_Training/BraTS-PED-00002-000"]]) {
+    assert.match(
+      (await problemsOf(() => openDataset(of(...ids))))[0]!,
+      /got names of BraTS 2023 \(.*\) and names of BraTS-PED 2024 .*: use --labels brats2023 .* or --labels brats2024-ped/,
+    );
   }
-  assert.equal(
-    REGIONS.TC.map((c) => CLASS_NAMES[c]),
-    ["enhancing tumour", "necrotic core"],
-  );
-});
-
-test("a label outside the convention is refused; the message has its values and the conventions that fit", async () => {
-  const problem = async (values: number[], convention: (typeof CONVENTION_NAMES)[number]) =>
-    (await problemsOf(() => toClasses(Float32Array.from(values), convention, "a_seg.nii.gz")))[0]!;
   assert.is(
-    await problem([0, 0, 1, 2, 3, 3], "brats"),
-    "a_seg.nii.gz: expected labels 0, 1, 2, 4 (brats), " +
-      "got 0 (2 voxels), 1 (1 voxels), 2 (1 voxels), 3 (2 voxels); " +
-      "these values fit brats2023 and msd: use --labels brats2023 or --labels msd",
-  );
-  assert.match(await problem([0, 1, 4], "msd"), /these values fit brats: use --labels brats$/);
-  assert.match(await problem([0, 3, 4], "brats"), /got .*3 \(1 voxels\), 4 .*no convention has all of these/);
-  assert.match(await problem([0, 0.5], "brats"), /0\.5 \(1 voxels\); no convention/);
-  assert.match(await problem([0, NaN], "brats"), /NaN \(1 voxels\); no convention/);
-  assert.match(
-    await problem(
-      Array.from({ length: 50 }, (_, i) => i),
-      "brats",
-    ),
-    /42 more values/,
+    (await openDataset(of("BraTS-PED-1-0"), { convention: "brats2024-ped" })).convention,
+    "brats2024-ped",
   );
 });
 
-test("float labels within 0.001 of an integer are accepted", () => {
-  assert.equal(
-    [...toClasses(Float32Array.of(0.0004, 3.9995, 1.0009, -0.0004), "brats", "seg")],
-    [0, 1, 2, 0],
-  );
+test("nnU-Net: BraTS 2024's labels by their names, exclusive or nested", async () => {
+  const convention = async (labels: object) => (await openDataset(nnunet({ ...NNUNET, labels }))).convention;
+  const gli = { background: 0, NETC: 1, SNFH: 2, ET: 3, RC: 4 };
+  assert.is(await convention(gli), "brats2024-gli");
+  const words = {
+    background: 0,
+    "non-enhancing tumor core": 1,
+    "surrounding non-enhancing FLAIR hyperintensity": 2,
+    "enhancing tissue": 3,
+    "resection cavity": 4,
+  };
+  assert.is(await convention(words), "brats2024-gli");
+  const nested = {
+    background: 0,
+    "whole tumor": [1, 2, 3],
+    "tumor core": [1, 3],
+    ET: 3,
+    "resection cavity": 4,
+  };
+  assert.is(await convention(nested), "brats2024-gli");
+  assert.is(await convention({ background: 0, ET: 1, NET: 2, CC: 3, ED: 4 }), "brats2024-ped");
+  const cysts = {
+    background: 0,
+    "enhancing tumor": 1,
+    "non-enhancing tumor": 2,
+    "cystic component": 3,
+    edema: 4,
+  };
+  assert.is(await convention(cysts), "brats2024-ped");
+  const regions = {
+    background: 0,
+    "whole tumor": [1, 2, 3, 4],
+    "tumor core": [1, 2, 3],
+    "enhancing tumor": 1,
+  };
+  assert.is(await convention(regions), "brats2024-ped");
+  // BraTS until 2014 had non-enhancing tumour beside the necrosis: no convention here has.
+  const older = { background: 0, necrosis: 1, edema: 2, "non-enhancing": 3, enhancing: 4 };
+  assert.match((await problemsOf(() => convention(older)))[0]!, /expected labels named oedema/);
 });
 
 test.run();

@@ -2,6 +2,7 @@
 // options of the network, the data and the training loop.
 
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import type { AffineChoice } from "../../data/preparation/grids.ts";
 import type { Preparation } from "../../data/preparation/preprocess.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
 import type { Limits } from "../loop/position.ts";
@@ -96,6 +97,11 @@ export function networkModalities({ modality }: Pick<TrainConfig, "modality">): 
 /** How this run prepares a network's input. */
 export function preparation({ background, crop, padding }: TrainConfig): Preparation {
   return { background, crop, padding };
+}
+
+/** How this run reads the files of a case and prepares a network's input. */
+export function loadOptions(config: TrainConfig): Preparation & { affine: AffineChoice } {
+  return { ...preparation(config), affine: config.affine };
 }
 
 /** How this run draws its batches, and in how many threads. */

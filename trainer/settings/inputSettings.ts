@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import { PREPARATION } from "../../data/preparation/preprocess.ts";
+import { AFFINES } from "../../data/preparation/grids.ts";
 import { SAMPLING } from "../../data/sampling/patches.ts";
 import type { Tuning } from "../../engine/index.ts";
 import { TILING } from "../../model/inference/windows.ts";
@@ -9,8 +10,18 @@ import { CONVENTION_NAMES } from "../../model/scoring/conventions.ts";
 import { choice, optional } from "../../model/settings/kinds.ts";
 import { group, row } from "../../model/settings/rows.ts";
 
+/** Help of --affine, in every command that has it. */
+export const AFFINE_HELP =
+  "affine of a volume: its file's, or, where shapes agree, that of the case's first image";
+
 export const INPUT_SETTINGS = {
   ...group("Input and scores", {
+    /** "image" is for files with correct voxels but a wrong header. */
+    affine: row(choice(AFFINES, "whose"), {
+      help: AFFINE_HELP,
+      default: "file",
+      page: { label: "Affine" },
+    }),
     background: row(choice(["zero", "shifted"]), {
       help: "values outside the brain: 0, or shifted like all others",
       default: PREPARATION.background,

@@ -35,6 +35,7 @@ import {
 } from "../../model/settings/kinds.ts";
 import { group, row, type Setting } from "../../model/settings/rows.ts";
 import { INPUT_SETTINGS } from "./inputSettings.ts";
+export { AFFINE_HELP } from "./inputSettings.ts";
 
 /** Help of --fast, in every command that has it. */
 export const FAST_HELP = "run without Dawn's bounds checks; PROTOKD_TOGGLES=fast does the same";

@@ -18,6 +18,8 @@ const ROLES: readonly (readonly [Role, string])[] = [
 const CONVENTION_TITLES: Record<LabelConvention, string> = {
   brats: "BraTS to 2021: 1 core, 2 oedema, 4 enhancing",
   brats2023: "BraTS 2023: 1 core, 2 oedema, 3 enhancing",
+  "brats2024-gli": "BraTS 2024 GLI: 1 core, 2 oedema, 3 enhancing, 4 cavity",
+  "brats2024-ped": "BraTS 2024 PED: 1 enhancing, 2 core, 3 cyst, 4 oedema",
   msd: "Decathlon: 1 oedema, 2 core, 3 enhancing",
 };
 const SHOWN = 200; // rows: the others are used, but not listed
@@ -60,10 +62,11 @@ export function showCases(place: HTMLElement, recognised: Recognised, changed: (
   details.append(element("summary", {}, summary), element("div", { class: "scroll" }, files));
   if (rows.length > SHOWN) details.append(element("p", {}, `and ${rows.length - SHOWN} more`));
   const convention = element("label", {}, "Meaning of the labels ");
-  const options = CONVENTION_NAMES.map((name) => [name, CONVENTION_TITLES[name]] as const);
+  const known = CONVENTION_NAMES.map((name) => [name, CONVENTION_TITLES[name]] as const);
+  const options = recognised.convention ? known : [["", "choose one"] as const, ...known];
   convention.append(
-    choice("Meaning of the labels", options, recognised.convention, (value) => {
-      recognised.convention = value;
+    choice("Meaning of the labels", options, recognised.convention ?? "", (value) => {
+      recognised.convention = value || null;
       changed();
     }),
   );

@@ -41,9 +41,10 @@ export async function recognise(source: Source): Promise<Recognised> {
   // Without labels their convention may be the only problem.
   const found = named ?? (await collectProblems([], () => openDataset(source, { convention: "brats" })));
   if (found) {
-    const { convention, cases, newCases, warnings } = found;
-    const notes = named ? warnings : ["The names do not show how labels are numbered.", ...warnings];
-    return { convention, note: notes.join(" ") || null, rows: [...cases, ...newCases].flatMap(rowsOf) };
+    const { cases, newCases, warnings } = found;
+    const rows = [...cases, ...newCases].flatMap(rowsOf);
+    const { convention, notes } = meaning(rows, named?.convention ?? null);
+    return { convention, note: [...notes, ...warnings].join(" ") || null, rows };
   }
   const rows = volumes.map(guess);
   const open = rows.filter(({ role }) => role === "unused");
@@ -51,7 +52,21 @@ export async function recognise(source: Source): Promise<Recognised> {
   const note = open.length
     ? `The content of ${which} is unclear from the name: choose it below.`
     : "Recognised by parts of the names: please check.";
-  return { convention: "brats", rows, note };
+  const { convention, notes } = meaning(rows, null);
+  return { convention, rows, note: [note, ...notes].join(" ") };
+}
+
+/** The convention that the names tell; without labels any will do for the predictions. */
+function meaning(
+  rows: readonly Row[],
+  convention: LabelConvention | null,
+): { convention: LabelConvention | null; notes: string[] } {
+  if (convention || !rows.some(({ role }) => role === "label"))
+    return { convention: convention ?? "brats", notes: [] };
+  return {
+    convention,
+    notes: ["The names do not show how labels are numbered: choose their meaning below."],
+  };
 }
 
 /** The data set that the rows describe. Throws a DataError if two rows are the same volume of one case. */

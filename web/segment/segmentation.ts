@@ -65,6 +65,7 @@ export class Segmentation {
       ...use,
       orientation: use.grid?.orientation,
       labels,
+      millimetres: true, // volumes in ml are shown
       checked: (report) => (found = report),
     });
     const { classes, peakBytes } = await this.#run(
@@ -172,8 +173,9 @@ export async function volumeFile(
 export async function referenceFile({ source, dataset }: Study, id: string): Promise<File3d> {
   const { label } = caseOf({ source, dataset }, id);
   if (label === undefined) throw new DataError(`case ${id}: expected a label, got none`);
-  const { data, size, header } = await readNifti(await source.read(label), label);
-  return (await writeLabelLike(header, toClasses(data, dataset.convention, label), size)) as File3d;
+  const { data, size, header, step } = await readNifti(await source.read(label), label);
+  const classes = toClasses(data, dataset.convention, label, { step });
+  return (await writeLabelLike(header, classes, size)) as File3d;
 }
 
 function caseOf({ dataset }: Study, id: string): CaseFiles {

@@ -13,7 +13,7 @@ import type { Case } from "../../data/preparation/preprocess.ts";
 import { PatchSampler, type SamplerState } from "../../data/sampling/patches.ts";
 import type { BatchSource } from "../../trainer/loop/options.ts";
 import type { TrainingState } from "../../trainer/loop/state.ts";
-import { networkModalities, preparation, type TrainConfig } from "../../trainer/settings/config.ts";
+import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
 import type { Study } from "../segment/segmentation.ts";
 
@@ -48,7 +48,7 @@ export async function loadStage(
   const reports: CaseReport[] = [];
   const checked = (report: CaseReport) => void reports.push(report);
   const load = (ids: readonly string[], seen: readonly Modality[]) =>
-    loadCases(source, dataset, files(ids), seen, { ...preparation(config), labels: true, checked });
+    loadCases(source, dataset, files(ids), seen, { ...loadOptions(config), labels: true, checked });
   const training = await load(split.train, modalities);
   const validation = await load(split.val, own);
   const known = teachers.flatMap((teacher) => teacher.grid ?? [])[0];

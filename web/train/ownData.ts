@@ -15,7 +15,7 @@ export interface OwnFolder {
   recognised: Recognised;
 }
 
-/** The part of a folder that a run saves. */
+/** The part of a folder that a run saves. Throws a DataError if the meaning of its labels is not chosen. */
 export function ownData({ name, files, recognised }: OwnFolder): OwnData {
   const rows = recognised.rows.filter(({ role }) => role !== "unused");
   const used = new Set([SPLIT_FILE, ...rows.map(({ path }) => path)]);
@@ -23,6 +23,8 @@ export function ownData({ name, files, recognised }: OwnFolder): OwnData {
     .filter(({ path }) => used.has(path))
     .map(({ path, file }) => [path, file.size] as const);
   const { convention } = recognised;
+  if (!convention)
+    throw new DataError("labels: expected one meaning, got names that do not show it: choose it below");
   return { kind: "files", rows, convention, folder: name, sizes: Object.fromEntries(sizes) };
 }
 

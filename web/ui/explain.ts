@@ -103,6 +103,10 @@ function describe(error: unknown): { name: string; message: string; kind: string
 /** Replaces options of the command line by the page's own controls. */
 function forPage(message: string): string {
   return message
-    .replace(/use --labels \w+(?:(?:, | or |, or )--labels \w+)*/g, "choose the meaning of the labels above")
+    .replace(
+      /use --labels [\w-]+(?: \([^)]*\))?(?:(?:, | or )--labels [\w-]+(?: \([^)]*\))?)*/g,
+      "choose the meaning of the labels above",
+    )
+    .replace(/use --affine image\b/g, "in training set Affine to image")
     .replace(/--lr\b/g, "the learning rate");
 }

@@ -25,7 +25,8 @@ export interface Row {
 /** The cases recognised in the chosen files. */
 export interface Recognised {
   rows: Row[];
-  convention: LabelConvention;
+  /** Null if the names do not tell it, until the user chooses. */
+  convention: LabelConvention | null;
   /** A hint at what the user should check; null if the names are clear. */
   note: string | null;
 }

@@ -141,7 +141,8 @@ const engine = {
 /** Rows as the user left them, and the convention of the labels. */
 export interface Cases {
   rows: Row[];
-  convention: LabelConvention;
+  /** Null if the names do not tell it, until the user chooses. */
+  convention: LabelConvention | null;
 }
 
 export type Engine = typeof engine;
@@ -159,7 +160,9 @@ async function trainStudy(data: TrainData): Promise<Study> {
 
 function study({ rows, convention }: Cases): Study {
   if (!source) throw new Error("worker: expected files, got none yet");
-  return { source, dataset: datasetOf(rows, convention) };
+  // Labels whose meaning is open are not read; predictions need some convention.
+  const used = convention ? rows : rows.filter(({ role }) => role !== "label");
+  return { source, dataset: datasetOf(used, convention ?? "brats") };
 }
 
 async function bytesOf(file: File): Promise<Uint8Array<ArrayBuffer>> {
