@@ -58,7 +58,8 @@ export async function readState(folder: string, report: (line: string) => void):
   }
   if (problems.length) {
     throw new CheckpointError(
-      `${problems.join("\n")}\nno state is left to resume: start again with --overwrite`,
+      `${problems.join("\n")}\nno state is left to resume: start again in another --out, or ` +
+        "here with --overwrite, which deletes what is left of this training",
     );
   }
   throw new UsageError(

@@ -2,7 +2,7 @@
 // who receive the folder. Made from the stage's files alone.
 
 import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { formatSpacing } from "../../data/check/checkVolume.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { isTaught } from "../../model/methods/index.ts";
@@ -85,7 +85,7 @@ function network(config: TrainConfig, { parameters }: ReportStage): string {
 function data(config: TrainConfig, stage: ReportStage, split: StoredSplit): string {
   const { train, val, test, layout, labels } = split;
   const patients = patientNote(split, patientsBy(config.patients));
-  return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}). ${table(
+  return `Data set \`${basename(resolve(config.data))}\` (layout: ${layout}; labels: ${labels}). ${table(
     ["use", "cases"],
     [
       ["training", `${train.length}`],
