@@ -134,8 +134,10 @@ function changedCases(before: Record<string, unknown>, data: RunData): string | 
   const lines = Object.entries(detail(data)).flatMap(([key, now]) => {
     const old = before[key];
     if (JSON.stringify(old) === JSON.stringify(now)) return [];
-    if (!Array.isArray(old) || !Array.isArray(now)) return `${key} (${String(old ?? "not recorded")} → ${String(now)})`;
-    const without = (a: readonly unknown[], b: readonly unknown[]) => named(a.filter((id) => !b.includes(id)));
+    if (!Array.isArray(old) || !Array.isArray(now))
+      return `${key} (${String(old ?? "not recorded")} → ${String(now)})`;
+    const without = (a: readonly unknown[], b: readonly unknown[]) =>
+      named(a.filter((id) => !b.includes(id)));
     const [gone, added] = [without(old, now), without(now, old)];
     if (!gone && !added) return `${key} (the same in another order)`;
     return `${key} (${[gone && `without ${gone}`, added && `with ${added}`].filter(Boolean).join(", ")})`;
@@ -158,7 +160,10 @@ export async function taughtOn(
   const before = await readSplit(folder);
   const sorted = (ids: unknown) => JSON.stringify(Array.isArray(ids) ? [...(ids as string[])].sort() : null);
   const { split } = data;
-  if (!before || (["train", "val", "test"] as const).some((set) => sorted(before[set]) !== sorted(split[set])))
+  if (
+    !before ||
+    (["train", "val", "test"] as const).some((set) => sorted(before[set]) !== sorted(split[set]))
+  )
     return false;
   if (await samePlace({ config, inputs: await readInputs(folder) }, now)) return true;
   return (await changedFile(join(folder, FILES.manifest), data, now.data, true)) === null;

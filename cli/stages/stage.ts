@@ -110,7 +110,12 @@ export async function trainStage(
       init: networks.init?.values ?? null,
       state,
     });
-    await trainInto(folder, stage, { data, files: cases.records, networks: networks.checksums }, state).finally(() => stage.free());
+    await trainInto(
+      folder,
+      stage,
+      { data, files: cases.records, networks: networks.checksums },
+      state,
+    ).finally(() => stage.free());
   } finally {
     for (const loader of Object.values(loaders)) await loader.close();
   }

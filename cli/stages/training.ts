@@ -144,20 +144,22 @@ async function findTeacher(config: TrainConfig, { unfinished }: Existing): Promi
   if (begunWith !== undefined && recorded && (await fileChecksum(recorded)) === begunWith) return recorded;
   const data = await openRunData(config);
   const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));
-  let last: { path: string; time: number } | null = null;
+  let best: { path: string; rank: number } | null = null;
   for (const run of new Set([out, ...beside])) {
     const folder = join(run, "teacher");
     const found = await readConfig(folder);
     if (!found || found.background !== config.background || !(await isFinished(folder))) continue;
     if (!(await taughtOn({ folder, config: found }, config, data))) continue;
     const path = join(folder, FILES.best);
-    const time = (await stat(path).catch(() => null))?.mtimeMs ?? 0;
+    const time = (await stat(path).catch(() => null))?.mtimeMs;
+    if (time === undefined) continue;
     const same = begunWith !== undefined && (await fileChecksum(path)) === begunWith;
-    if (time && (same || !last || time > last.time)) last = { path, time };
-    if (same || (run === out && last && begunWith === undefined)) break; // a run's own teacher comes first
+    const rank = same ? Infinity : run === out ? Number.MAX_VALUE : time;
+    if (!best || rank > best.rank) best = { path, rank };
+    if (same || (run === out && begunWith === undefined)) break;
   }
-  if (last) say(`teacher: ${last.path}`);
-  return last?.path ?? null;
+  if (best) say(`teacher: ${best.path}`);
+  return best?.path ?? null;
 }
 
 /** The teacher's own stage, where its folder is at hand, for the report. */
