@@ -8,7 +8,7 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { differences, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { ROWS, type SettingName } from "../../trainer/settings/settings.ts";
 import { openRunData, type RunData } from "./cases.ts";
-import { changedFile } from "./changedFile.ts";
+import { changedFiles } from "./changedFiles.ts";
 import { exists } from "./files.ts";
 import { fileChecksum, type Inputs, readInputs, realPath } from "./inputs.ts";
 import { detail, FILES, readConfig, writeRecords } from "./stageFolder.ts";
@@ -18,6 +18,8 @@ interface Recorded {
   folder: string;
   config: TrainConfig;
   inputs: Inputs | null;
+  /** Opens the data of the run that is asked for, once. */
+  open: () => Promise<RunData>;
 }
 
 /** The difference of a setting in words; null where there is none. */
@@ -31,7 +33,9 @@ export async function finished(config: TrainConfig): Promise<boolean> {
   const folder = join(config.out, stageName(config));
   const found = await readConfig(folder);
   if (!found) return false;
-  const recorded = { folder, config: found, inputs: await readInputs(folder) };
+  let opened: Promise<RunData> | null = null;
+  const open = () => (opened ??= openRunData(config));
+  const recorded = { folder, config: found, inputs: await readInputs(folder), open };
   const done = await isFinished(folder);
   const lines = await differencesOf(recorded, config);
   if (done && !lines.length) lines.push(...(await changedData(recorded, config)));
@@ -54,15 +58,16 @@ const LOSES = "--overwrite would delete the training in this folder";
 const BY_CONTENT: { [Name in SettingName]?: Compare } = {
   data: async ({ folder, config, inputs }, now) => {
     if (await samePlace({ config, inputs }, now)) return null;
-    if (await exists(join(folder, FILES.manifest))) return null; // its files are compared: changedData(), resume()
-    return changed("data", config, now);
+    // with a manifest the files are compared: by changedData(), or by resume()
+    return (await exists(join(folder, FILES.manifest))) ? null : changed("data", config, now);
   },
-  split: async ({ folder, config, inputs }, now) => {
+  split: async ({ folder, config, inputs, open }, now) => {
+    if (!(await exists(now.data)) && (await samePlace({ config, inputs }, now))) return null;
     const before = await readSplit(folder);
-    const gone = !(await exists(now.data)) && (await samePlace({ config, inputs }, now));
-    if (before && !gone) return changedCases(before, await openRunData(now));
-    const same = before ?? (await sameFile(config.split, now.split));
-    return same ? null : changed("split", config, now);
+    if (!before) return (await sameFile(config.split, now.split)) ? null : changed("split", config, now);
+    const cases = changedCases(before, await open());
+    const remedy = now.fold === null ? `; the run's own cases: --split ${join(folder, FILES.split)}` : "";
+    return cases && `${cases}${remedy}`;
   },
   teacher: (before, now) => changedNetwork("teacher", before, now),
   init: (before, now) => changedNetwork("init", before, now),
@@ -75,10 +80,10 @@ async function differencesOf(recorded: Recorded, now: TrainConfig): Promise<stri
   for (const [name] of ROWS) {
     const compare = BY_CONTENT[name];
     if (compare) lines.push(await compare(recorded, now));
-    else if (differing.delete(name)) lines.push(changed(name, recorded.config, now));
+    else if (differing.has(name)) lines.push(changed(name, recorded.config, now));
     differing.delete(name);
   }
-  // settings of another version, which the table does not have
+  // the rest are settings of another version, which the table does not have
   for (const name of differing) lines.push(changed(name as SettingName, recorded.config, now));
   for (const [stage, checksum] of Object.entries(recorded.inputs?.networks ?? {})) {
     if (stage === "teacher" || stage === "init") continue;
@@ -109,24 +114,31 @@ async function sameFile(a: string | null, b: string | null): Promise<boolean> {
 }
 
 /** Tells whether a run's data are in the folder that it was trained with, however that is spelt. */
-async function samePlace({ config, inputs }: Omit<Recorded, "folder">, now: TrainConfig): Promise<boolean> {
+async function samePlace(
+  { config, inputs }: Pick<Recorded, "config" | "inputs">,
+  now: TrainConfig,
+): Promise<boolean> {
   return (inputs?.data ?? (await realPath(config.data))) === (await realPath(now.data));
 }
 
-/** A line about the data of a finished run where one of its files is another than it was trained with. */
-async function changedData({ folder, config, inputs }: Recorded, now: TrainConfig): Promise<string[]> {
+/** A line about the data of a finished run where files are others than those that it was trained with. */
+async function changedData(recorded: Recorded, now: TrainConfig): Promise<string[]> {
+  const { folder, config, inputs, open } = recorded;
   if (!(await exists(now.data))) return [];
-  const moved = !(await samePlace({ config, inputs }, now));
-  const path = await changedFile(join(folder, FILES.manifest), await openRunData(now), now.data, moved);
-  if (path === null) return [];
+  const moved = !(await samePlace(recorded, now));
+  const files = await changedFiles(join(folder, FILES.manifest), await open(), now.data, moved);
+  if (!files.length) return [];
   const places = moved ? `${inputs?.data ?? config.data} → ${now.data}: ` : "";
-  return [`data (${places}${path} changed since)`];
+  return [`data (${places}${named(files)} changed since)`];
 }
 
-/** The content of a stage's split.json; null where there is none. */
+/** The content of a stage's split.json; null where none can be read. */
 async function readSplit(folder: string): Promise<Record<string, unknown> | null> {
-  const text = await readFile(join(folder, FILES.split), "utf8").catch(() => "null");
-  return JSON.parse(text) as Record<string, unknown> | null;
+  try {
+    return JSON.parse(await readFile(join(folder, FILES.split), "utf8")) as Record<string, unknown> | null;
+  } catch {
+    return null;
+  }
 }
 
 /** What differs between the content of a split.json and a run's cases, in words; null where nothing does. */
@@ -166,7 +178,7 @@ export async function taughtOn(
   )
     return false;
   if (await samePlace({ config, inputs: await readInputs(folder) }, now)) return true;
-  return (await changedFile(join(folder, FILES.manifest), data, now.data, true)) === null;
+  return !(await changedFiles(join(folder, FILES.manifest), data, now.data, true)).length;
 }
 
 /**

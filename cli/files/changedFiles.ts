@@ -10,25 +10,28 @@ import { say } from "../terminal/console.ts";
 import type { RunData } from "./cases.ts";
 import { realPath } from "./inputs.ts";
 
-/** The checksums of files that this process has read, for the next stage of the same data. */
+/** The checksums of files that this process has read, for the next stage of the same data. By path and time. */
 const checksums = new Map<string, Promise<string>>();
 
+const ENOUGH = 5; // changed files: a folder with so many holds other data, and the rest need not be read
+
 /**
- * The first file of `data`, in the folder `root`, that holds another scan or label than the manifest says;
- * null where all are the same, or without a manifest. In a folder that was `moved` every file is read;
- * otherwise only those that were modified after the manifest was written.
+ * The files of a data set, in the folder `root`, that hold another scan or label than the manifest says; none
+ * without a manifest. In a folder that was `moved` every file is read, up to the fifth that differs; otherwise
+ * only those that were modified after the manifest was written.
  */
-export async function changedFile(
+export async function changedFiles(
   manifest: string,
   { source, dataset }: Pick<RunData, "source" | "dataset">,
   root: string,
   moved: boolean,
-): Promise<string | null> {
+): Promise<string[]> {
   const text = await readFile(manifest, "utf8").catch(() => null);
-  if (text === null) return null;
+  if (text === null) return [];
   const written = (await stat(manifest)).mtimeMs;
   const place = await realPath(root);
   const now = new Map(dataset.cases.map((found) => [found.id, found]));
+  const changed = new Set<string>();
   let told = false;
   for (const record of parseManifest(text)) {
     const found = now.get(record.id);
@@ -36,24 +39,25 @@ export async function changedFile(
       const role = key.slice(record.id.length + 1);
       const image = found?.images[role as keyof typeof found.images];
       const path = role === "label" ? found?.label : image?.path;
-      if (path === undefined) return file.path;
-      if (!moved && (await untouched(join(root, path), file.bytes, written))) continue;
+      if (moved && changed.size === ENOUGH) return [...changed];
+      if (path === undefined) {
+        changed.add(file.path);
+        continue;
+      }
+      const { size, mtimeMs } = await stat(join(root, path));
+      if (!moved && size === file.bytes && mtimeMs <= written) continue;
       if (!told) say(`  comparing the files in ${root} with ${manifest}`);
       told = true;
-      const checksum = checksums.get(join(place, path)) ?? checksumOf(source, path);
-      checksums.set(join(place, path), checksum);
+      const version = `${join(place, path)} ${size} ${mtimeMs}`;
+      const checksum = checksums.get(version) ?? checksumOf(source, path);
+      checksums.set(version, checksum);
       const sameChannel = (image?.channel ?? 0) === (file.channel ?? 0);
       if (sameChannel && (await checksum) === file.sha256) continue;
       const { sha256: _, ...fresh } = await readRecord(source, path);
-      if (!sameScan({ ...file, ...fresh, channel: image?.channel ?? 0 }, file)) return path;
+      if (!sameScan({ ...file, ...fresh, channel: image?.channel ?? 0 }, file)) changed.add(path);
     }
   }
-  return null;
-}
-
-async function untouched(path: string, bytes: number, since: number): Promise<boolean> {
-  const found = await stat(path).catch(() => null);
-  return found?.size === bytes && found.mtimeMs <= since;
+  return [...changed];
 }
 
 async function checksumOf(source: Source, path: string): Promise<string> {
