@@ -4,7 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { filesOf, parseManifest, recordOf, sameScan } from "../../data/datasets/manifest.ts";
 import { sha256 } from "../../data/digest.ts";
-import type { Source } from "../../data/datasets/source.ts";
+import type { CaseFiles, Modality, Source } from "../../data/datasets/source.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { say } from "../terminal/console.ts";
 import type { RunData } from "./cases.ts";
@@ -28,43 +28,62 @@ export async function changedFiles(
 ): Promise<string[]> {
   const text = await readFile(manifest, "utf8").catch(() => null);
   if (text === null) return [];
-  const written = (await stat(manifest)).mtimeMs;
-  const place = await realPath(root);
-  const now = new Map(dataset.cases.map((found) => [found.id, found]));
+  const place: Place = { source, root: await realPath(root) };
+  const written = moved ? 0 : (await stat(manifest)).mtimeMs;
+  const cases = new Map(dataset.cases.map((found) => [found.id, found]));
   const changed = new Set<string>();
   let told = false;
   for (const record of parseManifest(text)) {
-    const found = now.get(record.id);
-    for (const [key, file] of filesOf(record)) {
-      const role = key.slice(record.id.length + 1);
-      const image = found?.images[role as keyof typeof found.images];
-      const path = role === "label" ? found?.label : image?.path;
+    for (const [role, old] of filesOf(record)) {
       if (moved && changed.size === ENOUGH) return [...changed];
-      if (path === undefined) {
-        changed.add(file.path);
-        continue;
-      }
-      const { size, mtimeMs } = await stat(join(root, path));
-      if (!moved && size === file.bytes && mtimeMs <= written) continue;
-      if (!told) say(`  comparing the files in ${root} with ${manifest}`);
-      told = true;
-      const version = `${join(place, path)} ${size} ${mtimeMs}`;
-      const checksum = checksums.get(version) ?? checksumOf(source, path);
-      checksums.set(version, checksum);
-      const sameChannel = (image?.channel ?? 0) === (file.channel ?? 0);
-      if (sameChannel && (await checksum) === file.sha256) continue;
-      const { sha256: _, ...fresh } = await readRecord(source, path);
-      if (!sameScan({ ...file, ...fresh, channel: image?.channel ?? 0 }, file)) changed.add(path);
+      const now = fileOf(cases.get(record.id), role);
+      const version = now && (await versionOf(place, now.path));
+      if (version && version.size === old.bytes && version.time <= written) continue;
+      if (version && !told) say(`  comparing the files in ${root} with ${manifest}`);
+      told ||= version !== undefined;
+      if (!now || !(await isSame(old, now, place, version!))) changed.add(now?.path ?? old.path);
     }
   }
   return [...changed];
 }
 
-async function checksumOf(source: Source, path: string): Promise<string> {
-  return sha256(await source.read(path));
+/** A data set's files, and the real path of its folder. */
+interface Place {
+  source: Source;
+  root: string;
 }
 
-async function readRecord(source: Source, path: string) {
+interface Version {
+  size: number;
+  /** When it was modified last, in ms. */
+  time: number;
+}
+
+type Found = Parameters<typeof sameScan>[1];
+
+/** A case's file of a contrast or its label; undefined where it has none. */
+function fileOf(files: CaseFiles | undefined, role: string): { path: string; channel: number } | undefined {
+  if (role !== "label") return files?.images[role as Modality];
+  return files?.label === undefined ? undefined : { path: files.label, channel: 0 };
+}
+
+async function versionOf({ root }: Place, path: string): Promise<Version> {
+  const found = await stat(join(root, path)).catch(() => null); // reading it will say why
+  return { size: found?.size ?? 0, time: found?.mtimeMs ?? Infinity };
+}
+
+/** Tells whether a file holds what the manifest says: the same bytes, or the same scan, compressed anew. */
+async function isSame(
+  old: Found,
+  { path, channel }: { path: string; channel: number },
+  { source, root }: Place,
+  { size, time }: Version,
+): Promise<boolean> {
+  const version = `${join(root, path)} ${size} ${time}`;
+  const checksum = checksums.get(version) ?? source.read(path).then(sha256);
+  checksums.set(version, checksum);
+  if (channel === (old.channel ?? 0) && (await checksum) === old.sha256) return true;
   const bytes = await source.read(path);
-  return recordOf(path, bytes, await readNifti(bytes, path));
+  const now = await recordOf(path, bytes, await readNifti(bytes, path));
+  return sameScan({ ...now, channel }, old);
 }

@@ -109,9 +109,11 @@ export interface FileChanges {
  * moved; the paths that are returned are those of `now`.
  */
 export function compareFiles(before: readonly CaseRecord[], now: readonly CaseRecord[]): FileChanges {
-  const known = new Map(before.flatMap(filesOf));
+  const files = (record: CaseRecord) =>
+    filesOf(record).map(([role, file]) => [`${record.id} ${role}`, file] as const);
+  const known = new Map(before.flatMap(files));
   const [changed, repacked] = [new Set<string>(), new Set<string>()];
-  for (const [key, file] of now.flatMap(filesOf)) {
+  for (const [key, file] of now.flatMap(files)) {
     const old = known.get(key);
     if (!old || (old.sha256 === file.sha256 && old.channel === file.channel)) continue;
     (sameScan(old, file) ? repacked : changed).add(file.path);
@@ -129,8 +131,7 @@ export function sameScan(a: Placed, b: Placed): boolean {
 /** A file, and the channel of a contrast in it. */
 type Placed = FileRecord & { channel?: number };
 
-/** The files of a case, each with a key of the case and the contrast, or "label". */
-export function filesOf({ id, images, label }: CaseRecord): [key: string, file: Placed][] {
-  const all = Object.entries<Placed>({ ...images, ...(label && { label }) });
-  return all.map(([role, file]) => [`${id} ${role}`, file]);
+/** The files of a case by contrast; its label's is "label". */
+export function filesOf({ images, label }: CaseRecord): [role: string, file: Placed][] {
+  return Object.entries<Placed>({ ...images, ...(label && { label }) });
 }
