@@ -11,7 +11,7 @@ export const INPUTS_FILE = "inputs.json";
 
 const Schema = v.object({ data: v.string(), networks: v.record(v.string(), v.string()) });
 
-/** What a stage was trained on and started from. */
+/** The data and the networks that a stage began with. */
 export interface Inputs {
   /** The real path of the data's folder. */
   data: string;
@@ -34,7 +34,7 @@ export async function fileChecksum(path: string): Promise<string | null> {
   return bytes && sha256(bytes);
 }
 
-/** Returns the absolute path of a file or folder without links; where there is none, only made absolute. */
+/** Returns the absolute path of a file or folder, with links resolved where it exists. */
 export function realPath(path: string): Promise<string> {
   return realpath(path).catch(() => resolve(path));
 }

@@ -1,4 +1,4 @@
-// Tells whether a stage's folder holds the run that a command asks for. Paths may be spelt differently, and
+// Tells whether a stage's folder holds the wanted run. Paths may be spelt differently, and
 // files may have moved: data, split and networks are compared by their content.
 
 import { readFile, rm } from "node:fs/promises";
@@ -18,11 +18,11 @@ interface Recorded {
   folder: string;
   config: TrainConfig;
   inputs: Inputs | null;
-  /** Opens the data of the run that is asked for, once. */
+  /** Opens the data of the wanted run, once. */
   open: () => Promise<RunData>;
 }
 
-/** The difference of a setting in words; null where there is none. */
+/** Returns the difference of a setting in words, or null. */
 type Compare = (before: Recorded, now: TrainConfig) => string | null | Promise<string | null>;
 
 /**
@@ -58,7 +58,7 @@ const LOSES = "--overwrite would delete the training in this folder";
 const BY_CONTENT: { [Name in SettingName]?: Compare } = {
   data: async ({ folder, config, inputs }, now) => {
     if (await samePlace({ config, inputs }, now)) return null;
-    // with a manifest the files are compared: by changedData(), or by resume()
+    // changedData() or resume() compare the files with the manifest
     return (await exists(join(folder, FILES.manifest))) ? null : changed("data", config, now);
   },
   split: async ({ folder, config, inputs, open }, now) => {
@@ -121,7 +121,7 @@ async function samePlace(
   return (inputs?.data ?? (await realPath(config.data))) === (await realPath(now.data));
 }
 
-/** A line about the data of a finished run where files are others than those that it was trained with. */
+/** Returns a line that names the data files of a finished run that changed since; none without such files. */
 async function changedData(recorded: Recorded, now: TrainConfig): Promise<string[]> {
   const { folder, config, inputs, open } = recorded;
   if (!(await exists(now.data))) return [];
@@ -141,7 +141,7 @@ async function readSplit(folder: string): Promise<Record<string, unknown> | null
   }
 }
 
-/** What differs between the content of a split.json and a run's cases, in words; null where nothing does. */
+/** Returns the differences between a split.json and a run's cases in words, or null. */
 function changedCases(before: Record<string, unknown>, data: RunData): string | null {
   const lines = Object.entries(detail(data)).flatMap(([key, now]) => {
     const old = before[key];
@@ -163,7 +163,7 @@ function named(names: readonly unknown[]): string {
   return names.slice(0, 5).join(", ") + more;
 }
 
-/** Tells whether a finished teacher was trained on the cases of `data`, which `config` opens. */
+/** Tells whether a teacher was trained on the cases of `data`, the data of the run `now`. */
 export async function taughtOn(
   { folder, config }: { folder: string; config: TrainConfig },
   now: TrainConfig,
@@ -182,9 +182,9 @@ export async function taughtOn(
 }
 
 /**
- * Prepares a folder for resuming: removes what follows from its last best network, and writes the records of
- * what it is resumed with. Returns lines for the user. Throws a UsageError where the cases or their files
- * have changed since it began.
+ * Prepares a folder for resuming: removes the results of its best network so far, and writes the settings,
+ * inputs and manifest that it is resumed with. Returns lines for the user. Throws a UsageError where the cases
+ * or their files have changed since it began.
  */
 export async function resume(
   folder: string,

@@ -23,7 +23,7 @@ export class InputChecksums {
     this.#known.set(path, await sha256(bytes));
   }
 
-  /** The checksums of those contrasts that a case has. Reads the files that were not noted. */
+  /** Returns the checksums of these contrasts of a case, if it has them. Reads files that were not noted. */
   async of(id: string, modalities: readonly Modality[]): Promise<Inputs> {
     const inputs: Inputs = {};
     for (const modality of modalities) {
@@ -36,7 +36,7 @@ export class InputChecksums {
     return inputs;
   }
 
-  /** The contrasts of a case whose files are others than `before`, or can no longer be read. */
+  /** The contrasts of a case whose files changed since `before`, or can no longer be read. */
   async changed(id: string, before: Inputs): Promise<Modality[]> {
     const changed: Modality[] = [];
     for (const modality of Object.keys(before) as Modality[]) {

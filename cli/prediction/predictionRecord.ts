@@ -188,7 +188,7 @@ export async function findPredicted(
   return { finished: new Set(keep ? complete : []), record: parsed(content) };
 }
 
-/** The records of the cases that are kept, by name, and what the user should read about the others. */
+/** The records of the cases that are kept, by name, and lines for the user. */
 export interface Kept {
   records: Map<string, CaseRecord>;
   notes: string[];

@@ -19,7 +19,7 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
 import type { FoundState } from "../files/checkpoints.ts";
-import { fileChecksum } from "../files/inputs.ts";
+import { fileChecksum, realPath } from "../files/inputs.ts";
 import { channelsOf, readModel, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
 
@@ -142,7 +142,8 @@ async function leakWarning(
   tested: readonly string[],
   patientOf: PatientOf,
 ): Promise<string | null> {
-  const text = await readFile(join(dirname(path), FILES.split), "utf8").catch(() => null);
+  const folder = dirname(await realPath(path));
+  const text = await readFile(join(folder, FILES.split), "utf8").catch(() => null);
   if (text === null) return null; // a file alone does not say
   const { train = [], val = [], test = [] } = JSON.parse(text) as Partial<Split>;
   const known = new Set([...train, ...val.filter((id) => !test.includes(id))]); // a fold tests its val cases
