@@ -231,14 +231,17 @@ export async function finishedRecords(
   return { records, notes: notesOn(stale, unknown) };
 }
 
+/** Names with commas between; long lists are cut. */
+function listed(names: readonly string[]): string {
+  return names.slice(0, 20).join(", ") + (names.length > 20 ? ` and ${names.length - 20} more` : "");
+}
+
 function notesOn(stale: readonly string[], unknown: readonly string[]): string[] {
-  const notes = stale.length
-    ? [`predicted again, because their input changed since: ${stale.join(", ")}`]
-    : [];
+  const notes = stale.length ? [`predicted again, because their input changed since: ${listed(stale)}`] : [];
   if (unknown.length) {
     notes.push(
       `kept, although an older version predicted them and did not record whether their input is the same: ` +
-        `${unknown.join(", ")}: to be sure, predict them in another folder, or all again with --overwrite`,
+        `${listed(unknown)}: to be sure, predict them in another folder, or all again with --overwrite`,
     );
   }
   return notes;
