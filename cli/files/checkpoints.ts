@@ -64,6 +64,8 @@ export async function readState(folder: string, report: (line: string) => void):
   }
   throw new UsageError(
     `--resume: ${folder} holds no training state to resume: start without --resume` +
-      ((await held(folder)).length ? ", and with --overwrite to replace its files" : ""),
+      ((await held(folder)).length
+        ? " in another --out; --overwrite would delete the files in this folder"
+        : ""),
   );
 }
