@@ -10,15 +10,15 @@ import { say } from "../terminal/console.ts";
 import type { RunData } from "./cases.ts";
 import { realPath } from "./inputs.ts";
 
-/** The checksums of files that this process has read, for the next stage of the same data. By path and time. */
+/** The checksums of files that this process has read, by path, size and time, for the next stage. */
 const checksums = new Map<string, Promise<string>>();
 
 const ENOUGH = 5; // changed files: a folder with so many holds other data, and the rest need not be read
 
 /**
  * The files of a data set, in the folder `root`, that hold another scan or label than the manifest says; none
- * without a manifest. In a folder that was `moved` every file is read, up to the fifth that differs; otherwise
- * only those that were modified after the manifest was written.
+ * without a manifest. In a folder that was `moved` every file is read, up to the fifth that differs;
+ * otherwise only those that were modified after the manifest was written.
  */
 export async function changedFiles(
   manifest: string,

@@ -183,8 +183,8 @@ export async function taughtOn(
 
 /**
  * Prepares a folder for resuming: removes the results of its best network so far, and writes the settings,
- * inputs and manifest that it is resumed with. Returns lines for the user. Throws a UsageError where the cases
- * or their files have changed since it began.
+ * inputs and manifest that it is resumed with. Returns lines for the user. Throws a UsageError where the
+ * cases or their files have changed since it began.
  */
 export async function resume(
   folder: string,

@@ -64,8 +64,8 @@ export async function readConfig(folder: string): Promise<TrainConfig | null> {
 
 /**
  * Empties a stage's folder but for locks, and writes the configuration, the split (with --fold all folds, as
- * nnU-Net does), the manifest of the data's files and the checksums of the networks. The configuration is never missing, wherever this is
- * cut short.
+ * nnU-Net does), the manifest of the data's files and the checksums of the networks. The configuration is
+ * never missing, wherever this is cut short.
  */
 export async function begin(
   folder: string,
