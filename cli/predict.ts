@@ -108,7 +108,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const records = plan.map((one) => planned(one.id, one.available, one, settings));
   const checksums = new InputChecksums(source, dataset);
   const { records: kept, notes } = await finishedRecords(found, records, output, checksums);
-  for (const line of notes) say(line);
+  notes.forEach(warn);
   const load = caseLoader(source, dataset, checksums);
   const checked = await checkCases(
     plan.filter(({ id }) => !kept.has(id)),
