@@ -34,7 +34,7 @@ export async function finished(config: TrainConfig): Promise<boolean> {
   const found = await readConfig(folder);
   if (!found) return false;
   let opened: Promise<RunData> | null = null;
-  const open = () => (opened ??= openRunData(config));
+  const open = () => (opened ??= openRunData(config, folder, () => undefined)); // warnings come with training
   const recorded = { folder, config: found, inputs: await readInputs(folder), open };
   const done = await isFinished(folder);
   const lines = await differencesOf(recorded, config);

@@ -142,7 +142,7 @@ async function findTeacher(config: TrainConfig, { unfinished }: Existing): Promi
   const begunWith = unfinished === "replace" ? undefined : (await readInputs(own))?.networks[TEACHER];
   const recorded = (await readConfig(own))?.teacher;
   if (begunWith !== undefined && recorded && (await fileChecksum(recorded)) === begunWith) return recorded;
-  const data = await openRunData(config);
+  const data = await openRunData(config, unfinished === "replace" ? null : own, () => undefined);
   const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));
   let best: { path: string; rank: number } | null = null;
   for (const run of new Set([out, ...beside])) {
