@@ -41,6 +41,7 @@ import {
   planText,
   preparationOf,
 } from "./prediction/predictionPlan.ts";
+import { InputChecksums } from "./prediction/inputChecksums.ts";
 import { finishedRecords, findPredicted, planned, PredictionRecord } from "./prediction/predictionRecord.ts";
 import { caseProbabilities } from "../trainer/stages/prediction.ts";
 import { Mean, writeProbabilities, writeWhole } from "./prediction/predictions.ts";
@@ -108,8 +109,10 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const { step = TILING.step, tta: mirror = false, affine = "file" } = options;
   const settings = { labels: dataset.convention, affine, step, mirror };
   const records = plan.map((one) => planned(one.id, one.available, one, settings));
-  const kept = finishedRecords(found, records, output);
-  const load = caseLoader(source, dataset, affine);
+  const checksums = new InputChecksums(source, dataset);
+  const { records: kept, notes } = await finishedRecords(found, records, output, checksums);
+  notes.forEach(warn);
+  const load = caseLoader(source, dataset, { checksums, affine });
   const checked = await checkCases(
     plan.filter(({ id }) => !kept.has(id)),
     load,
@@ -132,13 +135,14 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   if (todo.length) {
     const device = await open();
     if (options.fast) say(FAST);
-    await predictCases(device, todo, { load, record, output, probabilities, ...settings });
+    await predictCases(device, todo, { load, checksums, record, output, probabilities, ...settings });
   }
   if (problems.length) throw new DataError(problems);
 }
 
 interface Work {
   load: Load;
+  checksums: InputChecksums;
   record: PredictionRecord;
   output: string;
   probabilities: boolean;
@@ -193,7 +197,7 @@ async function predictOne(
   device: Device,
   { id, candidate }: PlannedCase,
   networks: readonly Network[],
-  { progress, load, record, output, ...work }: Work & { progress: PredictionProgress },
+  { progress, load, checksums, record, output, ...work }: Work & { progress: PredictionProgress },
 ): Promise<void> {
   const begun = performance.now();
   const loaded = new Map<string, Case>();
@@ -220,7 +224,7 @@ async function predictOne(
   const whole = postprocess(classes, source, candidate.postprocessing ?? NO_POSTPROCESSING);
   await writeWhole(output, first!, whole, work.labels);
   const seconds = (performance.now() - begun) / 1000;
-  await record.done(id, seconds, windows);
+  await record.done(id, await checksums.of(id, candidate.modalities), { seconds, windows });
   progress.written(id, seconds, windows);
 }
 

@@ -41,10 +41,12 @@ export interface RunData {
 /**
  * Opens the data of a run; throws a DataError with all problems of the split. Reads no volume. A run that an
  * older version began in the folder `begun` keeps its split, which was drawn without regard to patients.
+ * Calls `tell` with each warning.
  */
 export async function openRunData(
   { data, labels, split: given, fold, modality, patients }: TrainConfig,
   begun: string | null = null,
+  tell: (line: string) => void = warn,
 ): Promise<RunData> {
   const source = await folderSource(data);
   const {
@@ -52,7 +54,7 @@ export async function openRunData(
     newCases: _,
     ...dataset
   } = await openDataset(source, { convention: labels ?? undefined });
-  grouped(warnings).forEach(warn);
+  grouped(warnings).forEach(tell);
   const there = await source.list();
   const found = [SPLIT_FILE, ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
     there.includes(f),

@@ -58,11 +58,14 @@ export async function readState(folder: string, report: (line: string) => void):
   }
   if (problems.length) {
     throw new CheckpointError(
-      `${problems.join("\n")}\nno state is left to resume: start again with --overwrite`,
+      `${problems.join("\n")}\nno state is left to resume: start again in another --out, or ` +
+        "here with --overwrite, which deletes what is left of this training",
     );
   }
   throw new UsageError(
     `--resume: ${folder} holds no training state to resume: start without --resume` +
-      ((await held(folder)).length ? ", and with --overwrite to replace its files" : ""),
+      ((await held(folder)).length
+        ? " in another --out; --overwrite would delete the files in this folder"
+        : ""),
   );
 }

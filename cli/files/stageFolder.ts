@@ -1,18 +1,14 @@
-// The folder of a stage: its files, how it is begun and resumed, and how a finished one is recognised.
+// The folder of a stage: its files, how it is begun, and its records.
 
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  type CaseRecord,
-  changedFiles,
-  formatManifest,
-  parseManifest,
-} from "../../data/datasets/manifest.ts";
+import { type CaseRecord, formatManifest } from "../../data/datasets/manifest.ts";
 import type { RunData } from "./cases.ts";
 import { UsageError } from "../../model/settings/errors.ts";
-import { DEFAULTS, differences, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
+import { DEFAULTS, type TrainConfig } from "../../trainer/settings/config.ts";
 import { parseConfig } from "../terminal/configFile.ts";
-import { exists, isTemporary, writeAtomically } from "./files.ts";
+import { isTemporary, writeAtomically } from "./files.ts";
+import { type Inputs, INPUTS_FILE, realPath } from "./inputs.ts";
 import { isLock } from "./lock.ts";
 
 /** The files of a stage. */
@@ -32,6 +28,7 @@ export const FILES = {
   predictions: "predictions",
   card: "model_card.md",
   manifest: "dataset_manifest.json",
+  inputs: INPUTS_FILE,
   report: "report.html",
 } as const;
 
@@ -54,31 +51,6 @@ export async function held(folder: string): Promise<string[]> {
 }
 
 /**
- * Tells whether `out` holds this stage, finished: its report comes last. Throws a UsageError where it holds
- * another.
- */
-export async function finished(config: TrainConfig): Promise<boolean> {
-  const folder = join(config.out, stageName(config));
-  const found = await readConfig(folder);
-  if (!found) return false;
-  const differing = differences(config, found);
-  if (differing.length) {
-    throw new UsageError(
-      `${folder}: holds another run, which differs in ${changes(differing, found, config)}: ` +
-        "choose another --out, or replace it with --overwrite",
-    );
-  }
-  return exists(join(folder, FILES.report));
-}
-
-/** Settings that differ, with what they were and are: `lr (0.003 → 0.01)`. */
-function changes(keys: readonly string[], before: TrainConfig, now: TrainConfig): string {
-  const shown = (config: TrainConfig, key: string) =>
-    JSON.stringify(config[key as keyof TrainConfig]) ?? "nothing";
-  return keys.map((key) => `${key} (${shown(before, key)} → ${shown(now, key)})`).join(", ");
-}
-
-/**
  * The configuration in a stage's folder, with defaults for what an older one lacks; null where none can be
  * read.
  */
@@ -92,14 +64,15 @@ export async function readConfig(folder: string): Promise<TrainConfig | null> {
 
 /**
  * Empties a stage's folder but for locks, and writes the configuration, the split (with --fold all folds, as
- * nnU-Net does) and the manifest of the data's files. The configuration is never missing, wherever this is
- * cut short.
+ * nnU-Net does), the manifest of the data's files and the checksums of the networks. The configuration is
+ * never missing, wherever this is cut short.
  */
 export async function begin(
   folder: string,
   config: TrainConfig,
   data: RunData,
   files: readonly CaseRecord[],
+  networks: Inputs["networks"],
 ): Promise<void> {
   for (const name of await held(folder)) {
     if (name !== FILES.config) await rm(join(folder, name), { recursive: true, force: true });
@@ -109,47 +82,28 @@ export async function begin(
   await writeAtomically(join(folder, FILES.split), `${JSON.stringify(detail(data), null, 2)}\n`);
   const { folds } = data;
   if (folds) await writeAtomically(join(folder, SOMETIMES.folds), `${JSON.stringify(folds, null, 2)}\n`);
-  await writeAtomically(join(folder, FILES.manifest), formatManifest(files));
+  await writeRecords(folder, config, files, networks);
   await writeFile(join(folder, FILES.metrics), "");
 }
 
-/**
- * Prepares a folder for resuming: removes its report, and writes the configuration that it is resumed with.
- * Throws a UsageError where the cases or their files have changed since it began.
- */
-export async function resume(
+/** Writes what a run is trained or resumed with: its settings, its inputs, and the manifest of its data. */
+export async function writeRecords(
   folder: string,
   config: TrainConfig,
-  data: RunData,
   files: readonly CaseRecord[],
+  networks: Inputs["networks"],
 ): Promise<void> {
-  const now: Record<string, unknown> = detail(data);
-  const text = await readFile(join(folder, FILES.split), "utf8").catch(() => "null");
-  const before = (JSON.parse(text) as Record<string, unknown> | null) ?? {};
-  for (const [key, value] of Object.entries(now)) {
-    if (JSON.stringify(before[key]) === JSON.stringify(value)) continue;
-    throw new UsageError(
-      `--resume: ${folder} began with other data: ${key} is ${JSON.stringify(before[key]) ?? "missing"} in ` +
-        `${FILES.split}, and now ${JSON.stringify(value)}: ` +
-        "restore them, or start again with --overwrite",
-    );
-  }
-  const manifest = await readFile(join(folder, FILES.manifest), "utf8").catch(() => null);
-  const changed = manifest === null ? [] : changedFiles(parseManifest(manifest), files);
-  if (changed.length) {
-    throw new UsageError(
-      `--resume: ${folder} began with other files: ${changed.join(", ")} changed since: ` +
-        "restore them, or start again with --overwrite",
-    );
-  }
-  for (const name of [FILES.report, FILES.summary]) await rm(join(folder, name), { force: true });
+  const inputs: Inputs = { data: await realPath(config.data), networks };
   await writeConfig(folder, config);
+  await writeAtomically(join(folder, FILES.inputs), `${JSON.stringify(inputs, null, 2)}\n`);
+  await writeAtomically(join(folder, FILES.manifest), formatManifest(files));
 }
 
 function writeConfig(folder: string, config: TrainConfig): Promise<void> {
   return writeAtomically(join(folder, FILES.config), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-function detail({ split, dataset, modalities }: RunData) {
+/** The content of split.json. */
+export function detail({ split, dataset, modalities }: RunData) {
   return { ...split, layout: dataset.layout, labels: dataset.convention, modalities };
 }

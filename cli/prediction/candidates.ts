@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import type { Postprocessing } from "../../model/inference/postprocess.ts";
@@ -162,7 +162,7 @@ async function validationDice(checkpoint: string, epoch: number): Promise<number
 
 /** The name of a checkpoint's stage, which is its folder's. */
 function stageOf(checkpoint: string): string {
-  return basename(dirname(checkpoint));
+  return basename(dirname(resolve(checkpoint)));
 }
 
 function nameOf(checkpoint: string): string {

@@ -18,11 +18,16 @@ import { networkModalities, type TrainConfig } from "../../trainer/settings/conf
 import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
 import { predictCase, withChannels } from "../../trainer/stages/prediction.ts";
+import { fileChecksum } from "../files/inputs.ts";
 import { FILES } from "../files/stageFolder.ts";
 
 const volume = v.pipe(v.number(), v.finite(), v.minValue(0));
 const CleaningSchema = v.object({ largest: v.boolean(), piece: volume, total: volume });
-const Schema = v.object({ rule: v.object({ WT: CleaningSchema, TC: CleaningSchema, ET: CleaningSchema }) });
+const Schema = v.object({
+  rule: v.object({ WT: CleaningSchema, TC: CleaningSchema, ET: CleaningSchema }),
+  /** The SHA-256 of the checkpoint's file; older versions did not record it. */
+  checkpoint: v.exactOptional(v.string()),
+});
 
 /**
  * Chooses the post-processing of a stage's best network on the labelled validation cases, and writes it to
@@ -44,14 +49,18 @@ export async function tunePostprocessing(
   }
   const choice = choosePostprocessing(validated);
   const text = postprocessingText(choice.rule);
-  const detail = { text, ...choice, chosenOn: validation.map(({ id }) => id) };
+  const checkpoint = await fileChecksum(join(folder, FILES.best));
+  const detail = { text, ...choice, chosenOn: validation.map(({ id }) => id), checkpoint };
   await writeAtomically(join(folder, FILES.postprocessing), `${JSON.stringify(detail, null, 2)}\n`);
   const scores = `Dice ${choice.with.mean.toFixed(3)} with it, ${choice.without.mean.toFixed(3)} without`;
   say(`  post-processing, by the validation cases: ${text} (${scores})`);
   return choice.rule;
 }
 
-/** The post-processing chosen for a checkpoint's stage; null without its file. Throws a CheckpointError. */
+/**
+ * The post-processing chosen for a checkpoint; null without its file, or where that was chosen for another.
+ * Throws a CheckpointError.
+ */
 export async function readPostprocessing(checkpoint: string): Promise<Postprocessing | null> {
   const path = join(dirname(checkpoint), FILES.postprocessing);
   let text: string;
@@ -63,7 +72,11 @@ export async function readPostprocessing(checkpoint: string): Promise<Postproces
     throw new CheckpointError(`${path}: ${message}: make it readable, or skip it with --no-postprocessing`);
   }
   try {
-    return v.parse(Schema, JSON.parse(text)).rule;
+    const chosen = v.parse(Schema, JSON.parse(text));
+    if (chosen.checkpoint === undefined || chosen.checkpoint === (await fileChecksum(checkpoint)))
+      return chosen.rule;
+    say(`${path}: was chosen for another checkpoint than ${checkpoint}: not applied`);
+    return null;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new CheckpointError(

@@ -18,6 +18,7 @@ import { usesMillimetres } from "../../model/inference/postprocess.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { type Candidate, choose, type Chosen } from "./candidates.ts";
+import type { InputChecksums } from "./inputChecksums.ts";
 import type { ModelUse } from "../files/models.ts";
 
 const KEPT = 2 ** 30; // bytes of cases that stay loaded between their check and their prediction
@@ -141,7 +142,11 @@ export function preparationOf({ modalities, background, crop, padding, grid }: M
 }
 
 /** Returns a loader of cases. It keeps the first ones in memory, so that a small set is read only once. */
-export function caseLoader(source: Source, dataset: Dataset, affine: AffineChoice = "file"): Load {
+export function caseLoader(
+  source: Source,
+  dataset: Dataset,
+  { checksums, affine }: { checksums: InputChecksums; affine: AffineChoice },
+): Load {
   const files = new Map(dataset.cases.map((found) => [found.id, found]));
   const kept = new Map<string, Case>();
   let bytes = 0;
@@ -152,7 +157,8 @@ export function caseLoader(source: Source, dataset: Dataset, affine: AffineChoic
     if (known) return known;
     const { background, crop, padding, modalities, grid } = use;
     const preparation = { background, crop, padding, orientation: grid?.orientation };
-    const options = { labels: false, affine, ...preparation, ...checks };
+    const seen = (path: string, bytes: Uint8Array) => checksums.note(path, bytes);
+    const options = { labels: false, affine, ...preparation, seen, ...checks };
     const loaded = await loadCase(source, dataset, files.get(id)!, modalities, options);
     bytes += loaded.images.byteLength;
     if (bytes <= KEPT) kept.set(key, loaded);

@@ -12,6 +12,7 @@ import { postprocessingText } from "../../model/inference/postprocess.ts";
 import type { Candidate } from "./candidates.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { writeAtomically } from "../files/files.ts";
+import type { InputChecksums, Inputs } from "./inputChecksums.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 
 const RECORD = "predictions.json";
@@ -39,6 +40,8 @@ export interface CaseRecord extends Settings {
     checksum: string;
   }[];
   postprocessing: string;
+  /** The files that it was predicted from; missing until then, and in records of older versions. */
+  inputs?: Inputs;
   /** Null until it is predicted. */
   seconds: number | null;
   windows: number | null;
@@ -67,6 +70,7 @@ const RecordSchema = v.object({
         v.object({ stage: text, epoch: amount, validationDice: amount, window: text, checksum: text }),
       ),
       postprocessing: text,
+      inputs: v.exactOptional(v.record(v.picklist(MODALITIES), text)),
       seconds: amount,
       windows: amount,
     }),
@@ -122,8 +126,13 @@ export class PredictionRecord {
   }
 
   /** Notes that a case is predicted, and writes the file. */
-  async done(id: string, seconds: number, windows: number): Promise<void> {
+  async done(
+    id: string,
+    inputs: Inputs,
+    { seconds, windows }: { seconds: number; windows: number },
+  ): Promise<void> {
     const one = this.#record.cases.find((record) => record.case === id)!;
+    one.inputs = inputs;
     one.seconds = Number(seconds.toFixed(3));
     one.windows = windows;
     await this.write();
@@ -173,8 +182,8 @@ export async function findPredicted(
   }
   if (present.length && !overwrite && !keep) {
     throw new UsageError(
-      `--output ${output}: holds ${present.join(", ")} already: keep them with --continue, replace them with ` +
-        "--overwrite, or choose another folder",
+      `--output ${output}: holds ${present.join(", ")} already: keep them with --continue, choose another folder, ` +
+        "or replace them with --overwrite",
     );
   }
   const complete = cases.map(({ id }) => id).filter((id) => names(id).every((name) => held.has(name)));
@@ -182,39 +191,77 @@ export async function findPredicted(
   return { finished: new Set(keep ? complete : []), record: parsed(content) };
 }
 
+/** The records of the cases that are kept, by name, and lines for the user. */
+export interface Kept {
+  records: Map<string, CaseRecord>;
+  notes: string[];
+}
+
 /**
- * The records of the finished cases, by name. Throws a UsageError if one was predicted with other settings
- * than it would be now.
+ * Finds the cases to keep among the finished ones: those whose input is the same as then. A case of an older
+ * version's record, which has no checksums, is kept with a note. Throws a UsageError if a case with the same
+ * input was predicted with other settings than it would be now.
  */
-export function finishedRecords(
+export async function finishedRecords(
   { finished, record }: Predicted,
   wanted: readonly CaseRecord[],
   output: string,
-): Map<string, CaseRecord> {
+  checksums: InputChecksums,
+): Promise<Kept> {
   const refuse: (what: string) => never = (what) => {
-    const remedy = "replace with --overwrite, or choose another folder";
-    throw new UsageError(`--continue: ${what}: ${remedy} (--output ${output})`);
+    const remedy = "choose another folder, or replace all predictions with --overwrite";
+    throw new UsageError(`--continue: ${what}, or ${remedy} (--output ${output})`);
   };
   const before = new Map(record?.cases.map((one) => [one.case, one]));
-  const kept = new Map<string, CaseRecord>();
+  const records = new Map<string, CaseRecord>();
+  const [stale, unknown]: [string[], string[]] = [[], []];
   for (const now of wanted) {
     if (!finished.has(now.case)) continue;
     const then = before.get(now.case);
-    if (!then) return refuse(`${RECORD} does not record how ${labelFile(now.case)} was made`);
+    if (!then) return refuse(`${RECORD} does not record how ${labelFile(now.case)} was made: restore it`);
+    if (then.seconds === null) continue; // the label is from before that record
+    const changed = await checksums.changed(now.case, then.inputs ?? {});
+    if (changed.length) {
+      stale.push(`${now.case} (${changed.join(", ")})`);
+      continue;
+    }
     const differing = differences(then, now);
-    if (differing.length) refuse(`${labelFile(now.case)} was made differently: ${differing.join(", ")}`);
-    kept.set(now.case, then);
+    if (differing.length)
+      refuse(`${labelFile(now.case)} was made differently: ${differing.join(", ")}: use the same again`);
+    records.set(now.case, then);
+    if (!then.inputs) unknown.push(now.case);
   }
-  return kept;
+  return { records, notes: notesOn(stale, unknown) };
+}
+
+/** Names with commas between; long lists are cut. */
+function listed(names: readonly string[]): string {
+  return names.slice(0, 20).join(", ") + (names.length > 20 ? ` and ${names.length - 20} more` : "");
+}
+
+function notesOn(stale: readonly string[], unknown: readonly string[]): string[] {
+  const notes = stale.length ? [`predicted again, because their input changed since: ${listed(stale)}`] : [];
+  if (unknown.length) {
+    notes.push(
+      `kept, although an older version predicted them and did not record whether their input is the same: ` +
+        `${listed(unknown)}: to be sure, predict them in another folder, or all again with --overwrite`,
+    );
+  }
+  return notes;
 }
 
 /** The differences of two ways of predicting a case: `model teacher, now student_t1`. */
 function differences(then: CaseRecord, now: CaseRecord): string[] {
+  const networks = ({ checkpoints }: CaseRecord) =>
+    JSON.stringify(checkpoints.map(({ checksum, window }) => [checksum, window]));
+  const same = networks(then) === networks(now); // folders may have been renamed
   const settings = (["labels", "affine", "step", "mirror", "model", "postprocessing"] as const).flatMap(
-    (key) => (then[key] === now[key] ? [] : [`${key} ${String(then[key])}, now ${String(now[key])}`]),
+    (key) =>
+      then[key] === now[key] || (key === "model" && same)
+        ? []
+        : [`${key} ${String(then[key])}, now ${String(now[key])}`],
   );
-  if (settings.length || JSON.stringify(then.checkpoints) === JSON.stringify(now.checkpoints))
-    return settings;
+  if (settings.length || same) return settings;
   const windows = ({ checkpoints }: CaseRecord) => checkpoints.map(({ window }) => window).join(", ");
   return windows(then) === windows(now)
     ? ["another checkpoint"]

@@ -2,7 +2,7 @@
 // who receive the folder. Made from the stage's files alone.
 
 import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { formatSpacing } from "../../data/check/checkVolume.ts";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
@@ -87,7 +87,7 @@ function data(config: TrainConfig, stage: ReportStage, split: StoredSplit): stri
   const { train, val, test, layout, labels } = split;
   const patients = patientNote(split, patientsBy(config.patients));
   const merged = mergedLabels(labels).map((line) => ` In them, ${line}.`);
-  return `Data set \`${basename(config.data)}\` (layout: ${layout}; labels: ${labels}).${merged.join("")} ${table(
+  return `Data set \`${basename(resolve(config.data))}\` (layout: ${layout}; labels: ${labels}).${merged.join("")} ${table(
     ["use", "cases"],
     [
       ["training", `${train.length}`],

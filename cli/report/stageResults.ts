@@ -1,7 +1,7 @@
 // Reads the results of a finished stage for reports: records, scores, size, settings.
 
 import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import type { Split } from "../../data/datasets/splits.ts";
@@ -75,7 +75,7 @@ export function sharedSettings(configs: readonly TrainConfig[]): Record<string, 
       .filter(([key]) => key !== "out")
       .map(([key, value]) => [
         key,
-        PATHS.has(key) && typeof value === "string" ? basename(value) : readable(value),
+        PATHS.has(key) && typeof value === "string" ? basename(resolve(value)) : readable(value),
       ]),
   );
 }

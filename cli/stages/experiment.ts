@@ -10,7 +10,8 @@ import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.
 import { emit, result, say } from "../terminal/console.ts";
 import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
 import type { TrainConfig } from "../../trainer/settings/settings.ts";
-import { FILES, finished } from "../files/stageFolder.ts";
+import { finished } from "../files/sameRun.ts";
+import { FILES } from "../files/stageFolder.ts";
 import { type Existing, train } from "./training.ts";
 import { type CommandFlags, resolveConfig } from "./trainFlags.ts";
 

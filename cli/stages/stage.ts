@@ -41,7 +41,8 @@ import { loadRecordedCases } from "../files/loadCases.ts";
 import { type Loader, openLoader } from "../files/loader.ts";
 import { checkHeld } from "../files/lock.ts";
 import { channelsOf, frozenNetwork, readModel, upload } from "../files/models.ts";
-import { begin, FILES, resume } from "../files/stageFolder.ts";
+import { resume } from "../files/sameRun.ts";
+import { begin, FILES } from "../files/stageFolder.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
 import { writePrediction } from "../prediction/predictions.ts";
 import { StageLog } from "../report/stageLog.ts";
@@ -111,7 +112,12 @@ export async function trainStage(
       init: networks.init?.values ?? null,
       state,
     });
-    await trainInto(folder, stage, { data, records: cases.records, state }).finally(() => stage.free());
+    await trainInto(
+      folder,
+      stage,
+      { data, files: cases.records, networks: networks.checksums },
+      state,
+    ).finally(() => stage.free());
   } finally {
     for (const loader of Object.values(loaders)) await loader.close();
   }
@@ -173,17 +179,19 @@ async function openLoaders(
 async function trainInto(
   folder: string,
   stage: Stage,
-  { data, records, state }: { data: RunData; records: readonly CaseRecord[]; state: FoundState | null },
+  inputs: { data: RunData; files: readonly CaseRecord[]; networks: StageNetworks["checksums"] },
+  state: FoundState | null,
 ): Promise<void> {
   const { config, trainer, name: title } = stage;
   const { epochs, batch } = config;
+  const { data, files, networks } = inputs;
   const predictions = data.split.test.length * PREDICTION;
   await checkRoom(folder, 4 * stage.stateBytes + predictions, "checkpoints and predictions");
   await checkHeld(folder); // before what it holds is replaced
-  if (state?.imported !== false) await begin(folder, config, data, records);
+  if (state?.imported !== false) await begin(folder, config, data, files, networks);
   if (state?.imported) await keepImported(folder, state, stage);
   if (state && !state.imported) {
-    await resume(folder, config, data, records);
+    for (const line of await resume(folder, config, inputs)) say(`  ${line}`);
     await rewind(folder, state.position, trainer.steps);
   }
   if (state) say(`  resuming after ${trainer.steps} steps, in epoch ${state.position.epoch}`);

@@ -19,6 +19,7 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
 import type { FoundState } from "../files/checkpoints.ts";
+import { fileChecksum, realPath } from "../files/inputs.ts";
 import { channelsOf, readModel, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
 
@@ -27,6 +28,8 @@ export interface StageNetworks {
   /** Those of earlier stages, by their names. */
   frozen: ReadonlyMap<string, StoredModel>;
   init: StoredModel | null;
+  /** The SHA-256 of their files, by their names; that of the first weights is "init". */
+  checksums: Record<string, string>;
 }
 
 /** The stage of the network that --teacher names. */
@@ -38,7 +41,11 @@ export async function readNetworks(config: TrainConfig): Promise<StageNetworks> 
   const run = runOf(config, networkModalities(config));
   for (const stage of frozenStages(methodOf(config.method), run))
     frozen.set(stage, await readFrozen(config, stage));
-  return { frozen, init: await readInit(config) };
+  const init = await readInit(config);
+  const checksums: Record<string, string> = {};
+  for (const [name, { path }] of [...frozen, ...(init ? [["init", init] as const] : [])])
+    checksums[name] = (await fileChecksum(path))!;
+  return { frozen, init, checksums };
 }
 
 /** Reads the network of an earlier stage: of --teacher, or in a folder of the same run. */
@@ -135,7 +142,8 @@ async function leakWarning(
   tested: readonly string[],
   patientOf: PatientOf,
 ): Promise<string | null> {
-  const text = await readFile(join(dirname(path), FILES.split), "utf8").catch(() => null);
+  const folder = dirname(await realPath(path));
+  const text = await readFile(join(folder, FILES.split), "utf8").catch(() => null);
   if (text === null) return null; // a file alone does not say
   const { train = [], val = [], test = [] } = JSON.parse(text) as Partial<Split>;
   const known = new Set([...train, ...val.filter((id) => !test.includes(id))]); // a fold tests its val cases

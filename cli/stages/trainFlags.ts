@@ -105,12 +105,18 @@ function defaultWorkers(): number {
 }
 
 /** The settings in the file of --config or --resume-from, if one is given. */
-async function fileSettings({ config, resumeFrom, resume, stage }: TrainFlags): Promise<FileSettings> {
+async function fileSettings({ config, resumeFrom, resume, stage, split }: TrainFlags): Promise<FileSettings> {
   if (resumeFrom === undefined)
     return config === undefined ? {} : ofThisStage(await readSettings(config), stage);
   const other = config !== undefined ? "--config" : resume ? "--resume" : null;
   if (other) throw new UsageError(`--resume-from, ${other}: use one of them, not both`);
   const settings = await settingsIn(resumeFrom);
+  if (settings.split !== undefined && split === undefined) {
+    throw new UsageError(
+      `--resume-from ${resumeFrom}: was trained with the split ${settings.split}, whose folder is not known here: ` +
+        "give its path with --split",
+    );
+  }
   if (stage === undefined || settings.stage === undefined || settings.stage === stage) return settings;
   throw new UsageError(`--stage ${stage}: ${resumeFrom} holds the training of a ${settings.stage}`);
 }

@@ -6,6 +6,8 @@ import { basename, join, resolve } from "node:path";
 import type { Device } from "../../engine/index.ts";
 import { frozenStages, methodOf } from "../../model/methods/index.ts";
 import { over } from "../../trainer/loop/position.ts";
+import { openRunData } from "../files/cases.ts";
+import { fileChecksum, readInputs } from "../files/inputs.ts";
 import { readImported } from "../files/imported.ts";
 import { type FoundState, hasState, readState } from "../files/checkpoints.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -26,7 +28,8 @@ import { makePhantom } from "../files/phantomFolder.ts";
 import { writeReport } from "../report/runReport.ts";
 import { readInit, readTeacher, TEACHER } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
-import { FILES, finished, held, readConfig } from "../files/stageFolder.ts";
+import { finished, isFinished, taughtOn } from "../files/sameRun.ts";
+import { FILES, held, readConfig } from "../files/stageFolder.ts";
 
 /** How a stage's folder that exists already is treated. */
 export interface Existing {
@@ -48,11 +51,11 @@ export async function train(
   config: TrainConfig,
   existing: Existing = {},
 ): Promise<TrainConfig> {
-  if (!(await exists(config.data)) && config.data === PHANTOM.folder) {
+  if (!(await exists(config.data)) && resolve(config.data) === resolve(PHANTOM.folder)) {
     await makePhantom({ out: config.data, ...PHANTOM, report: say });
   }
   await readInit(config);
-  if (needsTeacher(config)) config = { ...config, teacher: await findTeacher(config) };
+  if (needsTeacher(config)) config = { ...config, teacher: await findTeacher(config, existing) };
   if (needsTeacher(config)) {
     say("no teacher has been trained on these data: training one first");
     const teacher = teacherOf(config);
@@ -97,8 +100,8 @@ async function trainLocked(
   }
   if (existing.from !== undefined && found.length && unfinished !== "replace") {
     throw new UsageError(
-      `--resume-from: ${folder} holds a run already: resume that with --resume, replace it with --overwrite, ` +
-        "or choose another --out",
+      `--resume-from: ${folder} holds a run already: resume that with --resume, or choose another --out; ` +
+        "--overwrite would delete that training",
     );
   }
   const resuming = unfinished === "resume" || unfinished === "continue";
@@ -109,7 +112,7 @@ async function trainLocked(
   } else if (done !== "replace" && (await finished(config))) {
     if (resuming && begun) state = await readState(folder, say);
     if (!state || over(state.position, limits(config))) {
-      say(`${folder}: already trained with these settings; --overwrite trains it again`);
+      say(`${folder}: already trained with these settings; --overwrite deletes that training and repeats it`);
       return;
     }
   } else if (resuming && (begun || (unfinished === "resume" && !recorded))) {
@@ -118,8 +121,8 @@ async function trainLocked(
     say(`${folder}: no state had been saved: starting again`);
   } else if (unfinished === "refuse" && found.length) {
     throw new UsageError(
-      `${folder}: holds an unfinished run: resume it with --resume, replace it with --overwrite, ` +
-        "or choose another --out",
+      `${folder}: holds an unfinished run: resume it with --resume, or choose another --out; ` +
+        "--overwrite would delete that training",
     );
   }
   await trainStage(open, state && !state.imported ? { ...config, tuning: recorded!.tuning } : config, state);
@@ -129,25 +132,34 @@ async function trainLocked(
 }
 
 /**
- * The last teacher trained on the same cases of the same data, with the same background: under --out, or in a
- * run beside it. One of another fold has seen the student's test cases.
+ * The teacher that the student in this folder began with; otherwise the one under --out, or the last in a run
+ * beside it. They were trained on the same cases of the same data, with the same background: one of another
+ * fold has seen the student's test cases.
  */
-async function findTeacher(student: TrainConfig): Promise<string | null> {
-  const { out, data, background, split, fold, patients } = student;
+async function findTeacher(config: TrainConfig, { unfinished }: Existing): Promise<string | null> {
+  const { out } = config;
+  const own = join(out, stageName(config));
+  const begunWith = unfinished === "replace" ? undefined : (await readInputs(own))?.networks[TEACHER];
+  const recorded = (await readConfig(own))?.teacher;
+  if (begunWith !== undefined && recorded && (await fileChecksum(recorded)) === begunWith) return recorded;
+  const data = await openRunData(config, unfinished === "replace" ? null : own, () => undefined);
   const beside = (await readdir(join(out, "..")).catch(() => [])).map((name) => join(out, "..", name));
-  let last: { path: string; time: number } | null = null;
+  let best: { path: string; rank: number } | null = null;
   for (const run of new Set([out, ...beside])) {
-    const config = await readConfig(join(run, "teacher"));
-    if (!config || resolve(config.data) !== resolve(data) || config.background !== background) continue;
-    if (config.fold !== fold || config.split !== split || config.patients !== patients) continue;
-    if (!(await finished({ ...config, out: run }))) continue;
-    const path = join(run, "teacher", FILES.best);
-    const time = (await stat(path).catch(() => null))?.mtimeMs ?? 0;
-    if (time && (!last || time > last.time)) last = { path, time };
-    if (run === out && last) break; // a run's own teacher comes first
+    const folder = join(run, "teacher");
+    const found = await readConfig(folder);
+    if (!found || found.background !== config.background || !(await isFinished(folder))) continue;
+    if (!(await taughtOn({ folder, config: found }, config, data))) continue;
+    const path = join(folder, FILES.best);
+    const time = (await stat(path).catch(() => null))?.mtimeMs;
+    if (time === undefined) continue;
+    const same = begunWith !== undefined && (await fileChecksum(path)) === begunWith;
+    const rank = same ? Infinity : run === out ? Number.MAX_VALUE : time;
+    if (!best || rank > best.rank) best = { path, rank };
+    if (same || (run === out && begunWith === undefined)) break;
   }
-  if (last) say(`teacher: ${last.path}`);
-  return last?.path ?? null;
+  if (best) say(`teacher: ${best.path}`);
+  return best?.path ?? null;
 }
 
 /** The teacher's own stage, where its folder is at hand, for the report. */

@@ -96,11 +96,42 @@ export function parseManifest(text: string): CaseRecord[] {
   return (JSON.parse(text) as { cases: CaseRecord[] }).cases;
 }
 
-/** Returns the paths of the files in both lists whose bytes differ. */
-export function changedFiles(before: readonly CaseRecord[], now: readonly CaseRecord[]): string[] {
-  const files = (cases: readonly CaseRecord[]) =>
-    cases.flatMap(({ images, label }) => [...Object.values(images), ...(label ? [label] : [])]);
-  const known = new Map(files(before).map(({ path, sha256 }) => [path, sha256]));
-  const changed = files(now).filter(({ path, sha256 }) => (known.get(path) ?? sha256) !== sha256);
-  return [...new Set(changed.map(({ path }) => path))];
+/** How the files of two manifests differ. */
+export interface FileChanges {
+  /** Paths of files that are other scans or labels than before. */
+  changed: string[];
+  /** Paths of files with other bytes, but the same voxels in the same place. */
+  repacked: string[];
+}
+
+/**
+ * Compares the files of the cases, contrasts and labels that both lists have. Files may have been renamed or
+ * moved; the paths that are returned are those of `now`.
+ */
+export function compareFiles(before: readonly CaseRecord[], now: readonly CaseRecord[]): FileChanges {
+  const files = (record: CaseRecord) =>
+    filesOf(record).map(([role, file]) => [`${record.id} ${role}`, file] as const);
+  const known = new Map(before.flatMap(files));
+  const [changed, repacked] = [new Set<string>(), new Set<string>()];
+  for (const [key, file] of now.flatMap(files)) {
+    const old = known.get(key);
+    if (!old || (old.sha256 === file.sha256 && old.channel === file.channel)) continue;
+    (sameScan(old, file) ? repacked : changed).add(file.path);
+  }
+  return { changed: [...changed], repacked: [...repacked].filter((path) => !changed.has(path)) };
+}
+
+/** Tells whether two files hold the same voxels in the same place. */
+export function sameScan(a: Placed, b: Placed): boolean {
+  const place = ({ voxels, shape, spacing, affine, channel = 0 }: Placed) =>
+    JSON.stringify([voxels, shape, spacing, affine, channel]);
+  return place(a) === place(b);
+}
+
+/** A file, and the channel of a contrast in it. */
+type Placed = FileRecord & { channel?: number };
+
+/** The files of a case by contrast; its label's is "label". */
+export function filesOf({ images, label }: CaseRecord): [role: string, file: Placed][] {
+  return Object.entries<Placed>({ ...images, ...(label && { label }) });
 }

@@ -219,13 +219,13 @@ test("an --out that holds another run, or an unfinished one, is refused; other f
   assert.is(other.name, "UsageError");
   assert.match(
     other.message,
-    /teacher: holds another run, which differs in data \(.*\), filters \(4 → \d+\): choose another --out/,
+    /teacher: holds another run, which differs in data \(.*\), filters \(4 → \d+\): .* choose another --out/,
   );
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   writeFileSync(metrics, "");
   assert.match(
     (await of()).message,
-    /teacher: holds an unfinished run: resume it with --resume, replace it with --overwrite/,
+    /teacher: holds an unfinished run: resume it with --resume, or choose another --out; --overwrite would/,
   );
 
   rmSync(join(folder, "config.json"));

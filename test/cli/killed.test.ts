@@ -232,7 +232,7 @@ test("Ctrl-C, SIGTERM, a damaged checkpoint and a full disk leave a run that can
 
   const again = await train("stopped", flags);
   assert.is(again.code, 2);
-  assert.match(again.output, /holds an unfinished run: resume it with --resume, replace it with --overwrite/);
+  assert.match(again.output, /holds an unfinished run: resume it with --resume, or choose another --out/);
   const other = await train("stopped", [...flags, "--resume", "--lr", "0.5", "--clip", "12"]);
   assert.is(other.code, 2);
   assert.match(other.output, /differs in .*lr \(0.003 → 0.5\)/);

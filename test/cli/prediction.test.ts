@@ -211,7 +211,7 @@ test("--continue finishes an interrupted prediction; only --overwrite replaces e
   const reference = fs.readFileSync(label(output, ids[1]!));
   assert.match(
     await refused({ output }),
-    /holds PHANTOM_001.nii.gz, .* already: keep them with --continue, replace them with --overwrite, or choose another folder$/,
+    /holds PHANTOM_001.nii.gz, .* already: keep them with --continue, choose another folder, or replace them with --overwrite$/,
   );
   fs.rmSync(label(output, ids[1]!));
   const { printed } = await predict({ output, continue: true });
@@ -228,7 +228,10 @@ test("--continue finishes an interrupted prediction; only --overwrite replaces e
   assert.ok(records(output).every(({ seconds }) => seconds! > 0));
 
   for (const [options, message] of [
-    [{ tta: true }, /^--continue: PHANTOM_001.nii.gz was made differently: mirror false, now true: replace/],
+    [
+      { tta: true },
+      /^--continue: PHANTOM_001.nii.gz was made differently: mirror false, now true: use the same again, or/,
+    ],
     [{ available: "t1", input: join(data, ids[0]!) }, /made differently: model teacher, now student_t1:/],
     [{ window: "uniform" }, /: window gaussian, now uniform:/],
     [{ overwrite: true }, /^--continue: .* give only one of them$/],

@@ -63,9 +63,12 @@ test("a run whose files changed since it began is not resumed, and names them; r
   assert.is(refused.name, "UsageError");
   assert.match(
     refused.message,
-    /^--resume: .*teacher began with other files: PHANTOM_002\/PHANTOM_002_t1ce\.nii\.gz/,
+    /teacher: holds another run, which differs in data \(PHANTOM_002\/PHANTOM_002_t1ce\.nii\.gz changed since\)/,
   );
-  assert.match(refused.message, /restore them, or start again with --overwrite$/);
+  assert.match(
+    refused.message,
+    /choose another --out; --overwrite would delete the training in this folder$/,
+  );
   copyFileSync(join(folder, "kept.nii.gz"), changed);
   const said = await trainWith({}, "resume");
   assert.match(said.join("\n"), /resuming after \d+ steps?, in epoch \d/);

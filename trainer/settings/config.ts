@@ -145,7 +145,10 @@ export function portable({ split, ...config }: TrainConfig): Partial<TrainConfig
   return { ...rest, split: split && split.split(/[\\/]/).at(-1)! };
 }
 
-/** The names of the settings that differ between two configurations and make them different runs. */
+/**
+ * The names of the settings that differ between two configurations and make them different runs. Paths count
+ * as different where they are spelt differently.
+ */
 export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(SETTINGS), ...Object.keys(a), ...Object.keys(b)] as SettingName[]);
   for (const [key, { counts }] of ROWS) if (counts === false) keys.delete(key);
