@@ -1,10 +1,8 @@
 // Users' mistakes: each has one clear message, and is found before the device is opened.
 
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Existing, train } from "../../cli/stages/training.ts";
@@ -13,7 +11,9 @@ import type { Device } from "../../engine/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../../model/files/safetensors.ts";
 import type { VnetConfig } from "../../model/networks/vnet.ts";
 import { vnetShapes } from "../../model/networks/layers.ts";
+import { run } from "../support/command.ts";
 import { IDENTITY, volumeFile } from "../support/fixtures.ts";
+import { failure, silenced } from "../support/quietly.ts";
 
 const test = suite<{ root: string; data: string; out: string }>("bad input");
 
@@ -242,11 +242,11 @@ test("an unknown option gets the nearest one and exit code 2, bad data get 3, wi
   data,
   out,
 }) => {
-  const unknown = command("train", "--stage", "student", "--modalty", "t1");
+  const unknown = run("train", "--stage", "student", "--modalty", "t1");
   assert.is(unknown.status, 2);
   assert.match(unknown.stderr, /unknown option '--modalty'\n\(Did you mean --modality\?\)/);
   mkdirSync(data);
-  const empty = command("train", "--stage", "teacher", "--data", data, "--out", out);
+  const empty = run("train", "--stage", "teacher", "--data", data, "--out", out);
   assert.is(empty.status, 3);
   assert.match(empty.stderr, /^data: expected .* got an empty folder\n$/);
 });
@@ -293,17 +293,7 @@ function writeCase(data: string, id: string, content: CaseContent): void {
 
 /** The error that `act` ends in; what it prints is not shown. */
 async function refusal(act: () => Promise<unknown>): Promise<Error> {
-  const { log } = console;
-  console.log = () => {};
-  const error = await act().then(
-    () => new Error("nothing was refused"),
-    (reason: Error) => reason,
-  );
-  console.log = log;
+  let error = new Error("nothing was refused");
+  await silenced(async () => (error = await failure(act)));
   return error;
-}
-
-function command(name: string, ...flags: string[]): { status: number | null; stderr: string } {
-  const script = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
-  return spawnSync(process.execPath, [script, ...flags], { encoding: "utf8" });
 }
