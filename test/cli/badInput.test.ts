@@ -248,7 +248,7 @@ test("an unknown option gets the nearest one and exit code 2, bad data get 3, wi
   mkdirSync(data);
   const empty = run("train", "--stage", "teacher", "--data", data, "--out", out);
   assert.is(empty.status, 3);
-  assert.match(empty.stderr, /^data: expected .* got an empty folder\n$/);
+  assert.match(empty.stderr, /^data: expected .* got an empty folder$/);
 });
 
 test.run();
