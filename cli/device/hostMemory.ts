@@ -18,8 +18,8 @@ const THREAD = 40e6;
 /** Batches of the last steps, which may not have reached the GPU yet. */
 const QUEUED = 4;
 
-/** While a case is read: the bytes of a voxel of a file as stored, and as float32. */
-const READING = 8;
+/** While a case is read: the bytes of a voxel in a file (int16 in BraTS), and as float32. */
+const READING = 2 + 4;
 
 /** A training, as far as main memory depends on it. */
 export interface HostDemand {
@@ -36,6 +36,8 @@ export interface HostDemand {
   kept: number;
   /** True if other cases are read while training runs. */
   again: boolean;
+  /** True if there are validation cases. */
+  validates: boolean;
 }
 
 /** Bytes of a case's volumes while it is read. */
@@ -51,15 +53,16 @@ export function readingBytes({ images, label }: CaseRecord): number {
 
 /** Bytes of main memory that a training will take at most. */
 export function hostBytes(demand: HostDemand): number {
-  const { config, channels, streams, prepared, kept, again } = demand;
+  const { config, channels, streams, prepared, kept, again, validates } = demand;
   const { workers, batch, patch } = config;
-  const threads = streams * Math.max(1, workers);
+  const threads = streams * workers;
   const one = demand.reading + prepared.bytes;
   const first = Math.max(1, workers) * one; // each thread reads a case before training
   const batches = streams * (AHEAD * workers + QUEUED) * batch * (4 * channels + 1) * product(patch);
-  const validated = prepared.voxels * (4 * channels + 4 * VNET.classes + 2) + (again ? one : 0);
-  const training = batches + validated + (again ? threads * one : 0);
-  return BASE + threads * THREAD + kept + Math.max(first, training);
+  const predicted = prepared.voxels * (4 * channels + 4 * VNET.classes + 2);
+  const training = batches + (again ? threads * one : 0);
+  const validation = validates ? predicted + (again ? one : 0) : 0;
+  return BASE + threads * THREAD + kept + Math.max(first, training + validation);
 }
 
 /** The room for cases: as set, else half of the limit, but no more than the training itself leaves. */

@@ -53,7 +53,7 @@ export async function readStageCases(
   const { data, workers, cacheDir } = config;
   const reading = { data, dataset: { layout, convention }, modalities, preparation: loadOptions(config) };
   if (cacheDir !== null) await openCaseFolder(cacheDir);
-  const memory = new HostMemory(config, modalities);
+  const memory = new HostMemory(config, modalities, split.val.length > 0);
   const files = casesOf(dataset, idsOf(split));
   const trained = split.train.length;
   const used = trained + split.val.length;
@@ -92,12 +92,12 @@ class HostMemory {
   readonly room: Room;
   readonly #config: TrainConfig;
   readonly #limit = memoryLimit();
-  readonly #demand: Pick<HostDemand, "config" | "channels" | "streams">;
+  readonly #demand: Pick<HostDemand, "config" | "channels" | "streams" | "validates">;
 
-  constructor(config: TrainConfig, modalities: readonly Modality[]) {
+  constructor(config: TrainConfig, modalities: readonly Modality[], validates: boolean) {
     this.#config = config;
     const streams = streamsOf([], config, modalities).length;
-    this.#demand = { config, channels: modalities.length, streams };
+    this.#demand = { config, channels: modalities.length, streams, validates };
     const { cache } = config;
     this.room = new Room(cache === null ? this.#limit / 2 : cache * 2 ** 30);
   }
