@@ -74,7 +74,7 @@ export function decodeCase(file: Uint8Array<ArrayBuffer>): Case | null {
   return { ...rest, images, ...(label && { label }) };
 }
 
-/** Reads a case's file from the folder; returns null if there is none, or it is damaged. */
+/** Reads a case's file from the folder; returns null if it is missing or damaged. */
 export async function readCaseFile(folder: string, name: string): Promise<Case | null> {
   const bytes = await readFile(join(folder, name)).catch(() => null);
   return bytes && decodeCase(bytes as Uint8Array<ArrayBuffer>);

@@ -54,7 +54,7 @@ export interface Cache {
   more: number;
 }
 
-/** What the first reading of a case finds. */
+/** The result of reading a case for the first time. */
 export interface FirstRead extends Omit<LoadedCase, "prepared"> {
   case: KeptCase;
   /** Bytes of the prepared arrays. */
