@@ -158,10 +158,8 @@ test("offsets without the last: it is drawn only where it is the only one", asyn
   };
   const at = (z: number, x: number) => 12 * z + x; // the voxel's value is its index; y has one place
   assert.equal(await corners("exclusive"), [at(0, 0), at(1, 0)]);
-  assert.equal(
-    await corners("inclusive"),
-    [0, 1, 2].flatMap((z) => [at(z, 0), at(z, 1)]),
-  );
+  const all = [0, 1, 2].flatMap((z) => [at(z, 0), at(z, 1)]);
+  assert.equal(await corners("inclusive"), all);
 });
 
 test("a short last batch ends the epoch: all of its cases, each once", async () => {

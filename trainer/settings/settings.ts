@@ -269,7 +269,7 @@ export const SETTINGS = {
       defaultHelp: "half of what there is",
       counts: false,
     }),
-    /** A folder where prepared cases are kept that do not fit in memory; null for none. The bits are the same. */
+    /** Holds prepared cases that do not fit in memory; null for none. The bits are the same. */
     cacheDir: row(optional(path("folder")), {
       help: "folder for prepared cases that do not fit in memory",
       default: null,
