@@ -1,6 +1,6 @@
-// Reads, checks and prepares the cases of a run, in the main thread or in several others, and records their files. A
-// case stays in memory where there is room for it; any other is read again whenever it is needed, from the
-// cache on disk or from its files, to the same bits.
+// Reads, checks and prepares the cases of a run, in the main thread or in several others, and records their
+// files. A case stays in memory where there is room for it; any other is read again whenever it is needed,
+// from the cache on disk or from its files, to the same bits.
 
 import type { CaseReport } from "../../data/check/checkCase.ts";
 import { loadCase } from "../../data/check/loadCase.ts";

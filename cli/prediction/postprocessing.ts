@@ -48,7 +48,7 @@ export async function tunePostprocessing(
     const { label, size } = prepared;
     const prediction = await predictCase(device, network, withChannels(prepared, seen), config);
     const pair = { prediction, reference: label!, size };
-    validated.push({ ...(tighten(pair) ?? pair), spacing: gridSpacing(prepared) }); // so that memory holds all
+    validated.push({ ...(tighten(pair) ?? pair), spacing: gridSpacing(prepared) }); // memory holds all
   }
   const choice = choosePostprocessing(validated);
   const text = postprocessingText(choice.rule);

@@ -27,7 +27,7 @@ import {
   writeCaseFile,
 } from "../../cli/files/caseFile.ts";
 import { folderSource } from "../../cli/files/folderSource.ts";
-import { loadRecordedCases, readAgain } from "../../cli/files/loadCases.ts";
+import { inRun, loadRecordedCases, readAgain } from "../../cli/files/loadCases.ts";
 import { openLoader } from "../../cli/files/loader.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { Room } from "../../cli/files/room.ts";
@@ -36,7 +36,8 @@ import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { train } from "../../cli/stages/training.ts";
 import { MODALITIES, openDataset } from "../../data/datasets/datasets.ts";
 import { sha256 } from "../../data/digest.ts";
-import { type Case, loadCase, PREPARATION } from "../../data/preparation/preprocess.ts";
+import { loadCase } from "../../data/check/loadCase.ts";
+import { type Case, PREPARATION } from "../../data/preparation/preprocess.ts";
 import { device } from "../support/gradcheck.ts";
 import { problemsOf, sourceOf, volumeFile } from "../support/fixtures.ts";
 import { failure, silenced } from "../support/quietly.ts";
@@ -187,6 +188,25 @@ test("the name of a case's file depends on its files' bytes and on all that prep
   ];
   const names = others.map(([how, files]) => caseFileName({ ...reading, ...how }, { ...record, ...files }));
   assert.is(new Set([name, ...names]).size, 1 + others.length);
+});
+
+test("a case turned to the run's orientation is the same in memory, from its files and from the disk", async () => {
+  const on = join(folder, "turned");
+  await openCaseFolder(on);
+  const grid = { orientation: "PIR", spacing: [1, 1, 1] } as const;
+  const [kept] = (await readAll(2 ** 30, { threads: 1 })).read;
+  const [again] = (await readAll(0, { folder: on })).read;
+  const { images: memory } = kept!.case as Case;
+  const before = Float32Array.from(memory);
+  const turned = inRun(kept!, grid) as Case;
+  assert.is(turned.images, memory, "in the same memory");
+  assert.not.equal(Float32Array.from(memory), before);
+  for (const disk of [on, null]) {
+    const recorded = inRun(again!, grid) as RecordedCase;
+    const { images, label, size, turn } = await readAgain({ ...recorded, folder: disk });
+    assert.equal([size, turn], [turned.size, turned.turn]);
+    assert.equal([Float32Array.from(turned.images), Uint8Array.from(turned.label!)], [images, label]);
+  }
 });
 
 test("CASE_VERSION is raised when a case is prepared in another way", async () => {
