@@ -1,35 +1,44 @@
 // npm run bench:loader [-- --patch 96,128,128 --seconds 10 --workers 0,1,2]: how many patches of four
 // modalities the loader makes per second, by augmentation and number of threads. The images are balls of
-// noise in air.
+// noise in air. With --data DIR: how long it takes to read a case again, from its files and from the cache on
+// disk.
 
-import { cpus } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
 import { Command } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
+import type { Reading, RecordedCase } from "../cli/files/dataWorkers.ts";
+import { folderSource } from "../cli/files/folderSource.ts";
+import { loadRecordedCases, readAgain } from "../cli/files/loadCases.ts";
 import { openLoader } from "../cli/files/loader.ts";
+import { Room } from "../cli/files/room.ts";
 import { parsePatch } from "../model/settings/kinds.ts";
 import type { Augmentation } from "../data/sampling/augment.ts";
 import type { Vec3 } from "../data/nifti/geometry.ts";
-import type { Case } from "../data/preparation/preprocess.ts";
-import { MODALITIES } from "../data/datasets/source.ts";
+import { type Case, PREPARATION } from "../data/preparation/preprocess.ts";
+import { MODALITIES, openDataset } from "../data/datasets/datasets.ts";
 import { Random } from "../engine/autograd/random.ts";
 
 interface Flags {
   patch: string;
   seconds: string;
   workers: string;
+  data?: string;
 }
 
 /** A typical size of a brain's bounding box in BraTS. */
 const SIZE: Vec3 = [140, 170, 140];
 
-async function main({ patch: size, seconds: limit, workers: counts }: Flags): Promise<void> {
+async function main({ data, patch: size, seconds: limit, workers: counts }: Flags): Promise<void> {
   const [patch, seconds] = [parsePatch(size), Number(limit)];
   const threads = counts.split(",").map(Number);
   if (!(seconds > 0)) throw new UsageError(`--seconds: expected more than 0, got ${limit}`);
   if (!threads.every((n) => Number.isInteger(n) && n >= 0))
     throw new UsageError(`--workers: expected numbers such as 0,1,2, got ${counts}`);
   console.log(`${cpus().length} x ${cpus()[0]?.model ?? "unknown"}; Node ${process.version}`);
+  if (data !== undefined) return measureReading(data, seconds);
   console.log(`patches of ${MODALITIES.length}x${patch.join("x")}, ${seconds} s each`);
   const cases = [head(1), head(2)];
   for (const augment of ["none", "paper", "nnunet"] as const) {
@@ -38,6 +47,38 @@ async function main({ patch: size, seconds: limit, workers: counts }: Flags): Pr
       const each = `${(1000 * cpu).toFixed(0)} ms of CPU each`;
       console.log(`  ${augment}, ${workers} workers: ${rate.toFixed(2)} patches/s, ${each}`);
     }
+  }
+}
+
+/** Prints how long it takes to read each case of a data set again, in this thread. */
+async function measureReading(data: string, seconds: number): Promise<void> {
+  const { layout, convention, cases } = await openDataset(await folderSource(data));
+  const reading: Reading = {
+    data,
+    dataset: { layout, convention },
+    modalities: MODALITIES,
+    preparation: PREPARATION,
+  };
+  const folder = await mkdtemp(join(tmpdir(), "bench-loader-"));
+  try {
+    const group = { files: cases, cache: { room: new Room(0), folder, more: 0 } };
+    const read = await loadRecordedCases(reading, [group], () => 0);
+    const recorded = read.map((one) => one.case as RecordedCase);
+    for (const from of [null, folder]) {
+      const [start, before] = [performance.now(), process.cpuUsage()];
+      let [count, taken] = [0, 0];
+      for (; taken < seconds; count++) {
+        await readAgain({ ...recorded[count % recorded.length]!, folder: from });
+        taken = (performance.now() - start) / 1000;
+      }
+      const { user, system } = process.cpuUsage(before);
+      const [wall, cpu] = [1000 * taken, (user + system) / 1000].map((ms) => `${(ms / count).toFixed(0)} ms`);
+      console.log(
+        `  a case ${from === null ? "from its files" : "from the cache on disk"}: ${wall}, ${cpu} of CPU`,
+      );
+    }
+  } finally {
+    await rm(folder, { recursive: true });
   }
 }
 
@@ -104,6 +145,7 @@ if (isMain(import.meta.url)) {
     .description("Measures how many patches the loader makes per second.")
     .option("--patch <d,h,w>", "voxels of a patch", "96,128,128")
     .option("--seconds <n>", "duration of each measurement", "10")
-    .option("--workers <list>", "numbers of threads", "0,1,2");
+    .option("--workers <list>", "numbers of threads", "0,1,2")
+    .option("--data <folder>", "measure the reading of its cases instead");
   process.exitCode = await runCommand<Flags>(command, main);
 }

@@ -1,20 +1,22 @@
 // Estimates the GPU memory of a training before it begins, and suggests settings that fit.
 
-import { totalmem } from "node:os";
 import { bytesText, type Device, GpuError } from "../../engine/index.ts";
 import { type Demand, estimate, type Footprint, type Remedy, remedies } from "../../trainer/stages/memory.ts";
 import { say } from "../terminal/console.ts";
+import { memoryLimit } from "./memoryLimit.ts";
 
 const GIB = 2 ** 30;
 
 /**
  * Prints the memory that training will take. Throws a GpuError with settings that fit, if a tensor is larger
- * than the adapter allows, or all of them together exceed --gpu-memory (on a CPU, the machine's memory).
+ * than the adapter allows, or all of them together exceed --gpu-memory (on a CPU, the main memory that
+ * `hostBytes` leave).
  */
-export function reportMemory(device: Device, demand: Demand): Footprint {
+export function reportMemory(device: Device, demand: Demand, hostBytes = 0): Footprint {
   const { gpuMemory } = demand.config;
   const onCpu = device.adapter.info.isFallbackAdapter;
-  const memory = gpuMemory !== null ? gpuMemory * GIB : onCpu ? totalmem() : Infinity;
+  const memory =
+    gpuMemory !== null ? gpuMemory * GIB : onCpu ? Math.max(0, memoryLimit() - hostBytes) : Infinity;
   const instead = () => {
     const found = remedies(device, demand, memory).map(asFlags);
     return found.length ? `these fit: ${found.join("; or ")}` : "choose fewer --filters or a smaller --patch";
@@ -28,7 +30,7 @@ export function reportMemory(device: Device, demand: Demand): Footprint {
   }
   const { peakBytes, pooledBytes } = footprint;
   if (pooledBytes > memory) {
-    const there = gpuMemory !== null ? "--gpu-memory allows" : "this machine has";
+    const there = gpuMemory !== null ? "--gpu-memory allows" : "main memory has beside the cases (--cache)";
     throw new GpuError(
       "out-of-memory",
       `training would take ${bytesText(pooledBytes)} of GPU memory, ${there} ${bytesText(memory)}: ${instead()}`,

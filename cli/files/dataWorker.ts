@@ -3,8 +3,9 @@
 import { parentPort } from "node:worker_threads";
 import { DataError } from "../../data/errors.ts";
 import { PatchSampler } from "../../data/sampling/patches.ts";
-import { type DataAnswer, type DataRequest, shared } from "./dataWorkers.ts";
-import { loadRecorded } from "./loadCases.ts";
+import type { DataAnswer, DataRequest } from "./dataWorkers.ts";
+import { firstRead, readAgain, suppliedCase } from "./loadCases.ts";
+import { Room } from "./room.ts";
 
 const port = parentPort!;
 let sampler: PatchSampler | null = null;
@@ -18,14 +19,23 @@ async function answer(request: DataRequest): Promise<void> {
   try {
     switch (request.type) {
       case "load": {
-        const { prepared, ...rest } = await loadRecorded(request.reading, request.files);
-        return reply({ answer: { prepared: shared(prepared), ...rest } });
+        const { room, ...cache } = request.cache;
+        const found = await firstRead(request.reading, request.files, { ...cache, room: new Room(room) });
+        return reply({ answer: found });
+      }
+      case "read": {
+        const found = await readAgain(request.recorded);
+        const buffers = [found.images.buffer, ...(found.label ? [found.label.buffer] : [])];
+        return reply({ answer: found }, [...new Set(buffers)] as ArrayBuffer[]);
       }
       case "train":
-        sampler = new PatchSampler(request.cases, request.options);
+        sampler = new PatchSampler(
+          request.cases.map((kept) => suppliedCase(kept)),
+          request.options,
+        );
         return reply({ answer: null });
       case "batch": {
-        const batch = sampler!.batch(request.number);
+        const batch = await sampler!.batch(request.number);
         return reply({ answer: batch }, [batch.images.buffer, batch.label.buffer]);
       }
     }

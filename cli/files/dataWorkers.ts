@@ -5,9 +5,11 @@ import { Worker } from "node:worker_threads";
 import { DataError } from "../../data/errors.ts";
 import type { CaseExpectations, CaseReport } from "../../data/check/checkCase.ts";
 import type { CaseRecord } from "../../data/datasets/manifest.ts";
+import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { Batch, SamplerOptions } from "../../data/sampling/patches.ts";
 import type { Case, PrepareOptions } from "../../data/preparation/preprocess.ts";
 import type { CaseFiles, Dataset, Modality } from "../../data/datasets/source.ts";
+import type { Room } from "./room.ts";
 
 /** How to read cases: all that a thread needs to do it by itself. */
 export interface Reading {
@@ -25,18 +27,65 @@ export interface LoadedCase {
   report: CaseReport;
 }
 
+/** A case that was read and not kept: how to read it again, to the same bits. */
+export interface RecordedCase {
+  id: string;
+  channels: readonly Modality[];
+  reading: Reading;
+  files: CaseFiles;
+  /** Its files when the run began. */
+  record: CaseRecord;
+  /** The folder of the cache on disk. */
+  folder: string | null;
+  /** Its grid in its files, and the one that it is turned to; null for its own. */
+  own: Pick<CaseReport, "grid">;
+  run: CommonGrid | null;
+}
+
+/** A case in memory that threads share, or one that each thread reads when it needs it. */
+export type KeptCase = Case | RecordedCase;
+
+/** Where a case that has been read for the first time may be kept. */
+export interface Cache {
+  room: Room;
+  /** For cases without room: the folder of the cache on disk, or null. */
+  folder: string | null;
+  /** Bytes beside its arrays that a kept case will take. */
+  more: number;
+}
+
+/** The result of reading a case for the first time. */
+export interface FirstRead extends Omit<LoadedCase, "prepared"> {
+  case: KeptCase;
+  /** Bytes of the prepared arrays. */
+  bytes: number;
+  /** Voxels of the prepared case. */
+  voxels: number;
+  /** Why it could not be written to the cache on disk. */
+  unwritten: string | null;
+}
+
 /** A request to a thread. */
 export type DataRequest =
-  | { type: "load"; reading: Reading; files: CaseFiles }
-  | { type: "train"; cases: readonly Case[]; options: SamplerOptions }
+  | {
+      type: "load";
+      reading: Reading;
+      files: CaseFiles;
+      cache: Omit<Cache, "room"> & { room: SharedArrayBuffer };
+    }
+  | { type: "read"; recorded: RecordedCase }
+  | { type: "train"; cases: readonly KeptCase[]; options: SamplerOptions }
   | { type: "batch"; number: number };
 
-/** The answer of a thread: the case, nothing, or the batch; or the error. */
+/** The answer of a thread: what was read, nothing, or the batch. */
+type Answer = FirstRead | Case | Batch | null;
+
+/** The same, or the error. */
 export type DataAnswer =
-  { answer: LoadedCase | Batch | null } | { error: { name: string; message: string; problems?: string[] } };
+  { answer: Answer } | { error: { name: string; message: string; problems?: string[] } };
 
 interface Waiting {
-  resolve: (answer: LoadedCase | Batch | null) => void;
+  resolve: (answer: Answer) => void;
   reject: (error: Error) => void;
 }
 
@@ -60,13 +109,19 @@ export class DataWorker {
     this.#worker.on("exit", (code) => this.#die(`it ended with code ${code}`));
   }
 
-  /** Reads and prepares a case. Throws a DataError with all its problems. */
-  async load(reading: Reading, files: CaseFiles): Promise<LoadedCase> {
-    return (await this.#ask({ type: "load", reading, files })) as LoadedCase;
+  /** Reads and prepares a case for the first time. Throws a DataError with all its problems. */
+  async load(reading: Reading, files: CaseFiles, { room, ...cache }: Cache): Promise<FirstRead> {
+    const request = { reading, files, cache: { ...cache, room: room.shared } };
+    return (await this.#ask({ type: "load", ...request })) as FirstRead;
+  }
+
+  /** Reads a case again. Throws a DataError if it has changed. */
+  async read(recorded: RecordedCase): Promise<Case> {
+    return (await this.#ask({ type: "read", recorded })) as Case;
   }
 
   /** Sets the cases and options of later batches; arrays in shared memory are not copied. */
-  async train(cases: readonly Case[], options: SamplerOptions): Promise<void> {
+  async train(cases: readonly KeptCase[], options: SamplerOptions): Promise<void> {
     await this.#ask({ type: "train", cases, options });
   }
 
@@ -82,7 +137,7 @@ export class DataWorker {
     await this.#worker.terminate();
   }
 
-  #ask(request: DataRequest): Promise<LoadedCase | Batch | null> {
+  #ask(request: DataRequest): Promise<Answer> {
     if (this.#dead) return Promise.reject(this.#dead);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });

@@ -8,11 +8,11 @@ import {
   type SamplerOptions,
   type SamplerState,
 } from "../../data/sampling/patches.ts";
-import type { Case } from "../../data/preparation/preprocess.ts";
-import { DataWorker, shared } from "./dataWorkers.ts";
+import { DataWorker, type KeptCase, shared } from "./dataWorkers.ts";
+import { suppliedCase } from "./loadCases.ts";
 
 /** Batches that each thread makes ahead; all of them are in memory. */
-const AHEAD = 2;
+export const AHEAD = 2;
 
 export interface LoaderOptions extends SamplerOptions {
   /** The number of threads; 0 makes each batch in the main thread when it is needed. */
@@ -25,7 +25,7 @@ export interface LoaderOptions extends SamplerOptions {
 export interface Loader {
   /** Batches until every case has been seen once. */
   readonly batchesPerEpoch: number;
-  /** The next batch. Throws if a thread has died. */
+  /** The next batch. Throws if a thread has died; a DataError if a case can no longer be read. */
   next(): Promise<Batch>;
   /** The position after the batches handed out, not those made ahead: for resuming. */
   state(): SamplerState;
@@ -33,20 +33,26 @@ export interface Loader {
   close(): Promise<void>;
 }
 
-/** Starts making batches of `cases`. Throws a DataError for cases or a state that do not fit. */
-export async function openLoader(cases: readonly Case[], options: LoaderOptions): Promise<Loader> {
+/**
+ * Starts making batches of `cases`; those that are not in memory are read by the thread that needs them.
+ * Throws a DataError for cases or a state that do not fit.
+ */
+export async function openLoader(cases: readonly KeptCase[], options: LoaderOptions): Promise<Loader> {
   const { workers, state, ...sampling } = options;
-  const sampler = new PatchSampler(cases, sampling);
+  const sampler = new PatchSampler(
+    cases.map((kept) => suppliedCase(kept)),
+    sampling,
+  );
   if (state) sampler.restore(state);
   const { batchesPerEpoch } = sampler;
   if (workers === 0) {
-    const next = () => Promise.resolve(sampler.next());
+    const next = () => sampler.next();
     return { batchesPerEpoch, next, state: () => sampler.state(), close: () => Promise.resolve() };
   }
   const threads = Array.from({ length: workers }, () => new DataWorker());
   const close = async () => void (await Promise.all(threads.map((thread) => thread.close())));
   try {
-    const common = cases.map(shared);
+    const common = cases.map((kept) => ("reading" in kept ? kept : shared(kept)));
     await Promise.all(threads.map((thread) => thread.train(common, sampling)));
   } catch (error) {
     await close();

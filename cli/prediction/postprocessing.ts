@@ -4,7 +4,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { type Case, gridSpacing } from "../../data/preparation/preprocess.ts";
+import { gridSpacing } from "../../data/preparation/preprocess.ts";
+import { inTurn, type SuppliedCase } from "../../data/preparation/supply.ts";
 import type { Device } from "../../engine/index.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import type { Network } from "../../model/networks/network.ts";
@@ -14,6 +15,7 @@ import {
   type Postprocessing,
   postprocessingText,
 } from "../../model/inference/postprocess.ts";
+import { tighten } from "../../model/scoring/masks.ts";
 import { networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
@@ -36,16 +38,17 @@ const Schema = v.object({
 export async function tunePostprocessing(
   device: Device,
   network: Network,
-  validation: readonly Case[],
+  validation: readonly SuppliedCase[],
   { folder, config }: { folder: string; config: TrainConfig },
 ): Promise<Postprocessing> {
   if (config.postprocessing === "none" || !validation.length) return NO_POSTPROCESSING;
   const seen = networkModalities(config);
   const validated = [];
-  for (const prepared of validation) {
+  for await (const prepared of inTurn(validation)) {
     const { label, size } = prepared;
     const prediction = await predictCase(device, network, withChannels(prepared, seen), config);
-    validated.push({ prediction, reference: label!, size, spacing: gridSpacing(prepared) });
+    const pair = { prediction, reference: label!, size };
+    validated.push({ ...(tighten(pair) ?? pair), spacing: gridSpacing(prepared) }); // memory holds all
   }
   const choice = choosePostprocessing(validated);
   const text = postprocessingText(choice.rule);

@@ -3,15 +3,13 @@
 
 import { join } from "node:path";
 import type { Box } from "../../data/preparation/crop.ts";
-import type { Modality } from "../../data/datasets/datasets.ts";
 import { mergedLabels } from "../../data/datasets/labels.ts";
-import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
+import type { CaseRecord } from "../../data/datasets/manifest.ts";
 import type { SamplerState } from "../../data/sampling/patches.ts";
 import { loadCase } from "../../data/check/loadCase.ts";
-import { compareRun, inGrid } from "../../data/check/run.ts";
 import { grouped } from "../../data/errors.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
-import { type Case, cropOf, gridSpacing } from "../../data/preparation/preprocess.ts";
+import { cropOf, gridSpacing } from "../../data/preparation/preprocess.ts";
 import { type Device, tuningOf } from "../../engine/index.ts";
 import { type Postprocessing, postprocess } from "../../model/inference/postprocess.ts";
 import { parseInterval } from "../../model/settings/durations.ts";
@@ -27,20 +25,20 @@ import {
 } from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
 import { predictCase } from "../../trainer/stages/prediction.ts";
-import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import { streamsOf } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { reportMemory } from "../device/memory.ts";
 import { applyTuning } from "../device/tuning.ts";
 import { evaluateFolders } from "../prediction/evaluation.ts";
-import { casesOf, idsOf, openRunData, type RunData } from "../files/cases.ts";
+import { casesOf, openRunData, type RunData } from "../files/cases.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { checkRoom } from "../files/files.ts";
 import { folderStorage, rewind } from "../files/folderStorage.ts";
 import { keepImported } from "../files/imported.ts";
-import { loadRecordedCases } from "../files/loadCases.ts";
+import type { KeptCase } from "../files/dataWorkers.ts";
 import { type Loader, openLoader } from "../files/loader.ts";
 import { checkHeld } from "../files/lock.ts";
-import { channelsOf, frozenNetwork, readModel, upload } from "../files/models.ts";
+import { frozenNetwork, readModel, upload } from "../files/models.ts";
 import { resume } from "../files/sameRun.ts";
 import { begin, FILES } from "../files/stageFolder.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
@@ -49,19 +47,8 @@ import { StageLog } from "../report/stageLog.ts";
 import { emit, isLively, say, warn } from "../terminal/console.ts";
 import { FAST, trainingProgress } from "../terminal/progress.ts";
 import { listenForStop, resumeCommand, StoppedError } from "../terminal/stopSignals.ts";
+import { readStageCases, type StageCases } from "./stageCases.ts";
 import { readNetworks, type StageNetworks, warnings } from "./stageModels.ts";
-
-/** The cases of a stage, loaded, with the modalities that its networks need. */
-interface LoadedRun {
-  training: Case[];
-  validation: Case[];
-  records: CaseRecord[];
-  modalities: readonly Modality[];
-  /** The grid that all cases are turned to. */
-  grid: CommonGrid;
-  /** The findings of the check that training can live with. */
-  warnings: string[];
-}
 
 const PREDICTION = 1e6; // bytes of a predicted case, generously
 
@@ -80,24 +67,42 @@ export async function trainStage(
   if (config.fast) say(`  ${FAST}`);
   const networks = await readNetworks(config);
   const data = await openRunData(config, state && !state.imported ? folder : null);
-  const cases = await loadRun(data, networks, config);
-  const { training, validation, modalities, grid } = cases;
-  const findings = [
-    ...(await warnings(config, networks, { split: data.split, state })),
-    ...grouped(cases.warnings),
-  ];
-  findings.forEach(warn);
-  say(
-    `  ${training.length} cases to train, ${validation.length} to validate, ${data.split.test.length} to test`,
-  );
-  for (const line of mergedLabels(data.dataset.convention)) say(`  ${line}`);
+  const cases = await readStageCases(data, networks, config);
+  try {
+    const { split } = data;
+    const findings = [...(await warnings(config, networks, { split, state })), ...grouped(cases.warnings)];
+    findings.forEach(warn);
+    const { train, val, test } = split;
+    say(`  ${train.length} cases to train, ${val.length} to validate, ${test.length} to test`);
+    for (const line of mergedLabels(data.dataset.convention)) say(`  ${line}`);
+    await trainOn(cases, open, config, { folder, networks, data, state });
+  } finally {
+    await cases.close();
+  }
+  return folder;
+}
+
+/** A stage without its cases. */
+interface Given {
+  folder: string;
+  networks: StageNetworks;
+  data: RunData;
+  state: FoundState | null;
+}
+
+/** Trains a stage on cases that were read, and scores it. */
+async function trainOn(
+  { training, validation, records, modalities, grid, hostBytes }: StageCases,
+  open: () => Promise<Device>,
+  config: TrainConfig,
+  { folder, networks, data, state }: Given,
+): Promise<void> {
   const device = await open();
   device.peakBytes = device.bytes; // of this stage alone
   if (state) await restoreTuning(device, config);
   config = { ...config, tuning: tuningOf(device) };
   const frozen = (name: string) => frozenNetwork(networks.frozen.get(name)!);
-  reportMemory(device, { config, modalities, frozen });
-
+  reportMemory(device, { config, modalities, frozen }, hostBytes);
   const loaders = await openLoaders(training, config, modalities, state);
   try {
     const stage = new Stage(device, {
@@ -112,18 +117,13 @@ export async function trainStage(
       init: networks.init?.values ?? null,
       state,
     });
-    await trainInto(
-      folder,
-      stage,
-      { data, files: cases.records, networks: networks.checksums },
-      state,
-    ).finally(() => stage.free());
+    const began = { data, files: records, networks: networks.checksums };
+    await trainInto(folder, stage, began, state).finally(() => stage.free());
   } finally {
     for (const loader of Object.values(loaders)) await loader.close();
   }
   await scoreStage(device, config, data, { folder, validation, grid });
   device.trim();
-  return folder;
 }
 
 /** The kernels that a run began with, for others round differently. */
@@ -133,33 +133,9 @@ async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<v
   say("  the run began with other kernels than this adapter has: the last digits will differ");
 }
 
-/**
- * Loads the cases to train and to validate on. Those to test on are read too: now is the time to find them
- * broken, or to be the same scans as others under another name.
- */
-async function loadRun(
-  { dataset, split, modalities: common }: RunData,
-  { frozen, init }: StageNetworks,
-  config: TrainConfig,
-): Promise<LoadedRun> {
-  const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
-  const modalities = loadedModalities(config, taughtBy, common);
-  const reading = { data: config.data, dataset, modalities, preparation: loadOptions(config) };
-  const wanted = casesOf(dataset, idsOf(split));
-  const { cases, records, reports } = await loadRecordedCases(reading, wanted, config.workers);
-  checkDisjoint(split, records);
-  const trained = split.train.length;
-  const known = [...frozen.values(), init].flatMap((model) => model?.card?.grid ?? [])[0];
-  const { convention } = dataset;
-  const { grid, warnings } = compareRun(reports, { trained, convention, patch: config.patch, known });
-  const upright = cases.map((prepared, i) => inGrid(prepared, reports[i]!, grid));
-  const validation = upright.slice(trained, trained + split.val.length);
-  return { training: upright.slice(0, trained), validation, records, modalities, grid, warnings };
-}
-
 /** A loader for each stream of the method. */
 async function openLoaders(
-  training: readonly Case[],
+  training: readonly KeptCase[],
   config: TrainConfig,
   modalities: readonly string[],
   state: FoundState | null,
@@ -245,7 +221,7 @@ async function scoreStage(
   device: Device,
   config: TrainConfig,
   data: RunData,
-  { folder, validation, grid }: { folder: string } & Pick<LoadedRun, "validation" | "grid">,
+  { folder, validation, grid }: { folder: string } & Pick<StageCases, "validation" | "grid">,
 ): Promise<void> {
   const best = upload(device, await readModel(join(folder, FILES.best)));
   const rule = await tunePostprocessing(device, best, validation, { folder, config });

@@ -7,6 +7,9 @@ import type { Vec3 } from "../nifti/geometry.ts";
 /** The most voxels that are kept of a class. */
 export const REMEMBERED = 10_000;
 
+/** The most bytes that are remembered of a label of BraTS's three classes, in each thread. */
+export const FOREGROUND_BYTES = 3 * 4 * REMEMBERED;
+
 /** The indices of the voxels of each class, by label. */
 const known = new WeakMap<Uint8Array, Uint32Array[]>();
 

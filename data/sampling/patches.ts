@@ -10,6 +10,7 @@ import { DataError } from "../errors.ts";
 import { foregroundOf } from "./foreground.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 import { type Case, gridSpacing } from "../preparation/preprocess.ts";
+import { caseOf, type SuppliedCase } from "../preparation/supply.ts";
 import { MODALITIES } from "../datasets/source.ts";
 import { streamAt } from "./streams.ts";
 
@@ -64,17 +65,18 @@ const [ORDER, SHARE, PATCH, CHANNEL] = [0, 1, 2, 3];
 
 /** An endless stream of batches: every case once per epoch, in a new order each time. */
 export class PatchSampler {
-  readonly #cases: readonly Case[];
+  readonly #cases: readonly SuppliedCase[];
   readonly #options: Required<SamplerOptions>;
   readonly #recipe: Recipe;
   #taken = 0;
 
-  /** Throws DataError unless all `cases` have labels and the same modalities. */
-  constructor(cases: readonly Case[], options: SamplerOptions) {
+  /** Throws DataError unless all `cases` have the same modalities, and those at hand have labels. */
+  constructor(cases: readonly SuppliedCase[], options: SamplerOptions) {
     const first = cases[0];
     if (!first) throw new DataError("PatchSampler: expected at least one case to train on, got none");
-    for (const { id, label, channels } of cases) {
-      if (!label) throw new DataError(`case ${id}: expected a label to train on, got none`);
+    for (const one of cases) {
+      const { id, channels } = one;
+      if (!("read" in one)) labelOf(one);
       if (channels.join() !== first.channels.join()) {
         throw new DataError(
           `case ${id}: expected the modalities ${first.channels.join(", ")}, got ${channels.join(", ")}`,
@@ -91,13 +93,18 @@ export class PatchSampler {
     return Math.ceil(this.#cases.length / this.#options.batch);
   }
 
-  /** Returns the next batch. */
-  next(): Batch {
-    return this.batch(this.#taken++);
+  /** Returns the next batch. If a case cannot be read, the batch is still the next one. */
+  async next(): Promise<Batch> {
+    const batch = await this.batch(this.#taken);
+    this.#taken++;
+    return batch;
   }
 
-  /** Returns batch `number` of the run, counted from 0. */
-  batch(number: number): Batch {
+  /**
+   * Returns batch `number` of the run, counted from 0. Cases that are not at hand are read one at a time.
+   * Throws the DataError of one that cannot be read.
+   */
+  async batch(number: number): Promise<Batch> {
     const { patch, seed } = this.#options;
     const chosen = this.#casesOf(number);
     const voxels = patch[0] * patch[1] * patch[2];
@@ -105,12 +112,13 @@ export class PatchSampler {
     const images = new Float32Array(chosen.length * channels * voxels);
     const label = new Uint8Array(chosen.length * voxels);
     const forced = this.#forced(number, chosen.length);
-    for (const [n, from] of chosen.entries()) {
+    for (const [n, supplied] of chosen.entries()) {
+      const from = await caseOf(supplied);
       const random = streamAt(seed, PATCH, number, n);
       const place = this.#place(from, random, n >= chosen.length - forced);
       const target = images.subarray(n * channels * voxels, (n + 1) * channels * voxels);
       takeImages(from, target, patch, place);
-      takeLabels(from.label!, from.size, label.subarray(n * voxels, (n + 1) * voxels), patch, place);
+      takeLabels(labelOf(from), from.size, label.subarray(n * voxels, (n + 1) * voxels), patch, place);
       const views = from.channels.map((modality, m) => ({
         voxels: target.subarray(m * voxels, (m + 1) * voxels),
         background: from.background?.[m] ?? 0,
@@ -131,7 +139,7 @@ export class PatchSampler {
     this.#taken = batchesTaken(state, this.#cases.length);
   }
 
-  #casesOf(number: number): Case[] {
+  #casesOf(number: number): SuppliedCase[] {
     const { batch, lastBatch } = this.#options;
     const count = this.#cases.length;
     const [epoch, position] =
@@ -175,6 +183,11 @@ export class PatchSampler {
     const flip = [0, 1, 2].map(() => this.#recipe.flips && random.next() < 0.5);
     return { corner, flip: flip as [boolean, boolean, boolean], turn };
   }
+}
+
+function labelOf({ id, label }: Case): Uint8Array {
+  if (!label) throw new DataError(`case ${id}: expected a label to train on, got none`);
+  return label;
 }
 
 /**

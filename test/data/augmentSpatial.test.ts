@@ -13,6 +13,7 @@ import type { Vec3 } from "../../data/nifti/geometry.ts";
 import { PatchSampler } from "../../data/sampling/patches.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { Random } from "../../engine/autograd/random.ts";
+import { take } from "../support/batches.ts";
 import { close } from "../support/fixtures.ts";
 
 const test = suite("augmentSpatial");
@@ -153,7 +154,7 @@ test("between classes a turned label has the class with the most weight, of equa
   assert.equal([at(0), at(0.4), at(0.5), at(0.6)], [3, 3, 1, 1]);
 });
 
-test("a turned patch has no empty corners inside the volume, and background outside it", () => {
+test("a turned patch has no empty corners inside the volume, and background outside it", async () => {
   const size: Vec3 = [40, 40, 40];
   const voxels = 40 ** 3;
   const source = { size, offset: [0, 0, 0] as Vec3, spacing: CUBE, header: new Uint8Array(352) };
@@ -176,10 +177,10 @@ test("a turned patch has no empty corners inside the volume, and background outs
     augment: "nnunet",
   } as const;
   const inner = new PatchSampler([volume], options);
-  for (let i = 0; i < 60; i++) assert.ok(inner.next().images.every((value) => value > 0.5));
+  for (const { images } of await take(inner, 60)) assert.ok(images.every((value) => value > 0.5));
   const edge: Case = { ...volume, label: new Uint8Array(voxels).fill(1, 0, 1) };
   const outer = new PatchSampler([edge], options);
-  const values = new Set(Array.from({ length: 60 }, () => outer.next().images[0]!));
+  const values = new Set((await take(outer, 60)).map(({ images }) => images[0]!));
   assert.ok(values.has(-3), "a turned patch about the volume's corner shows the background beyond");
 });
 

@@ -7,6 +7,7 @@ import type { Vec3 } from "../../data/nifti/nifti.ts";
 import { PatchSampler, type SamplerState } from "../../data/sampling/patches.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { Random } from "../../engine/autograd/random.ts";
+import { take } from "../support/batches.ts";
 import { problemsOf } from "../support/fixtures.ts";
 
 const test = suite("patches");
@@ -31,12 +32,12 @@ function caseOf(id: string, size: Vec3, background?: number[]): Case {
 }
 const plain = { augment: "none" } as const;
 
-test("a patch is a piece of image and label, and every corner is drawn, also the last one", () => {
+test("a patch is a piece of image and label, and every corner is drawn, also the last one", async () => {
   const size: Vec3 = [4, 5, 6];
   const sampler = new PatchSampler([caseOf("a", size)], { patch: [3, 3, 3], batch: 2, seed: 1, ...plain });
   const corners = new Set<number>();
   for (let i = 0; i < 200; i++) {
-    const { images, label, cases } = sampler.next();
+    const { images, label, cases } = await sampler.next();
     assert.equal([images.length, label.length, cases], [2 * 2 * 27, 2 * 27, ["a", "a"]]);
     for (let n = 0; n < 2; n++) {
       const corner = images[n * 54]! - 1;
@@ -58,11 +59,11 @@ test("a patch is a piece of image and label, and every corner is drawn, also the
   );
 });
 
-test("the paper's flips mirror each axis about half the time, images and label together", () => {
+test("the paper's flips mirror each axis about half the time, images and label together", async () => {
   const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], { patch: [2, 2, 2], batch: 1, seed: 3 });
   const seen = new Map<number, number>();
   for (let i = 0; i < 400; i++) {
-    const { images, label } = sampler.next();
+    const { images, label } = await sampler.next();
     const [first, ...scales] = unscaled(images);
     seen.set(first!, (seen.get(first!) ?? 0) + 1); // the first voxel shows the mirrored axes
     for (let v = 0; v < 8; v++) {
@@ -75,10 +76,10 @@ test("the paper's flips mirror each axis about half the time, images and label t
   for (const count of seen.values()) assert.ok(count > 25 && count < 80, `${count} of 400`);
 });
 
-test("the paper's scaling multiplies each modality by 0.9 to 1.1 about half the time, independently", () => {
+test("the paper's scaling multiplies each modality by 0.9 to 1.1 about half the time, independently", async () => {
   const sampler = new PatchSampler([caseOf("a", [2, 2, 2])], { patch: [2, 2, 2], batch: 1, seed: 5 });
-  const factors = Array.from({ length: 400 }, () => {
-    const [, ...scales] = unscaled(sampler.next().images);
+  const factors = (await take(sampler, 400)).map(({ images }) => {
+    const [, ...scales] = unscaled(images);
     return scales as [number, number];
   });
   for (const m of [0, 1] as const) {
@@ -99,10 +100,10 @@ function unscaled(images: Float32Array): [first: number, ...scales: number[]] {
   return [Math.round(images[0]! / scales[0]!) - 1, ...scales];
 }
 
-test("a volume smaller than the patch is padded on both sides, with background and label 0", () => {
+test("a volume smaller than the patch is padded on both sides, with background and label 0", async () => {
   const small = caseOf("a", [1, 2, 5], [-7, 9]);
   const sampler = new PatchSampler([small], { patch: [3, 4, 3], batch: 1, seed: 2, ...plain });
-  const { images, label } = sampler.next();
+  const { images, label } = await sampler.next();
   const start = images[(1 * 4 + 1) * 3]! - 1;
   for (let z = 0; z < 3; z++) {
     for (let y = 0; y < 4; y++) {
@@ -118,32 +119,32 @@ test("a volume smaller than the patch is padded on both sides, with background a
   }
 });
 
-test("an epoch uses every case once, in a new order; batches are always full and run across epochs", () => {
+test("an epoch uses every case once, in a new order; batches are always full and run across epochs", async () => {
   const cases = ["a", "b", "c", "d", "e"].map((id) => caseOf(id, [2, 2, 2]));
   const sampler = new PatchSampler(cases, { patch: [2, 2, 2], batch: 2, seed: 1 });
   assert.is(sampler.batchesPerEpoch, 3);
-  const stream = Array.from({ length: 10 }, () => sampler.next().cases);
+  const stream = (await take(sampler, 10)).map(({ cases: drawn }) => drawn);
   assert.ok(stream.every((ids) => ids.length === 2));
   const epochs = [0, 1, 2, 3].map((epoch) => stream.flat().slice(5 * epoch, 5 * epoch + 5));
   for (const ids of epochs) assert.equal([...ids].sort(), ["a", "b", "c", "d", "e"]);
   assert.ok(new Set(epochs.map((ids) => ids.join())).size > 1);
 });
 
-test("one seed gives one stream, and a stored state resumes it bit for bit", () => {
+test("one seed gives one stream, and a stored state resumes it bit for bit", async () => {
   const cases = ["a", "b", "c"].map((id) => caseOf(id, [3, 4, 5]));
   const make = (seed: number) => new PatchSampler(cases, { patch: [2, 2, 4], batch: 2, seed });
   const [first, second, other] = [make(7), make(7), make(8)];
   for (let i = 0; i < 5; i++) {
-    const batch = first.next();
-    assert.equal(second.next(), batch);
-    assert.not.equal(other.next(), batch);
+    const batch = await first.next();
+    assert.equal(await second.next(), batch);
+    assert.not.equal(await other.next(), batch);
   }
   const stored = JSON.parse(JSON.stringify(first.state())) as ReturnType<PatchSampler["state"]>;
-  const expected = [first.next(), first.next(), first.next()];
+  const expected = await take(first, 3);
   const later = make(7);
   later.restore(stored);
-  assert.equal([later.next(), later.next(), later.next()], expected);
-  assert.equal(make(7).batch(6), expected[1], "a batch is a function of its number");
+  assert.equal(await take(later, 3), expected);
+  assert.equal(await make(7).batch(6), expected[1], "a batch is a function of its number");
   const fewer = new PatchSampler(cases.slice(1), { patch: [2, 2, 2], batch: 1, seed: 1 });
   assert.throws(() => fewer.restore(stored), /expected the state of 2 cases, got 3: resume with the cases/);
 });
@@ -172,7 +173,7 @@ test("a state of an earlier version is refused: it does not count batches", asyn
   );
 });
 
-test("the patches of one modality do not depend on which others are loaded", () => {
+test("the patches of one modality do not depend on which others are loaded", async () => {
   const both = caseOf("a", [5, 6, 7]);
   const voxels = 5 * 6 * 7;
   const alone: Case = { ...both, channels: ["flair"], images: both.images.slice(voxels) };
@@ -180,24 +181,24 @@ test("the patches of one modality do not depend on which others are loaded", () 
     const options = { patch: [4, 4, 4] as Vec3, batch: 1, seed: 9, augment };
     const [two, one] = [new PatchSampler([both], options), new PatchSampler([alone], options)];
     for (let i = 0; i < 20; i++) {
-      const [a, b] = [two.next(), one.next()];
+      const [a, b] = [await two.next(), await one.next()];
       assert.equal(a.label, b.label);
       if (augment === "paper") assert.equal(a.images.slice(64), b.images);
     }
   }
 });
 
-test("the given share of patches shows foreground, each class equally often; the others are anywhere", () => {
+test("the given share of patches shows foreground, each class equally often; the others are anywhere", async () => {
   const size: Vec3 = [12, 12, 12];
   const label = new Uint8Array(12 ** 3);
   label[0] = 1; // a corner: a patch around it has to be moved into the volume
   label.fill(3, 6 * 144, 6 * 144 + 50);
   const sparse: Case = { ...caseOf("a", size), label };
-  const count = (foreground: number, augment: "none" | "paper" | "nnunet", batch = 4) => {
+  const count = async (foreground: number, augment: "none" | "paper" | "nnunet", batch = 4) => {
     const sampler = new PatchSampler([sparse], { patch: [2, 3, 2], batch, seed: 4, augment, foreground });
     const found = { patches: 0, 1: 0, 3: 0 };
     for (let i = 0; i < 400 / batch; i++) {
-      const { label: drawn } = sampler.next();
+      const { label: drawn } = await sampler.next();
       for (let n = 0; n < batch; n++) {
         const patch = drawn.subarray(12 * n, 12 * n + 12);
         if (patch.some((value) => value > 0)) found.patches++;
@@ -207,20 +208,20 @@ test("the given share of patches shows foreground, each class equally often; the
     return found;
   };
   for (const augment of ["none", "paper", "nnunet"] as const) {
-    const all = count(1, augment);
+    const all = await count(1, augment);
     assert.is(all.patches, 400, augment);
     assert.ok(all[1] > 150 && all[1] < 250, `${augment}: ${all[1]} of 400`);
   }
-  const chance = count(0, "none").patches;
+  const chance = (await count(0, "none")).patches;
   assert.ok(chance < 60, `${chance} by chance`);
   for (const batch of [1, 4]) {
-    const third = count(0.33, "none", batch).patches;
+    const third = (await count(0.33, "none", batch)).patches;
     const expected = 132 + (chance * 268) / 400;
     assert.ok(Math.abs(third - expected) < 40, `batch ${batch}: ${third}, expected about ${expected}`);
   }
   const empty: Case = { ...sparse, label: new Uint8Array(12 ** 3) };
   const sampler = new PatchSampler([empty], { patch: [2, 2, 2], batch: 2, seed: 4, foreground: 1 });
-  assert.is(sampler.next().label.length, 16);
+  assert.is((await sampler.next()).label.length, 16);
 });
 
 test("an even sample of a large class is kept, over its whole extent", () => {

@@ -16,6 +16,7 @@ import { tensor } from "../../engine/autograd/tensor.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import { forward, type Network } from "../../model/networks/network.ts";
 import type { Scores } from "../../trainer/loop/trainer.ts";
+import { take } from "../support/batches.ts";
 import { sourceOf, volumeFile } from "../support/fixtures.ts";
 import { device } from "../support/gradcheck.ts";
 import { batch, network, PATCH, student, trained } from "../support/training.ts";
@@ -148,7 +149,7 @@ async function batches(source: Source) {
   const dataset = await openDataset(source);
   const cases = await loadCases(source, dataset, dataset.cases, MODALITIES, { labels: true });
   const sampler = new PatchSampler(cases, { patch: [4, 4, 4], batch: 2, seed: 3 });
-  return Array.from({ length: 6 }, () => sampler.next());
+  return take(sampler, 6);
 }
 
 test("training gives the same bits however finely its work is cut into submissions", async () => {

@@ -19,6 +19,7 @@ import type { Reading } from "../../cli/files/dataWorkers.ts";
 import { folderSource } from "../../cli/files/folderSource.ts";
 import { loadRecordedCases } from "../../cli/files/loadCases.ts";
 import { type LoaderOptions, openLoader } from "../../cli/files/loader.ts";
+import { Room } from "../../cli/files/room.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES, SOMETIMES } from "../../cli/files/stageFolder.ts";
 import { openDataset } from "../../data/datasets/datasets.ts";
@@ -28,6 +29,7 @@ import { type Batch, PatchSampler } from "../../data/sampling/patches.ts";
 import { type Case, PREPARATION } from "../../data/preparation/preprocess.ts";
 import { MODALITIES, type Dataset } from "../../data/datasets/source.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
+import { take as drawn } from "../support/batches.ts";
 import { problemsOf } from "../support/fixtures.ts";
 import { trainQuietly } from "../support/quietly.ts";
 
@@ -42,9 +44,15 @@ test.before(async () => {
   await makePhantom({ out: data, cases: 3, size: 16, seed: 2, report: () => undefined });
   dataset = await openDataset(await folderSource(data));
   reading = { data, dataset, modalities: MODALITIES, preparation: PREPARATION };
-  ({ cases } = await loadRecordedCases(reading, dataset.cases, 0));
+  cases = (await readAll(0)).map((one) => one.case as Case);
 });
 test.after(() => rmSync(folder, { recursive: true }));
+
+/** Reads all cases, with room for `most` bytes of them in memory. */
+function readAll(workers: number, { files = dataset.cases, most = 1e9 } = {}) {
+  const cache = { room: new Room(most), folder: null, more: 0 };
+  return loadRecordedCases(reading, [{ files, cache }], () => workers);
+}
 
 /** The error that `act` ends in. */
 const failure = (act: () => Promise<unknown>): Promise<Error> =>
@@ -70,7 +78,7 @@ async function take(count: number, more: Partial<LoaderOptions> & { workers: num
 
 test("0, 1 and 3 threads give the same bits as the sampler, from a state too", async () => {
   const sampler = new PatchSampler(cases, options);
-  const expected = Array.from({ length: 9 }, () => sampler.next());
+  const expected = await drawn(sampler, 9);
   for (const workers of [0, 1, 3]) {
     const { batches, state } = await take(9, { workers });
     assert.equal(batches, expected, `${workers} workers`);
@@ -82,11 +90,11 @@ test("0, 1 and 3 threads give the same bits as the sampler, from a state too", a
 });
 
 test("cases are read in threads as in the main one, into memory that is shared, with what their files were", async () => {
-  const one = await loadRecordedCases(reading, dataset.cases, 0);
-  const two = await loadRecordedCases(reading, dataset.cases, 2);
+  const one = await readAll(0);
+  const two = await readAll(2);
   assert.equal(two, one);
-  assert.ok(two.cases.every(({ images }) => images.buffer instanceof SharedArrayBuffer));
-  const [{ id, images, label }] = one.records as [(typeof one.records)[0]];
+  assert.ok(two.every((found) => (found.case as Case).images.buffer instanceof SharedArrayBuffer));
+  const { id, images, label } = one[0]!.record;
   const path = images["t1ce"]!.path;
   const bytes = readFileSync(join(data, path));
   const volume = await readNifti(bytes, path);
@@ -110,7 +118,7 @@ test("cases are read in threads as in the main one, into memory that is shared, 
 
 test("the problems of all cases come in one message, in their order, by threads too", async () => {
   const broken = dataset.cases.map((files, i) => ({ ...files, ...(i !== 1 && { label: `no_${i}.nii.gz` }) }));
-  const told = (workers: number) => problemsOf(() => loadRecordedCases(reading, broken, workers));
+  const told = (workers: number) => problemsOf(() => readAll(workers, { files: broken }));
   const alone = await told(0);
   assert.is(alone.length, 2);
   assert.match(alone[0]!, /^case Phantom_\d+: no_0.nii.gz: expected a file/i);

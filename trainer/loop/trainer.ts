@@ -5,16 +5,10 @@ import { compile, plan } from "../../engine/index.ts";
 import { streamsOf } from "../../model/methods/index.ts";
 import { initialise } from "../../model/networks/network.ts";
 import { diverged, overflow } from "./diverged.ts";
+import { Draws } from "./draws.ts";
 import { type Batches, Learner, type Noted, VERDICT } from "./learner.ts";
 import { LossReader, type Read } from "./lossReader.ts";
-import {
-  type Ending,
-  LOOP,
-  type ResolvedOptions,
-  type TrainBatch,
-  type TrainEvent,
-  type TrainOptions,
-} from "./options.ts";
+import { type Ending, LOOP, type ResolvedOptions, type TrainEvent, type TrainOptions } from "./options.ts";
 import { Phases } from "./phases.ts";
 import { beginning, judge, nextEpoch, over, type Position, stepsDone } from "./position.ts";
 import type { EpochRecord, Scores } from "./records.ts";
@@ -28,7 +22,7 @@ export class Trainer {
   readonly #options: ResolvedOptions;
   readonly #position: Position;
   readonly #phases: Phases;
-  #peeked: { batches: Batches; data: Record<string, unknown> } | null = null;
+  readonly #draws: Draws;
   #stopping = false;
 
   /** Makes the parameters and the optimizers' states. Throws if a stream of the method has no source. */
@@ -40,6 +34,7 @@ export class Trainer {
     if (missing !== undefined)
       throw new Error(`method ${method.name}: expected batches of the stream ${missing}, got none`);
     this.#phases = new Phases(method.phases?.(run), epochs);
+    this.#draws = new Draws(sources);
     this.steps = stepsDone(this.#position, stepsPerEpoch);
     this.learner = new Learner(this.#options);
     this.learner.updates = this.#position.updates;
@@ -67,7 +62,7 @@ export class Trainer {
     let reason: Ending | "epochs" | null = over(at, this.#options);
     if (!reason) {
       this.#beginPhase();
-      yield* this.#compile(await this.#peek());
+      yield* this.#compile(await this.#draws.peek());
       if (at.epoch === 1 && at.done === 0) yield this.#checkpoint();
     }
     try {
@@ -91,13 +86,16 @@ export class Trainer {
     let began = now();
     for (let recorded = at.done; at.done < stepsPerEpoch;) {
       const asked = now();
-      const batches = await this.#next();
+      const [drawn] = await Promise.allSettled([this.#draws.next()]);
       at.waited += (now() - asked) / 1000;
-      this.learner.step(batches, this.#place, reader);
-      this.steps++;
-      recorded++;
+      const failed = drawn.status === "rejected";
+      if (!failed) {
+        this.learner.step(drawn.value, this.#place, reader);
+        this.steps++;
+        recorded++;
+      }
       const late = maxSeconds > 0 && at.total + (now() - began) / 1000 >= maxSeconds;
-      if (!reader.due && !late && !this.#stopping && recorded < stepsPerEpoch) continue;
+      if (!failed && !reader.due && !late && !this.#stopping && recorded < stepsPerEpoch) continue;
       for (const read of await reader.read()) {
         at.done++;
         const event = this.#account(read);
@@ -110,6 +108,7 @@ export class Trainer {
       at.total += seconds;
       if (this.#stopping) return "request";
       yield this.#checkpoint();
+      if (failed) throw drawn.reason; // after the checkpoint of the steps before
       if (late && at.done < stepsPerEpoch) return "time";
     }
     return null;
@@ -155,7 +154,7 @@ export class Trainer {
     const last = at.epoch === epochs || (at.best === null && over(at, this.#options) === "time");
     const validation = validate && (regular || last) ? await validate(this.learner.deployed) : undefined;
     if (validation === null) return false;
-    const gradients = validation && (await this.learner.shares(await this.#peek(), this.#place));
+    const gradients = validation && (await this.learner.shares(await this.#draws.peek(), this.#place));
     const seconds = (now() - began) / 1000;
     at.seconds += seconds;
     at.total += seconds;
@@ -224,35 +223,8 @@ export class Trainer {
       Object.assign(at, { best: null, idle: 0, average: null });
   }
 
-  /** Returns the next batches, which #next() will return again. */
-  async #peek(): Promise<Batches> {
-    if (!this.#peeked) {
-      const data = this.#data();
-      this.#peeked = { batches: await this.#draw(), data };
-    }
-    return this.#peeked.batches;
-  }
-
-  async #next(): Promise<Batches> {
-    const batches = this.#peeked?.batches ?? (await this.#draw());
-    this.#peeked = null;
-    return batches;
-  }
-
-  async #draw(): Promise<Batches> {
-    const drawn: Record<string, TrainBatch> = {};
-    for (const [name, source] of Object.entries(this.#options.sources)) drawn[name] = await source.next();
-    return drawn;
-  }
-
-  #data(): Record<string, unknown> {
-    const { sources } = this.#options;
-    return Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, source.state?.()]));
-  }
-
   #checkpoint(): TrainEvent {
-    const data = this.#peeked ? this.#peeked.data : this.#data();
-    return { type: "checkpoint", position: this.position, data };
+    return { type: "checkpoint", position: this.position, data: this.#draws.state() };
   }
 
   /** The position of the run, at a checkpoint event. */

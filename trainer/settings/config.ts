@@ -141,7 +141,7 @@ export function teacherOf(config: TrainConfig): TrainConfig {
 
 /** A run's settings without paths on this machine, for files that are shared; a split file keeps its name. */
 export function portable({ split, ...config }: TrainConfig): Partial<TrainConfig> {
-  const { data: _data, out: _out, teacher: _teacher, init: _init, ...rest } = config;
+  const { data: _data, out: _out, teacher: _teacher, init: _init, cacheDir: _cacheDir, ...rest } = config;
   return { ...rest, split: split && split.split(/[\\/]/).at(-1)! };
 }
 

@@ -261,6 +261,21 @@ export const SETTINGS = {
       defaultHelp: "one for each core but one, at most 4",
       counts: false,
     }),
+    /** GiB of prepared cases that stay in main memory. The bits are the same. */
+    cache: row(optional(number()), {
+      help: "main memory for cases; others are read again when they are needed",
+      argument: "GiB",
+      default: null,
+      defaultHelp: "half of what there is",
+      counts: false,
+    }),
+    /** Holds prepared cases that do not fit in memory; null for none. The bits are the same. */
+    cacheDir: row(optional(path("folder")), {
+      help: "folder for prepared cases that do not fit in memory",
+      default: null,
+      defaultHelp: "none: they are read from their files",
+      counts: false,
+    }),
     fast: row(onOff(), { help: FAST_HELP, default: false, defaultHelp: "", counts: false }),
   }),
 

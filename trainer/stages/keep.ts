@@ -2,6 +2,7 @@
 // the process, the storage holds a state from which a resumed run ends with the same bits: at the end of an
 // epoch first its record and the best network are written, then the state that says that the epoch is over.
 
+import { GpuError } from "../../engine/index.ts";
 import type { Position } from "../loop/position.ts";
 import type { Ending, TrainEvent } from "../loop/options.ts";
 import type { Stage } from "./stage.ts";
@@ -33,11 +34,13 @@ export interface KeepOptions {
 
 /**
  * Trains to the end. Returns the reason if it ended before its last epoch: after a "request" all is saved.
+ * Throws the error of a case that can no longer be read, when the steps before are saved.
  */
 export async function keepTraining(stage: Stage, options: KeepOptions): Promise<Ending | null> {
   const { storage, cadence, show, pause = () => null } = options;
   const { trainer } = stage;
   let last = { time: performance.now(), step: trainer.steps };
+  let steps = trainer.steps; // at the last checkpoint event
   let unsaved: Extract<TrainEvent, { type: "checkpoint" }> | null = null;
   const save = async (event: NonNullable<typeof unsaved>) => {
     await storage.saveState(await stage.stateFile(event));
@@ -52,23 +55,30 @@ export async function keepTraining(stage: Stage, options: KeepOptions): Promise<
       ended || trainer.stopping || trainer.steps - last.step >= cadence.steps || seconds >= cadence.seconds
     );
   };
-  for await (const event of trainer.run()) {
-    await show(event);
-    if (event.type === "epoch") {
-      const { epoch, step } = event.record;
-      await storage.addEpoch(event.record);
-      if (event.best) await storage.saveBest(await stage.modelFile(epoch, step));
-    } else if (event.type === "checkpoint") {
-      const wait = pause();
-      unsaved = event;
-      if (wait || isDue(event.position)) await save(event);
-      await wait?.();
-    } else if (event.type === "skip" && event.why !== "overflow") {
-      await storage.addSkipped?.(skippedStep(event, event.why));
-    } else if (event.type === "end") {
-      if (unsaved) await save(unsaved);
-      return event.reason;
+  try {
+    for await (const event of trainer.run()) {
+      await show(event);
+      if (event.type === "epoch") {
+        const { epoch, step } = event.record;
+        await storage.addEpoch(event.record);
+        if (event.best) await storage.saveBest(await stage.modelFile(epoch, step));
+      } else if (event.type === "checkpoint") {
+        const wait = pause();
+        unsaved = event;
+        steps = trainer.steps;
+        if (wait || isDue(event.position)) await save(event);
+        await wait?.();
+      } else if (event.type === "skip" && event.why !== "overflow") {
+        await storage.addSkipped?.(skippedStep(event, event.why));
+      } else if (event.type === "end") {
+        if (unsaved) await save(unsaved);
+        return event.reason;
+      }
     }
+  } catch (error) {
+    const unchanged = trainer.steps === steps; // no step since, as where a case can no longer be read
+    if (unsaved && unchanged && !(error instanceof GpuError)) await save(unsaved).catch(() => undefined);
+    throw error;
   }
   if (unsaved) await save(unsaved);
   return null;

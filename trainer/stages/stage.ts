@@ -5,6 +5,7 @@
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import type { CommonGrid, Input } from "../../data/preparation/input.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
+import { inTurn, type SuppliedCase } from "../../data/preparation/supply.ts";
 import type { Device } from "../../engine/index.ts";
 import { cardMetadata, type NetworkCard } from "../../model/files/card.ts";
 import { encodeSealed } from "../../model/files/seal.ts";
@@ -47,7 +48,7 @@ export interface StageOptions {
   /** The modalities of the loaded cases, in channel order. */
   modalities: readonly string[];
   /** Cases to validate on; there may be none. */
-  validation: readonly Case[];
+  validation: readonly SuppliedCase[];
   /** Batches without end, by the method's streams, and their number an epoch. */
   sources: Readonly<Record<string, BatchSource>>;
   stepsPerEpoch: number;
@@ -158,11 +159,11 @@ export class Stage {
   async #validate(): Promise<Scores | null> {
     const { validation, validated } = this.#options;
     const scores: Record<Region, number>[] = [];
-    for (const [i, prepared] of validation.entries()) {
+    for await (const prepared of inTurn(validation)) {
       if (this.trainer.stopping) return null;
       const seen = withChannels(prepared, networkModalities(this.config));
       const classes = await predictCase(this.#device, this.trainer.learner.deployed, seen, this.config);
-      validated?.(prepared, classes, i);
+      validated?.(prepared, classes, scores.length);
       scores.push(diceByRegion(classes, prepared.label!));
     }
     return meanDice(scores);

@@ -1,0 +1,150 @@
+// The cases of a stage: all are read and checked once before training; those that fit stay in memory, and the
+// others are read again ahead of their use.
+
+import { readingBytes, cacheRoom, checkHostMemory, type HostDemand } from "../device/hostMemory.ts";
+import { memoryLimit } from "../device/memoryLimit.ts";
+import type { Modality } from "../../data/datasets/datasets.ts";
+import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
+import { compareRun } from "../../data/check/run.ts";
+import type { CommonGrid } from "../../data/preparation/input.ts";
+import type { SuppliedCase } from "../../data/preparation/supply.ts";
+import { FOREGROUND_BYTES } from "../../data/sampling/foreground.ts";
+import { bytesText } from "../../engine/index.ts";
+import { loadOptions, type TrainConfig } from "../../trainer/settings/config.ts";
+import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import { casesOf, idsOf, type RunData } from "../files/cases.ts";
+import { openCaseFolder } from "../files/caseFile.ts";
+import { DataWorker, type FirstRead, type KeptCase } from "../files/dataWorkers.ts";
+import { type FirstCase, inRun, loadRecordedCases, suppliedCase } from "../files/loadCases.ts";
+import { channelsOf } from "../files/models.ts";
+import { Room } from "../files/room.ts";
+import { say } from "../terminal/console.ts";
+import type { StageNetworks } from "./stageModels.ts";
+
+/** The cases of a stage, with the modalities that its networks need. */
+export interface StageCases {
+  training: readonly KeptCase[];
+  validation: readonly SuppliedCase[];
+  records: readonly CaseRecord[];
+  modalities: readonly Modality[];
+  /** The grid that all cases are turned to. */
+  grid: CommonGrid;
+  /** The findings of the check that training can live with. */
+  warnings: string[];
+  /** Bytes of main memory that training takes. */
+  hostBytes: number;
+  /** Ends the thread that reads validation cases. */
+  close(): Promise<void>;
+}
+
+/**
+ * Reads the cases to train and to validate on, and says how many stay in memory. Those to test on are read
+ * too: now is the time to find them broken, or to be the same scans as others under another name. Throws a
+ * DataError with the problems of all cases; a UsageError where main memory is too small.
+ */
+export async function readStageCases(
+  { dataset, split, modalities: common }: RunData,
+  { frozen, init }: StageNetworks,
+  config: TrainConfig,
+): Promise<StageCases> {
+  const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
+  const modalities = loadedModalities(config, taughtBy, common);
+  const { layout, convention } = dataset;
+  const { data, workers, cacheDir } = config;
+  const reading = { data, dataset: { layout, convention }, modalities, preparation: loadOptions(config) };
+  if (cacheDir !== null) await openCaseFolder(cacheDir);
+  const memory = new HostMemory(config, modalities, split.val.length > 0);
+  const files = casesOf(dataset, idsOf(split));
+  const trained = split.train.length;
+  const used = trained + split.val.length;
+  const more = config.foreground > 0 ? Math.max(1, workers) * FOREGROUND_BYTES : 0;
+  const cache = { room: memory.room, folder: cacheDir, more };
+  const groups = [
+    { files: files.slice(0, trained), cache },
+    { files: files.slice(trained, used), cache },
+    { files: files.slice(used), cache: { room: new Room(0), folder: null, more } },
+  ];
+  const read = await loadRecordedCases(reading, groups, (first) => memory.threads(first));
+  const records = read.map(({ record }) => record);
+  checkDisjoint(split, records);
+  const known = [...frozen.values(), init].flatMap((model) => model?.card?.grid ?? [])[0];
+  const { grid, warnings } = compareRun(
+    read.map(({ report }) => report),
+    { trained, convention, patch: config.patch, known },
+  );
+  const hostBytes = memory.report(read, used, more);
+  let reader: DataWorker | null = null;
+  const worker = workers > 0 ? () => (reader ??= new DataWorker()) : undefined;
+  return {
+    training: read.slice(0, trained).map((one) => inRun(one, grid)),
+    validation: read.slice(trained, used).map((one) => suppliedCase(inRun(one, grid), worker)),
+    records,
+    grid,
+    warnings,
+    modalities,
+    hostBytes,
+    close: async () => reader?.close(),
+  };
+}
+
+/** The main memory of a stage: its limit, and the part of it for cases. */
+class HostMemory {
+  readonly room: Room;
+  readonly #config: TrainConfig;
+  readonly #limit = memoryLimit();
+  readonly #demand: Pick<HostDemand, "config" | "channels" | "streams" | "validates">;
+
+  constructor(config: TrainConfig, modalities: readonly Modality[], validates: boolean) {
+    this.#config = config;
+    const streams = streamsOf([], config, modalities).length;
+    this.#demand = { config, channels: modalities.length, streams, validates };
+    const { cache } = config;
+    this.room = new Room(cache === null ? this.#limit / 2 : cache * 2 ** 30);
+  }
+
+  /** How many threads read the cases before training; when the first case is known, as many as fit. */
+  threads(first: FirstCase | null): number {
+    const { workers, cache } = this.#config;
+    if (!first || workers === 0) return Math.min(1, workers);
+    const demand = this.#of([first], 0, true);
+    const room = cacheRoom(cache, this.#limit, demand);
+    this.room.leave(room);
+    checkHostMemory({ ...demand, config: { ...this.#config, workers: 0 } }, this.#limit);
+    const one = demand.reading + first.bytes;
+    return Math.max(1, Math.min(workers, Math.floor((this.#limit - room) / one) - 1));
+  }
+
+  /** Says what training takes, and returns it. The first `used` cases are needed again. */
+  report(read: readonly FirstRead[], used: number, more: number): number {
+    const again = read.slice(0, used).filter((one) => "reading" in one.case);
+    const all = read.slice(0, used).reduce((sum, { bytes }) => sum + bytes + more, 0);
+    const rest = again.reduce((sum, { bytes }) => sum + bytes + more, 0);
+    const taken = checkHostMemory(this.#of(read, all - rest, again.length > 0), this.#limit);
+    say(
+      `  main memory: ${bytesText(taken)} of ${bytesText(this.#limit)}, ${bytesText(all - rest)} for cases`,
+    );
+    if (again.length) {
+      const from = this.#config.cacheDir === null ? "from their files" : `from ${this.#config.cacheDir}`;
+      say(
+        `  ${used - again.length} of ${used} cases stay in memory (--cache); the other ${again.length} ` +
+          `(${bytesText(rest)}) are read again ${from} when they are needed`,
+      );
+    }
+    const unwritten = again.find((one) => one.unwritten !== null)?.unwritten;
+    if (unwritten) {
+      const { cacheDir } = this.#config;
+      say(
+        `  --cache-dir ${cacheDir}: not every case could be written, and those are read from their files: ${unwritten}`,
+      );
+    }
+    return taken;
+  }
+
+  /** The training's demand with these cases. */
+  #of(read: readonly FirstCase[], kept: number, again: boolean): HostDemand {
+    const reading = read.reduce((most, { record }) => Math.max(most, readingBytes(record)), 0);
+    const bytes = read.reduce((most, one) => Math.max(most, one.bytes), 0);
+    const voxels = read.reduce((most, one) => Math.max(most, one.voxels), 0);
+    return { ...this.#demand, reading, prepared: { bytes, voxels }, kept, again };
+  }
+}
