@@ -265,7 +265,7 @@ test("a case that changed or is gone while training runs is one error, in thread
   const bytes = gunzipSync(readFileSync(path));
   bytes[bytes.length - 3]! ^= 1; // of a voxel
   writeFileSync(path, gzipSync(bytes));
-  const changed = /^case PHANTOM_002: PHANTOM_002\/PHANTOM_002_t1ce\.nii\.gz: has other bytes .*--resume$/;
+  const changed = /^case PHANTOM_002: PHANTOM_002\/PHANTOM_002_t1ce\.nii\.gz: is another scan .*--resume$/;
   for (const workers of [0, 2]) assert.match((await told(workers))[0]!, changed);
   rmSync(path);
   const gone = /^case PHANTOM_002: PHANTOM_002\/PHANTOM_002_t1ce\.nii\.gz: expected a file .*--resume$/;
