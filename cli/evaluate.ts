@@ -6,34 +6,40 @@ import { Command, Option } from "commander";
 import { CONVENTION_NAMES as LABEL_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
 import { type AffineChoice, AFFINES } from "../data/preparation/grids.ts";
 import { CONVENTION_NAMES, type ConventionName } from "../model/scoring/conventions.ts";
-import { evaluateFolders } from "./prediction/evaluation.ts";
+import { checkWritable, exists } from "./files/files.ts";
+import { evaluateFolders, writeSummary } from "./prediction/evaluation.ts";
+import { coverageText } from "./prediction/labelPairs.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
-import { emit, result, say, showTransient, withVoices } from "./terminal/console.ts";
+import { emit, result, say, showTransient, warn, withVoices } from "./terminal/console.ts";
 import { formatSummary } from "./terminal/table.ts";
 
 interface Flags {
   predictions: string;
   references: string;
   output?: string;
-  labels: LabelConvention;
+  labels?: LabelConvention;
   convention: ConventionName;
   affine: AffineChoice;
   partial?: boolean;
 }
 
 async function main({ output, ...flags }: Flags): Promise<void> {
+  const path = output ?? join(flags.predictions, "summary.json");
   const progress = (done: number, total: number, name: string): void =>
     showTransient(`${done + 1} of ${total}: ${name}`);
-  const note = (line: string): void => {
+  const note = (line: string, kind?: "warning"): void => {
     showTransient("");
-    say(line);
+    (kind === "warning" ? warn : say)(line);
   };
-  const path = output ?? join(flags.predictions, "summary.json");
+  if (output !== undefined || (await exists(flags.predictions))) await checkWritable(path, "--output");
   try {
-    const summary = await evaluateFolders({ ...flags, output: path, progress, note });
+    const summary = await evaluateFolders({ ...flags, note, progress });
     showTransient("");
-    result(`${formatSummary(summary)}\nwritten: ${path}`);
+    const coverage = summary.coverage && coverageText(summary.coverage);
+    result([formatSummary(summary), ...(coverage ? [coverage] : [])].join("\n"));
     emit("summary", summary);
+    await writeSummary(path, summary); // last: a disk that fails now does not take the results along
+    result(`written: ${path}`);
   } finally {
     showTransient("");
   }
@@ -52,7 +58,7 @@ if (isMain(import.meta.url)) {
       ),
     )
     .requiredOption("--predictions <folder>", "label maps named <case>.nii.gz")
-    .requiredOption("--references <folder>", "label maps, BraTS cases, or a data set with labelsTr")
+    .requiredOption("--references <folder>", "a data set with labels, or a folder of label maps")
     .option(
       "--output <file>",
       "where to write the summary (default: summary.json in the predictions' folder)",
@@ -60,10 +66,8 @@ if (isMain(import.meta.url)) {
     .addOption(
       new Option(
         "--labels <convention>",
-        "meaning of the values in the files (docs/how-to/own-data.md lists them)",
-      )
-        .choices(LABEL_NAMES)
-        .default("brats"),
+        "meaning of the values in the files (default: by predictions.json and the references)",
+      ).choices(LABEL_NAMES),
     )
     .addOption(
       new Option(

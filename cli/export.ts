@@ -14,7 +14,7 @@ import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
 import { fittingPatch } from "../trainer/settings/config.ts";
 import { emit, result, say, withVoices } from "./terminal/console.ts";
-import { exists, writeAtomically } from "./files/files.ts";
+import { checkWritable, exists, writeAtomically } from "./files/files.ts";
 import { channelsOf, readModel, type StoredModel } from "./files/models.ts";
 import { parsePatch } from "../model/settings/kinds.ts";
 
@@ -48,6 +48,7 @@ export async function exportModel(options: ExportOptions): Promise<void> {
     throw new UsageError(
       `${output}: exists already: choose another --output, or replace it with --overwrite`,
     );
+  await checkWritable(output, "--output");
   const model = await readModel(options.model);
   const modalities = channelsOf(model, options.modality);
   const { config: network, values } = deployedNetwork({ config: model.network, values: model.values });

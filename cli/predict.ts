@@ -2,6 +2,7 @@
 // the run that its modalities allow, and writes label maps in the grid of their source. Every case is read
 // before the first is predicted: one error lists all problems.
 
+import { join } from "node:path";
 import {
   type Dataset,
   MODALITIES,
@@ -27,7 +28,7 @@ import { type Candidate, readCandidates } from "./prediction/candidates.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
 import { emit, result, say, warn, withVoices } from "./terminal/console.ts";
-import { removeTemporaries } from "./files/files.ts";
+import { checkWritable, removeTemporaries } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
 import { upload } from "./files/models.ts";
 import { predictProgram } from "./terminal/predictFlags.ts";
@@ -42,7 +43,13 @@ import {
   preparationOf,
 } from "./prediction/predictionPlan.ts";
 import { InputChecksums } from "./prediction/inputChecksums.ts";
-import { finishedRecords, findPredicted, planned, PredictionRecord } from "./prediction/predictionRecord.ts";
+import {
+  finishedRecords,
+  findPredicted,
+  planned,
+  PredictionRecord,
+  RECORD,
+} from "./prediction/predictionRecord.ts";
 import { caseProbabilities } from "../trainer/stages/prediction.ts";
 import { Mean, writeProbabilities, writeWhole } from "./prediction/predictions.ts";
 import { compiling, FAST, type PredictionProgress, predictionProgress } from "./terminal/progress.ts";
@@ -104,6 +111,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const { dataset, from } = await openUnlabelled(source, candidates, options.labels);
   const probabilities = options.saveProbabilities ?? false;
   const found = await findPredicted(dataset, { input, output, probabilities, overwrite, keep });
+  await checkWritable(join(output, RECORD), "--output");
 
   const { plan, bad } = planCases(dataset, candidates, allowed);
   const { step = TILING.step, tta: mirror = false, affine = "file" } = options;

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { DISK_FAULTS } from "../terminal/diskFaults.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import { checkHeld } from "./lock.ts";
 
 /** The disk cannot be written to; the previous content is intact. */
@@ -92,6 +93,30 @@ const TEMPORARY = /^\..*\.(\d+|[\da-f]{12})\.tmp$/; // the number is the pid, of
 /** A name to write a file under, beside it: a random one, since two containers' processes may share a pid. */
 function temporaryOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+}
+
+/**
+ * Tries to write where the file `path` will be, or the nearest folder above it that exists, so that hours of
+ * work do not end in vain. Throws a DiskError that names the `flag` to choose another place with, and a
+ * UsageError if a folder is in the file's place, or a file in that of a folder.
+ */
+export async function checkWritable(path: string, flag: string): Promise<void> {
+  if ((await stat(path).catch(() => null))?.isDirectory())
+    throw new UsageError(`${flag}: expected a file, got the folder ${path}`);
+  let folder = dirname(path);
+  while (!(await exists(folder)) && dirname(folder) !== folder) folder = dirname(folder);
+  if (!(await stat(folder)).isDirectory())
+    throw new UsageError(`${flag}: expected a folder in place of the file ${folder}`);
+  const probe = temporaryOf(join(folder, basename(path)));
+  try {
+    await (await open(probe, "wx")).close();
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    const why = DISK_FAULTS[code] ?? "nothing can be written there";
+    throw new DiskError(`${flag} ${path}: cannot be written (${code}): ${why}`, { cause: error });
+  } finally {
+    await rm(probe, { force: true }).catch(() => undefined);
+  }
 }
 
 /** Throws a DiskError unless a folder's disk has room for so many bytes. The folder itself need not exist. */

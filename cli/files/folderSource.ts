@@ -91,7 +91,7 @@ async function listFolder(folder: string): Promise<Listing> {
 }
 
 /** Reads a file. Throws a DataError for `name` if it cannot be read, or if its content is elsewhere. */
-async function readData(file: string, name: string): Promise<Uint8Array> {
+export async function readData(file: string, name: string): Promise<Uint8Array> {
   const bytes = await readFile(file).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code === undefined) throw error;
     const linked = await readlink(file).catch(() => null);

@@ -1,10 +1,10 @@
 // Scores folders of predicted label maps against their references. All files are read before anything is
 // scored: one error lists all problems.
 
-import { readFile } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { relative } from "node:path";
-import { type LabelConvention, toClasses } from "../../data/datasets/labels.ts";
-import { collectProblems, DataError } from "../../data/errors.ts";
+import { labelCounts, type LabelConvention, roundLabels, toClasses } from "../../data/datasets/labels.ts";
+import { collectProblems, DataError, grouped } from "../../data/errors.ts";
 import { cornerDisplacement, formatAffine, formatSize } from "../../data/nifti/geometry.ts";
 import { readNifti, type Volume } from "../../data/nifti/nifti.ts";
 import { requirePlausible } from "../../data/nifti/units.ts";
@@ -14,54 +14,77 @@ import type { ConventionName } from "../../model/scoring/conventions.ts";
 import { type CaseMetrics, caseMetrics } from "../../model/scoring/metrics.ts";
 import { summarise, type Summary } from "../../model/scoring/summary.ts";
 import { writeAtomically } from "../files/files.ts";
-import { findPredictions, findReferences, type LabelPair, pairLabels } from "./labelFiles.ts";
+import { readData } from "../files/folderSource.ts";
+import { FittingConvention, type Meaning, toldMeaning } from "./labelMeaning.ts";
+import { itself, type LabelPair, pairLabels } from "./labelPairs.ts";
+import { findPredictions } from "./predictionFiles.ts";
+import { findReferences } from "./referenceFiles.ts";
 
 const tolerance = 0.01; // mm that a corner of the volume may be off: qforms lose digits of the affine
 
-export interface EvaluateOptions {
+/** Which label maps are compared, and how. */
+export interface EvaluateOptions extends ScoreOptions {
   /** A folder of `<case>.nii.gz`. */
   predictions: string;
-  /** A folder of labels, BraTS cases, or an nnU-Net or MSD data set. */
+  /** A data set, or a folder of labels. */
   references: string;
-  /** The meaning of the values in both; default "brats". */
-  labels?: LabelConvention;
+  /** The meaning of the values in both; default: by predictions.json, the data set, or the values. */
+  labels?: LabelConvention | undefined;
   /** Skip references that have no prediction, instead of refusing. */
-  partial?: boolean;
+  partial?: boolean | undefined;
+}
+
+export interface ScoreOptions {
   /** The scores of empty regions in cases and their mean; the summary also has the means of all others. */
   convention?: ConventionName;
   /** Whose affine a prediction has: its file's, or "image": its reference's, where shapes agree. */
   affine?: AffineChoice;
-  /** Called with a line on each prediction that takes its reference's affine. */
-  note?: (line: string) => void;
+  /** Called with each line about the input. */
+  note?: (line: string, kind?: "warning") => void;
   /** Boxes by case: only voxels inside are scored. Default: all voxels. */
   boxes?: ReadonlyMap<string, Box>;
   /** Seconds that predicting took, by case. */
   seconds?: ReadonlyMap<string, number>;
-  /** Where to write the summary; it names files by their paths inside the folders. Default: nowhere. */
-  output?: string;
   /** Called before each case with how many are done. */
   progress?: (done: number, total: number, name: string) => void;
 }
 
+/** The label maps to compare. */
+export interface Scored {
+  pairs: readonly LabelPair[];
+  /** The folders of all predictions and of all references. */
+  folders: { predictions: string; references: string };
+  /** The meaning of the values in all files. */
+  labels: LabelConvention;
+}
+
 /**
- * Compares every prediction with its reference. Throws a DataError that lists every file without a
- * counterpart, or, if all have one, every file that cannot be read or compared.
+ * Compares every prediction in a folder with its reference, and names the references without a prediction in
+ * the summary. Throws a DataError that lists every file without a counterpart, or, if all have one, every
+ * file that cannot be read or compared, and every prediction that is its reference or a copy of it. Throws a
+ * UsageError if sources contradict each other on the label convention, or no source tells it.
  */
 export async function evaluateFolders(options: EvaluateOptions): Promise<Summary> {
-  const {
-    predictions,
-    references,
-    labels = "brats",
-    partial = false,
-    convention,
-    affine = "file",
-    note = () => {},
-    boxes,
-    seconds,
-    output,
-    progress,
-  } = options;
-  const pairs = pairLabels(await findPredictions(predictions), await findReferences(references), { partial });
+  const { partial = false, labels: given, note, progress } = options;
+  const predictions = await findPredictions(options.predictions);
+  const references = await findReferences(options.references, predictions.files.values());
+  const { pairs, coverage } = await pairLabels(predictions, references, { partial });
+  const told = toldMeaning({ given, predictions: predictions.labels, references: references.convention });
+  grouped(references.warnings).forEach((line) => note?.(line, "warning"));
+  // A copy that predict did not write; a map of background alone may well equal another.
+  await refuseCopies(pairs.filter((pair) => !predictions.labels.has(pair.case)));
+  const { labels, why, warning } = told ?? (await meaningByValues(pairs, progress));
+  if (warning !== null) note?.(warning, "warning");
+  note?.(`labels read as ${labels}: ${why}`);
+  const folders = { predictions: options.predictions, references: options.references };
+  return { ...(await scorePairs({ pairs, folders, labels }, options)), coverage };
+}
+
+/** Compares predictions with their references. Throws one DataError with the problems of all files. */
+export async function scorePairs(
+  { pairs, folders, labels }: Scored,
+  { convention, affine = "file", note = () => {}, boxes, seconds, progress }: ScoreOptions = {},
+): Promise<Summary> {
   const problems: string[] = [];
   const cases: CaseMetrics[] = [];
   for (const [done, pair] of pairs.entries()) {
@@ -73,15 +96,55 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
     const took = seconds?.get(pair.case);
     cases.push({
       ...measured,
-      predictionFile: fromFolder(predictions, pair.prediction),
-      referenceFile: fromFolder(references, pair.reference),
+      predictionFile: fromFolder(folders.predictions, pair.prediction),
+      referenceFile: fromFolder(folders.references, pair.reference),
       ...(took !== undefined && { seconds: took }),
     });
   }
   if (problems.length > 0) throw new DataError(problems);
-  const summary = summarise(cases, convention);
-  if (output !== undefined) await writeAtomically(output, `${JSON.stringify(summary, null, 2)}\n`);
-  return summary;
+  return summarise(cases, convention);
+}
+
+/** Writes a summary; it names files by their paths inside the folders. */
+export async function writeSummary(path: string, summary: Summary): Promise<void> {
+  await writeAtomically(path, `${JSON.stringify(summary, null, 2)}\n`);
+}
+
+/** Throws a DataError for predictions with the very bytes of their references, but for empty maps. */
+async function refuseCopies(pairs: readonly LabelPair[]): Promise<void> {
+  const problems: string[] = [];
+  for (const { prediction, reference } of pairs) {
+    const [one, other] = await Promise.all(
+      [prediction, reference].map((path) => stat(path).catch(() => null)),
+    );
+    if (!one || one.size !== other?.size) continue;
+    await collectProblems([], async () => {
+      const bytes = await readData(prediction, prediction);
+      if (Buffer.compare(bytes, await readData(reference, reference))) return;
+      if ((await readNifti(bytes, prediction)).data.some((value) => value !== 0))
+        problems.push(itself(prediction, reference));
+    });
+  }
+  if (problems.length) throw new DataError(problems);
+}
+
+/** Returns the only label convention that has all values of all files. */
+async function meaningByValues(
+  pairs: readonly LabelPair[],
+  progress: EvaluateOptions["progress"],
+): Promise<Meaning> {
+  const problems: string[] = [];
+  const fitting = new FittingConvention();
+  for (const [done, pair] of pairs.entries()) {
+    progress?.(done, pairs.length, `${pair.case}, label values`);
+    for (const path of [pair.prediction, pair.reference])
+      await collectProblems(problems, async () => {
+        const { data, step } = await readMap(path);
+        fitting.add(path, labelCounts(roundLabels(data, step)).keys());
+      });
+  }
+  if (problems.length) throw new DataError(problems);
+  return fitting.only();
 }
 
 async function evaluatePair(
@@ -107,10 +170,16 @@ function fromFolder(folder: string, path: string): string {
 
 /** Reads a label map; keeps the classes but not the file's floats, which take 70 MiB at full size. */
 async function readLabel(path: string, labels: LabelConvention): Promise<Label> {
-  const { data, size, spacing, unit, affine, channels, step } = await readNifti(await readFile(path), path);
-  if (channels !== 1) throw new DataError(`${path}: expected a label map of one volume, got ${channels}`);
+  const { data, size, spacing, unit, affine, step } = await readMap(path);
   return { size, spacing, unit, affine, classes: toClasses(data, labels, path, { step }) };
 }
+
+async function readMap(path: string): Promise<Volume> {
+  const volume = await readNifti(await readData(path, path), path);
+  if (volume.channels === 1) return volume;
+  throw new DataError(`${path}: expected a label map of one volume, got ${volume.channels}`);
+}
+
 type Label = Pick<Volume, "size" | "spacing" | "unit" | "affine"> & { classes: Uint8Array };
 
 function within({ classes, size, ...rest }: Label, box: Box): Label {

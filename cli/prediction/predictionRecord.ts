@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { type Dataset, MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labels.ts";
 import { type AffineChoice, AFFINES } from "../../data/preparation/grids.ts";
+import { DataError } from "../../data/errors.ts";
 import { postprocessingText } from "../../model/inference/postprocess.ts";
 import type { Candidate } from "./candidates.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -15,7 +16,7 @@ import { writeAtomically } from "../files/files.ts";
 import type { InputChecksums, Inputs } from "./inputChecksums.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 
-const RECORD = "predictions.json";
+export const RECORD = "predictions.json";
 
 /** Settings that all cases of a command share. */
 export interface Settings {
@@ -141,6 +142,23 @@ export class PredictionRecord {
   async write(): Promise<void> {
     await writeAtomically(join(this.#output, RECORD), `${JSON.stringify(this.#record, null, 2)}\n`);
   }
+}
+
+/**
+ * Reads a folder's record; null without one. Throws a DataError for a file that is not such a record, or
+ * cannot be read.
+ */
+export async function readRecord(folder: string): Promise<Record | null> {
+  const path = join(folder, RECORD);
+  const content = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+    throw new DataError(`${path}: expected a file that can be read, got ${error.code ?? error.message}`);
+  });
+  const record = content === null ? null : parsed(content);
+  if (content === null || record) return record;
+  throw new DataError(
+    `${path}: expected the record that predict writes, got other content: move it away to score all files`,
+  );
 }
 
 /** The predictions that a folder holds already. */

@@ -29,7 +29,8 @@ import { streamsOf } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { reportMemory } from "../device/memory.ts";
 import { applyTuning } from "../device/tuning.ts";
-import { evaluateFolders } from "../prediction/evaluation.ts";
+import { scorePairs, writeSummary } from "../prediction/evaluation.ts";
+import { pairsOf } from "../prediction/labelPairs.ts";
 import { casesOf, openRunData, type RunData } from "../files/cases.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { checkRoom } from "../files/files.ts";
@@ -263,15 +264,11 @@ async function scoreTestCases(
     if (config.scoring === "crop") boxes.set(files.id, cropOf(prepared));
   }
   if (isLively()) process.stdout.write("\r\x1b[K");
-  return evaluateFolders({
-    predictions,
-    references: config.data,
-    labels: dataset.convention,
-    partial: true,
-    convention: config.convention,
-    affine: config.affine,
-    boxes,
-    seconds,
-    output: join(folder, FILES.summary),
-  });
+  const folders = { predictions, references: config.data };
+  const pairs = pairsOf(casesOf(dataset, split.test), folders);
+  const { convention, affine } = config;
+  const scored = { pairs, folders, labels: dataset.convention };
+  const summary = await scorePairs(scored, { convention, affine, boxes, seconds });
+  await writeSummary(join(folder, FILES.summary), summary);
+  return summary;
 }

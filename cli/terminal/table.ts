@@ -10,10 +10,15 @@ export interface ScoreRow {
   scores: RegionScores;
 }
 
-/** The table of a summary's cases and their mean, with a footnote on empty regions if there are any. */
+/**
+ * The table of a summary's cases and their mean, with a footnote on empty regions if there are any. The line
+ * of the mean says over how many cases it is.
+ */
 export function formatSummary(summary: Summary): string {
   const cases = summary.metric_per_case.map((row) => ({ name: row.case, scores: row.metrics }));
-  const table = formatScores([...cases, { name: "mean", scores: summary.mean }], "case");
+  const all = summary.coverage?.references ?? cases.length;
+  const name = `mean of ${cases.length}${all > cases.length ? ` of ${all}` : ""}`;
+  const table = formatScores([...cases, { name, scores: summary.mean }], "case");
   const note = conventionNote(summary);
   return note === null ? table : `${table}\n* ${note}`;
 }

@@ -33,12 +33,14 @@ export function looksLikeBrats(paths: readonly string[]): boolean {
 /** Returns the cases among `paths`. Duplicate files and ambiguous label conventions go to `problems`. */
 export function surveyBratsFolders(paths: readonly string[], name: string, given?: LabelConvention): Survey {
   const cases = new Map<string, CaseFiles>();
+  const labels = new Map<string, string[]>();
   const problems: string[] = [];
   const readings = readNames(paths);
   for (const [path, { id, role }] of readings) {
     const key = path.slice(0, -baseName(path).length) + id;
     const found = cases.get(key) ?? { id, images: {} };
     cases.set(key, found);
+    if (role === "label") labels.set(id, [...(labels.get(id) ?? []), path]);
     const other = role === "label" ? found.label : found.images[role]?.path;
     if (other !== undefined)
       problems.push(`case ${id}: expected one ${role} file, got ${other} and ${path}: remove one`);
@@ -51,13 +53,13 @@ export function surveyBratsFolders(paths: readonly string[], name: string, given
   if (problem !== null) problems.push(problem);
   const example = [...readings].find(([, { role }]) => role !== "label") ?? [...readings][0];
   const layout = `files are named as in BraTS, for example ${example?.[0] ?? paths[0]}`;
-  const labels = new Map(list.flatMap(({ id, label }) => (label === undefined ? [] : [[id, label]])));
   return {
     layout: "brats",
     convention,
     cases: list,
     newCases: [],
     labels,
+    byNames: !given,
     why: { layout, convention: why },
     problems,
     warnings: [],

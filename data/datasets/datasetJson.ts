@@ -75,6 +75,7 @@ export async function surveyDatasetJson(
     cases: cases.sort(byId),
     newCases: newCases.sort(byId),
     labels: allLabels([...cases, ...newCases], folder),
+    byNames: byNames !== undefined && !given,
     why: { layout: why, convention },
     problems,
     warnings,
@@ -147,8 +148,16 @@ export async function surveyNumbered(
     layout: `images are named CASE_0000.nii.gz${"json" in by ? ", with dataset.json in the folder above" : ""}`,
     convention: given ? "set by --labels" : `${where} names the labels ${JSON.stringify(labels)}`,
   };
-  const found = { layout: "nnunet", cases, newCases: [], labels: new Map<string, string>() } as const;
-  return { ...found, newCases: [], convention: convention ?? null, why, problems, warnings };
+  const found = { layout: "nnunet", cases, newCases: [], byNames: false } as const;
+  return {
+    ...found,
+    newCases: [],
+    labels: new Map(),
+    convention: convention ?? null,
+    why,
+    problems,
+    warnings,
+  };
 }
 
 /** The dataset.json that names channels, or their order. */

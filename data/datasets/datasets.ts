@@ -6,7 +6,7 @@ import { surveyDatasetJson, surveyNumbered } from "./datasetJson.ts";
 import { DataError } from "../errors.ts";
 import { channelCount } from "./imageFolders.ts";
 import type { LabelConvention } from "./labels.ts";
-import { type Dataset, MODALITIES, type Modality, type Source, type Survey, visibleFiles } from "./source.ts";
+import { type Dataset, type Modality, type Source, type Survey, visibleFiles } from "./source.ts";
 import { unclaimedFiles, unreadFiles } from "./unclaimed.ts";
 
 export { MODALITIES } from "./source.ts";
@@ -53,7 +53,7 @@ async function surveyLayout(
   if (paths.includes("dataset.json")) {
     const survey = await surveyDatasetJson(await source.read("dataset.json"), paths, { name, given });
     if (survey.cases.length || survey.newCases.length || survey.problems.length) return survey;
-    throw new DataError(`${name}: expected images in imagesTr beside dataset.json, got none`);
+    return { ...survey, problems: [`${name}: expected images in imagesTr beside dataset.json, got none`] };
   }
   const channels = channelCount(paths);
   if (channels !== null) {
@@ -85,25 +85,4 @@ function unknownLayout(name: string, paths: readonly string[]): string {
   const brats = "<case>/<case>_t1.nii.gz (_t2, _t1ce, _flair, _seg)";
   const layouts = `${brats}, or dataset.json with imagesTr and labelsTr (nnU-Net, Decathlon)`;
   return `${name}: expected ${layouts}, got ${got}`;
-}
-
-/**
- * Throws one DataError that lists every case without one of `modalities`, or without a label if `labels` is
- * set.
- */
-export function requireModalities(
-  dataset: Dataset,
-  modalities: readonly Modality[],
-  { labels }: { labels: boolean },
-): void {
-  const problems: string[] = [];
-  for (const { id, images, label } of dataset.cases) {
-    const missing: string[] = modalities.filter((modality) => !images[modality]);
-    if (labels && label === undefined) missing.push("label");
-    if (!missing.length) continue;
-    const present: string[] = MODALITIES.filter((modality) => images[modality]);
-    if (label !== undefined) present.push("label");
-    problems.push(`case ${id}: expected ${missing.join(", ")}, got only ${present.join(", ") || "nothing"}`);
-  }
-  if (problems.length) throw new DataError(problems);
 }

@@ -163,12 +163,15 @@ export async function volumeCases(
   return cases;
 }
 
-/** Every label of the data set by case: those of its cases, and those in labelsTr and labelsTs alone. */
-export function allLabels(cases: readonly CaseFiles[], folder: Folder): Map<string, string> {
-  const labels = new Map<string, string>();
-  for (const path of [...folder.images("labelsTr"), ...folder.images("labelsTs")])
-    labels.set(VOLUME_FILE.exec(normal(baseName(path)))![1]!, path);
-  for (const { id, label } of cases) if (label !== undefined) labels.set(id, label);
+/** Returns the label files of each case: those of `cases`, and all in labelsTr and labelsTs. */
+export function allLabels(cases: readonly CaseFiles[], folder: Folder): Map<string, string[]> {
+  const labels = new Map<string, string[]>();
+  for (const path of [...folder.images("labelsTr"), ...folder.images("labelsTs")]) {
+    const [, id = ""] = VOLUME_FILE.exec(normal(baseName(path)))!;
+    labels.set(id, [...(labels.get(id) ?? []), path]);
+  }
+  for (const { id, label } of cases)
+    if (label !== undefined && !labels.get(id)?.includes(label)) labels.set(id, [label]);
   return labels;
 }
 

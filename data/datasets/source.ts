@@ -50,10 +50,12 @@ export interface Dataset {
 export interface Survey extends Omit<Dataset, "convention"> {
   /** The cases of imagesTs, sorted by id: never trained on. */
   newCases: CaseFiles[];
-  /** Every label of the data set by case, also where the images are missing. */
-  labels: Map<string, string>;
+  /** The label files of each case, one unless something is wrong; also where the images are missing. */
+  labels: Map<string, readonly string[]>;
   /** Null if the names allow no convention or several. */
   convention: LabelConvention | null;
+  /** True if the names of the images alone tell the convention. */
+  byNames: boolean;
   /** The names that layout and convention were detected from, in words. */
   why: { layout: string; convention: string };
   /** One line per problem. */

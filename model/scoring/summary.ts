@@ -47,6 +47,15 @@ export interface ConventionSummary extends Convention {
   counted: Record<Region, Pick<Scores, "Dice" | "HD95" | "Sensitivity">>;
 }
 
+/** The references that were to be scored, and those without a prediction. */
+export interface Coverage {
+  /** The number of cases that all means are over. */
+  scored: number;
+  references: number;
+  /** The cases without a prediction, and why, if that is known. */
+  missing: { case: string; why: string | null }[];
+}
+
 /** The content of summary.json. */
 export interface Summary {
   /** Mean over regions of the mean over cases. */
@@ -71,6 +80,8 @@ export interface Summary {
   empty: Record<Region, { both: number; reference: number; prediction: number }>;
   /** Bootstrap intervals over cases of the means of each region, and of the mean over regions. */
   intervals: { level: number; draws: number; seed: number } & Record<"Dice" | "HD95", RegionIntervals>;
+  /** Only of evaluated folders: a stage scores all of its test cases. */
+  coverage?: Coverage;
 }
 
 /** Confidence intervals by region; NaN (null in JSON) where fewer than two cases are counted. */

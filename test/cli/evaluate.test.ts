@@ -39,7 +39,8 @@ async function write(
   changes: Partial<{ size: Vec3; affine: number[][] }> = {},
 ): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, await writeNifti({ data, size, affine, ...changes }));
+  const stored = path.includes("predictions") ? data : Float32Array.from(data); // not a copy of the other
+  writeFileSync(path, await writeNifti({ data: stored, size, affine, ...changes }));
 }
 
 const evaluate = (...flags: string[]) => run("evaluate", ...flags);
@@ -59,11 +60,13 @@ test("the command prints a table and writes summary.json beside the predictions"
   for (const id of ["a", "b"]) await write(join(references, `${id}.nii.gz`));
   await write(join(predictions, "a.nii.gz"));
   await write(join(predictions, "b.nii.gz"), shifted);
-  const { status, stdout, stderr } = evaluate("--predictions", predictions, "--references", references);
+  const { status, stdout, stderr } = evaluate(
+    ...["--predictions", predictions, "--references", references, "--labels", "brats"],
+  );
   assert.is(stderr, "");
   assert.is(status, 0);
   assert.match(stdout, /^a +1\.000 +1\.000 +1\.000 +1\.000 +0\.0/m);
-  assert.match(stdout, /^mean +0\.833 +0\.500 +0\.500 +0\.611/m);
+  assert.match(stdout, /^mean of 2 +0\.833 +0\.500 +0\.500 +0\.611/m);
   assert.equal(readdirSync(predictions).sort(), ["a.nii.gz", "b.nii.gz", "summary.json"]);
   const summary = JSON.parse(readFileSync(join(predictions, "summary.json"), "utf8")) as Record<
     string,
@@ -73,18 +76,18 @@ test("the command prints a table and writes summary.json beside the predictions"
   const [first] = summary["metric_per_case"] as Record<string, unknown>[];
   assert.is(first!["prediction_file"], "a.nii.gz");
   assert.not.ok(JSON.stringify(summary).includes(predictions), "no absolute path");
-  assert.equal(summary["mean"], (await evaluateFolders({ predictions, references })).mean);
+  assert.equal(summary["mean"], (await evaluateFolders({ predictions, references, labels: "brats" })).mean);
 });
 
 test("--convention sets the score of an empty region in the table, the file and its mean", async (context) => {
   const { predictions, references } = context;
-  const both = ["--predictions", predictions, "--references", references];
+  const both = ["--predictions", predictions, "--references", references, "--labels", "brats"];
   const bare = label.map((value) => (value === 4 ? 1 : value));
   await write(join(predictions, "a.nii.gz"));
   await write(join(references, "a.nii.gz"), bare);
-  assert.match(evaluate(...both).stdout, /^mean .* 0\.000\*? .* 373\.1/m);
+  assert.match(evaluate(...both).stdout, /^mean of 1 .* 0\.000\*? .* 373\.1/m);
   const { stdout } = evaluate(...both, "--convention", "monai");
-  assert.match(stdout, /^mean +1\.000 +1\.000 +-\* +- +0\.0 +0\.0 +-\* +-$/m);
+  assert.match(stdout, /^mean of 1 +1\.000 +1\.000 +-\* +- +0\.0 +0\.0 +-\* +-$/m);
   const summary: unknown = JSON.parse(readFileSync(join(predictions, "summary.json"), "utf8"));
   assert.is((summary as { convention: string }).convention, "monai");
   assert.match(evaluate(...both, "--convention", "none").stderr, /choices are brats, brats2023, nnunet/);
@@ -94,7 +97,7 @@ test("spacing comes from the files: 2 mm slices count as 2 mm", async ({ predict
   const at = (slice: number) => new Uint8Array(24).fill(4, 12 * slice, 12 * slice + 12);
   await write(join(predictions, "a.nii.gz"), at(0));
   await write(join(references, "a.nii.gz"), at(1));
-  const { mean } = await evaluateFolders({ predictions, references });
+  const { mean } = await evaluateFolders({ predictions, references, labels: "brats" });
   assert.is(mean.ET.HD95, 2);
 });
 
@@ -111,6 +114,7 @@ test("references are found flat, marked -seg, in BraTS folders and in labelsTr",
   for (const [layout, files] of Object.entries(layouts)) {
     for (const file of files) await write(join(root, layout, file), file.includes("t1") ? shifted : label);
     const { mean, metric_per_case: cases } = await evaluateFolders({
+      labels: "brats",
       predictions,
       references: join(root, layout),
     });
@@ -125,7 +129,7 @@ test("labels are read in the convention given; a value outside it names the file
   await write(join(references, "a.nii.gz"), three);
   const { mean } = await evaluateFolders({ predictions, references, labels: "msd" });
   assert.equal([mean.WT.n_ref, mean.TC.n_ref, mean.ET.n_ref], [12, 8, 4]);
-  const { problems } = await refusal(evaluateFolders({ predictions, references }));
+  const { problems } = await refusal(evaluateFolders({ predictions, references, labels: "brats" }));
   assert.equal(
     problems.map((line) => line.split(":")[0]),
     [join(predictions, "a.nii.gz"), join(references, "a.nii.gz")],
@@ -143,7 +147,7 @@ test("one error names every case that lacks a prediction or a reference", async 
     problems.map((line) => /case (\w)/.exec(line)![1]),
     ["a", "c"],
   );
-  const strict = await refusal(evaluateFolders({ predictions, references }));
+  const strict = await refusal(evaluateFolders({ predictions, references, labels: "brats" }));
   assert.equal(
     strict.problems.map((line) => /case (\w)/.exec(line)![1]),
     ["a", "c", "d"],
@@ -163,12 +167,13 @@ test("one error lists all other shapes, other affines and broken files", async (
   const moved = affine.map((row, i) => (i === 0 ? [...row.slice(0, 3), 11] : row));
   await write(join(predictions, "affine.nii.gz"), label, { affine: moved });
   writeFileSync(join(predictions, "broken.nii.gz"), "no volume");
-  const output = join(predictions, "summary.json");
-  const { problems } = await refusal(evaluateFolders({ predictions, references, output }));
+  const { problems } = await refusal(evaluateFolders({ predictions, references, labels: "brats" }));
   assert.is(problems.length, 3);
   assert.match(problems[0]!, /affine\.nii\.gz: expected the affine .* 1\.00 mm away/);
   assert.match(problems[1]!, /broken\.nii\.gz/);
   assert.match(problems[2]!, /shape\.nii\.gz: expected the shape 4x3x2 .* got 4x2x3/);
+  const flags = ["--predictions", predictions, "--references", references, "--labels", "brats"];
+  assert.is(evaluate(...flags).status, 3);
   assert.not.ok(readdirSync(predictions).includes("summary.json"));
 });
 
@@ -176,13 +181,13 @@ test("folders that are missing, empty or ambiguous are named", async ({ root, pr
   await write(join(predictions, "a.nii.gz"));
   mkdirSync(references);
   assert.match(
-    (await refusal(evaluateFolders({ predictions, references }))).message,
+    (await refusal(evaluateFolders({ predictions, references, labels: "brats" }))).message,
     /references: expected reference labels/,
   );
   const none = join(root, "none");
   assert.match(
     (await refusal(evaluateFolders({ predictions, references: none }))).message,
-    /a folder that can be read, got .*none/,
+    /none: expected a folder, got nothing/,
   );
   assert.match(
     (await refusal(evaluateFolders({ predictions: references, references }))).message,
@@ -190,8 +195,8 @@ test("folders that are missing, empty or ambiguous are named", async ({ root, pr
   );
   await write(join(predictions, "a.nii"));
   assert.match(
-    (await refusal(evaluateFolders({ predictions, references }))).message,
-    /one file of case a, got .*a\.nii/,
+    (await refusal(evaluateFolders({ predictions, references, labels: "brats" }))).message,
+    /case a: expected one label file in .*, got a\.nii and a\.nii\.gz/,
   );
 });
 

@@ -9,7 +9,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { csv } from "../../cli/report/csv.ts";
-import { evaluateFolders } from "../../cli/prediction/evaluation.ts";
+import { scorePairs, writeSummary } from "../../cli/prediction/evaluation.ts";
 import { EXPERIMENT, writeExperiment } from "../../cli/report/experimentReport.ts";
 import { experimentCsv, formatExperiment } from "../../cli/report/experimentTable.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
@@ -274,12 +274,13 @@ async function invent(config: TrainConfig, cases: readonly string[]): Promise<vo
   const losses = { total: 1, dice: 0.5 };
   const records = [1, 2].map((epoch) => ({ epoch, step: epoch, seconds: 3, rate: 1e-3, losses }));
   writeFileSync(join(at, FILES.metrics), records.map((record) => `${JSON.stringify(record)}\n`).join(""));
-  await evaluateFolders({
-    predictions,
-    references: config.data,
-    partial: true,
-    output: join(at, FILES.summary),
-  });
+  const pairs = cases.map((id) => ({
+    case: id,
+    prediction: join(predictions, `${id}.nii.gz`),
+    reference: join(config.data, id, `${id}_seg.nii.gz`),
+  }));
+  const folders = { predictions, references: config.data };
+  await writeSummary(join(at, FILES.summary), await scorePairs({ pairs, folders, labels: "brats" }));
 }
 
 test.run();

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { findPredictions } from "../../cli/prediction/labelFiles.ts";
+import { findPredictions } from "../../cli/prediction/predictionFiles.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { predictFolder, type PredictOptions } from "../../cli/predict.ts";
 import type { CaseRecord } from "../../cli/prediction/predictionRecord.ts";
@@ -135,7 +135,7 @@ test("several checkpoints are averaged, each in the crop of its own modalities",
   const written = async (model: string | string[]) => {
     const { output } = await predict({ model, input, saveProbabilities: true });
     assert.equal(
-      [...(await findPredictions(output)).keys()],
+      [...(await findPredictions(output)).files.keys()],
       ["PHANTOM_001"],
       "evaluate ignores probabilities",
     );

@@ -2,7 +2,7 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { MODALITIES, openDataset, requireModalities } from "../../data/datasets/datasets.ts";
+import { MODALITIES, openDataset } from "../../data/datasets/datasets.ts";
 import { problemsOf, sourceOf } from "../support/fixtures.ts";
 
 const test = suite("datasets");
@@ -184,20 +184,6 @@ test("the Decathlon: one file for all modalities; a listed file that is missing 
     (await problemsOf(() => openDataset(sourceOf(files))))[0]!,
     /expected the listed file labelsTr\/BRATS_001\.nii\.gz, got none/,
   );
-});
-
-test("one error lists what every case lacks; modalities that are not required may be missing", async () => {
-  const source = folderOf(
-    ...bratsCase("a/", "a", "_t1 _t2 _seg"),
-    ...bratsCase("b/", "b", "_t1 _t2 _t1ce _flair"),
-    ...bratsCase("c/", "c", "_t1 _t2 _t1ce _flair _seg"),
-  );
-  const dataset = await openDataset(source);
-  assert.equal(await problemsOf(() => requireModalities(dataset, MODALITIES, { labels: true })), [
-    "case a: expected t1ce, flair, got only t1, t2, label",
-    "case b: expected label, got only t1, t2, t1ce, flair",
-  ]);
-  requireModalities(dataset, ["t1", "t2"], { labels: false });
 });
 
 test("BraTS 2024: glioma after treatment is recognised by its ids, PED by the challenge's folder", async () => {

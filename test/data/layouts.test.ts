@@ -113,7 +113,11 @@ test("nnU-Net: the cases of imagesTs are new ones, and a case in both folders is
     [cases, newCases].map((list) => list.map(({ id, label }) => [id, label])),
     [[["a", "labelsTr/a.nii.gz"]], [["b", "labelsTs/b.nii.gz"]]],
   );
-  assert.equal([...all.keys()].sort(), ["a", "alone", "b"]);
+  assert.equal([...all].sort(), [
+    ["a", ["labelsTr/a.nii.gz"]],
+    ["alone", ["labelsTr/alone.nii.gz"]],
+    ["b", ["labelsTs/b.nii.gz"]],
+  ]);
   assert.match(warnings.join(), /^labelsTr\/alone\.nii\.gz: belongs to no case/);
   assert.equal(await problemsOf(() => openDataset(nnunet([...files, ...numbered("imagesTs/", "a")]))), [
     "case a: expected it in one folder, got imagesTr/a_0000.nii.gz and imagesTs/a_0000.nii.gz: rename one",

@@ -232,7 +232,7 @@ test("scores within boxes are those of what lies in them", async () => {
   await makeLabels(references, [4, 0, 0, 0, 4, 4]);
   const boxes = new Map([["a", { size: [1, 1, 3] as Vec3, offset: [0, 0, 1] as Vec3 }]]);
   const counts = async (options: object) => {
-    const summary = await evaluateFolders({ predictions, references, ...options });
+    const summary = await evaluateFolders({ predictions, references, labels: "brats", ...options });
     const { TP, FP, FN, TN } = summary.mean.ET;
     return [TP, FP, FN, TN];
   };
