@@ -1,4 +1,4 @@
-// evaluate on data sets: which files are references, which predictions count, and the meaning of the values.
+// evaluate on data sets: which files are references, and which predictions count.
 
 import {
   cpSync,
@@ -11,16 +11,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type EvaluateOptions, evaluateFolders } from "../../cli/prediction/evaluation.ts";
-import { CONVENTION_NAMES, fittingConventions, type LabelConvention } from "../../data/datasets/labels.ts";
-import { writeNifti } from "../../data/nifti/nifti.ts";
-import { UsageError } from "../../model/settings/errors.ts";
 import { run } from "../support/command.ts";
 import { problemsOf } from "../support/fixtures.ts";
-import { failure } from "../support/quietly.ts";
+import { writeMap, writeRecord, wrong } from "../support/labelMaps.ts";
 
 const test = suite<{ root: string; predictions: string; references: string }>("evaluate data");
 
@@ -31,46 +28,10 @@ test.before.each((context) => {
 });
 test.after.each(({ root }) => rmSync(root, { recursive: true }));
 
-const size = [2, 3, 4] as const;
-const affine = [
-  [1, 0, 0, 0],
-  [0, 1, 0, 0],
-  [0, 0, 1, 0],
-  [0, 0, 0, 1],
-];
-const truth = [0, 0, 1, 2, 4, 0];
-const wrong = [0, 1, 2, 4, 0, 0];
-
-/** Writes a label map of these values, again and again. */
-async function write(path: string, values: readonly number[] = truth): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
-  const data = Uint8Array.from({ length: 24 }, (_, i) => values[i % values.length]!);
-  writeFileSync(path, await writeNifti({ data, size: [...size], affine }));
-}
-
 /** Writes a case as BraTS does, in `folder`, with names that begin with `id`. */
 async function writeCase(folder: string, id: string, mark = "seg"): Promise<void> {
-  await write(join(folder, `${id}_t1.nii.gz`));
-  await write(join(folder, `${id}_${mark}.nii.gz`));
-}
-
-/** Writes predictions.json: the seconds of each case, null for one that is not finished. */
-function writeRecord(
-  folder: string,
-  cases: Record<string, { seconds?: number | null; labels?: LabelConvention }>,
-  skipped: string[] = [],
-): void {
-  const common = { modalities: ["t1"], model: "teacher", why: "it sees t1", step: 0.5, mirror: false };
-  const rest = { checkpoints: [], postprocessing: "none", windows: 1 };
-  const records = Object.entries(cases).map(([id, { seconds = 1, labels = "brats" }]) => ({
-    case: id,
-    ...common,
-    ...rest,
-    labels,
-    seconds,
-  }));
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "predictions.json"), JSON.stringify({ cases: records, skipped }));
+  await writeMap(join(folder, `${id}_t1.nii.gz`));
+  await writeMap(join(folder, `${id}_${mark}.nii.gz`));
 }
 
 /** The files that were compared, and the mean Dice of the whole tumour. */
@@ -84,7 +45,7 @@ test("predictions written into the data folder are scored against the labels of 
 }) => {
   for (const id of ["a", "b"]) {
     await writeCase(join(root, id), id);
-    await write(join(root, `${id}.nii.gz`), [0, 0, 0, 0, 4, 1]);
+    await writeMap(join(root, `${id}.nii.gz`), [0, 0, 0, 0, 4, 1]);
   }
   const scored = [
     ["a.nii.gz", "a/a_seg.nii.gz"],
@@ -94,14 +55,14 @@ test("predictions written into the data folder are scored against the labels of 
   const note = (line: string) => void notes.push(line);
   assert.equal(await compared({ predictions: root, references: root, note }), [scored, 0.4]);
   writeRecord(root, { a: {}, b: {} });
-  await write(join(root, "template.nii.gz"));
+  await writeMap(join(root, "template.nii.gz"));
   assert.equal(await compared({ predictions: root, references: root }), [scored, 0.4]);
   assert.not.match(notes.join("\n"), /belong/, "the predictions are no oddity of the data set");
 });
 
 test("a prediction that is its reference, a link to it or a copy of it is refused", async (context) => {
   const { predictions, references } = context;
-  for (const id of ["a", "b", "c", "d"]) await write(join(references, `${id}.nii.gz`));
+  for (const id of ["a", "b", "c", "d"]) await writeMap(join(references, `${id}.nii.gz`));
   mkdirSync(predictions);
   const both = (id: string) => [join(references, `${id}.nii.gz`), join(predictions, `${id}.nii.gz`)] as const;
   const same = await problemsOf(() => evaluateFolders({ predictions: references, references }));
@@ -112,7 +73,7 @@ test("a prediction that is its reference, a link to it or a copy of it is refuse
   );
   symlinkSync(...both("a"));
   linkSync(...both("b"));
-  await write(join(predictions, "c.nii.gz"), wrong);
+  await writeMap(join(predictions, "c.nii.gz"), wrong);
   const flags = { predictions, references, partial: true, labels: "brats" } as const;
   const linked = await problemsOf(() => evaluateFolders(flags));
   assert.equal(
@@ -129,13 +90,13 @@ test("a prediction that is its reference, a link to it or a copy of it is refuse
 });
 
 test("a map of background alone may equal its reference to the byte", async ({ predictions, references }) => {
-  for (const folder of [predictions, references]) await write(join(folder, "a.nii.gz"), [0]);
+  for (const folder of [predictions, references]) await writeMap(join(folder, "a.nii.gz"), [0]);
   const { mean } = await evaluateFolders({ predictions, references, labels: "brats" });
   assert.is(mean.WT.Dice, 1);
 });
 
 test("references are those that training finds, in all layouts", async ({ root, predictions }) => {
-  for (const id of ["a", "b"]) await write(join(predictions, `${id}.nii.gz`), wrong);
+  for (const id of ["a", "b"]) await writeMap(join(predictions, `${id}.nii.gz`), wrong);
   const at = (...path: string[]) => join(root, ...path);
   await writeCase(at("grades/HGG/a"), "a");
   await writeCase(at("grades/LGG/b"), "b");
@@ -145,10 +106,10 @@ test("references are those that training finds, in all layouts", async ({ root, 
     await writeCase(at("named", `${id}_nifti`), id);
     await writeCase(at("stray", id), id);
     await writeCase(at("flat"), id);
-    await write(at("decathlon/labelsTr", `${id}.nii.gz`));
-    await write(at("decathlon/imagesTr", `${id}_0000.nii.gz`));
+    await writeMap(at("decathlon/labelsTr", `${id}.nii.gz`));
+    await writeMap(at("decathlon/imagesTr", `${id}_0000.nii.gz`));
   }
-  await write(at("stray/template.nii.gz"));
+  await writeMap(at("stray/template.nii.gz"));
   const labels = { 0: "background", 1: "necrotic core", 2: "oedema", 4: "enhancing tumour" };
   writeFileSync(at("decathlon/dataset.json"), JSON.stringify({ channel_names: { 0: "T1" }, labels }));
   for (const layout of ["grades", "capitals", "named", "stray", "flat", "decathlon"]) {
@@ -162,15 +123,15 @@ test("references are those that training finds, in all layouts", async ({ root, 
 });
 
 test("two candidates for one case are an error that names both", async ({ root, predictions }) => {
-  await write(join(predictions, "a.nii.gz"));
+  await writeMap(join(predictions, "a.nii.gz"));
   await writeCase(join(root, "grades/HGG/a"), "a");
   await writeCase(join(root, "grades/LGG/a"), "a");
   const inTwo = () => evaluateFolders({ predictions, references: join(root, "grades") });
   assert.match((await problemsOf(inTwo))[0]!, /case a: .* HGG\/a\/a_seg\.nii\.gz and LGG\/a\/a_seg\.nii\.gz/);
-  for (const name of ["a.nii.gz", "a_seg.nii.gz"]) await write(join(root, "plain", name));
+  for (const name of ["a.nii.gz", "a_seg.nii.gz"]) await writeMap(join(root, "plain", name));
   const marked = () => evaluateFolders({ predictions, references: join(root, "plain") });
   assert.match((await problemsOf(marked))[0]!, /case a: .* got a\.nii\.gz and a_seg\.nii\.gz/);
-  await write(join(predictions, "a_seg.nii.gz"));
+  await writeMap(join(predictions, "a_seg.nii.gz"));
   const predicted = () => evaluateFolders({ predictions, references: join(root, "plain") });
   assert.match((await problemsOf(predicted))[0]!, /predictions, got a\.nii\.gz and a_seg\.nii\.gz/);
 });
@@ -179,7 +140,7 @@ test("cases without a prediction are named and counted, with the reason from pre
   const { predictions, references } = context;
   const ids = ["a", "b", "c", "d", "e", "f", "g"];
   for (const id of ids) await writeCase(join(references, id), id);
-  for (const id of ["a", "b", "d", "f"]) await write(join(predictions, `${id}.nii.gz`), wrong);
+  for (const id of ["a", "b", "d", "f"]) await writeMap(join(predictions, `${id}.nii.gz`), wrong);
   writeRecord(predictions, { a: {}, b: {}, d: { seconds: null }, e: {} }, ["c"]);
   const flags = ["--predictions", predictions, "--references", references];
   const { stdout, status } = run("evaluate", ...flags);
@@ -207,8 +168,8 @@ test("cases without a prediction are named and counted, with the reason from pre
 
 test("long lists of cases without a prediction are cut", async ({ predictions, references }) => {
   const ids = Array.from({ length: 9 }, (_, i) => `c${i}`);
-  for (const id of ids) await write(join(references, `${id}.nii.gz`));
-  await write(join(predictions, "c0.nii.gz"), wrong);
+  for (const id of ids) await writeMap(join(references, `${id}.nii.gz`));
+  await writeMap(join(predictions, "c0.nii.gz"), wrong);
   const flags = ["--predictions", predictions, "--references", references, "--labels", "brats"];
   assert.match(
     run("evaluate", ...flags).stderr,
@@ -220,99 +181,12 @@ test("long lists of cases without a prediction are cut", async ({ predictions, r
 });
 
 test("a predictions.json that is no record is refused", async ({ predictions, references }) => {
-  for (const folder of [predictions, references]) await write(join(folder, "a.nii.gz"));
+  for (const folder of [predictions, references]) await writeMap(join(folder, "a.nii.gz"));
   writeFileSync(join(predictions, "predictions.json"), "{}");
   assert.match(
     (await problemsOf(() => evaluateFolders({ predictions, references })))[0]!,
     /predictions\.json: expected the record that predict writes, got other content: move it away/,
   );
-});
-
-test("predictions.json, the data set and --labels must agree on the label convention", async (context) => {
-  const { root, predictions, references } = context;
-  await write(join(predictions, "a.nii.gz"), [0, 1, 2, 3, 3, 0]);
-  await write(join(references, "imagesTr/a_0000.nii.gz"));
-  await write(join(references, "labelsTr/a.nii.gz"), [0, 0, 1, 2, 3, 0]);
-  const labels = { background: 0, oedema: 1, "necrotic core": 2, "enhancing tumour": 3 };
-  const description = { channel_names: { 0: "T1" }, labels };
-  writeFileSync(join(references, "dataset.json"), JSON.stringify(description));
-  const evaluated = async (given?: LabelConvention) => {
-    const notes: string[] = [];
-    await evaluateFolders({ predictions, references, labels: given, note: (line) => void notes.push(line) });
-    return notes.join("\n");
-  };
-  const refused = async (given?: LabelConvention) => {
-    const error = await failure(() => evaluated(given));
-    assert.instance(error, UsageError);
-    return error.message;
-  };
-  assert.match(await evaluated(), /labels read as msd: the references \(dataset\.json names the labels/);
-  assert.match(
-    await refused("brats2023"),
-    /got brats2023 by --labels and msd by the references \(dataset\.json/,
-  );
-  writeRecord(predictions, { a: { labels: "msd" } });
-  assert.match(await evaluated("msd"), /labels read as msd: predictions\.json \(case a\) and --labels and/);
-  assert.match(
-    await refused("brats2023"),
-    /got msd by predictions\.json \(case a\) and brats2023 by --labels/,
-  );
-  writeRecord(predictions, { a: { labels: "brats2023" } });
-  assert.match(await refused(), /got brats2023 by predictions\.json \(case a\) and msd by the references/);
-  // Names of images are a weaker sign than dataset.json: as in training, --labels overrules them.
-  context.references = join(root, "named");
-  await write(join(context.references, "a/a_t1.nii.gz"));
-  await write(join(context.references, "a/a_seg.nii.gz"), [0, 0, 1, 2, 3, 0]);
-  const named = { predictions, references: context.references };
-  const contrary = await failure(() => evaluateFolders(named));
-  assert.match(
-    contrary.message,
-    /brats by the references \(BraTS 2018 .*if the names mislead, use --labels brats2023/,
-  );
-  const warned: string[] = [];
-  const note = (line: string, kind: string) => void (kind === "warning" && warned.push(line));
-  await evaluateFolders({ ...named, labels: "brats2023", note });
-  assert.match(warned.join(), /^labels are read as brats2023 by --labels, though the references tell brats/);
-});
-
-test("where nothing tells the convention the values decide, if only one fits, and --labels otherwise", async (context) => {
-  const { root } = context;
-  const evaluated = async (id: string, one: number[], other: number[]) => {
-    const [predictions, references] = [join(root, id, "predictions"), join(root, id, "references")];
-    await write(join(predictions, `${id}.nii.gz`), one);
-    await write(join(references, `${id}.nii.gz`), other);
-    const notes: string[] = [];
-    await evaluateFolders({ predictions, references, note: (line) => void notes.push(line) });
-    return notes.join("\n");
-  };
-  // In BraTS' glioma data since 2023, 4 is the cavity of 2024: the file names rule out the other meanings.
-  const decided = await evaluated("BraTS-GLI-00005-101", [0, 4], [0, 0, 1, 2]);
-  assert.match(decided, /labels read as brats2024-gli: the only one with the values 0, 1, 2 and 4/);
-  for (const [one, other] of [
-    [
-      [0, 4],
-      [0, 0, 1, 2],
-    ],
-    [
-      [0, 3],
-      [0, 0, 1, 2],
-    ],
-    [
-      [0, 1],
-      [0, 0, 1, 2],
-    ],
-  ] as const) {
-    const error = await failure(() => evaluated("a", [...one], [...other]));
-    assert.instance(error, UsageError);
-    assert.equal(
-      Array.from(error.message.matchAll(/--labels (\S+)/g), ([, name]) => name),
-      fittingConventions([...one, ...other]),
-    );
-  }
-  const [heading, ...reasons] = await problemsOf(() => evaluated("a", [0, 7], [0, 1]));
-  assert.match(heading!, /expected label maps of one convention, got the values 0, 1 and 7/);
-  assert.is(reasons.length, CONVENTION_NAMES.length);
-  assert.match(reasons[0]!, /^not brats: .*predictions\/a\.nii\.gz has 7$/);
 });
 
 test.run();
