@@ -45,7 +45,7 @@ export function toldMeaning({ given, predictions, references }: Told): Meaning |
     if (!said.some((one) => one.labels === labels))
       said.push({ labels, why: `predictions.json (case ${id})`, remedy: again });
   if (given) said.push({ labels: given, why: "--labels", remedy: "omit --labels, or correct the other" });
-  const doubtful = references?.byNames && given !== undefined && given !== references.value;
+  const doubtful = references?.byNames && given !== undefined && !alike(given, references.value);
   if (references && !doubtful) {
     const remedy = references.byNames
       ? `if the names mislead, use --labels ${said[0]?.labels}`
@@ -54,16 +54,28 @@ export function toldMeaning({ given, predictions, references }: Told): Meaning |
   }
   const [first] = said;
   if (!first) return null;
-  const other = said.find(({ labels }) => labels !== first.labels);
-  if (other)
+  const widest = said.find((one) => said.every((other) => isPart(other.labels, one.labels)));
+  if (!widest) {
+    const other = said.find(({ labels }) => !alike(labels, first.labels)) ?? said.at(-1)!;
     throw new UsageError(
       `expected one label convention, got ${first.labels} by ${first.why} and ${other.labels} by ` +
         `${other.why}: ${other.remedy}`,
     );
+  }
   const warning = doubtful
     ? `labels are read as ${given} by --labels, though the references tell ${references.value}: ${references.why}`
     : null;
-  return { labels: first.labels, why: said.map(({ why }) => why).join(" and "), warning };
+  return { labels: widest.labels, why: said.map(({ why }) => why).join(" and "), warning };
+}
+
+/** True if all values of `one` mean the same in `other`: BraTS 2024's glioma data add a value to 2023's. */
+function isPart(one: LabelConvention, other: LabelConvention): boolean {
+  const table = LABEL_CONVENTIONS[other];
+  return Object.entries(LABEL_CONVENTIONS[one]).every(([value, c]) => table[Number(value)] === c);
+}
+
+function alike(one: LabelConvention, other: LabelConvention): boolean {
+  return isPart(one, other) || isPart(other, one);
 }
 
 /** Finds the only convention that has all values of several files. */

@@ -132,7 +132,7 @@ test("predict, without labels, writes the stage's own prediction; evaluate print
   assert.is(evaluated.status, 0);
   const { mean } = json<Summary>("student_t1ce_protokd", FILES.summary);
   const dice = [mean.WT, mean.TC, mean.ET].map((scores) => `${scores.Dice.toFixed(3)}[ *]`);
-  assert.match(evaluated.stdout, new RegExp(`^mean of \\d+ +${dice.join(" +")}`, "m"));
+  assert.match(evaluated.stdout, new RegExp(`^mean of 1 of \\d+ +${dice.join(" +")}`, "m"));
 });
 
 test("--fast skips Dawn's checks, prints that, and predicts the same; config.json records it", async () => {

@@ -68,6 +68,18 @@ test("predictions.json, the data set and --labels must agree on the label conven
   assert.match(warned.join(), /^labels are read as brats2023 by --labels, though the references tell brats/);
 });
 
+test("brats2023 and brats2024-gli agree, since they number alike but for the cavity", async (context) => {
+  const { predictions, references } = context;
+  const id = "BraTS-GLI-00005-101";
+  await writeMap(join(predictions, `${id}.nii.gz`), [0, 1, 2, 3, 3, 0]);
+  await writeMap(join(references, id, `${id}-t1n.nii.gz`));
+  await writeMap(join(references, id, `${id}-seg.nii.gz`), [0, 0, 1, 2, 3, 4]);
+  writeRecord(predictions, { [id]: { labels: "brats2023" } });
+  const notes: string[] = [];
+  await evaluateFolders({ predictions, references, note: (line) => void notes.push(line) });
+  assert.match(notes.join("\n"), /^labels read as brats2024-gli: predictions\.json .* and the references/m);
+});
+
 test("where nothing tells the convention the values decide, if only one fits, and --labels otherwise", async (context) => {
   const { root } = context;
   const evaluated = async (id: string, one: number[], other: number[]) => {

@@ -1,4 +1,4 @@
-// Train and predict on data of which a part cannot be read.
+// Train and predict where files and folders may not be read.
 
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
