@@ -12,12 +12,11 @@ import {
   type Source,
 } from "../../data/datasets/datasets.ts";
 import { DataError, grouped } from "../../data/errors.ts";
-import { textOf } from "../../data/datasets/json.ts";
 import { APART, checkPatients, type PatientOf, patientsBy } from "../../data/datasets/patients.ts";
+import type { ListedSplit } from "../../data/datasets/splitLists.ts";
 import {
   crossValidation,
   type Fold,
-  parseSplits,
   type Split,
   SPLIT_FILE,
   SPLIT_SEED,
@@ -27,6 +26,7 @@ import {
 import type { TrainConfig } from "../../trainer/settings/config.ts";
 import { warn } from "../terminal/console.ts";
 import { folderSource } from "./folderSource.ts";
+import { readSplitFiles } from "./splitFiles.ts";
 
 export interface RunData {
   source: Source;
@@ -34,6 +34,8 @@ export interface RunData {
   split: Split;
   /** All folds of a cross-validation; `split` is one of them. Null for a single split. */
   folds: readonly Fold[] | null;
+  /** The lists that the split comes from, for the user; empty for JSON, and for a split that is drawn. */
+  about: string;
   /** The modalities that the stage needs, and others that every case of the run has. */
   modalities: Modality[];
 }
@@ -44,7 +46,7 @@ export interface RunData {
  * Calls `tell` with each warning.
  */
 export async function openRunData(
-  { data, labels, split: given, fold, modality, patients }: TrainConfig,
+  { data, labels, split: given, splitMissing, fold, modality, patients }: TrainConfig,
   begun: string | null = null,
   tell: (line: string) => void = warn,
 ): Promise<RunData> {
@@ -56,18 +58,19 @@ export async function openRunData(
   } = await openDataset(source, { convention: labels ?? undefined });
   grouped(warnings).forEach(tell);
   const there = await source.list();
-  const found = [SPLIT_FILE, ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
+  const usual = [SPLIT_FILE, ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
     there.includes(f),
   );
-  const file = given ?? (found.length ? join(data, found.at(-1)!) : null);
+  const file = given ?? (usual.length ? join(data, usual.at(-1)!) : null);
   const known = ids(dataset);
   checkPatients(known, patients);
-  const choose = (way: string) => chooseSplit(file, fold, { known, patientOf: patientsBy(way) });
-  const { split, folds } = (await begunWith(begun, () => choose(APART))) ?? (await choose(patients));
+  const found = file === null ? null : await readSplitFiles(file, known, splitMissing);
+  const choose = (way: string) => chooseSplit(file, fold, { found, known, patientOf: patientsBy(way) });
+  const { split, folds } = (await begunWith(begun, () => choose(APART))) ?? choose(patients);
   const used = casesOf(dataset, idsOf(split));
   const needed: readonly Modality[] = modality ? [modality] : MODALITIES;
   const modalities = MODALITIES.filter((m) => needed.includes(m) || used.every(({ images }) => images[m]));
-  return { source, dataset, split, folds, modalities };
+  return { source, dataset, split, folds, about: found?.about ?? "", modalities };
 }
 
 /** Every case of a split once: those to train on first, then those to validate on, then the rest. */
@@ -88,23 +91,23 @@ function ids(dataset: Dataset): string[] {
 type Chosen = Pick<RunData, "split" | "folds">;
 
 /** The split that `choose` returns, if the run in the folder has the same; else null. */
-async function begunWith(folder: string | null, choose: () => Promise<Chosen>): Promise<Chosen | null> {
+async function begunWith(folder: string | null, choose: () => Chosen): Promise<Chosen | null> {
   const text = folder && (await readFile(join(folder, "split.json"), "utf8").catch(() => null));
   if (!text) return null;
   const { train, val, test } = JSON.parse(text) as Partial<Split>;
-  const chosen = await choose();
+  const chosen = choose();
   const { split } = chosen;
   const same = JSON.stringify([train, val, test]) === JSON.stringify([split.train, split.val, split.test]);
   return same ? chosen : null;
 }
 
 /** The split that a file (or the default) and --fold choose, among the known cases. */
-async function chooseSplit(
+function chooseSplit(
   file: string | null,
   fold: TrainConfig["fold"],
-  { known, patientOf }: { known: readonly string[]; patientOf: PatientOf },
-): Promise<Chosen> {
-  const splits = file ? parseSplits(await readText(file), file, known) : null;
+  { found, known, patientOf }: { found: ListedSplit | null; known: readonly string[]; patientOf: PatientOf },
+): Chosen {
+  const splits = found?.splits ?? null;
   if (fold === null) {
     if (!Array.isArray(splits))
       return { split: splits ?? splitCases(known, { seed: SPLIT_SEED, patientOf }), folds: null };
@@ -115,18 +118,6 @@ async function chooseSplit(
   if (Array.isArray(splits)) return { split: splitOfFold(splits, fold), folds: splits };
   const folds = crossValidation(splits ? [...splits.train, ...splits.val] : known, { patientOf });
   return { split: splitOfFold(folds, fold, splits?.test), folds };
-}
-
-async function readText(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT")
-      throw new DataError(`${path}: expected a file that can be read, got ${error.code ?? error.message}`);
-    throw new DataError(
-      `${path}: expected a file with {"train": [...], "val": [...], "test": [...]}, or nnU-Net's list of folds, ` +
-        "got none",
-    );
-  });
-  return textOf(bytes, path);
 }
 
 function missing(id: string, dataset: Dataset): never {

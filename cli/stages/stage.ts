@@ -74,7 +74,8 @@ export async function trainStage(
     const findings = [...(await warnings(config, networks, { split, state })), ...grouped(cases.warnings)];
     findings.forEach(warn);
     const { train, val, test } = split;
-    say(`  ${train.length} cases to train, ${val.length} to validate, ${test.length} to test`);
+    const about = data.about && `; ${data.about}`;
+    say(`  ${train.length} cases to train, ${val.length} to validate, ${test.length} to test${about}`);
     for (const line of mergedLabels(data.dataset.convention)) say(`  ${line}`);
     await trainOn(cases, open, config, { folder, networks, data, state });
   } finally {

@@ -1,5 +1,6 @@
 // The split into training, validation and test cases: drawn as in the published experiments, drawn as
-// nnU-Net's five folds (with its random numbers), or read from a file in our format or nnU-Net's.
+// nnU-Net's five folds (with its random numbers), or read from a file in our format or nnU-Net's. For lists
+// of names see splitLists.ts.
 
 import * as v from "valibot";
 import { Random } from "../../engine/autograd/random.ts";
@@ -102,9 +103,15 @@ const Folds = v.pipe(
 
 /**
  * Reads the content of the split file `path`: one split, or nnU-Net's list of folds. Throws one DataError
- * that lists every case that is not in `known`, or that a split names twice.
+ * that lists every case that is not in `known`, or that a split names twice. With `skipped` names that are
+ * not known are added to it instead.
  */
-export function parseSplits(text: string, path: string, known: readonly string[]): Split | Fold[] {
+export function parseSplits(
+  text: string,
+  path: string,
+  known: readonly string[],
+  skipped: string[] | null = null,
+): Split | Fold[] {
   const form =
     'expected {"train": [...], "val": [...], "test": [...]} with case ids, or a list of these, one per fold';
   let splits: Split | Fold[];
@@ -115,15 +122,21 @@ export function parseSplits(text: string, path: string, known: readonly string[]
     const where = error instanceof v.ValiError ? ` at ${v.getDotPath(error.issues[0]) ?? "the top"}` : "";
     throw new DataError(`${path}: ${form}: ${(error as Error).message}${where}`);
   }
-  // macOS may write the name of a case in another form of Unicode than it reads.
-  const ids = (list: readonly string[]) => list.map((id) => id.normalize("NFC"));
+  const there = new Set(known);
+  const ids = (list: readonly string[]) => {
+    // macOS may write the name of a case in another form of Unicode than it reads.
+    const all = list.map((id) => id.normalize("NFC"));
+    if (!skipped) return all;
+    const unknown = new Set([...skipped, ...all.filter((id) => !there.has(id))]);
+    skipped.splice(0, skipped.length, ...unknown);
+    return all.filter((id) => there.has(id));
+  };
   const normalised = (fold: Fold): Fold => ({
     train: ids(fold.train),
     val: ids(fold.val),
     ...(fold.test && { test: ids(fold.test) }),
   });
   splits = Array.isArray(splits) ? splits.map(normalised) : (normalised(splits) as Split);
-  const there = new Set(known);
   const problems = (Array.isArray(splits) ? splits : [splits]).flatMap(({ train, val, test = [] }, fold) => {
     const where = Array.isArray(splits) ? `${path}: fold ${fold}: case` : `${path}: case`;
     const all = [...train, ...val, ...test];
@@ -133,6 +146,8 @@ export function parseSplits(text: string, path: string, known: readonly string[]
     ];
   });
   if (problems.length) throw new DataError([...new Set(problems)]);
+  if ([splits].flat().some(({ train }) => !train.length))
+    throw new DataError(`${path}: none of its cases to train is in the data set`);
   return splits;
 }
 

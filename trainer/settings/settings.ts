@@ -15,6 +15,7 @@ import type * as v from "valibot";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { CONVENTION_NAMES } from "../../data/datasets/labels.ts";
 import { AUTO, isPatients } from "../../data/datasets/patients.ts";
+import { MISSING } from "../../data/datasets/splitLists.ts";
 import { DEFAULT_METHOD, METHOD_SETTINGS, METHODS } from "../../model/methods/index.ts";
 import { VNET } from "../../model/networks/vnet.ts";
 import {
@@ -61,12 +62,21 @@ export const SETTINGS = {
       defaultHelp: "detected",
     }),
     /**
-     * A file of {train, val, test}, or nnU-Net's list of folds; null takes DATA/split.json, or draws a split.
+     * A file of {train, val, test}, nnU-Net's list of folds, or published lists of names, also by their folder;
+     * null takes DATA/split.json, or draws a split.
      */
     split: row(optional(path("file")), {
-      help: "cases to train, validate and test",
+      help:
+        "cases to train, validate and test: JSON, a CSV, or train_list.txt with val_list.txt and test_list.txt " +
+        "beside it, or their folder",
       default: null,
       defaultHelp: "DATA/split.json, or 70/10/20",
+    }),
+    /** Runs are compared by the cases of their split, which this setting helps to choose. */
+    splitMissing: row(choice(MISSING, "how"), {
+      help: "names of --split that the data lack: refuse them, or skip them",
+      default: "refuse",
+      counts: false,
     }),
     /** The fold of a cross-validation that is held out, from 0 on; null for a single split. */
     fold: row(optional(foldNumber()), {
