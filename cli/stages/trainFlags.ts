@@ -15,6 +15,7 @@ import {
   fittingSupervision,
   parity,
   PHANTOM,
+  recipeOf,
   SMALL,
 } from "../../trainer/settings/config.ts";
 import { withVoices } from "../terminal/console.ts";
@@ -24,9 +25,12 @@ import { ofThisStage, readSettings } from "../terminal/configFile.ts";
 import { exists } from "../files/files.ts";
 import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
-import { ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
+import { RECIPES, ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
-/** The flags of a stage. Those that are not given have defaults: with `parity`, the published code's. */
+/**
+ * The flags of a stage. Those that are not given have defaults: with `parity` the published code's, with
+ * `recipe` nnU-Net's.
+ */
 export type TrainFlags = Omit<FileSettings, "patch"> & {
   patch?: string | TrainConfig["patch"];
   /** A file of settings; flags override it. */
@@ -58,6 +62,8 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const chosen: TrainFlags = { ...file, ...given };
   const { stage, data = PHANTOM.folder } = chosen;
   if (!stage) throw new UsageError("--stage: say what to train: teacher or student");
+  if (chosen.parity && chosen.recipe === "nnunet")
+    throw new UsageError("--parity, --recipe nnunet: use one of them, not both");
   const method = chosen.method ?? (stage === "student" ? DEFAULT_METHOD : PLAIN);
   if (stage === "teacher" && (chosen.modality || method !== PLAIN || chosen.teacher)) {
     throw new UsageError(
@@ -80,6 +86,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     fast: process.env["PROTOKD_TOGGLES"] === "fast",
     ...methodOf(method).defaults,
     ...(chosen.parity && parity({ method, epochs })),
+    ...recipeOf(chosen.recipe),
     ...(chosen as FileSettings),
     stage,
     method,
@@ -95,7 +102,8 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     );
   }
   fittingPatch(patch, config.levels);
-  fittingSupervision(config);
+  const remedy = ", for --recipe nnunet: use --levels 4 or more, or --no-deep-supervision";
+  fittingSupervision(config, chosen.recipe === "nnunet" ? remedy : "");
   return config;
 }
 
@@ -159,6 +167,13 @@ export function trainCommand(): Command {
     )
     .option("--baselines", "with --stage all: train the methods that --method is compared with, too")
     .option("--parity", "use the published code's settings, except where flags say otherwise")
+    .addOption(
+      new Option(
+        "--recipe <name>",
+        "how to train, except where flags say otherwise: as in the paper, or with nnU-Net's optimizer, " +
+          "augmentation, patches and deep supervision (default: paper)",
+      ).choices(RECIPES),
+    )
     .option("--retune", RETUNE_HELP)
     .option("--resume", "resume this stage in --out; it ends with the same weights as an uninterrupted run")
     .option("--resume-from <file>", "resume a training state from elsewhere, in a new folder")
@@ -203,8 +218,8 @@ function parseText<Value>({ parse, schema, expected }: Kind<Value>, text: string
 
 /** A setting's help with its defaults: "patches per step (default: 4; phantom: 2)". */
 export function described(row: Setting): string {
-  const { help, defaultHelp = row.default, phantom, parity, parityHelp = parity } = row;
-  const defaults = Object.entries({ default: defaultHelp, phantom, parity: parityHelp })
+  const { help, defaultHelp = row.default, phantom, parity, parityHelp = parity, nnunet } = row;
+  const defaults = Object.entries({ default: defaultHelp, phantom, parity: parityHelp, nnunet })
     .filter(([, value]) => value !== undefined && value !== "")
     .map(([name, value]) => `${name}: ${String(value)}`);
   return defaults.length ? `${help} (${defaults.join("; ")})` : help;

@@ -20,6 +20,8 @@ export interface Row<Value> {
   parity?: Value | ((run: { method: string; epochs: number }) => Value);
   /** The same in words for --help, where it depends on the run. */
   parityHelp?: string;
+  /** nnU-Net's value, where it differs from the default; for --recipe nnunet. */
+  nnunet?: Value;
   /**
    * The label of its field in the page's form, and the field's first value if it differs from the phantom's
    * and default.

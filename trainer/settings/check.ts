@@ -1,13 +1,13 @@
 // Checks settings that come from a file: their names, and the kinds of their values.
 
 import * as v from "valibot";
-import { onOff } from "../../model/settings/kinds.ts";
-import { type GivenSettings, type SettingName, SETTINGS } from "./settings.ts";
+import { choice, onOff } from "../../model/settings/kinds.ts";
+import { type GivenSettings, type Recipe, RECIPES, type SettingName, SETTINGS } from "./settings.ts";
 
-/** Settings in a file; with `parity`, those that it lacks are the published code's. */
-export type FileSettings = GivenSettings & { parity?: boolean };
+/** Settings in a file; with `parity` or `recipe`, those that it lacks are the published code's or nnU-Net's. */
+export type FileSettings = GivenSettings & { parity?: boolean; recipe?: Recipe };
 
-const KINDS = { ...SETTINGS, parity: onOff() };
+const KINDS = { ...SETTINGS, parity: onOff(), recipe: choice(RECIPES) };
 
 /** Returns the settings in an object that are not null, and the mistakes among them. */
 export function checkSettings(found: object): { settings: FileSettings; problems: string[] } {

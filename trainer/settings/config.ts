@@ -12,12 +12,12 @@ import { checkDeepSupervision, VNET, type VnetConfig } from "../../model/network
 import { UsageError } from "../../model/settings/errors.ts";
 import { parseDuration } from "../../model/settings/durations.ts";
 import type { SamplerOptions } from "../../data/sampling/patches.ts";
-import { ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
+import { type Recipe, ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
 
 export type { TrainConfig } from "./settings.ts";
 export type Stage = TrainConfig["stage"];
 
-type Column = "default" | "phantom" | "parity";
+type Column = "default" | "phantom" | "parity" | "nnunet";
 
 /** The settings with a value in a column of the table, one that does not depend on the run. */
 type Having<Key extends Column> = {
@@ -51,6 +51,21 @@ export function parity(run: Pick<TrainConfig, "method" | "epochs">): Partial<Tra
   return Object.fromEntries(
     found.map(([name, { parity }]) => [name, typeof parity === "function" ? parity(run) : parity]),
   );
+}
+
+/**
+ * The settings that nnU-Net v2 trains with, where they differ from the defaults: nnUNetTrainer's initial_lr,
+ * weight_decay, oversample_foreground_percent and enable_deep_supervision, the SGD of configure_optimizers()
+ * (Nesterov momentum 0.99 and a polynomial decay with exponent 0.9, as in the defaults), the clipping of
+ * train_step(), the augmentation of get_training_transforms(), and the moving average of on_epoch_end().
+ * (Isensee et al., Nature Methods 18, 203-211, 2021; github.com/MIC-DKFZ/nnUNet.) Network, patch, batch and
+ * epochs stay, which nnU-Net plans for each data set.
+ */
+export const NNUNET = values("nnunet");
+
+/** The settings that --recipe stands for. */
+export function recipeOf(recipe: Recipe | undefined): Partial<TrainConfig> {
+  return recipe === "nnunet" ? NNUNET : {};
 }
 
 /** The phantom that is made when no data are given. */
@@ -155,12 +170,18 @@ export function differences(a: TrainConfig, b: TrainConfig): string[] {
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }
 
-/** Throws a UsageError unless the network has enough levels for deep supervision, where that is on. */
-export function fittingSupervision(config: Pick<TrainConfig, "levels" | "deepSupervision">): void {
+/**
+ * Throws a UsageError, with `remedy` at its end, unless the network has enough levels for deep supervision,
+ * where that is on.
+ */
+export function fittingSupervision(
+  config: Pick<TrainConfig, "levels" | "deepSupervision">,
+  remedy = "",
+): void {
   try {
     checkDeepSupervision(config);
   } catch (error) {
-    throw new UsageError(`--${(error as Error).message.replace(" ", "-")}`);
+    throw new UsageError(`--${(error as Error).message.replace(" ", "-")}${remedy}`);
   }
 }
 

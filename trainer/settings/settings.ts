@@ -8,7 +8,7 @@
 //   clipping: row(number(), { default: 0, help: "largest norm of the gradient; 0 for no limit" }),
 //
 // The key is the setting's name in files; its flag is the same in kebab case (--clipping). `phantom` is its
-// value on the built-in phantom, `parity` the published code's. Code reads it as `config.clipping` from a
+// value on the built-in phantom, `parity` the published code's, `nnunet` nnU-Net's. Code reads it as `config.clipping` from a
 // TrainConfig.
 
 import type * as v from "valibot";
@@ -133,6 +133,7 @@ export const SETTINGS = {
     deepSupervision: row(onOff(), {
       help: "train auxiliary heads at the decoder's lower resolutions, as nnU-Net does (4 levels or more)",
       default: false,
+      nnunet: true,
     }),
     /** Gradient checkpointing: the same bits in less memory. */
     lowMemory: row(onOff(), {
@@ -163,6 +164,10 @@ export const SETTINGS = {
 };
 
 export type SettingName = keyof typeof SETTINGS;
+
+/** The values of --recipe: the paper's settings, which are the defaults, and nnU-Net's. */
+export const RECIPES = ["paper", "nnunet"] as const;
+export type Recipe = (typeof RECIPES)[number];
 
 /** All settings of a training run, resolved: the content of a stage's config.json. */
 export type TrainConfig = { [Name in SettingName]: v.InferOutput<(typeof SETTINGS)[Name]["schema"]> };

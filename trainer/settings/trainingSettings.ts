@@ -47,20 +47,24 @@ export const TRAINING_SETTINGS = {
       help: "augmentation: flips and scaling (paper), all that nnU-Net does, or none",
       page: { label: "Augmentation" },
       default: SAMPLING.augment,
+      nnunet: "nnunet",
     }),
     foreground: row(share(), {
-      help: "share of patches that must show a labelled voxel (nnU-Net: 0.33)",
+      help: "share of patches that must show a labelled voxel",
       default: SAMPLING.foreground,
+      nnunet: 0.33,
     }),
     optimizer: row(choice(["adam", "sgd"], "name"), {
       help: "optimizer",
       default: TRAINING.optimizer,
+      nnunet: "sgd",
     }),
     lr: row(number(), {
       help: "learning rate at the start",
       argument: "rate",
       default: TRAINING.lr,
       phantom: 3e-3,
+      nnunet: 1e-2,
       page: { label: "Learning rate" },
     }),
     schedule: row(choice(["poly", "constant"], "how"), {
@@ -69,7 +73,11 @@ export const TRAINING_SETTINGS = {
       parity: publishedSchedule,
       parityHelp: "constant with a teacher",
     }),
-    weightDecay: row(number(), { help: "L2 regularisation", default: TRAINING.weightDecay }),
+    weightDecay: row(number(), {
+      help: "L2 regularisation",
+      default: TRAINING.weightDecay,
+      nnunet: 3e-5,
+    }),
     /** "full" fills an epoch's last batch with cases of the next epoch. */
     lastBatch: row(choice(["full", "short"]), {
       help: "fill the last batch with cases of the next epoch, or leave it short",
@@ -92,13 +100,15 @@ export const TRAINING_SETTINGS = {
     }),
     /** Gradients of a larger norm are scaled to this one; 0 for no limit. */
     clip: row(number(), {
-      help: "largest norm of the gradients; 0 for no limit (nnU-Net: 12)",
+      help: "largest norm of the gradients; 0 for no limit",
       default: TRAINING.clip,
+      nnunet: 12,
     }),
     momentum: row(number(), { help: "Nesterov momentum of SGD", default: TRAINING.momentum }),
     bestBy: row(choice(["dice", "ema"], "score"), {
       help: "score of the best checkpoint: mean Dice, or its moving average as in nnU-Net",
       default: "dice",
+      nnunet: "ema",
     }),
     /**
      * Training time after which the stage ends, earlier parts of a resumed run included; null for no limit.

@@ -154,6 +154,7 @@ export function settingsOf({
   modality,
   method,
   parity: _,
+  recipe: _recipe,
   ...shared
 }: FileSettings): Partial<TrainSettings> {
   const { value } = byId<HTMLSelectElement>("stages");
