@@ -12,7 +12,7 @@ const GRADE = /^[HL]GG?_/;
 /**
  * Returns the id among `known` that a list means: the written name, or the last part of a path, with or
  * without the ending of a file of the case ("HGG/Brats18_2013_10_1", "vol/X_vol.npy", "X/X_t1.nii.gz") and
- * the grade before it. Null if there is none.
+ * the grade before it. Null without such a case.
  */
 export function idOf(written: string, known: ReadonlySet<string>): string | null {
   const path = written.normalize("NFC").replaceAll("\\", "/").replace(/\/+$/, "");

@@ -39,6 +39,19 @@ else {
     await opened.close();
   });
 
+  test("nnU-Net's recipe fills the form's fields, and is refused for a network of few levels", async () => {
+    const { page } = opened;
+    const shown = async () => [await page.inputValue("#augment"), await page.inputValue("#lr")];
+    const before = await shown();
+    await page.selectOption("#recipe", "nnunet");
+    assert.equal(await shown(), ["nnunet", "0.01"]);
+    await page.fill("#levels", "3");
+    await page.click("#train-start");
+    assert.match(await complaint(page), /Levels: expected at least 4 for nnU-Net's deep supervision, got 3/);
+    await page.selectOption("#recipe", "paper");
+    assert.equal(await shown(), before);
+  });
+
   test("while it trains, its loss, samples a second, GPU memory, curves and a slice are shown", async () => {
     const { page } = opened;
     await watch(page);

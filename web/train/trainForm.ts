@@ -3,6 +3,7 @@
 
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
+import type { Recipe } from "../../trainer/settings/settings.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
 import { byId, element } from "../ui/dom.ts";
 import { MODALITY_TITLES } from "../segment/modelList.ts";
@@ -60,6 +61,10 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
     ),
     select("method", "Method", choices.methods),
     select("teacher", "Its teacher, if alone", []),
+    select("recipe", "Recipe", [
+      ["paper", "the paper's"],
+      ["nnunet", "nnU-Net's"],
+    ]),
     ...[...PHANTOM, ...choices.fields].map(fieldElement),
   );
   showTeachers(models);
@@ -70,6 +75,7 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
     showDefaults();
     showUsed();
   });
+  byId("recipe").addEventListener("change", showRecipe);
   showUsed();
   byId("data").addEventListener("change", changed);
 }
@@ -113,6 +119,18 @@ function showDefaults(): void {
     if (methods) byId<HTMLInputElement>(name).value = textOf(own[name] ?? value);
 }
 
+/** Sets the fields that recipes differ in to the chosen one's values. */
+function showRecipe(): void {
+  const own = recipe();
+  for (const { name, value } of choices.fields)
+    if (name in choices.recipes.nnunet) byId<HTMLInputElement>(name).value = textOf(own[name] ?? value);
+}
+
+/** The settings that the chosen recipe stands for. */
+function recipe(): Readonly<Record<string, unknown>> {
+  return choices.recipes[byId<HTMLSelectElement>("recipe").value as Recipe];
+}
+
 /** Shows the fields that the chosen method uses. */
 function showUsed(): void {
   const method = byId<HTMLSelectElement>("method").value;
@@ -130,8 +148,11 @@ export function showTeachers(models: readonly ModelInfo[]): void {
   if (teachers.some(({ id }) => id === chosen)) list.value = chosen;
 }
 
-/** Puts settings into the form's fields; those without a field stay out. */
+/** Puts settings into the form's fields; those without a field stay out. They show which recipe they are. */
 export function fillForm(settings: Partial<TrainSettings>): void {
+  const given = settings as Readonly<Record<string, unknown>>;
+  const isNnunet = Object.entries(choices.recipes.nnunet).every(([name, value]) => given[name] === value);
+  if (Object.keys(settings).length) byId<HTMLSelectElement>("recipe").value = isNnunet ? "nnunet" : "paper";
   for (const [id, value] of Object.entries(settings)) {
     const field = document.getElementById(id);
     if (value === null || !(field instanceof HTMLInputElement || field instanceof HTMLSelectElement))
@@ -172,12 +193,16 @@ export function readForm(file: Partial<TrainSettings> = {}): Form {
   const values = Object.fromEntries(choices.fields.map((field) => [field.name, valueOf(field)]));
   const settings = {
     ...file,
+    ...recipe(),
     ...values,
     stages: text("stages") as TrainSettings["stages"],
     modality: text("modality") as Modality,
     method: text("method"),
     teacher: text("stages") === "student" ? text("teacher") || null : null,
   } as TrainSettings;
+  if (settings.deepSupervision && settings.levels! < 4) {
+    throw formError(`Levels: expected at least 4 for nnU-Net's deep supervision, got ${settings.levels}`);
+  }
   if (text("data") === "files") return { settings, data: "files" };
   const [cases, size] = PHANTOM.map(valueOf) as [number, number];
   return { settings, data: { kind: "phantom", cases, size, seed: PHANTOM_SEED } };

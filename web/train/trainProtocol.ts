@@ -1,7 +1,7 @@
 // Messages between the page and its worker about a training.
 
 import type { Modality } from "../../data/datasets/source.ts";
-import type { TrainConfig } from "../../trainer/settings/settings.ts";
+import type { Recipe, TrainConfig } from "../../trainer/settings/settings.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Row } from "../worker/protocol.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
@@ -41,6 +41,8 @@ export interface FormChoices {
   /** By name, with their titles. */
   methods: readonly (readonly [name: string, title: string])[];
   defaultMethod: string;
+  /** The settings that each recipe stands for, by the values of --recipe. */
+  recipes: Readonly<Record<Recipe, Readonly<Record<string, unknown>>>>;
   /** First values of fields by method, where a method has its own. */
   defaults: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }

@@ -17,6 +17,7 @@ import { fields, settingsIn } from "../train/pageSettings.ts";
 import { gpuInfo } from "./gpu.ts";
 import { forgetRun, keptFile, keptRun } from "../train/keptRun.ts";
 import { Models } from "./models.ts";
+import { recipeOf } from "../../trainer/settings/config.ts";
 import { offer } from "./offer.ts";
 import type { File3d, Gpu, ModelInfo, NamedFile, Progress, Recognised, Result, Row } from "./protocol.ts";
 import { referenceFile, Segmentation, type Study, volumeFile } from "../segment/segmentation.ts";
@@ -73,6 +74,7 @@ const engine = {
     fields: fields(),
     methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
     defaultMethod: DEFAULT_METHOD,
+    recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
     defaults: Object.fromEntries(Object.keys(METHODS).map((name) => [name, methodOf(name).defaults ?? {}])),
   }),
 
