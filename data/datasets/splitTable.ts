@@ -17,9 +17,9 @@ const NAMES = /^((case|subject|patient|image|scan)?(id|name)?|brats\d*(subject)?
 const SETS = ["set", "split", "subset", "partition", "fold"];
 
 /**
- * Returns the rows of a list. Blank lines and those that begin with # do not count, nor does what follows " #"
- * in a list without columns. If several columns may hold the names (BraTS's name_mapping.csv has one for each
- * year), it is the one with most names of `known` cases. Throws a DataError that names the file for a table
+ * Returns the rows of a list. Blank lines, lines that begin with #, and remarks after " #" in a list without
+ * columns do not count. If several columns may hold the names (BraTS's name_mapping.csv has one for each
+ * year), the one with most names of `known` cases is used. Throws a DataError that names the file for a table
  * without such a column.
  */
 export function rowsOf({ name, text }: { name: string; text: string }, known: ReadonlySet<string>): Row[] {

@@ -4,7 +4,7 @@
 import { readingsOf } from "./names.ts";
 
 const EXTENSION = /\.(nii(\.gz)?|npy|npz|pkl|h5|hdf5|nrrd|mha)$/i;
-/** Endings of the published preprocessing, without a contrast: X_vol.npy (RFNet), X_data_f32b0.pkl (mmFormer). */
+/** Endings of published preprocessing (X_vol.npy by RFNet, X_data_f32b0.pkl by mmFormer), and a channel. */
 const ENDING = /_(vol|seg|data_f32b0|0000)$/i;
 /** The grade, which M2FTrans's lists write before an id of BraTS 2020: HG_BraTS20_Training_001. */
 const GRADE = /^[HL]GG?_/;

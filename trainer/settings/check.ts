@@ -4,7 +4,9 @@ import * as v from "valibot";
 import { choice, onOff } from "../../model/settings/kinds.ts";
 import { type GivenSettings, type Recipe, RECIPES, type SettingName, SETTINGS } from "./settings.ts";
 
-/** Settings in a file; with `parity` or `recipe`, those that it lacks are the published code's or nnU-Net's. */
+/**
+ * Settings in a file. With `parity` those that it lacks are the published code's, with `recipe` nnU-Net's.
+ */
 export type FileSettings = GivenSettings & { parity?: boolean; recipe?: Recipe };
 
 const KINDS = { ...SETTINGS, parity: onOff(), recipe: choice(RECIPES) };

@@ -8,8 +8,8 @@
 //   clipping: row(number(), { default: 0, help: "largest norm of the gradient; 0 for no limit" }),
 //
 // The key is the setting's name in files; its flag is the same in kebab case (--clipping). `phantom` is its
-// value on the built-in phantom, `parity` the published code's, `nnunet` nnU-Net's. Code reads it as `config.clipping` from a
-// TrainConfig.
+// value on the built-in phantom, `parity` the published code's, `nnunet` nnU-Net's. Code reads it as
+// `config.clipping` from a TrainConfig.
 
 import type * as v from "valibot";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
@@ -62,7 +62,7 @@ export const SETTINGS = {
       defaultHelp: "detected",
     }),
     /**
-     * A file of {train, val, test}, nnU-Net's list of folds, or published lists of names, also by their folder;
+     * A file of {train, val, test}, nnU-Net's list of folds, or published lists of names (or their folder);
      * null takes DATA/split.json, or draws a split.
      */
     split: row(optional(path("file")), {
