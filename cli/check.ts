@@ -6,13 +6,15 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { allFindings, checkDataset, type CheckReport } from "../data/check/check.ts";
 import { describePatients } from "../data/check/checkPatients.ts";
 import { isPatients } from "../data/datasets/patients.ts";
-import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
+import { MODALITIES } from "../data/datasets/datasets.ts";
+import { parseSubset } from "../data/datasets/subsets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.ts";
 import { type AffineChoice, AFFINES } from "../data/preparation/grids.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { showTransient } from "./terminal/console.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
+import { subsetOf } from "../trainer/settings/contrasts.ts";
 import { AFFINE_HELP, SETTINGS } from "../trainer/settings/settings.ts";
 import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
@@ -23,7 +25,8 @@ export interface CheckFlags {
   data: string;
   labels?: LabelConvention;
   affine?: AffineChoice;
-  modality: Modality | "all";
+  /** Contrasts joined by "+", or all. */
+  modality: string;
   patch?: string;
   patients?: string;
   unlabelled?: boolean;
@@ -48,7 +51,7 @@ export async function checkFolder(
     {
       convention: labels,
       ...(affine && { affine }),
-      modalities: modality === "all" ? MODALITIES : [modality],
+      modalities: modality === "all" ? MODALITIES : parseSubset(subsetOf("--modality", modality)),
       labels: !unlabelled,
       patch: patch === undefined ? sizes.patch : parsePatch(patch),
     },
@@ -87,9 +90,10 @@ export function checkCommand(): Command {
     )
     .addOption(new Option("--affine <whose>", AFFINE_HELP).choices(AFFINES).default("file"))
     .addOption(
-      new Option("--modality <name>", "the modality that every case must have, or all four")
-        .choices([...MODALITIES, "all"])
-        .default("all"),
+      new Option(
+        "--modality <contrasts>",
+        "the contrasts that every case must have, such as t1ce+flair, or all",
+      ).default("all"),
     )
     .option("--unlabelled", "check cases for prediction: labels are not needed")
     .option(
@@ -113,7 +117,7 @@ export function checkCommand(): Command {
       examples(
         `node cli/check.js --data ${PHANTOM.folder}`,
         "node cli/check.js --data BraTS2021 --patch 64,96,96",
-        "node cli/check.js --data new-patients --modality t1ce --unlabelled",
+        "node cli/check.js --data new-patients --modality t1ce+flair --unlabelled",
       ),
     );
 }

@@ -23,7 +23,7 @@ import {
   splitCases,
   splitOfFold,
 } from "../../data/datasets/splits.ts";
-import type { TrainConfig } from "../../trainer/settings/config.ts";
+import { networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { warn } from "../terminal/console.ts";
 import { folderSource } from "./folderSource.ts";
 import { readSplitFiles } from "./splitFiles.ts";
@@ -46,10 +46,11 @@ export interface RunData {
  * Calls `tell` with each warning.
  */
 export async function openRunData(
-  { data, labels, split: given, splitMissing, fold, modality, patients }: TrainConfig,
+  config: TrainConfig,
   begun: string | null = null,
   tell: (line: string) => void = warn,
 ): Promise<RunData> {
+  const { data, labels, split: given, splitMissing, fold, patients } = config;
   const source = await folderSource(data);
   const {
     warnings,
@@ -68,7 +69,7 @@ export async function openRunData(
   const choose = (way: string) => chooseSplit(file, fold, { found, known, patientOf: patientsBy(way) });
   const { split, folds } = (await begunWith(begun, () => choose(APART))) ?? choose(patients);
   const used = casesOf(dataset, idsOf(split));
-  const needed: readonly Modality[] = modality ? [modality] : MODALITIES;
+  const needed = networkModalities(config);
   const modalities = MODALITIES.filter((m) => needed.includes(m) || used.every(({ images }) => images[m]));
   return { source, dataset, split, folds, about: found?.about ?? "", modalities };
 }

@@ -3,9 +3,9 @@
 // memory.
 
 import { join, relative } from "node:path";
-import { MODALITIES } from "../../data/datasets/datasets.ts";
+import { ALL_SUBSETS, parseSubset } from "../../data/datasets/subsets.ts";
 import { experiment, type Experiment, type ExperimentRow } from "../../trainer/experiments/experiment.ts";
-import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
+import { type Seeing, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import {
   comparisonsHtml,
   experimentCsv,
@@ -53,7 +53,7 @@ export async function writeExperiment(
   const runs: Run[] = [];
   for (const config of [...configs].sort(byOrder)) runs.push(await readRun(folder, config));
   const scored = runs.flatMap(({ config, method, summary }) =>
-    summary ? [{ method, modality: config.modality, seed: config.seed, summary }] : [],
+    summary ? [{ method, ...seeing(config), seed: config.seed, summary }] : [],
   );
   const result = scored.length ? experiment(scored) : null;
   const shared = sharedSettings(configs);
@@ -89,7 +89,7 @@ async function readRun(folder: string, config: TrainConfig): Promise<Run> {
 /** Orders the teacher first, then students by modality and method as in METHODS, then by seed. */
 function byOrder(a: TrainConfig, b: TrainConfig): number {
   const place = ({ stage, modality, method, seed }: TrainConfig): [number, number, number] => [
-    modality === null ? -1 : MODALITIES.indexOf(modality),
+    modality === null ? -1 : ALL_SUBSETS.indexOf(modality),
     METHOD_ORDER.indexOf(stage === "teacher" ? "teacher" : method),
     seed,
   ];
@@ -102,7 +102,11 @@ function isOf({ config, method }: Run, row: Pick<ExperimentRow, "method" | "moda
 }
 
 function identity({ config, method }: Run) {
-  return { method, modality: config.modality, seed: config.seed };
+  return { method, ...seeing(config), seed: config.seed };
+}
+
+function seeing({ modality, teacherModality }: TrainConfig): Seeing {
+  return { modality, teacherModality };
 }
 
 function subtitle(runs: readonly Run[]): string {
@@ -138,7 +142,7 @@ function training(runs: readonly Run[]): string {
   const together = modalitiesOf(runs).map((modality) => {
     const lines = runs.filter(({ config }) => config.modality === modality && config.seed === seed);
     const chart = stagesChart(lines.map((run) => ({ title: titleOf(run.method), metrics: run.metrics })));
-    return chart && { ...chart, title: `Mean validation Dice, ${modalityName(modality)}` };
+    return chart && { ...chart, title: `Mean validation Dice, ${modalityName(lines[0]!.config)}` };
   });
   const each = runs.map((run) => {
     const name = `${run.title}, seed ${run.config.seed}`;
@@ -153,7 +157,7 @@ async function slices(runs: readonly Run[]): Promise<ReportSlice[]> {
   const seed = runs[0]!.config.seed;
   const rows = modalitiesOf(runs).map((modality): Row => ({
     about: `${modality ?? "the teacher"}: where predictions differ most from the label`,
-    modality,
+    sees: modality === null ? null : parseSubset(modality),
     stages: runs
       .filter(({ config }) => config.modality === modality && config.seed === seed)
       .map(({ config, method }) => ({

@@ -21,8 +21,8 @@ const DIGITS: Readonly<Record<Measure, number>> = { Dice: 3, HD95: 1 };
 const UNITS: Readonly<Record<Measure, string>> = { Dice: "Dice", HD95: "HD95 (mm)" };
 
 /** The input of a row's networks. */
-export function modalityName(modality: string | null): string {
-  return modality ?? "all four";
+export function modalityName(row: Pick<ExperimentRow, "modality" | "teacherModality">): string {
+  return row.modality ?? row.teacherModality ?? "all four";
 }
 
 /** The table and the comparisons for a terminal. */
@@ -36,7 +36,7 @@ export function formatExperiment({ rows, comparisons, notes }: Experiment): stri
   );
   const lines = grid(
     [...head, ...heads],
-    rows.map(({ modality, method }, i) => [modalityName(modality), titleOf(method), ...scores[i]!]),
+    rows.map((row, i) => [modalityName(row), titleOf(row.method), ...scores[i]!]),
     head.length,
   );
   if (comparisons.length) {
@@ -80,10 +80,11 @@ export function experimentCsv({ rows }: Experiment, costs: readonly (Cost | null
     "seconds",
     "gpu_bytes",
   ];
-  const lines = rows.map(({ modality, method, seeds, cases, scores, interval }, i) => {
+  const lines = rows.map((row, i) => {
+    const { method, seeds, cases, scores, interval } = row;
     const cost = costs[i];
     return [
-      modalityName(modality),
+      modalityName(row),
       method,
       seeds.join(" "),
       cases,
@@ -107,8 +108,9 @@ export function experimentHtml(rows: readonly ExperimentRow[]): string {
   const heads = MEASURES.map(() =>
     COLUMNS.map((column, i) => `<th class="${cellClass(i)}" scope="col">${column}</th>`),
   );
-  const body = rows.map(({ modality, method, scores }, i) => {
-    const first = rows[i - 1]?.modality === modality ? "" : modalityName(modality);
+  const body = rows.map((row, i) => {
+    const { method, scores } = row;
+    const first = rows[i - 1]?.modality === row.modality ? "" : modalityName(row);
     const cells = MEASURES.map((measure) =>
       COLUMNS.map((column, c) => {
         const { mean, deviation } = scores[measure][column];

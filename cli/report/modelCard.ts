@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { formatSpacing } from "../../data/check/checkVolume.ts";
+import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { isTaught } from "../../model/methods/index.ts";
@@ -73,7 +74,7 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
 function about(config: TrainConfig): string {
   const seen = networkModalities(config).join(", ");
   const how = isTaught(config.method)
-    ? `from labels and from a teacher that sees all four contrasts (method: ${config.method})`
+    ? `from labels and from a teacher network (method: ${config.method})`
     : "from labels alone";
   return `Segments brain tumours in MRI: ${stageTitle(config)}. Its input is ${seen}; it marks enhancing tumour, necrotic or non-enhancing core, and oedema. It was trained ${how}.`;
 }
@@ -151,9 +152,12 @@ WT whole tumour, TC tumour core, ET enhancing tumour. Regions that are empty in 
 type Nullable<T> = { [Key in keyof T]: T[Key] | null };
 
 function limits(config: TrainConfig, { train }: StoredSplit): string {
-  const alone = config.modality
-    ? `Its only input is ${config.modality}: it cannot find what only other contrasts show. `
-    : "";
+  const seen = networkModalities(config);
+  const input = seen.length > 1 ? "inputs are" : "input is";
+  const alone =
+    seen.length < MODALITIES.length
+      ? `Its only ${input} ${seen.join(", ")}: it cannot find what only other contrasts show. `
+      : "";
   return `${alone}It was trained on ${count(train.length, "case")} of one data set; on other scanners, protocols, ages, tumours or after treatment it may fail without warning. It expects scans as in that data set: skull removed, contrasts registered. Check every result.`;
 }
 

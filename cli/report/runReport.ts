@@ -1,7 +1,7 @@
 // The report of a run: its stages' tables and curves, and slices of a few test cases with the label and every
 // stage's prediction. It is made from the files of the stages alone, so it can be made again.
 
-import { stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
+import { networkModalities, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
 import { renderReport } from "./report.ts";
 import { readSlices, type Row } from "./runSlices.ts";
@@ -40,11 +40,11 @@ export async function scoreTable(configs: readonly TrainConfig[]): Promise<strin
   return rows.length ? formatScores(rows, "on the test cases") : "no test cases: no scores";
 }
 
-/** A row of pictures per stage, on the modality that the stage sees. */
+/** A row of pictures per stage, on a contrast that the stage sees. */
 function rowsOf(configs: readonly TrainConfig[]): Row[] {
   return configs.map((config) => ({
     about: `where the ${stageTitle(config)} differs most from the label`,
-    modality: config.modality,
+    sees: config.stage === "teacher" ? null : networkModalities(config),
     stages: [{ config, title: stageTitle(config) }],
   }));
 }

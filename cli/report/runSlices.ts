@@ -19,10 +19,10 @@ export interface Shown {
   title: string;
 }
 
-/** A row of pictures: the scan of `modality` (null: the one that shows a tumour best) and predictions. */
+/** A row of pictures: a scan that the student sees (null: of all contrasts) and predictions. */
 export interface Row {
   about: string;
-  modality: Modality | null;
+  sees: readonly Modality[] | null;
   stages: readonly Shown[];
 }
 
@@ -88,9 +88,9 @@ async function largest(
   const base = backdrop(modalities);
   const grey = await scan(base);
   const images: ReportImage[] = [{ title: names[base], size, grey }];
-  for (const modality of new Set(rows.flatMap((row) => row.modality ?? []))) {
+  for (const modality of new Set(rows.flatMap((row) => row.sees ?? []))) {
     if (modality !== base)
-      images.push({ title: `${names[modality]} (the student's input)`, size, grey: await scan(modality) });
+      images.push({ title: `${names[modality]} (a student's input)`, size, grey: await scan(modality) });
   }
   images.push({ title: "label", size, grey, labels: label });
   const known = new Set<string>();
@@ -111,10 +111,10 @@ async function largest(
 /** The label and each prediction with its differences, on the student's input; null without differences. */
 async function mostDifferent(
   { id, size, label, scan, prediction }: OpenCase,
-  { about, modality, stages }: Row,
+  { about, sees, stages }: Row,
   modalities: readonly Modality[],
 ): Promise<ReportSlice | null> {
-  const seen = modality ?? backdrop(modalities);
+  const seen = backdrop(sees ?? modalities);
   const grey = await scan(seen);
   const images: ReportImage[] = [{ title: `label on ${names[seen]}`, size, grey, labels: label }];
   const maps: Uint8Array[] = [];

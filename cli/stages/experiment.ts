@@ -2,7 +2,8 @@
 // for one seed or several; then writes one report. Finished stages are not trained again.
 
 import { join } from "node:path";
-import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import { MODALITIES } from "../../data/datasets/datasets.ts";
+import { ALL_SUBSETS, parseSubset } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
 import { baselinesOf, isTaught, unusedSettings } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -12,6 +13,10 @@ import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
 import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import { finished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { subsetOf } from "../../trainer/settings/contrasts.ts";
+import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
+import { readTeacher } from "./stageModels.ts";
+import { withContrasts } from "./teacherSees.ts";
 import { type Existing, train } from "./training.ts";
 import { type CommandFlags, resolveConfig } from "./trainFlags.ts";
 
@@ -19,7 +24,8 @@ import { type CommandFlags, resolveConfig } from "./trainFlags.ts";
 export interface Experiment {
   /** The settings of the chosen method's students, but for their modality and seed. */
   shared: TrainConfig;
-  modalities: readonly Modality[];
+  /** The contrasts of each student, as subsetName() joins them. */
+  modalities: readonly string[];
   /** The settings of each method's students, in the order of training; the chosen method's come last. */
   methods: readonly TrainConfig[];
   seeds: readonly number[];
@@ -36,6 +42,7 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   const student = { stage: "student", modality: modalities[0]! } as const;
   const shared = await resolveConfig({ ...rest, ...student });
   const names = baselines ? baselinesOf(shared.method) : [];
+  for (const one of modalities) checkTeacherSees({ ...shared, modality: one });
   const others = names.map((method) => resolveConfig({ ...flagsOf(method, rest), ...student, method }));
   return {
     shared,
@@ -48,7 +55,7 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
 /** The flags without those that a method does not use. */
 function flagsOf(method: string, flags: Omit<CommandFlags, "stage" | "modality">) {
   const unused = new Set(unusedSettings(method));
-  if (!isTaught(method)) unused.add("teacher");
+  if (!isTaught(method)) unused.add("teacher").add("teacherModality");
   return Object.fromEntries(Object.entries(flags).filter(([name]) => !unused.has(name)));
 }
 
@@ -64,7 +71,8 @@ export function stagesOf({ shared, modalities, methods, seeds }: Experiment): Tr
     const teacher = shared.teacher ?? join(out, stageName(own), FILES.best);
     const students = modalities.flatMap((modality) =>
       methods.map((config): TrainConfig => {
-        return { ...config, out, seed, modality, teacher: isTaught(config.method) ? teacher : null };
+        const own = { out, seed, modality, teacher: isTaught(config.method) ? teacher : null };
+        return { ...config, ...own, teacherModality: null };
       }),
     );
     return taught && !shared.teacher ? [own, ...students] : students;
@@ -80,8 +88,8 @@ export async function runExperiment(
   experiment: Experiment,
   existing: Existing,
 ): Promise<void> {
-  const stages = stagesOf(experiment);
   const { out } = experiment.shared;
+  const stages = await checkedStages(experiment, existing.finished === "replace");
   for (const [i, stage] of stages.entries()) {
     const seed = experiment.seeds.length > 1 ? `, seed ${stage.seed}` : "";
     const place = `stage ${i + 1} of ${stages.length}: ${stageTitle(stage)}${seed}`;
@@ -98,14 +106,29 @@ export async function runExperiment(
   emit("end", { report });
 }
 
-/** "all", or names with commas between. */
-function modalitiesOf(text: string): Modality[] {
-  if (text === "all") return [...MODALITIES];
-  const names = text.split(",");
-  const unknown = names.find((name) => !(MODALITIES as readonly string[]).includes(name));
-  if (unknown !== undefined)
-    throw new UsageError(`--modality: expected all, or some of ${MODALITIES.join(",")}, got ${text}`);
-  return MODALITIES.filter((name) => names.includes(name));
+/**
+ * The stages with the contrasts of their teachers. Throws before anything is trained: a DataError where cases
+ * lack a student's contrast, a UsageError for a given teacher that cannot teach all of them.
+ */
+async function checkedStages(experiment: Experiment, replace: boolean): Promise<TrainConfig[]> {
+  const stages = stagesOf(experiment);
+  const students = experiment.modalities.map(parseSubset);
+  for (const [i, stage] of stages.entries()) {
+    if (stage.stage === "teacher") stages[i] = await withContrasts(stage, { students, replace });
+    else if (experiment.shared.teacher !== null) await readTeacher(stage);
+  }
+  return stages;
+}
+
+/** Students with commas between: the contrasts of each, "all" single contrasts, or all proper "subsets". */
+function modalitiesOf(text: string): string[] {
+  const names = text.split(",").flatMap((one) => {
+    if (one === "all") return MODALITIES;
+    return one === "subsets" ? ALL_SUBSETS.slice(0, -1) : subsetOf("--modality", one);
+  });
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new UsageError(`--modality ${text}: names the student of ${twice} twice`);
+  return ALL_SUBSETS.filter((name) => names.includes(name));
 }
 
 /** "0,1,2". */

@@ -10,6 +10,7 @@ import {
   type PatientOf,
   patientsBy,
 } from "../../data/datasets/patients.ts";
+import { subsetName } from "../../data/datasets/subsets.ts";
 import type { Split } from "../../data/datasets/splits.ts";
 import { describeVnet } from "../../model/files/published.ts";
 import { frozenStages, methodOf } from "../../model/methods/index.ts";
@@ -57,12 +58,8 @@ async function readFrozen(config: TrainConfig, stage: string): Promise<StoredMod
 }
 
 /** The teacher's network, if one is given. Throws a UsageError where it cannot teach this student. */
-export async function readTeacher({
-  teacher,
-  patch,
-  modality,
-  background,
-}: TrainConfig): Promise<StoredModel | null> {
+export async function readTeacher(config: TrainConfig): Promise<StoredModel | null> {
+  const { teacher, patch, background, teacherModality } = config;
   if (teacher === null) return null;
   const model = await readModel(teacher);
   const refuse = (why: string): never => {
@@ -74,8 +71,11 @@ export async function readTeacher({
     refuse(`expected a network of several modalities, ${of}`);
   }
   const seen = channelsOf(model);
-  if (!seen.some((m) => m === modality))
-    refuse(`expected one that sees ${modality}, got one of ${seen.join(", ")}`);
+  const needed = networkModalities(config);
+  if (!needed.every((modality) => seen.includes(modality)))
+    refuse(`expected one that sees ${needed.join(", ")}, got one of ${seen.join(", ")}`);
+  if (teacherModality !== null && subsetName(seen) !== teacherModality)
+    refuse(`sees ${seen.join(", ")}, and not ${teacherModality} as --teacher-modality has it`);
   if (model.card && model.card.background !== background)
     refuse(`was trained with --background ${model.card.background}: give it here too`);
   try {
@@ -176,7 +176,7 @@ export async function readInit(config: TrainConfig): Promise<StoredModel | null>
 
 /** The flag for each part of a network. */
 const OPTIONS = {
-  modalities: "a teacher sees all four modalities and a student one",
+  modalities: "give as many contrasts with --modality (a student's) or --teacher-modality",
   filters: "use --filters VALUE",
   levels: "use --levels VALUE",
   norm: "use --norm VALUE",

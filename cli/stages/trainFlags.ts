@@ -5,7 +5,7 @@ import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism } from "node:os";
 import * as v from "valibot";
-import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import type { Modality } from "../../data/datasets/datasets.ts";
 import { DEFAULT_METHOD, isTaught, methodOf, PLAIN, unusedSettings } from "../../model/methods/index.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -18,6 +18,7 @@ import {
   recipeOf,
   SMALL,
 } from "../../trainer/settings/config.ts";
+import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { withVoices } from "../terminal/console.ts";
 import { settingsIn } from "../files/imported.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
@@ -25,6 +26,7 @@ import { ofThisStage, readSettings } from "../terminal/configFile.ts";
 import { exists } from "../files/files.ts";
 import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
+import { subsetOf } from "../../trainer/settings/contrasts.ts";
 import { RECIPES, ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
 /**
@@ -46,7 +48,7 @@ export type TrainFlags = Omit<FileSettings, "patch"> & {
 /** The flags of the command, for one stage or for an experiment of all. */
 export type CommandFlags = Omit<TrainFlags, "stage" | "modality"> & {
   stage?: TrainConfig["stage"] | "all";
-  /** One modality; with --stage all also several, separated by commas, or "all". */
+  /** Contrasts joined by "+"; with --stage all a list of these, separated by commas, or a word of LISTS. */
   modality?: string;
   /** With --stage all: seeds, separated by commas, and whether to train the method's baselines too. */
   seeds?: string;
@@ -67,13 +69,15 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const method = chosen.method ?? (stage === "student" ? DEFAULT_METHOD : PLAIN);
   if (stage === "teacher" && (chosen.modality || method !== PLAIN || chosen.teacher)) {
     throw new UsageError(
-      "--stage teacher: sees all modalities and learns from labels: no --modality, --method or --teacher",
+      "--stage teacher: learns from labels, and its contrasts are --teacher-modality: no --modality, --method " +
+        "or --teacher",
     );
   }
   if (chosen.resume && chosen.overwrite)
     throw new UsageError("--resume, --overwrite: use one of them, not both");
-  if (chosen.teacher && !isTaught(method))
-    throw new UsageError(`--teacher: the method ${method} uses no teacher`);
+  const untaught = stage === "student" && !isTaught(method);
+  const surplus = chosen.teacher ? "teacher" : given.teacherModality ? "teacherModality" : null;
+  if (untaught && surplus) throw new UsageError(`--${flagOf(surplus)}: the method ${method} uses no teacher`);
   const idle = unusedSettings(method).find((name) => given[name] !== undefined);
   if (idle) throw new UsageError(`--${flagOf(idle)}: the method ${method} does not use it`);
   const small = !chosen.data || (await exists(join(data, "phantom.json")));
@@ -93,7 +97,8 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     patch,
     data,
     out: chosen.out ?? defaultOut(data, chosen.fold ?? null),
-    modality: stage === "student" ? (chosen.modality ?? STUDENT) : null,
+    modality: stage === "student" ? subsetOf("--modality", chosen.modality ?? STUDENT) : null,
+    teacherModality: untaught ? null : teacherSubset(chosen.teacherModality),
   };
   const config = Object.fromEntries(ROWS.map(([name]) => [name, values[name]])) as TrainConfig;
   if (config.validateFrom > epochs) {
@@ -104,7 +109,18 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   fittingPatch(patch, config.levels);
   const remedy = ", for --recipe nnunet: use --levels 4 or more, or --no-deep-supervision";
   fittingSupervision(config, chosen.recipe === "nnunet" ? remedy : "");
+  checkTeacherSees(config);
   return config;
+}
+
+/** The contrasts that a flag or file gives the teacher; null without one. Throws a UsageError. */
+function teacherSubset(given: string | null | undefined): string | null {
+  const subset = given ? subsetOf("--teacher-modality", given) : null;
+  if (subset === null || subset.includes("+")) return subset;
+  throw new UsageError(
+    `--teacher-modality ${subset}: a teacher sees two contrasts or more: for ${subset} alone, train a student ` +
+      `with --method ${PLAIN} --modality ${subset}`,
+  );
 }
 
 /** One thread for each core but one, at most 4. */
@@ -134,12 +150,12 @@ export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: Comm
   if (seeds !== undefined || baselines)
     throw new UsageError(`--${seeds !== undefined ? "seeds" : "baselines"}: goes with --stage all`);
   if (stage === "all") throw new Error("ofOneStage: expected one stage, got all");
-  const known = MODALITIES.find((name) => name === modality);
-  if (modality !== undefined && !known)
+  if (modality !== undefined && (modality.includes(",") || LISTS.includes(modality)))
     throw new UsageError(
-      `--modality: expected one of ${MODALITIES.join(", ")} (or, with --stage all, several), got ${modality}`,
+      `--modality ${modality}: several students go with --stage all; contrasts of one are joined by +, like t1ce+flair`,
     );
-  return { ...flags, ...(stage && { stage }), ...(known && { modality: known }) };
+  const subset = modality === undefined ? undefined : subsetOf("--modality", modality);
+  return { ...flags, ...(stage && { stage }), ...(subset !== undefined && { modality: subset }) };
 }
 
 /** The default folder of a run; each fold has its own, as in nnU-Net. */
@@ -152,13 +168,16 @@ function flagOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/** The values of --modality that stand for several students. */
+export const LISTS: readonly string[] = ["all", "subsets"];
+
 /** A student's default modality: the contrast that shows most of a tumour's core. */
 const STUDENT: Modality = "t1ce";
 
 /** The command's options and its help. */
 export function trainCommand(): Command {
   const command = new Command("train")
-    .description("Trains a teacher of four modalities, a student of one, or the teacher and all students.")
+    .description("Trains a teacher, a student of fewer contrasts, or the teacher and all its students.")
     .optionsGroup("General:")
     .option("--config <file>", "settings as JSON, such as a run's config.json; flags override it")
     .option(
@@ -187,7 +206,9 @@ export function trainCommand(): Command {
       "node cli/train.js --stage teacher --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage student --modality flair --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage student --modality flair --method none --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage student --modality t1ce+flair --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage all --modality all --baselines --seeds 0,1,2 --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage all --modality t1,t2,t1ce+flair --data BraTS2021 --out runs/brats",
       "node cli/train.js --config runs/brats/teacher/config.json --seed 1 --out runs/brats-seed1",
     ),
   );
@@ -205,6 +226,7 @@ function optionsOf(name: string, row: Setting): Option[] {
   const option = new Option(`--${flag} <${row.argument}>`, described(row)).helpGroup(heading);
   if (name === "stage") return [option.choices([...row.choices!, "all"])];
   if (name === "modality") return [option]; // may be a list with --stage all
+  if (name === "teacherModality") return [option]; // teacherSubset() says more about a mistake
   if (row.choices) return [option.choices([...row.choices])];
   return [option.argParser((text) => parseText(row, text))];
 }

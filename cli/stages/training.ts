@@ -3,6 +3,7 @@
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
+import { subsetName } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
 import { frozenStages, methodOf } from "../../model/methods/index.ts";
 import { over } from "../../trainer/loop/position.ts";
@@ -28,6 +29,7 @@ import { makePhantom } from "../files/phantomFolder.ts";
 import { writeReport } from "../report/runReport.ts";
 import { readInit, readTeacher, TEACHER } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
+import { withContrasts } from "./teacherSees.ts";
 import { finished, isFinished, taughtOn } from "../files/sameRun.ts";
 import { FILES, held, readConfig } from "../files/stageFolder.ts";
 
@@ -54,16 +56,20 @@ export async function train(
   if (!(await exists(config.data)) && resolve(config.data) === resolve(PHANTOM.folder)) {
     await makePhantom({ out: config.data, ...PHANTOM, report: say });
   }
+  const replace = existing.unfinished === "replace";
+  if (config.stage === "teacher") config = await withContrasts(config, { replace });
   await readInit(config);
   if (needsTeacher(config)) config = { ...config, teacher: await findTeacher(config, existing) };
   if (needsTeacher(config)) {
     say("no teacher has been trained on these data: training one first");
-    const teacher = teacherOf(config);
+    const students = [networkModalities(config)];
+    const teacher = await withContrasts(teacherOf(config), { students, replace });
     if (existing.unfinished === "resume") existing = { ...existing, unfinished: "continue" };
     await train(open, teacher, { ...existing, from: undefined });
     config = { ...config, teacher: join(config.out, stageName(teacher), FILES.best) };
   }
   await readTeacher(config); // is it there, and can it teach?
+  if (config.stage === "student") config = { ...config, teacherModality: null }; // its file says it
   const folder = join(config.out, stageName(config));
   const unlock = await lockFolder(folder, say);
   try {
@@ -133,8 +139,8 @@ async function trainLocked(
 
 /**
  * The teacher that the student in this folder began with; otherwise the one under --out, or the last in a run
- * beside it. They were trained on the same cases of the same data, with the same background: one of another
- * fold has seen the student's test cases.
+ * beside it. They see the student's contrasts, and were trained on the same cases of the same data, with the
+ * same background: one of another fold has seen the student's test cases.
  */
 async function findTeacher(config: TrainConfig, { unfinished }: Existing): Promise<string | null> {
   const { out } = config;
@@ -149,6 +155,7 @@ async function findTeacher(config: TrainConfig, { unfinished }: Existing): Promi
     const folder = join(run, "teacher");
     const found = await readConfig(folder);
     if (!found || found.background !== config.background || !(await isFinished(folder))) continue;
+    if (!canTeach(found, config)) continue;
     if (!(await taughtOn({ folder, config: found }, config, data))) continue;
     const path = join(folder, FILES.best);
     const time = (await stat(path).catch(() => null))?.mtimeMs;
@@ -160,6 +167,14 @@ async function findTeacher(config: TrainConfig, { unfinished }: Existing): Promi
   }
   if (best) say(`teacher: ${best.path}`);
   return best?.path ?? null;
+}
+
+/** Tells whether a teacher sees what a student sees, and the contrasts that --teacher-modality names. */
+function canTeach(teacher: TrainConfig, student: TrainConfig): boolean {
+  const seen = networkModalities(teacher);
+  const { teacherModality: wanted } = student;
+  if (wanted !== null && wanted !== subsetName(seen)) return false;
+  return networkModalities(student).every((modality) => seen.includes(modality));
 }
 
 /** The teacher's own stage, where its folder is at hand, for the report. */

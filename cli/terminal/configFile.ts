@@ -29,7 +29,7 @@ export async function readSettings(path: string): Promise<FileSettings> {
  */
 export function ofThisStage(file: FileSettings, stage: string | undefined): FileSettings {
   if (stage === undefined || file.stage === undefined || stage === file.stage) return file;
-  const { method: _m, modality: _s, teacher: _t, init: _i, ...shared } = file;
+  const { method: _m, modality: _s, teacherModality: _c, teacher: _t, init: _i, ...shared } = file;
   return shared;
 }
 

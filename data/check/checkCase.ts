@@ -151,7 +151,8 @@ function checkPresence(files: CaseFiles, { modalities, labels }: CaseExpectation
   const present = MODALITIES.filter((modality) => files.images[modality]);
   const missing = modalities.filter((modality) => !files.images[modality]);
   if (missing.length) {
-    const students = present.length ? `: it can still train a student of ${present.join(" or ")}` : "";
+    const fewer = present.length > 1 ? " or fewer of these" : "";
+    const students = present.length ? `: it can still train a student of ${present.join("+")}${fewer}` : "";
     const got = present.join(", ") || "none";
     found.problems.push(`expected the modalities ${modalities.join(", ")}, got only ${got}${students}`);
   }

@@ -62,7 +62,8 @@ test("what is wrong with any case, to train, validate or test on, comes in one m
   const ids = Object.keys(cases);
   const split = { train: ids.slice(0, 6), val: ids.slice(6, 8), test: ids.slice(8) };
   writeFileSync(join(data, "split.json"), JSON.stringify(split));
-  const error = await refusal(() => trainOn({ stage: "teacher", data, out }));
+  const all = { teacherModality: "t1+t2+t1ce+flair" };
+  const error = await refusal(() => trainOn({ stage: "teacher", ...all, data, out }));
   assert.is(error.name, "DataError");
   const [heading, ...problems] = error.message.split("\n  ");
   assert.is(heading, "10 problems in the data:");
@@ -142,7 +143,7 @@ test("a patch that the network cannot divide is refused with what it can", async
 test("options that contradict each other are refused", async () => {
   const teacher = await refusal(() => resolveConfig({ stage: "teacher", modality: "t1" }));
   assert.is(teacher.name, "UsageError");
-  assert.match(teacher.message, /--stage teacher: sees all modalities/);
+  assert.match(teacher.message, /--stage teacher: learns from labels/);
   const alone = await refusal(() => resolveConfig({ stage: "student", method: "none", teacher: "file" }));
   assert.match(alone.message, /--teacher: the method none uses no teacher/);
   const idle = await refusal(() => resolveConfig({ stage: "student", method: "kd", prototypeWeight: 1 }));

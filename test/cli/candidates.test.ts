@@ -54,6 +54,18 @@ test("a case with all four gets the teacher, whatever its Dice; others get the b
   assert.is(chosen(), null);
 });
 
+test("a network of two contrasts comes before those of one, and after one of three", async () => {
+  const pairs = join(folder, "pairs");
+  await storeStage(pairs, { name: "student_t1ce", modalities: ["t1ce"], dice: 0.9 });
+  await storeStage(pairs, { name: "student_t1ce+flair_protokd", modalities: ["t1ce", "flair"], dice: 0.4 });
+  await storeStage(pairs, { name: "teacher", modalities: ["t1", "t1ce", "flair"], dice: 0.3 });
+  const candidates = await read(pairs);
+  const chosen = (...available: Modality[]) => choose(candidates, available)?.candidate.name;
+  assert.is(chosen("t1ce", "t2"), "student_t1ce");
+  assert.is(chosen("t2", "t1ce", "flair"), "student_t1ce+flair_protokd");
+  assert.is(chosen(...MODALITIES), "teacher");
+});
+
 test("stages' folders and checkpoints are averaged to one model; of several runs, stages of the same name are", async () => {
   const [one] = await read(join(run, "student_t1"));
   assert.equal([one!.name, one!.dice, one!.members.length], ["student_t1", 0.4, 1]);

@@ -10,6 +10,7 @@ import * as assert from "uvu/assert";
 import { resolveExperiment, stagesOf } from "../../cli/stages/experiment.ts";
 import { EXPERIMENT } from "../../cli/report/experimentReport.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
+import { ALL_SUBSETS } from "../../data/datasets/subsets.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "stage-all-"));
@@ -47,6 +48,20 @@ test("a teacher comes first, then its students, modality by modality", async () 
   ]);
 });
 
+test("students of several contrasts come after the single ones; all of one teacher", async () => {
+  const of = `of run/teacher/${FILES.best}`;
+  assert.equal(await planned({ modality: "flair+T1ce,t2,t1" }), [
+    "run teacher none 0",
+    ...["t1", "t2", "t1ce+flair"].map((modality) => `run ${modality} protokd 0 ${of}`),
+  ]);
+  const subsets = await planned({ modality: "subsets", method: "none" });
+  assert.equal(
+    subsets.map((stage) => stage.split(" ")[1]),
+    ALL_SUBSETS.slice(0, 14),
+  );
+  assert.is((await planned({ modality: "all,t1+t2+t1ce+flair" })).length, 1 + 5);
+});
+
 test("several seeds have folders of their own, and teachers of their own unless one is given", async () => {
   const of = (seed: number) => `of run/seed_${seed}/teacher/${FILES.best}`;
   assert.equal(await planned({ modality: "t2", seeds: "7,1" }), [
@@ -61,7 +76,20 @@ test("several seeds have folders of their own, and teachers of their own unless 
 
 test("what an experiment cannot be is a mistake of usage", async () => {
   for (const [flags, message] of [
-    [{ modality: "t1,t3" }, /--modality: expected all, or some of t1,t2,t1ce,flair, got t1,t3/],
+    [{ modality: "t1,t3" }, /--modality: expected contrasts joined by \+ \(t1, t2, t1ce, flair\), got t3$/],
+    [{ modality: "t1," }, /--modality: expected contrasts joined by \+ .*, got none$/],
+    [{ modality: "t1+t1ce+t1" }, /--modality: .*, got t1 twice in t1\+t1ce\+t1$/],
+    [{ modality: "t1ce+t1,t2,t1+t1ce" }, /--modality .*: names the student of t1\+t1ce twice$/],
+    [{ modality: "all,t2" }, /names the student of t2 twice/],
+    [
+      { modality: "t1,t2+flair", teacherModality: "flair+t1ce+t1" },
+      /--teacher-modality t1\+t1ce\+flair: the student sees t2\+flair, and its teacher must see t2 too$/,
+    ],
+    [
+      { teacherModality: "t1" },
+      /--teacher-modality t1: a teacher sees two contrasts or more: .* --method none/,
+    ],
+    [{ method: "none", teacherModality: "t1+t2" }, /--teacher-modality: the method none uses no teacher/],
     [{ seeds: "0,0" }, /--seeds: expected different whole numbers like 0,1,2, got 0,0/],
     [{ seeds: "" }, /--seeds: expected different whole numbers/],
     [{ seeds: "1", seed: 2 }, /--seed, --seeds: use one of them/],
@@ -71,8 +99,16 @@ test("what an experiment cannot be is a mistake of usage", async () => {
   }
   for (const [args, message] of [
     [["--stage", "student", "--seeds", "1"], /--seeds: goes with --stage all/],
+    [
+      ["--stage", "student", "--modality", "subsets"],
+      /--modality subsets: several students go with --stage all/,
+    ],
+    [["--stage", "student", "--modality", "t2+"], /--modality: expected .*, got an empty name in t2\+/],
     [["--stage", "teacher", "--baselines"], /--baselines: goes with --stage all/],
-    [["--stage", "student", "--modality", "t1,t2"], /--modality: expected one of t1, .* got t1,t2/],
+    [
+      ["--stage", "student", "--modality", "t1,t2"],
+      /--modality t1,t2: several students go with --stage all; .* like t1ce\+flair/,
+    ],
   ] as const) {
     const { status, stderr } = run(...args);
     assert.is(status, 2);

@@ -91,7 +91,7 @@ test("a wrong command line is noticed", () => {
   assert.match(faults("node cli/check.js --data")[0]!, /--data takes a value$/);
   assert.match(faults("node cli/check.js --json yes")[0]!, /--json takes none$/);
   assert.match(faults("node cli/check.js --labels brats2022")[0]!, /--labels takes .* not brats2022$/);
-  assert.match(faults("node cli/check.js --modality all2")[0]!, /--modality takes .* not all2$/);
+  assert.match(faults("node cli/predict.js --modality all2")[0]!, /--modality takes .* not all2$/);
 });
 
 test("the README's example prints what it shows: a gradient and its finite difference", () => {

@@ -19,8 +19,10 @@ import type { Summary } from "../../model/scoring/summary.ts";
 export interface ExperimentRun {
   /** "teacher", or the student's method. */
   method: string;
-  /** The student's modality; null for a teacher. */
+  /** The student's contrasts; null for a teacher. */
   modality: string | null;
+  /** A teacher's contrasts; null for all four. */
+  teacherModality?: string | null;
   seed: number;
   summary: Summary;
 }
@@ -31,10 +33,11 @@ export type Measure = (typeof MEASURES)[number];
 type Column = Region | "mean";
 export const COLUMNS: readonly Column[] = [...REGION_NAMES, "mean"];
 
-/** One method and modality: a row of the table. */
+/** One method and the contrasts of its networks: a row of the table. */
 export interface ExperimentRow {
   method: string;
   modality: string | null;
+  teacherModality: string | null;
   seeds: number[];
   /** Number of test cases, each counted once whatever the number of seeds. */
   cases: number;
@@ -96,7 +99,7 @@ export function experiment(runs: readonly ExperimentRun[]): Experiment {
 }
 
 function rowOf(runs: readonly ExperimentRun[]): ExperimentRow {
-  const { method, modality } = runs[0]!;
+  const { method, modality, teacherModality = null } = runs[0]!;
   const bySeed = groupBy(runs, ({ seed }) => seed);
   const replicates = [...bySeed.values()].map(caseScores);
   const all = [...caseScores(runs).values()];
@@ -106,6 +109,7 @@ function rowOf(runs: readonly ExperimentRun[]): ExperimentRow {
   return {
     method,
     modality,
+    teacherModality,
     seeds: [...bySeed.keys()],
     cases: all.length,
     scores: measures((measure) => {

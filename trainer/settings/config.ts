@@ -2,6 +2,7 @@
 // options of the network, the data and the training loop.
 
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import { parseSubset } from "../../data/datasets/subsets.ts";
 import type { AffineChoice } from "../../data/preparation/grids.ts";
 import type { Preparation } from "../../data/preparation/preprocess.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
@@ -82,15 +83,11 @@ export function stageName({
 }
 
 /** A stage in words, for tables and reports. */
-export function stageTitle({
-  stage,
-  modality,
-  method,
-}: Pick<TrainConfig, "stage" | "modality" | "method">): string {
-  if (stage === "teacher") return "teacher (t1, t2, t1ce, flair)";
-  return method === PLAIN
-    ? `student (${modality}) ${titleOf(PLAIN)}`
-    : `student (${modality}) with ${titleOf(method)}`;
+export function stageTitle(config: Pick<TrainConfig, "stage" | "method"> & Seeing): string {
+  const { stage, method } = config;
+  const title = `${stage} (${networkModalities(config).join(", ")})`;
+  if (stage === "teacher") return title;
+  return method === PLAIN ? `${title} ${titleOf(PLAIN)}` : `${title} with ${titleOf(method)}`;
 }
 
 /** The network of this stage, with its modalities. */
@@ -105,9 +102,13 @@ export function networkConfig(config: TrainConfig): VnetConfig {
 }
 
 /** The modalities that the network of this stage sees, in channel order. */
-export function networkModalities({ modality }: Pick<TrainConfig, "modality">): Modality[] {
-  return modality ? [modality] : [...MODALITIES];
+export function networkModalities({ modality, teacherModality }: Seeing): Modality[] {
+  const seen = modality ?? teacherModality;
+  return seen ? parseSubset(seen) : [...MODALITIES];
 }
+
+/** The settings that say what a network sees. */
+export type Seeing = Pick<TrainConfig, "modality" | "teacherModality">;
 
 /** How this run prepares a network's input. */
 export function preparation({ background, crop, padding }: TrainConfig): Preparation {

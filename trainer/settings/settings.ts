@@ -12,7 +12,6 @@
 // `config.clipping` from a TrainConfig.
 
 import type * as v from "valibot";
-import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { CONVENTION_NAMES } from "../../data/datasets/labels.ts";
 import { AUTO, isPatients } from "../../data/datasets/patients.ts";
 import { MISSING } from "../../data/datasets/splitLists.ts";
@@ -29,6 +28,7 @@ import {
   whole,
 } from "../../model/settings/kinds.ts";
 import { group, row, type Setting } from "../../model/settings/rows.ts";
+import { CONTRAST_SETTINGS } from "./contrasts.ts";
 import { INPUT_SETTINGS } from "./inputSettings.ts";
 import { TRAINING_SETTINGS } from "./trainingSettings.ts";
 export { AFFINE_HELP } from "./inputSettings.ts";
@@ -41,11 +41,7 @@ export const SETTINGS = {
       help: "how the student learns",
       defaultHelp: DEFAULT_METHOD,
     }),
-    /** The student's modality; null for a teacher, which sees all four. */
-    modality: row(optional(choice(MODALITIES, "name")), {
-      help: "what the student sees",
-      defaultHelp: "t1ce",
-    }),
+    ...CONTRAST_SETTINGS,
     data: row(path("folder"), {
       help: "BraTS, nnU-Net or Decathlon data",
       defaultHelp: "a phantom, made when missing",

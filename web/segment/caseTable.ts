@@ -99,9 +99,9 @@ export function refuseMissing(
     return chosen.flatMap(({ name, modalities }) => {
       const missing = modalities.filter((modality) => !present.includes(modality));
       if (!missing.length) return [];
-      const fitting = models.find(
-        (other) => other.modalities.length && other.modalities.every((m) => present.includes(m)),
-      );
+      const [fitting] = models
+        .filter((other) => other.modalities.length && other.modalities.every((m) => present.includes(m)))
+        .sort((a, b) => b.modalities.length - a.modalities.length);
       const remedy = fitting ? `choose ${fitting.name}` : "open the checkpoint of a student of these";
       return [
         `case ${id}: has ${titles(present) || "no image"}, but ${name} needs ${titles(missing)} too: ${remedy}`,

@@ -1,7 +1,7 @@
 // The cases of a stage, read and prepared in the page's worker.
 
 import { DataError, grouped } from "../../data/errors.ts";
-import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import { type CaseFiles, MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import { textOf } from "../../data/datasets/json.ts";
 import { checkPatients, patientsBy } from "../../data/datasets/patients.ts";
 import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../../data/datasets/splits.ts";
@@ -14,6 +14,7 @@ import { PatchSampler, type SamplerState } from "../../data/sampling/patches.ts"
 import type { BatchSource } from "../../trainer/loop/options.ts";
 import type { TrainingState } from "../../trainer/loop/state.ts";
 import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
+import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
 import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
 import type { Study } from "../segment/segmentation.ts";
 
@@ -41,9 +42,13 @@ export async function loadStage(
   const split = await splitOf(study, config);
   const own = networkModalities(config);
   const used = [...split.train, ...split.val, ...split.test];
-  const files = (ids: readonly string[]) => ids.map((id) => dataset.cases.find((one) => one.id === id)!);
+  const files = (ids: readonly string[]) => filesOf(study, ids);
   const common = MODALITIES.filter((m) => files(used).every(({ images }) => images[m]));
   const taughtBy = teachers.map((teacher) => teacher.modalities);
+  for (const seen of taughtBy) {
+    if (!own.every((modality) => seen.includes(modality)))
+      throw new DataError(`expected a teacher that sees ${own.join(", ")}, got one of ${seen.join(", ")}`);
+  }
   const modalities = loadedModalities(config, taughtBy, common);
   const reports: CaseReport[] = [];
   const checked = (report: CaseReport) => void reports.push(report);
@@ -63,6 +68,26 @@ export async function loadStage(
     grid,
     warnings: grouped(warnings),
   };
+}
+
+/**
+ * A stage's settings with the contrasts of a teacher, whose `students` are to see these; the note is for the
+ * user. Throws a DataError for cases that lack a contrast.
+ */
+export async function withContrasts(
+  study: Study,
+  config: TrainConfig,
+  students: readonly (readonly Modality[])[],
+): Promise<{ config: TrainConfig; note: string | null }> {
+  if (config.stage !== "teacher") return { config, note: null };
+  const { train, val, test } = await splitOf(study, config);
+  const cases = filesOf(study, [...new Set([...train, ...val, ...test])]);
+  const { teacherModality, note } = teacherContrasts(cases, { given: config.teacherModality, students });
+  return { config: { ...config, teacherModality }, note };
+}
+
+function filesOf({ dataset }: Study, ids: readonly string[]): CaseFiles[] {
+  return ids.map((id) => dataset.cases.find((one) => one.id === id)!);
 }
 
 /** The streams of the stage's method, made in this thread; with a `state` they continue from there. */

@@ -56,6 +56,7 @@ export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): 
     ...shared,
     stage,
     modality: student ? shared.modality : null,
+    teacherModality: student ? null : (shared.teacherModality ?? null),
     method: student ? shared.method : PLAIN,
     teacher: null,
     init: null,

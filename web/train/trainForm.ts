@@ -1,7 +1,8 @@
 // The form of a training's settings. Its fields and methods come from the worker, for the page itself loads
 // no engine.
 
-import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import { someOf } from "../../data/datasets/source.ts";
+import { ALL_SUBSETS, parseSubset } from "../../data/datasets/subsets.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
 import type { Recipe } from "../../trainer/settings/settings.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
@@ -32,7 +33,7 @@ const PHANTOM: readonly Field[] = [
   },
 ];
 const PHANTOM_SEED = 1;
-const STUDENT: Modality = "t1ce";
+const STUDENT = "t1ce";
 
 export interface Form {
   settings: TrainSettings;
@@ -40,6 +41,7 @@ export interface Form {
 }
 
 let choices: FormChoices;
+let known: readonly ModelInfo[] = [];
 
 /** Shows the fields; `changed` is called when the data are. */
 export function showForm(given: FormChoices, models: readonly ModelInfo[], changed: () => void): void {
@@ -57,7 +59,7 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
     select(
       "modality",
       "The student sees",
-      MODALITIES.map((m) => [m, MODALITY_TITLES[m]] as const),
+      ALL_SUBSETS.map((subset) => [subset, subsetTitle(subset)] as const),
     ),
     select("method", "Method", choices.methods),
     select("teacher", "Its teacher, if alone", []),
@@ -67,10 +69,11 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
     ]),
     ...[...PHANTOM, ...choices.fields].map(fieldElement),
   );
-  showTeachers(models);
   byId<HTMLSelectElement>("modality").value = STUDENT;
+  showTeachers(models);
   byId<HTMLSelectElement>("method").value = choices.defaultMethod;
   byId("stages").addEventListener("change", showUsed);
+  byId("modality").addEventListener("change", () => showTeachers(known));
   byId("method").addEventListener("change", () => {
     showDefaults();
     showUsed();
@@ -87,6 +90,14 @@ function select(
 ): HTMLElement {
   const items = options.map(([value, name]) => element("option", { value }, name));
   return element("label", {}, label, element("select", { id }, ...items));
+}
+
+/** "T1ce and FLAIR". */
+function subsetTitle(subset: string): string {
+  return someOf(
+    parseSubset(subset).map((modality) => MODALITY_TITLES[modality]),
+    4,
+  );
 }
 
 /** A field with its label; the help is its tooltip. */
@@ -139,11 +150,15 @@ function showUsed(): void {
     if (methods) byId(name).closest("label")!.hidden = alone || !methods.includes(method);
 }
 
-/** Offers the networks that can teach; the one that was chosen stays it. */
+/** Offers the networks that see all that the student sees; the one that was chosen stays it. */
 export function showTeachers(models: readonly ModelInfo[]): void {
+  known = models;
   const list = byId<HTMLSelectElement>("teacher");
   const chosen = list.value;
-  const teachers = models.filter(({ modalities }) => modalities.length > 1);
+  const seen = parseSubset(byId<HTMLSelectElement>("modality").value);
+  const teachers = models.filter(
+    ({ modalities }) => modalities.length > 1 && seen.every((one) => modalities.includes(one)),
+  );
   list.replaceChildren(...teachers.map(({ id, name }) => element("option", { value: id }, name)));
   if (teachers.some(({ id }) => id === chosen)) list.value = chosen;
 }
@@ -153,13 +168,16 @@ export function fillForm(settings: Partial<TrainSettings>): void {
   const given = settings as Readonly<Record<string, unknown>>;
   const isNnunet = Object.entries(choices.recipes.nnunet).every(([name, value]) => given[name] === value);
   if (Object.keys(settings).length) byId<HTMLSelectElement>("recipe").value = isNnunet ? "nnunet" : "paper";
-  for (const [id, value] of Object.entries(settings)) {
+  const { teacher, ...first } = settings; // whose choices depend on the student's contrasts
+  for (const [id, value] of Object.entries(first)) {
     const field = document.getElementById(id);
     if (value === null || !(field instanceof HTMLInputElement || field instanceof HTMLSelectElement))
       continue;
     if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = value === true;
     else field.value = textOf(value);
   }
+  showTeachers(known);
+  if (teacher) byId<HTMLSelectElement>("teacher").value = teacher;
   showUsed();
 }
 
@@ -196,7 +214,7 @@ export function readForm(file: Partial<TrainSettings> = {}): Form {
     ...recipe(),
     ...values,
     stages: text("stages") as TrainSettings["stages"],
-    modality: text("modality") as Modality,
+    modality: text("modality"),
     method: text("method"),
     teacher: text("stages") === "student" ? text("teacher") || null : null,
   } as TrainSettings;

@@ -1,6 +1,5 @@
 // Messages between the page and its worker about a training.
 
-import type { Modality } from "../../data/datasets/source.ts";
 import type { Recipe, TrainConfig } from "../../trainer/settings/settings.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Row } from "../worker/protocol.ts";
@@ -13,7 +12,8 @@ export interface TrainSettings extends Omit<
 > {
   /** A student alone takes a network that is there already for its teacher, where its method needs one. */
   stages: "teacher" | "student" | "both";
-  modality: Modality;
+  /** The student's contrasts, as subsetName() joins them. */
+  modality: string;
   method: string;
   /** Id of the network that teaches a student alone. */
   teacher: string | null;

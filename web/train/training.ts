@@ -6,7 +6,7 @@ import type { Case } from "../../data/preparation/preprocess.ts";
 import { chooseSlice, greysOf } from "../../data/preparation/slices.ts";
 import type { Device } from "../../engine/index.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
-import type { TrainConfig } from "../../trainer/settings/config.ts";
+import { networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import type { Study } from "../segment/segmentation.ts";
@@ -14,7 +14,7 @@ import { CancelledError } from "../ui/explain.ts";
 import { survivingLoss } from "../worker/gpu.ts";
 import type { Models } from "../worker/models.ts";
 import { keepRun, KeptStage, keptNetworks, saveRun, teacherOf, trainedName } from "./keptRun.ts";
-import { loadStage, samplersOf, type StageCases } from "./loadStage.ts";
+import { loadStage, samplersOf, type StageCases, withContrasts } from "./loadStage.ts";
 import { stagesOf } from "./pageSettings.ts";
 import type { KeptRun, SliceNews, TrainNews } from "./trainProtocol.ts";
 
@@ -85,12 +85,16 @@ export class Training {
     for (const entry of run.stages) {
       const { stage: name } = entry;
       if (!entry.done) {
-        const config = configs.get(name)!;
+        const asked = configs.get(name)!;
+        const students = [...configs.values()].flatMap((one) =>
+          one.stage === "student" ? [networkModalities(one)] : [],
+        );
+        const { config, note } = await withContrasts(study, asked, students);
         const teacher = config.stage === "teacher" ? null : teacherOf(run.settings);
         tell({ type: "doing", what: `${name}: reading the cases` });
         const teachers = teacher === null ? [] : [this.#models.use(teacher)];
         const cases = await loadStage(study, config, teachers);
-        tell({ type: "findings", lines: cases.warnings });
+        tell({ type: "findings", lines: [...(note ? [note] : []), ...cases.warnings] });
         await survivingLoss(
           (device) => this.#train(device, { name, config, cases, teacher, study, tell }),
           () => tell({ type: "lost", stage: name }),

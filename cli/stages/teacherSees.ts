@@ -1,0 +1,41 @@
+// The contrasts of a teacher that train.js is about to train: decided by the files of its cases, or by the
+// run that its folder holds.
+
+import { join } from "node:path";
+import type { Modality } from "../../data/datasets/datasets.ts";
+import { subsetName } from "../../data/datasets/subsets.ts";
+import { UsageError } from "../../model/settings/errors.ts";
+import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
+import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
+import { casesOf, idsOf, openRunData } from "../files/cases.ts";
+import { exists } from "../files/files.ts";
+import { readConfig } from "../files/stageFolder.ts";
+import { warn } from "../terminal/console.ts";
+
+/**
+ * Returns a teacher's settings with the contrasts that it sees. A run that its folder holds keeps its own,
+ * unless it is to be replaced. Reads no volume. Throws a DataError for cases that lack a contrast of one of
+ * its `students`, or if it would see fewer than two; a UsageError where the folder's teacher does not see
+ * what a student sees.
+ */
+export async function withContrasts(
+  config: TrainConfig,
+  { students = [], replace = false }: { students?: readonly (readonly Modality[])[]; replace?: boolean } = {},
+): Promise<TrainConfig> {
+  const folder = join(config.out, stageName(config));
+  const recorded = replace ? null : await readConfig(folder);
+  const own = recorded && networkModalities(recorded);
+  const given = config.teacherModality ?? (own && subsetName(own));
+  const untaught = students.find((seen) => !seen.every((one) => !own || own.includes(one)));
+  if (own && config.teacherModality === null && untaught) {
+    throw new UsageError(
+      `${folder}: holds a teacher of ${own.join(", ")}, and a student sees ${untaught.join(", ")}: choose another --out`,
+    );
+  }
+  if (!(await exists(config.data)))
+    return recorded ? { ...config, teacherModality: recorded.teacherModality } : config;
+  const { dataset, split } = await openRunData(config, replace ? null : folder, () => undefined);
+  const { teacherModality, note } = teacherContrasts(casesOf(dataset, idsOf(split)), { given, students });
+  if (note) warn(note);
+  return { ...config, teacherModality };
+}

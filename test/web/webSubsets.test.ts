@@ -1,0 +1,96 @@
+// The page trains a student of two contrasts, and segments a case that has these two alone.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { ALL_SUBSETS } from "../../data/datasets/subsets.ts";
+import { phantomFiles } from "../../data/phantom/files.ts";
+import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
+import { loadStage, withContrasts } from "../../web/train/loadStage.ts";
+import { configOf } from "../../web/train/pageSettings.ts";
+import { chromiumPath, type Visit, visit } from "../support/browser.ts";
+import { fill, phantomStudy, SETTINGS, status } from "../support/pageTraining.ts";
+import { failure } from "../support/quietly.ts";
+
+const test = suite("webSubsets");
+let opened: Visit;
+
+test("a teacher of the page sees what every case has, and must see what its student sees", async () => {
+  const study = await phantomStudy();
+  const teacher = configOf("teacher", SETTINGS);
+  assert.equal(await withContrasts(study, teacher, []), { config: teacher, note: null });
+  const cases = study.dataset.cases.map((one) => {
+    const { t2: _, ...images } = one.images;
+    return { ...one, images };
+  });
+  const without = { ...study, dataset: { ...study.dataset, cases } };
+  const { config, note } = await withContrasts(without, teacher, [["t1ce", "flair"]]);
+  assert.is(config.teacherModality, "t1+t1ce+flair");
+  assert.match(note!, /^the teacher sees t1, t1ce, flair, which every case has: 10 of 10 cases lack t2$/);
+  assert.throws(
+    () => teacherContrasts(cases, { given: null, students: [["t2"]] }),
+    /expected t2 \(students see t2\), got only t1/,
+  );
+  const student = configOf("student", { ...SETTINGS, modality: "t1ce+flair" });
+  const seen = { modalities: ["t1" as const, "flair" as const] };
+  const { message } = await failure(() => loadStage(study, student, [seen]));
+  assert.is(message, "expected a teacher that sees t1ce, flair, got one of t1, flair");
+});
+
+if (!chromiumPath)
+  console.log("SKIPPED: webSubsets: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
+else {
+  test.before(async () => {
+    opened = await visit("#train");
+  });
+  test.after(async () => {
+    await opened.close();
+  });
+
+  test("the form offers all subsets, and the teachers that see the chosen one", async () => {
+    const { page } = opened;
+    const values = await page
+      .locator("#modality option")
+      .evaluateAll((options) => options.map((option) => (option as HTMLOptionElement).value));
+    assert.equal(values, ALL_SUBSETS);
+    const text = (await page.locator("#modality option").allTextContents())[9];
+    assert.is(text, "T1ce and FLAIR");
+    await page.selectOption("#modality", "t1ce+flair");
+    assert.match((await page.textContent("#teacher")) ?? "", /example teacher/);
+  });
+
+  test("a student of two contrasts is trained, and segments a case of these two", async () => {
+    const { page } = opened;
+    const flags = {
+      stages: "student",
+      method: "none",
+      modality: "t1ce+flair",
+      epochs: 1,
+      validateEvery: 1,
+    } as const;
+    await fill(page, { ...SETTINGS, ...flags });
+    await page.click("#train-start");
+    await status(page, "^Done");
+    await page.click("#tab-segment");
+    const trained = page.locator("#models label", { hasText: "student_t1ce+flair (trained here)" });
+    assert.match((await trained.textContent()) ?? "", /sees T1ce, FLAIR/);
+    await trained.locator("input").check();
+    const files = await phantomFiles({ seed: 9, index: 0, size: [16, 16, 16] });
+    const given = ["t1ce", "flair"].map((one) => `PHANTOM_001_${one}.nii.gz`);
+    await page.setInputFiles(
+      "#files",
+      given.map((name) => {
+        return { name, mimeType: "", buffer: Buffer.from(files.get(`PHANTOM_001/${name}`)!) };
+      }),
+    );
+    await page.waitForSelector("#panes canvas");
+    for (const box of await page.locator("#models label", { hasText: "example" }).locator("input").all())
+      await box.uncheck();
+    await page.click("#run");
+    await page.waitForFunction(() => /^Done/.test(document.querySelector("#status")!.textContent), null, {
+      timeout: 60_000,
+    });
+    assert.equal(opened.errors, []);
+  });
+}
+
+test.run();
