@@ -39,7 +39,7 @@ export interface Against extends ComparedTable {
 }
 
 /**
- * Reads the table in the folder of a run, or in that of a table. Throws a UsageError if there is none, a
+ * Reads the table in the folder of a run, or in that of a table. Throws a UsageError if both lack one, a
  * DataError if it is damaged.
  */
 export async function readAgainst(folder: string): Promise<Against & { convention: string }> {

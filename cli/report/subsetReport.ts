@@ -183,7 +183,7 @@ function pText(p: number): string {
   return p < 1e-3 ? p.toExponential(0) : p.toFixed(3);
 }
 
-/** Lines of cells in columns, aligned right where `right` says so. */
+/** Lines of cells in columns, aligned right where `right` is true. */
 function aligned(rows: readonly (readonly string[])[], right: (column: number) => boolean): string[] {
   const wide = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
   return rows.map((row) =>

@@ -41,7 +41,10 @@ test("the table has 15 rows in order, each by the network that predict.js would 
   assert.equal(table.cases, tested);
   assert.ok(printed.includes("2 cases: the test cases of the run's split.json"), printed.join("\n"));
   const candidates = await readCandidates([run], ({ card }) => card!);
-  const choice = read<{ subsets: { subset: string; network: string | null; why: string }[] }>(out, "choice.json");
+  const choice = read<{ subsets: { subset: string; network: string | null; why: string }[] }>(
+    out,
+    "choice.json",
+  );
   for (const [i, subset] of ALL_SUBSETS.entries()) {
     const chosen = choose(candidates, subset);
     const row = table.rows[i]!;
@@ -53,7 +56,15 @@ test("the table has 15 rows in order, each by the network that predict.js would 
   const t2 = table.rows[1]!;
   assert.is(t2.scores, null);
   assert.match(t2.why, /^no network sees only t2: .*teacher sees t1, t2, t1ce, flair/);
-  const files = ["choice.json", "predictions", "results.jsonl", "subsets.csv", "subsets.html", "subsets.json", "subsets.md"];
+  const files = [
+    "choice.json",
+    "predictions",
+    "results.jsonl",
+    "subsets.csv",
+    "subsets.html",
+    "subsets.json",
+    "subsets.md",
+  ];
   assert.equal(fs.readdirSync(out).sort(), files);
   assert.is(lines(out, "results.jsonl").length, 2 * 4, "each network predicts each case once");
   assert.is(lines(out, "subsets.csv").length, 1 + 15 * 2);
@@ -124,7 +135,9 @@ test("a line that a crash cut short is removed, and its pair is predicted again"
   const whole = fs.readFileSync(path, "utf8");
   fs.writeFileSync(path, whole.slice(0, -30));
   assert.is(predictions(await score({ out })), 1);
-  const kept = lines(out, "results.jsonl").map((line) => JSON.parse(line) as { case: string; network: string });
+  const kept = lines(out, "results.jsonl").map(
+    (line) => JSON.parse(line) as { case: string; network: string },
+  );
   assert.is(new Set(kept.map((line) => `${line.case} ${line.network}`)).size, 8);
 });
 
@@ -152,7 +165,9 @@ test("--against compares each subset's cases with another run's; its own table d
   const ours = await score({ against: other });
   const { against } = read<{ against: { name: string; comparisons: Compared[] } }>(ours.out, "subsets.json");
   assert.is(against.name, "other");
-  const t1 = against.comparisons.find((one) => one.subset === "t1" && one.column === "WT" && one.measure === "Dice")!;
+  const t1 = against.comparisons.find(
+    (one) => one.subset === "t1" && one.column === "WT" && one.measure === "Dice",
+  )!;
   const dice = ({ table }: { table: SubsetTable }) => table.rows[0]!.scores!.Dice.WT.mean;
   assert.ok(Math.abs(t1.difference - (dice(ours) - dice(theirs))) < 1e-12);
   assert.ok(t1.difference !== 0);
@@ -160,10 +175,7 @@ test("--against compares each subset's cases with another run's; its own table d
   assert.ok(ours.printed.at(-1)!.includes("less other:"));
 
   await score({ against: run });
-  const same = read<typeof against extends object ? { against: { comparisons: Compared[] } } : never>(
-    ours.out,
-    "subsets.json",
-  );
+  const same = read<{ against: { comparisons: Compared[] } }>(ours.out, "subsets.json");
   assert.is(same.against.comparisons.filter(({ difference, p }) => difference !== 0 || p !== 1).length, 0);
   assert.is(same.against.comparisons.filter(({ subset }) => subset === "t1ce+flair").length, 8);
 });
@@ -178,13 +190,21 @@ test("--against refuses a run without a table, and one of other cases, labels or
   await score({});
   const all = await score({ cases: "all", out: join(folder, "all") });
   assert.equal(all.table.cases, ids);
-  assert.ok(all.printed.some((line) => /1 of 3 cases \(PHANTOM_001\) were used to train or validate/.test(line)));
-  assert.match(await refused({ against: all.out }), /has other cases: it also has PHANTOM_001: make that table again/);
+  assert.ok(
+    all.printed.some((line) => /1 of 3 cases \(PHANTOM_001\) were used to train or validate/.test(line)),
+  );
+  assert.match(
+    await refused({ against: all.out }),
+    /has other cases: it also has PHANTOM_001: make that table again/,
+  );
   assert.match(
     await refused({ cases: "all", out: join(folder, "all"), against: run }),
     /has other cases: it lacks PHANTOM_001/,
   );
-  assert.match(await refused({ against: run, convention: "acn" }), /scored by the convention brats, this one by acn/);
+  assert.match(
+    await refused({ against: run, convention: "acn" }),
+    /scored by the convention brats, this one by acn/,
+  );
 });
 
 test("bad input ends with one message, before the device opens, and leaves no folder", async () => {
@@ -192,9 +212,21 @@ test("bad input ends with one message, before the device opens, and leaves no fo
   const at = (options: Partial<SubsetsOptions>) => refused({ out: closed, ...options });
   const untested = join(folder, "untested");
   await storeRun(untested, 1, { train: ids, val: [], test: [] });
-  assert.match(await at({ model: untested }), /split\.json: expected test cases, got a split without any: .*--cases all/);
-  assert.match(await at({ cases: "all", split: "x.json" }), /^--cases all: takes every case: give no --split$/);
+  assert.match(
+    await at({ model: untested }),
+    /split\.json: expected test cases, got a split without any: .*--cases all/,
+  );
+  assert.match(
+    await at({ cases: "all", split: "x.json" }),
+    /^--cases all: takes every case: give no --split$/,
+  );
   assert.match(await at({ model: [run, run], out: undefined }), /^--out: name the table's folder/);
+  const published = join(folder, "published.safetensors");
+  fs.writeFileSync(published, withoutCard(fs.readFileSync(join(run, "student_t1", FILES.best))));
+  assert.match(
+    await at({ model: published }),
+    /published\.safetensors: does not say which modality it sees: say it with --modality$/,
+  );
   const file = join(folder, "file");
   fs.writeFileSync(file, "");
   assert.match(await at({ out: file }), /^--out .*file: expected a folder or a new path, got a file$/);
@@ -218,12 +250,16 @@ test("the command prints the table, with --json one object", () => {
   const out = join(folder, "by-command");
   const flags = ["--model", join(run, "student_t1"), "--data", data, "--out", out];
   const first = command("subsets", ...flags, "--quiet");
-  assert.equal([first.status, first.stderr], [0, ""]);
-  assert.match(first.stdout, /^FLAIR {2}T1 {2}T1ce {2}T2 {2}Dice WT/);
+  assert.is(first.status, 0);
+  assert.match(first.stderr, /^(case PHANTOM_00[23]: voxels of 10x10x10 mm are unusual: .*\n?)+$/);
+  assert.match(first.stdout, /^FLAIR +T1 +T1ce +T2 +Dice WT/);
   assert.match(first.stdout, /2 of 2 {2}student_t1$/m);
   const { status, stdout } = command("subsets", ...flags, "--json");
   assert.is(status, 0);
-  const objects = stdout.trim().split("\n").map((line) => JSON.parse(line) as { type: string; rows?: unknown[] });
+  const objects = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { type: string; rows?: unknown[] });
   assert.is(objects.at(-1)!.type, "subsets");
   assert.is(objects.at(-1)!.rows!.length, 15);
   assert.is(command("subsets", "--model", "x", "--data", data, "--fold", "some").status, 2);
@@ -286,10 +322,21 @@ function read<Content>(out: string, name: string): Content {
   return JSON.parse(fs.readFileSync(join(out, name), "utf8")) as Content;
 }
 
+/** A checkpoint's bytes without the metadata, as a published one has them. */
+function withoutCard(bytes: Buffer): Buffer {
+  const length = Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.toString("utf8", 8, 8 + length)) as Record<string, unknown>;
+  delete header["__metadata__"];
+  const text = Buffer.from(JSON.stringify(header).padEnd(length));
+  return Buffer.concat([bytes.subarray(0, 8), text, bytes.subarray(8 + length)]);
+}
+
 /** Every file below a folder, by its path. */
 function contents(out: string): Map<string, Buffer> {
   const names = fs.readdirSync(out, { recursive: true, encoding: "utf8" }).map((name) => join(out, name));
-  return new Map(names.filter((path) => fs.statSync(path).isFile()).map((path) => [path, fs.readFileSync(path)]));
+  return new Map(
+    names.filter((path) => fs.statSync(path).isFile()).map((path) => [path, fs.readFileSync(path)]),
+  );
 }
 
 test.run();
