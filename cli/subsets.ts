@@ -1,5 +1,5 @@
-// node cli/subsets.js --model RUN --data DIR: the table of fifteen. Every subset of the contrasts is scored on
-// the test cases, each with the network that predict.js would choose if only these contrasts were there.
+// node cli/subsets.js --model RUN --data DIR: the table of fifteen. Every subset of the contrasts is scored
+// on the test cases, each with the network that predict.js would choose if only these contrasts were there.
 
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";

@@ -92,7 +92,7 @@ export class SubsetResults {
     if (whole !== text) await writeAtomically(join(this.#folder, FILE), whole);
   }
 
-  /** The result of a pair with this key; null if it is not finished, or its label map was changed or removed. */
+  /** The result of a pair with this key; null without one, or if its label map was changed or removed. */
   async find({ id, candidate: { name } }: PlannedCase, key: string): Promise<SubsetResultLine | null> {
     const line = this.#lines.get(nameOf(id, name));
     if (line?.key !== key) return null;

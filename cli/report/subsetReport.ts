@@ -3,8 +3,7 @@
 
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
-import type { SubsetComparison } from "../../trainer/experiments/subsetComparison.ts";
-import { tooFew } from "../../trainer/experiments/subsetComparison.ts";
+import { type SubsetComparison, tooFew } from "../../trainer/experiments/subsetComparison.ts";
 import { subsetName } from "../../trainer/experiments/subsets.ts";
 import {
   type Columns,

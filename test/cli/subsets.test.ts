@@ -1,34 +1,28 @@
 // subsets.js: the table of fifteen on a phantom, with a run of tiny networks whose weights are random.
 
 import fs from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { choose, readCandidates } from "../../cli/prediction/candidates.ts";
-import { FILES } from "../../cli/files/stageFolder.ts";
-import { scoreSubsets, type SubsetsOptions } from "../../cli/subsets.ts";
-import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
 import { ALL_SUBSETS, subsetName } from "../../trainer/experiments/subsets.ts";
-import type { SubsetTable } from "../../trainer/experiments/subsetTable.ts";
 import { run as command } from "../support/command.ts";
-import { device } from "../support/gradcheck.ts";
 import { label, predictQuietly } from "../support/predicting.ts";
-import { failure, silenced } from "../support/quietly.ts";
-import { storeStage } from "../support/storedRun.ts";
+import {
+  data,
+  folder,
+  ids,
+  lines,
+  predictions,
+  prepare,
+  read,
+  run,
+  score,
+  tested,
+} from "../support/subsetRun.ts";
 
 const test = suite("subsets");
-const folder = fs.mkdtempSync(join(tmpdir(), "subsets-"));
-const data = join(folder, "data");
-const run = join(folder, "run");
-const ids = ["PHANTOM_001", "PHANTOM_002", "PHANTOM_003"];
-const tested = ids.slice(1);
-
-test.before(async () => {
-  await makePhantom({ out: data, cases: 3, size: 16, seed: 5 });
-  await storeRun(run, 1);
-});
+test.before(prepare);
 test.after(() => fs.rmSync(folder, { recursive: true }));
 
 test("the table has 15 rows in order, each by the network that predict.js would choose, over the run's test cases", async () => {
@@ -158,94 +152,6 @@ test("a case that lacks a contrast of a subset does not count for it", async () 
   );
 });
 
-test("--against compares each subset's cases with another run's; its own table differs by 0", async () => {
-  const other = join(folder, "other");
-  await storeRun(other, 20);
-  const theirs = await score({ model: other });
-  const ours = await score({ against: other });
-  const { against } = read<{ against: { name: string; comparisons: Compared[] } }>(ours.out, "subsets.json");
-  assert.is(against.name, "other");
-  const t1 = against.comparisons.find(
-    (one) => one.subset === "t1" && one.column === "WT" && one.measure === "Dice",
-  )!;
-  const dice = ({ table }: { table: SubsetTable }) => table.rows[0]!.scores!.Dice.WT.mean;
-  assert.ok(Math.abs(t1.difference - (dice(ours) - dice(theirs))) < 1e-12);
-  assert.ok(t1.difference !== 0);
-  assert.is(t1.cases, 2);
-  assert.ok(ours.printed.at(-1)!.includes("less other:"));
-
-  await score({ against: run });
-  const same = read<{ against: { comparisons: Compared[] } }>(ours.out, "subsets.json");
-  assert.is(same.against.comparisons.filter(({ difference, p }) => difference !== 0 || p !== 1).length, 0);
-  assert.is(same.against.comparisons.filter(({ subset }) => subset === "t1ce+flair").length, 8);
-});
-
-test("--against refuses a run without a table, and one of other cases, labels or another convention", async () => {
-  const bare = join(folder, "bare");
-  await storeRun(bare, 2);
-  assert.match(
-    await refused({ against: bare }),
-    /^--against .*bare: expected a run with a finished table, got no subsets\.json: make it first with/,
-  );
-  await score({});
-  const all = await score({ cases: "all", out: join(folder, "all") });
-  assert.equal(all.table.cases, ids);
-  assert.ok(
-    all.printed.some((line) => /1 of 3 cases \(PHANTOM_001\) were used to train or validate/.test(line)),
-  );
-  assert.match(
-    await refused({ against: all.out }),
-    /has other cases: it also has PHANTOM_001: make that table again/,
-  );
-  assert.match(
-    await refused({ cases: "all", out: join(folder, "all"), against: run }),
-    /has other cases: it lacks PHANTOM_001/,
-  );
-  assert.match(
-    await refused({ against: run, convention: "acn" }),
-    /scored by the convention brats, this one by acn/,
-  );
-});
-
-test("bad input ends with one message, before the device opens, and leaves no folder", async () => {
-  const closed = join(folder, "closed");
-  const at = (options: Partial<SubsetsOptions>) => refused({ out: closed, ...options });
-  const untested = join(folder, "untested");
-  await storeRun(untested, 1, { train: ids, val: [], test: [] });
-  assert.match(
-    await at({ model: untested }),
-    /split\.json: expected test cases, got a split without any: .*--cases all/,
-  );
-  assert.match(
-    await at({ cases: "all", split: "x.json" }),
-    /^--cases all: takes every case: give no --split$/,
-  );
-  assert.match(await at({ model: [run, run], out: undefined }), /^--out: name the table's folder/);
-  const published = join(folder, "published.safetensors");
-  fs.writeFileSync(published, withoutCard(fs.readFileSync(join(run, "student_t1", FILES.best))));
-  assert.match(
-    await at({ model: published }),
-    /published\.safetensors: does not say which modality it sees: say it with --modality$/,
-  );
-  const file = join(folder, "file");
-  fs.writeFileSync(file, "");
-  assert.match(await at({ out: file }), /^--out .*file: expected a folder or a new path, got a file$/);
-  const unlabelled = join(folder, "unlabelled");
-  fs.cpSync(data, unlabelled, { recursive: true });
-  for (const id of ids) fs.rmSync(join(unlabelled, id, `${id}_seg.nii.gz`));
-  const missing = await at({ data: unlabelled, labels: "brats" });
-  for (const id of tested) assert.match(missing, new RegExp(`case ${id}: expected a label`));
-
-  const damaged = join(folder, "damaged");
-  fs.cpSync(data, damaged, { recursive: true });
-  fs.writeFileSync(join(damaged, tested[0]!, `${tested[0]!}_t1.nii.gz`), "no volume");
-  fs.writeFileSync(join(damaged, tested[1]!, `${tested[1]!}_seg.nii.gz`), "no label");
-  const problems = await at({ data: damaged });
-  assert.match(problems, /PHANTOM_002_t1\.nii\.gz/);
-  assert.match(problems, /PHANTOM_003_seg\.nii\.gz/);
-  assert.not(fs.existsSync(closed));
-});
-
 test("the command prints the table, with --json one object", () => {
   const out = join(folder, "by-command");
   const flags = ["--model", join(run, "student_t1"), "--data", data, "--out", out];
@@ -264,72 +170,6 @@ test("the command prints the table, with --json one object", () => {
   assert.is(objects.at(-1)!.rows!.length, 15);
   assert.is(command("subsets", "--model", "x", "--data", data, "--fold", "some").status, 2);
 });
-
-interface Compared {
-  subset: string;
-  measure: string;
-  column: string;
-  cases: number;
-  difference: number;
-  p: number;
-}
-
-/** A run of a teacher and three students: none of T2. */
-async function storeRun(
-  path: string,
-  seed: number,
-  split = { train: ids.slice(0, 1), val: [] as string[], test: tested },
-): Promise<void> {
-  const stages: [string, Modality[], number][] = [
-    ["teacher", [...MODALITIES], 0.8],
-    ["student_t1", ["t1"], 0.3],
-    ["student_t1ce", ["t1ce"], 0.5],
-    ["student_flair", ["flair"], 0.4],
-  ];
-  for (const [i, [name, modalities, dice]] of stages.entries()) {
-    await storeStage(path, { name, modalities, dice, seed: seed + i });
-    fs.writeFileSync(join(path, name, FILES.split), JSON.stringify(split));
-  }
-}
-
-/** Scores as the command does; what it prints, and where the table is. */
-async function score(
-  options: Partial<SubsetsOptions>,
-  open = () => Promise.resolve(device),
-): Promise<{ table: SubsetTable; printed: string[]; out: string }> {
-  const all: SubsetsOptions = { model: run, data, ...options };
-  let table: SubsetTable | null = null;
-  const printed = await silenced(async () => (table = await scoreSubsets(open, all)));
-  return { table: table!, printed, out: all.out ?? join(all.model as string, "subsets") };
-}
-
-async function refused(options: Partial<SubsetsOptions>): Promise<string> {
-  const opened = () => Promise.reject(new Error("the device was opened"));
-  return (await failure(() => score(options, opened))).message;
-}
-
-/** The number of predictions that a call made. */
-function predictions({ printed }: { printed: string[] }): number {
-  const line = printed.find((text) => / predictions? in \d/.test(text));
-  return line === undefined ? 0 : parseInt(line);
-}
-
-function lines(out: string, name: string): string[] {
-  return fs.readFileSync(join(out, name), "utf8").trim().split("\n");
-}
-
-function read<Content>(out: string, name: string): Content {
-  return JSON.parse(fs.readFileSync(join(out, name), "utf8")) as Content;
-}
-
-/** A checkpoint's bytes without the metadata, as a published one has them. */
-function withoutCard(bytes: Buffer): Buffer {
-  const length = Number(bytes.readBigUInt64LE());
-  const header = JSON.parse(bytes.toString("utf8", 8, 8 + length)) as Record<string, unknown>;
-  delete header["__metadata__"];
-  const text = Buffer.from(JSON.stringify(header).padEnd(length));
-  return Buffer.concat([bytes.subarray(0, 8), text, bytes.subarray(8 + length)]);
-}
 
 /** Every file below a folder, by its path. */
 function contents(out: string): Map<string, Buffer> {
