@@ -15,12 +15,12 @@ import { UsageError } from "../model/settings/errors.ts";
 import { subsetName } from "../trainer/experiments/subsets.ts";
 import { type SubsetTable, subsetTable } from "../trainer/experiments/subsetTable.ts";
 import { openTuned } from "./device/tuning.ts";
-import { removeTemporaries } from "./files/files.ts";
+import { checkWritable, removeTemporaries } from "./files/files.ts";
 import { lockFolder } from "./files/lock.ts";
 import { InputChecksums } from "./prediction/inputChecksums.ts";
 import { caseLoader } from "./prediction/predictionPlan.ts";
 import { candidatesOf } from "./prediction/publishedUse.ts";
-import { readAgainst, requireSame } from "./prediction/subsetAgainst.ts";
+import { readAgainst, requireSame, TABLE_FILE } from "./prediction/subsetAgainst.ts";
 import { openSubsetCases } from "./prediction/subsetCases.ts";
 import {
   choiceRecord,
@@ -91,7 +91,8 @@ export async function scoreSubsets(
   if (unlabelled.length)
     throw new DataError(unlabelled.map(({ id }) => `case ${id}: expected a label to score with, got none`));
 
-  const unlock = await lockOut(out);
+  await checkWritable(join(out, TABLE_FILE), "--out");
+  const unlock = await lockFolder(out, say);
   try {
     await removeTemporaries(out);
     const checksums = new InputChecksums(source, dataset);
@@ -121,14 +122,6 @@ export async function scoreSubsets(
   } finally {
     await unlock();
   }
-}
-
-/** Locks the table's folder, which it makes. Throws a UsageError if the path is a file. */
-async function lockOut(out: string): Promise<() => Promise<void>> {
-  const found = await stat(out).catch(() => null);
-  if (found && !found.isDirectory())
-    throw new UsageError(`--out ${out}: expected a folder or a new path, got a file`);
-  return lockFolder(out, say);
 }
 
 /** The table's folder where --out does not name it: beside the stages, or beside a checkpoint. */

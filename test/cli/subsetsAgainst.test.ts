@@ -95,7 +95,7 @@ test("bad input ends with one message, before the device opens, and leaves no fo
   );
   const file = join(folder, "file");
   fs.writeFileSync(file, "");
-  assert.match(await at({ out: file }), /^--out .*file: expected a folder or a new path, got a file$/);
+  assert.match(await at({ out: file }), /^--out: expected a folder in place of the file .*file$/);
   const unlabelled = join(folder, "unlabelled");
   fs.cpSync(data, unlabelled, { recursive: true });
   for (const id of ids) fs.rmSync(join(unlabelled, id, `${id}_seg.nii.gz`));
