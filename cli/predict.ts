@@ -13,24 +13,17 @@ import {
 import { collectProblems, DataError, grouped } from "../data/errors.ts";
 import { type LabelConvention, mergedLabels } from "../data/datasets/labels.ts";
 import type { AffineChoice } from "../data/preparation/grids.ts";
-import type { Case, Preparation } from "../data/preparation/preprocess.ts";
-import { bytesText, compile, type Device } from "../engine/index.ts";
-import { type Network, initialise } from "../model/networks/network.ts";
-import {
-  isNothing,
-  NO_POSTPROCESSING,
-  postprocess,
-  postprocessingText,
-} from "../model/inference/postprocess.ts";
-import { likeliest } from "../model/inference/predict.ts";
+import type { Preparation } from "../data/preparation/preprocess.ts";
+import { bytesText, type Device } from "../engine/index.ts";
+import type { Network } from "../model/networks/network.ts";
+import { isNothing, postprocessingText } from "../model/inference/postprocess.ts";
 import { TILING, type Tiling } from "../model/inference/windows.ts";
-import { type Candidate, readCandidates } from "./prediction/candidates.ts";
+import type { Candidate } from "./prediction/candidates.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
 import { emit, result, say, warn, withVoices } from "./terminal/console.ts";
 import { checkWritable, removeTemporaries } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
-import { upload } from "./files/models.ts";
 import { predictProgram } from "./terminal/predictFlags.ts";
 import {
   type BadCase,
@@ -40,7 +33,6 @@ import {
   planCases,
   type PlannedCase,
   planText,
-  preparationOf,
 } from "./prediction/predictionPlan.ts";
 import { InputChecksums } from "./prediction/inputChecksums.ts";
 import {
@@ -50,10 +42,10 @@ import {
   PredictionRecord,
   RECORD,
 } from "./prediction/predictionRecord.ts";
-import { caseProbabilities } from "../trainer/stages/prediction.ts";
-import { Mean, writeProbabilities, writeWhole } from "./prediction/predictions.ts";
-import { compiling, FAST, type PredictionProgress, predictionProgress } from "./terminal/progress.ts";
-import { useOf } from "./prediction/publishedUse.ts";
+import { predictedCase, uploadAll } from "./prediction/predictedCase.ts";
+import { writeProbabilities, writeWhole } from "./prediction/predictions.ts";
+import { FAST, type PredictionProgress, predictionProgress } from "./terminal/progress.ts";
+import { candidatesOf } from "./prediction/publishedUse.ts";
 import { openTuned } from "./device/tuning.ts";
 
 export interface PredictOptions {
@@ -187,19 +179,6 @@ async function predictCases(device: Device, plan: readonly PlannedCase[], work: 
   emit("end", { cases: plan.length, seconds, gpuBytes: device.peakBytes, output: work.output });
 }
 
-/** Puts a candidate's networks on the device and compiles their kernels. */
-async function uploadAll(device: Device, { members }: Candidate): Promise<Network[]> {
-  const networks: Network[] = [];
-  for (const { model, use } of members) {
-    const network = upload(device, model);
-    networks.push(network);
-    const needed = initialise(device, network, use.patch);
-    if (needed.size) compiling(0, needed.size);
-    for await (const done of compile(device, needed)) compiling(done, needed.size);
-  }
-  return networks;
-}
-
 /** Predicts one case and writes its files; the label comes last: its file means that the case is done. */
 async function predictOne(
   device: Device,
@@ -208,46 +187,14 @@ async function predictOne(
   { progress, load, checksums, record, output, ...work }: Work & { progress: PredictionProgress },
 ): Promise<void> {
   const begun = performance.now();
-  const loaded = new Map<string, Case>();
-  const mean = new Mean();
-  let windows = 0;
-  for (const [i, { use }] of candidate.members.entries()) {
-    const key = preparationOf(use);
-    const prepared = loaded.get(key) ?? (await load(id, use));
-    loaded.set(key, prepared);
-    const [network, before] = [networks[i]!, windows];
-    const settings = { ...use, step: work.step, mirror: work.mirror };
-    const report = (done: number, all: number) => {
-      windows = before + done;
-      progress.window(id, windows, before + all * (networks.length - i));
-    };
-    const found = await caseProbabilities(device, network, prepared, settings, report);
-    mean.add(found, network.config.classes, prepared);
-  }
-  const [first] = loaded.values();
-  const { source } = first!;
-  const found = mean.probabilities();
-  if (work.probabilities) await writeProbabilities(output, first!, found);
-  const classes = likeliest(found, networks[0]!.config.classes);
-  const whole = postprocess(classes, source, candidate.postprocessing ?? NO_POSTPROCESSING);
-  await writeWhole(output, first!, whole, work.labels);
+  const report = (done: number, all: number) => progress.window(id, done, all);
+  const predicted = await predictedCase(device, { id, candidate }, networks, { load, ...work, report });
+  const { first, windows } = predicted;
+  if (work.probabilities) await writeProbabilities(output, first, predicted.probabilities);
+  await writeWhole(output, first, predicted.classes, work.labels);
   const seconds = (performance.now() - begun) / 1000;
   await record.done(id, await checksums.of(id, candidate.modalities), { seconds, windows });
   progress.written(id, seconds, windows);
-}
-
-/** The candidates, with the window and the post-processing that the options choose. */
-async function candidatesOf(paths: readonly string[], options: PredictOptions): Promise<Candidate[]> {
-  const { window, postprocessing = true } = options;
-  const candidates = await readCandidates(paths, (model) => {
-    const use = useOf(model, options);
-    return window ? { ...use, window } : use;
-  });
-  for (const { name, members, postprocessing: rule } of candidates) {
-    if (!postprocessing || rule || !members.some((member) => member.postprocessing)) continue;
-    say(`${name}: its checkpoints have different post-processing: skipped`);
-  }
-  return postprocessing ? candidates : candidates.map((one) => ({ ...one, postprocessing: null }));
 }
 
 /**

@@ -40,13 +40,19 @@ export interface RunData {
   modalities: Modality[];
 }
 
+/** The settings that choose a run's cases. */
+export type DataSettings = Pick<
+  TrainConfig,
+  "data" | "labels" | "split" | "splitMissing" | "fold" | "modality" | "teacherModality" | "patients"
+>;
+
 /**
  * Opens the data of a run; throws a DataError with all problems of the split. Reads no volume. A run that an
  * older version began in the folder `begun` keeps its split, which was drawn without regard to patients.
  * Calls `tell` with each warning.
  */
 export async function openRunData(
-  config: TrainConfig,
+  config: DataSettings,
   begun: string | null = null,
   tell: (line: string) => void = warn,
 ): Promise<RunData> {

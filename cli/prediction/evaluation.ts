@@ -147,10 +147,11 @@ async function meaningByValues(
   return fitting.only();
 }
 
-async function evaluatePair(
+/** Scores one prediction. Throws a DataError if a file cannot be read or the grids differ. */
+export async function evaluatePair(
   pair: LabelPair,
   labels: LabelConvention,
-  { affine, note, box }: { affine: AffineChoice; note: (line: string) => void; box: Box | undefined },
+  { affine, note, box }: { affine: AffineChoice; note: (line: string) => void; box?: Box | undefined },
 ): Promise<CaseMetrics> {
   const problems: string[] = [];
   const prediction = await collectProblems(problems, () => readLabel(pair.prediction, labels));

@@ -23,6 +23,12 @@ export class InputChecksums {
     this.#known.set(path, await sha256(bytes));
   }
 
+  /** Returns the checksum of a file of the data set. Reads it if it was not noted. */
+  async file(path: string): Promise<string> {
+    if (!this.#known.has(path)) await this.note(path, await this.#source.read(path));
+    return this.#known.get(path)!;
+  }
+
   /** Returns the checksums of these contrasts of a case, if it has them. Reads files that were not noted. */
   async of(id: string, modalities: readonly Modality[]): Promise<Inputs> {
     const inputs: Inputs = {};
@@ -30,8 +36,7 @@ export class InputChecksums {
       const image = this.#images.get(id)?.[modality];
       if (!image) continue;
       const { path, channel } = image;
-      if (!this.#known.has(path)) await this.note(path, await this.#source.read(path));
-      inputs[modality] = this.#known.get(path)! + (channel ? ` volume ${channel}` : "");
+      inputs[modality] = (await this.file(path)) + (channel ? ` volume ${channel}` : "");
     }
     return inputs;
   }

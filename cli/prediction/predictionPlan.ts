@@ -40,7 +40,7 @@ export interface BadCase {
 export type Load = (
   id: string,
   use: ModelUse,
-  options?: Pick<LoadOptions, "checked" | "millimetres">,
+  options?: Partial<Pick<LoadOptions, "checked" | "millimetres" | "labels">>,
 ) => Promise<Case>;
 
 /** Chooses each case's model among `candidates`; `allowed` are the modalities to use. Reads no file. */
@@ -158,7 +158,7 @@ export function caseLoader(
     const { background, crop, padding, modalities, grid } = use;
     const preparation = { background, crop, padding, orientation: grid?.orientation };
     const seen = (path: string, bytes: Uint8Array) => checksums.note(path, bytes);
-    const options = { labels: false, affine, ...preparation, seen, ...checks };
+    const options: LoadOptions = { affine, ...preparation, seen, ...checks, labels: checks.labels ?? false };
     const loaded = await loadCase(source, dataset, files.get(id)!, modalities, options);
     bytes += loaded.images.byteLength;
     if (bytes <= KEPT) kept.set(key, loaded);

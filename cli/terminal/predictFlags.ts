@@ -69,7 +69,8 @@ export function predictProgram(): Command {
     );
 }
 
-function share(text: string): number {
+/** Parses the distance of windows. */
+export function share(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && value > 0 && value <= 1) return value;
   throw new InvalidArgumentError("expected a number above 0, at most 1.");

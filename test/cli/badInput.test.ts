@@ -62,8 +62,7 @@ test("what is wrong with any case, to train, validate or test on, comes in one m
   const ids = Object.keys(cases);
   const split = { train: ids.slice(0, 6), val: ids.slice(6, 8), test: ids.slice(8) };
   writeFileSync(join(data, "split.json"), JSON.stringify(split));
-  const all = { teacherModality: "t1+t2+t1ce+flair" };
-  const error = await refusal(() => trainOn({ stage: "teacher", ...all, data, out }));
+  const error = await refusal(() => trainOn({ stage: "teacher", data, out }));
   assert.is(error.name, "DataError");
   const [heading, ...problems] = error.message.split("\n  ");
   assert.is(heading, "10 problems in the data:");

@@ -19,12 +19,12 @@ export const CONTRAST_SETTINGS = {
   }),
   /**
    * A teacher's contrasts; null for all four. In a student's settings: those of a teacher that is trained for
-   * it, where null stands for all four, or those that every case has.
+   * it, where null stands for all four, or those that the data have.
    */
   teacherModality: row(optional(contrasts()), {
     help: "what the teacher sees, if not all four contrasts",
     default: null,
-    defaultHelp: "what every case has",
+    defaultHelp: "what the data have",
   }),
 };
 

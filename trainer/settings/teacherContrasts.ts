@@ -1,7 +1,6 @@
-// The contrasts of a teacher: those that its settings name, else all that every case has.
+// The contrasts of a teacher: those that its settings name, else all that the data have.
 
 import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
-import { someOf } from "../../data/datasets/source.ts";
 import { parseSubset, subsetName } from "../../data/datasets/subsets.ts";
 import { DataError } from "../../data/errors.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -16,7 +15,7 @@ export interface TeacherContrasts {
 
 /**
  * Returns what a teacher of `students` sees, trained on `cases`: the contrasts that are given, else those
- * that every case has. Throws a DataError for cases that lack a student's contrast, or if the teacher would
+ * that at least one case has; a case that lacks one of them is a problem that its check names. Throws a DataError for cases that lack a student's contrast, or if the teacher would
  * see fewer than two; a UsageError if those that are given do not include a student's.
  */
 export function teacherContrasts(
@@ -25,18 +24,18 @@ export function teacherContrasts(
 ): TeacherContrasts {
   const needed = MODALITIES.filter((modality) => students.flat().includes(modality));
   requireContrasts(cases, needed);
-  const common = MODALITIES.filter((modality) => cases.every(({ images }) => images[modality]));
-  const subset = given ? parseSubset(given) : common;
+  const found = MODALITIES.filter((modality) => cases.some(({ images }) => images[modality]));
+  const subset = given ? parseSubset(given) : found;
   for (const one of students) checkTeacherSees({ modality: subsetName(one), teacherModality: given });
   if (subset.length < 2) {
     const [only] = subset;
     const remedy = only ? `train a student with --method ${PLAIN} --modality ${only}` : "choose other cases";
     throw new DataError(
-      `a teacher sees two contrasts or more, and every case has ${only ? `${only} alone` : "none in common"}: ${remedy}`,
+      `a teacher sees two contrasts or more, and the cases have ${only ? `${only} alone` : "none"}: ${remedy}`,
     );
   }
   if (subset.length === MODALITIES.length) return { teacherModality: null, note: null };
-  return { teacherModality: subsetName(subset), note: given ? null : narrowed(cases, subset) };
+  return { teacherModality: subsetName(subset), note: given ? null : narrowed(subset) };
 }
 
 /** Throws one DataError that lists every case without one of the needed contrasts. */
@@ -54,14 +53,9 @@ function requireContrasts(cases: readonly CaseFiles[], needed: readonly Modality
 }
 
 /** Tells the user why the teacher does not see all four contrasts. */
-function narrowed(cases: readonly CaseFiles[], subset: readonly Modality[]): string {
+function narrowed(subset: readonly Modality[]): string {
   const missing = MODALITIES.filter((modality) => !subset.includes(modality));
-  const lacking = cases.filter(({ images }) => missing.some((modality) => !images[modality]));
-  const ids = lacking.length < cases.length ? ` (${someOf(lacking.map(({ id }) => id))})` : "";
-  return (
-    `the teacher sees ${subset.join(", ")}, which every case has: ${lacking.length} of ${cases.length} cases ` +
-    `lack ${missing.join(" or ")}${ids}`
-  );
+  return `the teacher sees ${subset.join(", ")}: no case has ${missing.join(" or ")}`;
 }
 
 /** Throws a UsageError where the contrasts that are given to the teacher do not include its student's. */
