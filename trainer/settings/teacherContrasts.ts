@@ -15,8 +15,9 @@ export interface TeacherContrasts {
 
 /**
  * Returns what a teacher of `students` sees, trained on `cases`: the contrasts that are given, else those
- * that at least one case has; a case that lacks one of them is a problem that its check names. Throws a DataError for cases that lack a student's contrast, or if the teacher would
- * see fewer than two; a UsageError if those that are given do not include a student's.
+ * that at least one case has; a case that lacks one of them is a problem that its check names. Throws a
+ * DataError for cases that lack a student's contrast, or if the teacher would see fewer than two; a
+ * UsageError if those that are given do not include a student's.
  */
 export function teacherContrasts(
   cases: readonly CaseFiles[],
