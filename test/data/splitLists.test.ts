@@ -60,7 +60,7 @@ test("a case is known by a path's last part, without a file's ending, never by a
   const known = new Set(["Brats18_2013_10_1", "BraTS20_Training_001", "BraTS-GLI-00002-000", "a.b", "x_vol"]);
   for (const [written, id] of [
     ["HGG/Brats18_2013_10_1", "Brats18_2013_10_1"],
-    ["/work/data/BraTS-GLI-00002-000/", "BraTS-GLI-00002-000"],
+    ["/data/sets/BraTS-GLI-00002-000/", "BraTS-GLI-00002-000"],
     ["C:\\data\\BraTS-GLI-00002-000", "BraTS-GLI-00002-000"],
     ["vol/Brats18_2013_10_1_vol.npy", "Brats18_2013_10_1"],
     ["Brats18_2013_10_1/Brats18_2013_10_1_t1ce.nii.gz", "Brats18_2013_10_1"],
