@@ -8,7 +8,7 @@ import { collectProblems, DataError, grouped } from "../../data/errors.ts";
 import { cornerDisplacement, formatAffine, formatSize } from "../../data/nifti/geometry.ts";
 import { readNifti, type Volume } from "../../data/nifti/nifti.ts";
 import { requirePlausible } from "../../data/nifti/units.ts";
-import { type AffineChoice, headerRemedy } from "../../data/preparation/grids.ts";
+import { type AffineChoice, CLOSE_ENOUGH, headerRemedy } from "../../data/preparation/grids.ts";
 import { type Box, takeBox, voxelCount } from "../../data/preparation/crop.ts";
 import type { ConventionName } from "../../model/scoring/conventions.ts";
 import { type CaseMetrics, caseMetrics } from "../../model/scoring/metrics.ts";
@@ -19,8 +19,6 @@ import { FittingConvention, type Meaning, toldMeaning } from "./labelMeaning.ts"
 import { itself, type LabelPair, pairLabels } from "./labelPairs.ts";
 import { findPredictions } from "./predictionFiles.ts";
 import { findReferences } from "./referenceFiles.ts";
-
-const tolerance = 0.01; // mm that a corner of the volume may be off: qforms lose digits of the affine
 
 /** Which label maps are compared, and how. */
 export interface EvaluateOptions extends ScoreOptions {
@@ -202,7 +200,7 @@ function checkGrid(
     throw new DataError(`${file}: expected the shape ${expected} of ${other}, got ${got}`);
   }
   const off = cornerDisplacement(reference.affine, prediction.affine, size);
-  if (off <= tolerance) return null;
+  if (off <= CLOSE_ENOUGH) return null;
   const moves = `which puts voxels ${off.toFixed(2)} mm away`;
   if (affine === "image") return `${file}: takes the affine of ${other} in place of its own, ${moves}`;
   const [expected, got] = [reference.affine, prediction.affine].map(formatAffine);

@@ -14,7 +14,7 @@ export type AffineChoice = (typeof AFFINES)[number];
  * The largest distance, in mm, between the corners of two volumes of a case: headers are rounded. ITK's
  * filters refuse more than a millionth of a voxel; nnU-Net warns, from 1e-5 of each number on.
  */
-const CLOSE_ENOUGH = 0.01;
+export const CLOSE_ENOUGH = 0.01;
 
 /** A volume of a case; `what` names it in messages: "t1 (case_t1.nii.gz)". */
 export interface Placed {
