@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { readModel } from "../../cli/files/models.ts";
 import type { Affine } from "../../data/nifti/geometry.ts";
 import { readNifti, type Vec3, writeNifti } from "../../data/nifti/nifti.ts";
@@ -14,25 +13,20 @@ import { turnBetween, turnedSize, turnedVolume } from "../../data/preparation/tu
 import { orientationOf } from "../../data/nifti/orientation.ts";
 import { run } from "../support/command.ts";
 import { storeStage } from "../support/storedRun.ts";
+import { fileIn, IDS, makeThreeCases, trainTeacher } from "../support/threeCases.ts";
 
 const test = suite("check everywhere");
 const root = mkdtempSync(join(tmpdir(), "check-everywhere-"));
 const sound = join(root, "sound");
-const ids = [1, 2, 3].map((n) => `PHANTOM_00${n}`);
 let model = "";
 
 test.before(async () => {
-  await makePhantom({ out: sound, cases: 3, size: 16, seed: 5 });
-  const [train, val, last] = ids;
-  writeFileSync(join(sound, "split.json"), JSON.stringify({ train: [train], val: [val], test: [last] }));
+  await makeThreeCases(sound);
   const modalities = ["t1", "t2", "t1ce", "flair"] as const;
   const card = { grid: { orientation: "LPS", spacing: [10, 10, 10] as Vec3 } };
   model = await storeStage(root, { name: "teacher", modalities: [...modalities], card });
 });
 test.after(() => rmSync(root, { recursive: true }));
-
-const small = ["--patch", "8", "--levels", "2", "--filters", "2", "--batch", "1", "--epochs", "1"];
-const file = (data: string, id: string, kind: string) => join(data, id, `${id}_${kind}.nii.gz`);
 
 /** A copy of the data, in which `change` has changed files. */
 async function changed(name: string, change: (data: string) => Promise<void> | void): Promise<string> {
@@ -49,13 +43,13 @@ async function rewrite(path: string, value: (old: number, i: number) => number):
 
 const faults: Record<string, (data: string) => Promise<void> | void> = {
   "one value in all voxels of a contrast": (data) =>
-    rewrite(file(data, ids[0]!, "t2"), (old) => (old ? 7 : 0)),
+    rewrite(fileIn(data, IDS[0], "t2"), (old) => (old ? 7 : 0)),
   "a contrast that is a copy of another": (data) =>
-    cpSync(file(data, ids[1]!, "t1"), file(data, ids[1]!, "flair")),
-  "a label outside the brain": (data) => rewrite(file(data, ids[2]!, "seg"), (_, i) => (i < 20 ? 2 : 0)),
+    cpSync(fileIn(data, IDS[1], "t1"), fileIn(data, IDS[1], "flair")),
+  "a label outside the brain": (data) => rewrite(fileIn(data, IDS[2], "seg"), (_, i) => (i < 20 ? 2 : 0)),
   "a case that is a copy of another": (data) => {
     for (const kind of ["t1", "t2", "t1ce", "flair", "seg"])
-      cpSync(file(data, ids[0]!, kind), file(data, ids[2]!, kind));
+      cpSync(fileIn(data, IDS[0], kind), fileIn(data, IDS[2], kind));
   },
 };
 for (const [what, change] of Object.entries(faults)) {
@@ -64,7 +58,7 @@ for (const [what, change] of Object.entries(faults)) {
     const checked = run("check", "--data", data, "--patch", "8", "--quiet");
     assert.is(checked.status, 3);
     const out = join(root, `${what} out`);
-    const trained = run("train", "--stage", "teacher", "--data", data, "--out", out, ...small);
+    const trained = trainTeacher(data, out);
     assert.is(trained.status, 3, trained.stderr);
     assert.not(existsSync(out));
     if (what.startsWith("a case")) {
@@ -81,20 +75,11 @@ for (const [what, change] of Object.entries(faults)) {
 test("two training cases with the same scan are refused by train as by check", async () => {
   const data = await changed("twins", (data) => {
     for (const kind of ["t1", "t2", "t1ce", "flair", "seg"])
-      cpSync(file(data, ids[0]!, kind), file(data, ids[1]!, kind));
-    const split = { train: ids.slice(0, 2), val: [], test: [ids[2]] };
+      cpSync(fileIn(data, IDS[0], kind), fileIn(data, IDS[1], kind));
+    const split = { train: IDS.slice(0, 2), val: [], test: [IDS[2]] };
     writeFileSync(join(data, "split.json"), JSON.stringify(split));
   });
-  const trained = run(
-    "train",
-    "--stage",
-    "teacher",
-    "--data",
-    data,
-    "--out",
-    join(root, "twins out"),
-    ...small,
-  );
+  const trained = trainTeacher(data, join(root, "twins out"));
   assert.is(trained.status, 3);
   const checked = run("check", "--data", data, "--patch", "8", "--quiet");
   for (const line of trained.stderr.trim().split("\n").slice(1))
@@ -103,7 +88,8 @@ test("two training cases with the same scan are refused by train as by check", a
 
 test("four copies of one scan are no case for the teacher: predict refuses it, --skip-bad skips it", async () => {
   const data = await changed("copies", (data) => {
-    for (const kind of ["t2", "t1ce", "flair"]) cpSync(file(data, ids[0]!, "t1"), file(data, ids[0]!, kind));
+    for (const kind of ["t2", "t1ce", "flair"])
+      cpSync(fileIn(data, IDS[0], "t1"), fileIn(data, IDS[0], kind));
   });
   const checked = run("check", "--data", data, "--unlabelled", "--patch", "8", "--quiet");
   const flags = ["--model", model, "--input", data, "--output", join(root, "copies out")];
@@ -114,28 +100,17 @@ test("four copies of one scan are no case for the teacher: predict refuses it, -
   for (const line of lines) assert.ok(checked.stdout.includes(line), line);
   const skipped = run("predict", ...flags, "--skip-bad", "--quiet");
   assert.is(skipped.status, 3);
-  assert.not(existsSync(join(root, "copies out", `${ids[0]}.nii.gz`)));
-  assert.ok(existsSync(join(root, "copies out", `${ids[1]}.nii.gz`)));
+  assert.not(existsSync(join(root, "copies out", `${IDS[0]}.nii.gz`)));
+  assert.ok(existsSync(join(root, "copies out", `${IDS[1]}.nii.gz`)));
 });
 
 test("warnings of check are said by train: with --quiet on stderr, with --json as objects", async () => {
   const data = await changed("empty labels", async (data) => {
-    for (const id of ids) await rewrite(file(data, id, "seg"), () => 0);
+    for (const id of IDS) await rewrite(fileIn(data, id, "seg"), () => 0);
   });
   const checked = run("check", "--data", data, "--patch", "8", "--quiet");
   assert.is(checked.status, 0);
-  const train = (...flags: string[]) =>
-    run(
-      "train",
-      "--stage",
-      "teacher",
-      "--data",
-      data,
-      "--out",
-      join(root, flags.join(" ")),
-      ...small,
-      ...flags,
-    );
+  const train = (...flags: string[]) => trainTeacher(data, join(root, flags.join(" ")), ...flags);
   const quiet = train("--quiet");
   assert.is(quiet.status, 0);
   const warned = quiet.stderr.trim().split("\n");
@@ -152,7 +127,7 @@ test("warnings of check are said by train: with --quiet on stderr, with --json a
 /** Writes every file of a case in another orientation, and with voxels of other sizes. */
 async function regrid(data: string, id: string, orientation: string, scale: Vec3 = [1, 1, 1]): Promise<void> {
   for (const kind of ["t1", "t2", "t1ce", "flair", "seg"]) {
-    const path = file(data, id, kind);
+    const path = fileIn(data, id, kind);
     const { data: voxels, size, affine, spacing } = await readNifti(readFileSync(path), path);
     const turn = turnBetween(orientationOf(affine), orientation);
     const turned = turn ? turnedVolume(voxels, size, turn) : voxels;
@@ -179,8 +154,8 @@ function axesOf(orientation: string, [dz, dy, dx]: Vec3): Affine {
 
 test("predict turns a case to the training orientation, names it, and writes the grid of the case", async () => {
   const data = await changed("turned", async (data) => {
-    await regrid(data, ids[1]!, "PIR");
-    await regrid(data, ids[2]!, "LPS", [2, 1, 1]);
+    await regrid(data, IDS[1], "PIR");
+    await regrid(data, IDS[2], "LPS", [2, 1, 1]);
   });
   const predict = (input: string, output: string) =>
     run("predict", "--model", model, "--input", input, "--output", join(root, output));
@@ -192,7 +167,7 @@ test("predict turns a case to the training orientation, names it, and writes the
   assert.match(stdout, /case PHANTOM_003: expected voxels of 10x10x10 mm, .* got 10x10x20 mm: this program/);
   assert.not.match(stdout, /case PHANTOM_001: expected/);
   const read = async (folder: string) => {
-    const path = join(root, folder, `${ids[1]}.nii.gz`);
+    const path = join(root, folder, `${IDS[1]}.nii.gz`);
     return readNifti(readFileSync(path), path);
   };
   const [before, after] = [await read("straight"), await read("turned out")];
@@ -205,23 +180,12 @@ test("predict turns a case to the training orientation, names it, and writes the
 
 test("train turns a mixture to the orientation of most cases, and its card says which", async () => {
   const data = await changed("mixture", async (data) => {
-    const split = { train: ids.slice(0, 2), val: [ids[2]], test: [ids[2]].slice(1) };
+    const split = { train: IDS.slice(0, 2), val: [IDS[2]], test: [IDS[2]].slice(1) };
     writeFileSync(join(data, "split.json"), JSON.stringify(split));
-    await regrid(data, ids[2]!, "RAS");
+    await regrid(data, IDS[2], "RAS");
   });
   const train = (from: string, out: string) =>
-    run(
-      "train",
-      "--stage",
-      "teacher",
-      "--data",
-      from,
-      "--out",
-      join(root, out),
-      ...small,
-      "--split",
-      join(data, "split.json"),
-    );
+    trainTeacher(from, join(root, out), "--split", join(data, "split.json"));
   const { status, stdout, stderr } = train(data, "mixture out");
   assert.is(status, 0, stderr);
   assert.match(

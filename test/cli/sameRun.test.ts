@@ -13,6 +13,7 @@ import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { type Existing, train } from "../../cli/stages/training.ts";
 import type { TrainConfig } from "../../trainer/settings/config.ts";
 import { device } from "../support/gradcheck.ts";
+import { writeSplitOfFour } from "../support/heldOut.ts";
 import { failure, silenced } from "../support/quietly.ts";
 
 const folder = fs.mkdtempSync(join(tmpdir(), "same-run-"));
@@ -23,17 +24,10 @@ const test = suite("same run");
 
 test.before(async () => {
   await silenced(() => makePhantom({ out: data, cases: 4, size: 20, seed: 5 }));
-  writeSplit(split, 4);
+  writeSplitOfFour(split, 4);
   await trainWith({});
 });
 test.after(() => fs.rmSync(folder, { recursive: true }));
-
-/** A split of three to train and validate on, and the case of this number to test. */
-function writeSplit(path: string, tested: number): void {
-  const ids = [1, 2, 3, 4].map((n) => `PHANTOM_00${n}`);
-  const [held] = ids.splice(tested - 1, 1);
-  fs.writeFileSync(path, JSON.stringify({ train: ids.slice(0, 2), val: ids.slice(2), test: [held] }));
-}
 
 const FLAGS = {
   filters: 2,
@@ -115,7 +109,7 @@ test("a student finds the teacher that was trained on the same data and cases el
 
 test("another split is refused, also under the same name; the message names the cases, and the run's own", async () => {
   const other = join(folder, "b.json");
-  writeSplit(other, 3);
+  writeSplitOfFour(other, 3);
   const expected = new RegExp(
     "^/run/teacher: holds another run, which differs in val \\(without PHANTOM_003, with PHANTOM_004\\), " +
       "test \\(without PHANTOM_004, with PHANTOM_003\\); the run's own cases: --split /run/teacher/split\\.json: " +

@@ -1,31 +1,25 @@
 // Train and predict where files and folders may not be read.
 
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { run, runAsUser } from "../support/command.ts";
 import { storeStage } from "../support/storedRun.ts";
+import { fileIn, IDS, makeThreeCases, teacherFlags, trainTeacher } from "../support/threeCases.ts";
 
 const test = suite("unreadable");
 const root = mkdtempSync(join(tmpdir(), "unreadable-"));
 const sound = join(root, "sound");
-const ids = [1, 2, 3].map((n) => `PHANTOM_00${n}`);
 let model = "";
 
 test.before(async () => {
-  await makePhantom({ out: sound, cases: 3, size: 16, seed: 5 });
-  const [train, val, last] = ids;
-  writeFileSync(join(sound, "split.json"), JSON.stringify({ train: [train], val: [val], test: [last] }));
+  await makeThreeCases(sound);
   model = await storeStage(root, { name: "teacher", modalities: [...MODALITIES] });
 });
 test.after(() => rmSync(root, { recursive: true }));
-
-const small = ["--patch", "8", "--levels", "2", "--filters", "2", "--batch", "1", "--epochs", "1"];
-const file = (data: string, id: string, kind: string) => join(data, id, `${id}_${kind}.nii.gz`);
 
 /** Copies the data. */
 function copy(name: string): string {
@@ -36,7 +30,7 @@ function copy(name: string): string {
 
 test("a file that may not be read is its case's problem, and a folder that may not be read a warning", () => {
   const data = copy("unreadable");
-  const image = file(data, ids[1]!, "t1");
+  const image = fileIn(data, IDS[1], "t1");
   chmodSync(image, 0o000);
   const [hidden, out] = [join(data, "lost+found"), join(root, "unreadable out")];
   mkdirSync(hidden, { mode: 0o700 });
@@ -44,8 +38,7 @@ test("a file that may not be read is its case's problem, and a folder that may n
   chmodSync(root, 0o755);
   mkdirSync(out);
   chmodSync(out, 0o777);
-  const train = () =>
-    runAsUser("train", "--stage", "teacher", "--data", data, "--out", join(out, "run"), ...small, "--quiet");
+  const train = () => runAsUser("train", ...teacherFlags(data, join(out, "run")), "--quiet");
   const refused = train();
   if (refused.status === null) return console.log("SKIPPED: a file that may not be read: no setpriv");
   const problem =
@@ -61,7 +54,7 @@ test("a file that may not be read is its case's problem, and a folder that may n
   assert.is(skipped.status, 3);
   assert.match(skipped.stderr, /^skipped: case PHANTOM_002: /m);
   assert.equal(
-    ids.map((id) => existsSync(join(out, "p", `${id}.nii.gz`))),
+    IDS.map((id) => existsSync(join(out, "p", `${id}.nii.gz`))),
     [true, false, true],
   );
   chmodSync(image, 0o644);
@@ -74,17 +67,17 @@ test("a file that may not be read is its case's problem, and a folder that may n
 
 test("a folder in place of an image is its case's problem in train and predict", () => {
   const data = copy("folder");
-  rmSync(file(data, ids[1]!, "t1"));
-  mkdirSync(file(data, ids[1]!, "t1"));
+  rmSync(fileIn(data, IDS[1], "t1"));
+  mkdirSync(fileIn(data, IDS[1], "t1"));
   const out = join(root, "folder out");
-  const trained = run("train", "--stage", "teacher", "--data", data, "--out", out, ...small);
+  const trained = trainTeacher(data, out);
   assert.is(trained.status, 3, trained.stderr);
   assert.match(trained.stderr, /case PHANTOM_002: .*t1/);
   const flags = ["--model", model, "--input", data, "--output", out, "--skip-bad", "--quiet"];
   const skipped = run("predict", ...flags);
   assert.is(skipped.status, 3);
   assert.match(skipped.stderr, /^skipped: case PHANTOM_002: .*t1/m);
-  assert.ok(existsSync(join(out, `${ids[0]}.nii.gz`)));
+  assert.ok(existsSync(join(out, `${IDS[0]}.nii.gz`)));
 });
 
 test.run();

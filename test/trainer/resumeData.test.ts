@@ -13,6 +13,7 @@ import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { train } from "../../cli/stages/training.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { device } from "../support/gradcheck.ts";
+import { writeSplitOfFour } from "../support/heldOut.ts";
 import { failure, silenced } from "../support/quietly.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "resume-data-"));
@@ -20,18 +21,10 @@ const [data, out] = [join(folder, "data"), join(folder, "run")];
 const test = suite("resume data");
 test.before(async () => {
   await silenced(() => makePhantom({ out: data, cases: 4, size: 20, seed: 5 }));
-  writeSplit("a.json", 4);
-  writeSplit("b.json", 3);
+  writeSplitOfFour(join(folder, "a.json"), 4);
+  writeSplitOfFour(join(folder, "b.json"), 3);
 });
 test.after(() => rmSync(folder, { recursive: true }));
-
-/** A split of three to train and validate on, and the case of this number to test. */
-function writeSplit(name: string, tested: number): void {
-  const ids = [1, 2, 3, 4].map((n) => `PHANTOM_00${n}`);
-  const [held] = ids.splice(tested - 1, 1);
-  const [first, second, third] = ids;
-  writeFileSync(join(folder, name), JSON.stringify({ train: [first, second], val: [third], test: [held] }));
-}
 
 const FLAGS = {
   filters: 2,
