@@ -40,7 +40,8 @@ export async function readModel(path: string): Promise<StoredModel> {
 
 /** A stored network as the frozen one of another stage. */
 export function frozenNetwork(model: StoredModel): FrozenNetwork {
-  return { spec: { config: model.network, modalities: channelsOf(model) }, values: model.values };
+  const { network: config, card, values } = model;
+  return { spec: { config, modalities: channelsOf(model), ...(card?.any && { any: true }) }, values };
 }
 
 /** Puts a network on the device. */

@@ -16,10 +16,10 @@ import {
   postprocessingText,
 } from "../../model/inference/postprocess.ts";
 import { tighten } from "../../model/scoring/masks.ts";
-import { networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
+import { networkContrasts, type TrainConfig } from "../../trainer/settings/config.ts";
 import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
-import { predictCase, withChannels } from "../../trainer/stages/prediction.ts";
+import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
 import { fileChecksum } from "../files/inputs.ts";
 import { FILES } from "../files/stageFolder.ts";
 
@@ -42,11 +42,11 @@ export async function tunePostprocessing(
   { folder, config }: { folder: string; config: TrainConfig },
 ): Promise<Postprocessing> {
   if (config.postprocessing === "none" || !validation.length) return NO_POSTPROCESSING;
-  const seen = networkModalities(config);
+  const seen = networkContrasts(config);
   const validated = [];
   for await (const prepared of inTurn(validation)) {
     const { label, size } = prepared;
-    const prediction = await predictCase(device, network, withChannels(prepared, seen), config);
+    const prediction = await predictCase(device, network, seenBy(prepared, seen), config);
     const pair = { prediction, reference: label!, size };
     validated.push({ ...(tighten(pair) ?? pair), spacing: gridSpacing(prepared) }); // memory holds all
   }

@@ -6,7 +6,7 @@ import { compile, type Device } from "../../engine/index.ts";
 import { NO_POSTPROCESSING, postprocess } from "../../model/inference/postprocess.ts";
 import { likeliest } from "../../model/inference/predict.ts";
 import { initialise, type Network } from "../../model/networks/network.ts";
-import { caseProbabilities } from "../../trainer/stages/prediction.ts";
+import { caseProbabilities, seenBy } from "../../trainer/stages/prediction.ts";
 import { upload } from "../files/models.ts";
 import { compiling } from "../terminal/progress.ts";
 import type { Candidate } from "./candidates.ts";
@@ -68,7 +68,8 @@ export async function predictedCase(
       windows = before + done;
       report(windows, before + all * (networks.length - i));
     };
-    const found = await caseProbabilities(device, network, prepared, { ...use, step, mirror }, progress);
+    const seen = seenBy(prepared, use);
+    const found = await caseProbabilities(device, network, seen, { ...use, step, mirror }, progress);
     mean.add(found, network.config.classes, prepared);
   }
   const [first] = loaded.values();

@@ -30,6 +30,25 @@ export function subsetProblem(text: string): string | null {
   return `expected ${SUBSET_TEXT}, got ${got}${parts.length > 1 ? ` in ${text}` : ""}`;
 }
 
+/** The text for a network that takes any of all contrasts; after a colon come those of fewer. */
+export const ANY = "any";
+
+/** Tells whether a text stands for a network that takes any of its contrasts: "any", or "any:t1ce+flair". */
+export function isAny(text: string | null): boolean {
+  return text === ANY || (text?.startsWith(`${ANY}:`) ?? false);
+}
+
+/** Returns the text for a network that takes any of these contrasts. */
+export function anyOf(modalities: readonly Modality[]): string {
+  return modalities.length === MODALITIES.length ? ANY : `${ANY}:${subsetName(modalities)}`;
+}
+
+/** Returns the contrasts of a network, fixed ones ("t1ce+flair") or any of them. Throws as parseSubset(). */
+export function contrastsIn(text: string): Modality[] {
+  if (text === ANY) return [...MODALITIES];
+  return parseSubset(isAny(text) ? text.slice(ANY.length + 1) : text);
+}
+
 /** The form of a subset, for messages. */
 export const SUBSET_TEXT = `contrasts joined by + (${MODALITIES.join(", ")})`;
 

@@ -11,6 +11,8 @@ import { MODALITIES, type Modality } from "../datasets/source.ts";
 export interface Input extends Preparation {
   /** In channel order. */
   modalities: Modality[];
+  /** True for a network that takes any of them, with a plane for each that says whether it is there. */
+  any?: true | undefined;
   /** The convention of its training labels, and the default convention of its predictions. */
   labels: LabelConvention;
   /** The grid of its training data; older cards lack it. */
@@ -31,6 +33,7 @@ const mm = v.pipe(v.number(), v.gtValue(0));
 export const INPUT = {
   schema: v.object({
     modalities: v.array(v.picklist(MODALITIES)),
+    any: v.exactOptional(v.literal(true)),
     labels: v.picklist(CONVENTION_NAMES),
     background: v.picklist(["zero", "shifted"]),
     crop: v.optional(v.picklist(["brain", "published"]), "brain"),

@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { type Checkpoint, decodeSafetensors } from "./safetensors.ts";
 import { CheckpointError } from "../errors.ts";
+import { channelCount } from "../networks/anyContrasts.ts";
 import type { Values } from "../networks/params.ts";
 import { checkPatch } from "../networks/patch.ts";
 import { storedNetwork } from "./published.ts";
@@ -29,6 +30,8 @@ export interface NetworkCard {
 export interface InputCard {
   /** The modalities that the network sees, in channel order. */
   modalities: readonly string[];
+  /** True for a network that takes any of them: see model/networks/anyContrasts.ts. */
+  any?: true | undefined;
 }
 
 /** A network from a file, read and checked; a published one has no card. */
@@ -116,9 +119,9 @@ function readCard<Input extends InputCard>(
     if (network.classes !== classes.length) {
       throw new Error(`network.classes: expected ${classes.length}, got ${network.classes}`);
     }
-    if (input.modalities.length !== network.modalities) {
-      const got = input.modalities.join(", ") || "none";
-      throw new Error(`expected ${network.modalities} modalities, got ${got}`);
+    if (channelCount(input) !== network.modalities) {
+      const got = (input.modalities.join(", ") || "none") + (input.any ? " with their availability" : "");
+      throw new Error(`expected ${network.modalities} channels, got ${got}`);
     }
     checkPatch(patch, network.levels);
     return { ...own, ...input };

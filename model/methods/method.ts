@@ -74,6 +74,8 @@ export interface NetworkSpec {
   architecture?: Architecture<VnetConfig>;
   config: VnetConfig;
   modalities: readonly string[];
+  /** True for a network that takes any of its modalities: see networks/anyContrasts.ts. */
+  any?: true;
 }
 
 /** A network's role in the training. */

@@ -2,13 +2,14 @@
 // options of the network, the data and the training loop.
 
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
-import { parseSubset } from "../../data/datasets/subsets.ts";
+import { contrastsIn, isAny } from "../../data/datasets/subsets.ts";
 import type { AffineChoice } from "../../data/preparation/grids.ts";
 import type { Preparation } from "../../data/preparation/preprocess.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
 import type { Limits } from "../loop/position.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
 import { methodOf, type NetworkSpec, PLAIN, type Run, titleOf } from "../../model/methods/index.ts";
+import { channelCount } from "../../model/networks/anyContrasts.ts";
 import { checkDeepSupervision, VNET, type VnetConfig } from "../../model/networks/vnet.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { parseDuration } from "../../model/settings/durations.ts";
@@ -92,19 +93,25 @@ export function stageTitle(config: Pick<TrainConfig, "stage" | "method"> & Seein
 
 /** The network of this stage, with its modalities. */
 export function networkSpec(config: TrainConfig): NetworkSpec {
-  return { config: networkConfig(config), modalities: networkModalities(config) };
+  return { config: networkConfig(config), ...networkContrasts(config) };
 }
 
 export function networkConfig(config: TrainConfig): VnetConfig {
   const { filters, levels, norm, deepSupervision } = config;
-  const modalities = networkModalities(config).length;
+  const modalities = channelCount(networkContrasts(config));
   return { modalities, classes: VNET.classes, filters, levels, norm, deepSupervision };
 }
 
 /** The modalities that the network of this stage sees, in channel order. */
 export function networkModalities({ modality, teacherModality }: Seeing): Modality[] {
   const seen = modality ?? teacherModality;
-  return seen ? parseSubset(seen) : [...MODALITIES];
+  return seen === null ? [...MODALITIES] : contrastsIn(seen);
+}
+
+/** The same, and whether it takes any of them. */
+export function networkContrasts(config: Seeing): { modalities: Modality[]; any?: true } {
+  const modalities = networkModalities(config);
+  return isAny(config.modality) ? { modalities, any: true } : { modalities };
 }
 
 /** The settings that say what a network sees. */

@@ -3,6 +3,7 @@
 import type { Case } from "../../data/preparation/preprocess.ts";
 import type { Device } from "../../engine/index.ts";
 import { imageOf, likeliest, probabilities } from "../../model/inference/predict.ts";
+import { anyInput, type Contrasts, type NamedImage } from "../../model/networks/anyContrasts.ts";
 import type { Tiling } from "../../model/inference/windows.ts";
 import { forward, type Network } from "../../model/networks/network.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
@@ -22,8 +23,8 @@ export interface Windows {
 /** Called after each window. */
 type Progress = (done: number, all: number) => void;
 
-/** The parts of a case that a network needs. */
-type Seen = Pick<Case, "images" | "channels" | "size" | "background">;
+/** The input of a network: its channels by name. */
+type Seen = NamedImage & Pick<Case, "size">;
 
 /** Classes of a prepared case [D,H,W] (cropped), by sliding windows. */
 export async function predictCase(
@@ -56,16 +57,20 @@ export function caseProbabilities(
   });
 }
 
-/** The case with some of its modalities, in the order wanted. */
-export function withChannels(prepared: Case, wanted: readonly string[]): Case {
+/**
+ * Returns the input of a network made from a case: the contrasts that it sees, in its order; or, for one that
+ * takes any of them, those that the case has, with their availability.
+ */
+export function seenBy(prepared: Case, { modalities, any }: Contrasts): Seen {
   const { channels, images, size, background } = prepared;
-  if (channels.join() === wanted.join()) return prepared;
+  if (any) return { size, ...anyInput(prepared, modalities) };
+  if (channels.join() === modalities.join()) return prepared;
   const voxels = size[0] * size[1] * size[2];
-  const indices = wanted.map((name) => channels.findIndex((c) => c === name));
+  const indices = modalities.map((name) => channels.findIndex((c) => c === name));
   const picked = new Float32Array(indices.length * voxels);
   indices.forEach((m, i) => picked.set(images.subarray(m * voxels, (m + 1) * voxels), i * voxels));
   return {
-    ...prepared,
+    size,
     channels: indices.map((m) => channels[m]!),
     images: picked,
     ...(background && { background: indices.map((m) => background[m]!) }),

@@ -38,7 +38,7 @@ import {
   type TrainConfig,
   trainingOptions,
 } from "../settings/config.ts";
-import { predictCase, withChannels } from "./prediction.ts";
+import { predictCase, seenBy } from "./prediction.ts";
 
 /** A checkpoint's card: its network, and how its input was made. */
 export type ModelCard = NetworkCard & Input;
@@ -161,7 +161,7 @@ export class Stage {
     const scores: Record<Region, number>[] = [];
     for await (const prepared of inTurn(validation)) {
       if (this.trainer.stopping) return null;
-      const seen = withChannels(prepared, networkModalities(this.config));
+      const seen = seenBy(prepared, networkContrasts(this.config));
       const classes = await predictCase(this.#device, this.trainer.learner.deployed, seen, this.config);
       validated?.(prepared, classes, scores.length);
       scores.push(diceByRegion(classes, prepared.label!));

@@ -1,0 +1,45 @@
+// The input of a network that takes any of its contrasts: the images, 0 where a contrast is absent, then for
+// each contrast a plane that is 1 where it is there and 0 where it is absent. Zero is also the mean of a scaled
+// brain, so that zeros alone would not say it.
+
+/** What a network sees: its contrasts in channel order, and whether it takes any of them. */
+export interface Contrasts {
+  modalities: readonly string[];
+  any?: true | undefined;
+}
+
+/** The number of channels of a network's input. */
+export function channelCount({ modalities, any }: Contrasts): number {
+  return modalities.length * (any ? 2 : 1);
+}
+
+/** An image on the host [channels,D,H,W], its channels by name, with the padding of each. */
+export interface NamedImage {
+  channels: readonly string[];
+  images: Float32Array;
+  background?: readonly number[];
+}
+
+/**
+ * Returns the input of a network that takes any of `modalities`, from an image of those that are there:
+ * [2 · modalities,D,H,W]. The availability planes are padded with their own value.
+ */
+export function anyInput(
+  { channels, images, background }: NamedImage,
+  modalities: readonly string[],
+): Required<NamedImage> {
+  const voxels = images.length / channels.length;
+  const count = modalities.length;
+  const whole = new Float32Array(2 * count * voxels);
+  const padding = new Array<number>(2 * count).fill(0);
+  for (const [i, name] of modalities.entries()) {
+    const from = channels.indexOf(name);
+    if (from < 0) continue;
+    whole.set(images.subarray(from * voxels, (from + 1) * voxels), i * voxels);
+    whole.fill(1, (count + i) * voxels, (count + i + 1) * voxels);
+    padding[i] = background?.[from] ?? 0;
+    padding[count + i] = 1;
+  }
+  const codes = modalities.map((name) => `has ${name}`);
+  return { channels: [...modalities, ...codes], images: whole, background: padding };
+}
