@@ -52,6 +52,7 @@ export { weightedSum, type Term } from "./ops/weightedSum.ts";
 export { concat } from "./ops/concat.ts";
 export { featureDivergence } from "./ops/featureDivergence.ts";
 export { globalAveragePool } from "./ops/globalAveragePool.ts";
+export { maskChannels } from "./ops/maskChannels.ts";
 export { maxPool3d } from "./ops/maxPool3d.ts";
 export { upsampleNearest } from "./ops/upsampleNearest.ts";
 export { upsampleTrilinear } from "./ops/upsampleTrilinear.ts";

@@ -14,6 +14,7 @@ import {
   keep,
   leakyRelu,
   logSoftmax,
+  maskChannels,
   maxPool3d,
   relu,
   sigmoid,
@@ -68,6 +69,7 @@ export function volumeCases(filters: number, patch: readonly number[]): KernelCa
       reads: ["dy"],
     }),
     concatCase(filters / 2, patch),
+    maskCase(VNET.classes, patch),
   ];
 }
 
@@ -221,6 +223,29 @@ function sumCase(channels: number, size: readonly number[]): KernelCase {
     run: ({ a, b }) => add(a!, b!),
     passes: [forward(inputs)],
     check: against(({ a, b }) => map(a!, (value, i) => value + b!.data[i]!), "channel"),
+  };
+}
+
+/** Every second channel is absent. */
+function maskCase(channels: number, size: readonly number[]): KernelCase {
+  const mask = Float32Array.from({ length: channels }, (_, c) => c % 2);
+  const inputs = {
+    x: () => normal([1, channels, ...size]),
+    mask: () => ({ shape: [1, channels], data: mask }),
+  };
+  return {
+    op: "maskChannels",
+    detail: `${channels}`,
+    size,
+    inputs,
+    run: ({ x, mask }) => maskChannels(x!, mask!),
+    passes: [forward(inputs), { name: "backward", by: ["x"], reads: ["dy"] }],
+    check: against(({ x }) => {
+      const voxels = x!.data.length / channels;
+      const image = x!.data.map((value, i) => (mask[Math.floor(i / voxels)] ? value : 0));
+      const planes = image.map((_, i) => mask[Math.floor(i / voxels)]!);
+      return { shape: [1, 2 * channels, ...size], data: Float64Array.from([...image, ...planes]) };
+    }),
   };
 }
 

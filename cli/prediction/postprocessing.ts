@@ -15,6 +15,7 @@ import {
   type Postprocessing,
   postprocessingText,
 } from "../../model/inference/postprocess.ts";
+import { validatedSubsets } from "../../model/networks/anyContrasts.ts";
 import { tighten } from "../../model/scoring/masks.ts";
 import { networkContrasts, type TrainConfig } from "../../trainer/settings/config.ts";
 import { say } from "../terminal/console.ts";
@@ -45,10 +46,12 @@ export async function tunePostprocessing(
   const seen = networkContrasts(config);
   const validated = [];
   for await (const prepared of inTurn(validation)) {
-    const { label, size } = prepared;
-    const prediction = await predictCase(device, network, seenBy(prepared, seen), config);
-    const pair = { prediction, reference: label!, size };
-    validated.push({ ...(tighten(pair) ?? pair), spacing: gridSpacing(prepared) }); // memory holds all
+    const { label, size, channels } = prepared;
+    for (const shown of validatedSubsets(seen, channels)) {
+      const prediction = await predictCase(device, network, seenBy(prepared, seen, shown), config);
+      const pair = { prediction, reference: label!, size };
+      validated.push({ ...(tighten(pair) ?? pair), spacing: gridSpacing(prepared) }); // memory holds all
+    }
   }
   const choice = choosePostprocessing(validated);
   const text = postprocessingText(choice.rule);

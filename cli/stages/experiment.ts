@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
-import { ALL_SUBSETS, parseSubset } from "../../data/datasets/subsets.ts";
+import { ALL_SUBSETS, contrastsIn, isAny } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
 import { baselinesOf, isTaught, unusedSettings } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -13,12 +13,12 @@ import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
 import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import { finished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { subsetOf } from "../../trainer/settings/contrasts.ts";
+import { studentOf } from "../../trainer/settings/contrasts.ts";
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { readTeacher } from "./stageModels.ts";
-import { withContrasts } from "./teacherSees.ts";
+import { withAnyContrasts, withContrasts } from "./teacherSees.ts";
 import { type Existing, train } from "./training.ts";
-import { type CommandFlags, resolveConfig } from "./trainFlags.ts";
+import { checkAny, type CommandFlags, resolveConfig } from "./trainFlags.ts";
 
 /** Students of each of `modalities` by each of `methods`, and their teacher, for each of `seeds`. */
 export interface Experiment {
@@ -39,10 +39,13 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   if (list !== undefined && flags.seed !== undefined)
     throw new UsageError("--seed, --seeds: use one of them, not both");
   const modalities = modalitiesOf(modality);
-  const student = { stage: "student", modality: modalities[0]! } as const;
+  const student = { stage: "student", modality: modalities.at(-1)! } as const; // one that takes any is last
   const shared = await resolveConfig({ ...rest, ...student });
   const names = baselines ? baselinesOf(shared.method) : [];
-  for (const one of modalities) checkTeacherSees({ ...shared, modality: one });
+  for (const one of modalities) {
+    checkTeacherSees({ ...shared, modality: one });
+    if (shared.selfTaught) checkAny({ ...shared, modality: one });
+  }
   const others = names.map((method) => resolveConfig({ ...flagsOf(method, rest), ...student, method }));
   return {
     shared,
@@ -64,18 +67,20 @@ function flagsOf(method: string, flags: Omit<CommandFlags, "stage" | "modality">
  * its students. One seed's stages are in `shared.out`, those of several in its folders seed_N.
  */
 export function stagesOf({ shared, modalities, methods, seeds }: Experiment): TrainConfig[] {
-  const taught = methods.some(({ method }) => isTaught(method));
+  const needsTeacher = methods.some(({ method, selfTaught }) => isTaught(method) && !selfTaught);
   return seeds.flatMap((seed) => {
     const out = seeds.length === 1 ? shared.out : join(shared.out, `seed_${seed}`);
     const own = teacherOf({ ...shared, out, seed });
     const teacher = shared.teacher ?? join(out, stageName(own), FILES.best);
     const students = modalities.flatMap((modality) =>
       methods.map((config): TrainConfig => {
-        const own = { out, seed, modality, teacher: isTaught(config.method) ? teacher : null };
-        return { ...config, ...own, teacherModality: null };
+        const taught = isTaught(config.method) && !config.selfTaught;
+        const own = { out, seed, modality, teacher: taught ? teacher : null };
+        const dropWeights = isAny(modality) ? config.dropWeights : null;
+        return { ...config, ...own, dropWeights, teacherModality: null };
       }),
     );
-    return taught && !shared.teacher ? [own, ...students] : students;
+    return needsTeacher && !shared.teacher ? [own, ...students] : students;
   });
 }
 
@@ -111,8 +116,9 @@ export async function runExperiment(
  * lack a student's contrast, a UsageError for a given teacher that cannot teach all of them.
  */
 async function checkedStages(experiment: Experiment, replace: boolean): Promise<TrainConfig[]> {
-  const stages = stagesOf(experiment);
-  const students = experiment.modalities.map(parseSubset);
+  const given = stagesOf(experiment);
+  const stages = await Promise.all(given.map((stage) => withAnyContrasts(stage)));
+  const students = stages.flatMap(({ modality }) => (modality === null ? [] : [contrastsIn(modality)]));
   for (const [i, stage] of stages.entries()) {
     if (stage.stage === "teacher") stages[i] = await withContrasts(stage, { students, replace });
     else if (experiment.shared.teacher !== null) await readTeacher(stage);
@@ -124,11 +130,11 @@ async function checkedStages(experiment: Experiment, replace: boolean): Promise<
 function modalitiesOf(text: string): string[] {
   const names = text.split(",").flatMap((one) => {
     if (one === "all") return MODALITIES;
-    return one === "subsets" ? ALL_SUBSETS.slice(0, -1) : subsetOf("--modality", one);
+    return one === "subsets" ? ALL_SUBSETS.slice(0, -1) : studentOf("--modality", one);
   });
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice !== undefined) throw new UsageError(`--modality ${text}: names the student of ${twice} twice`);
-  return ALL_SUBSETS.filter((name) => names.includes(name));
+  return [...ALL_SUBSETS.filter((name) => names.includes(name)), ...names.filter(isAny)];
 }
 
 /** "0,1,2". */

@@ -17,6 +17,7 @@ import type { Network } from "../../model/networks/network.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
 import {
+  networkContrasts,
   networkModalities,
   loadOptions,
   stageName,
@@ -24,7 +25,7 @@ import {
   type TrainConfig,
 } from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
-import { predictCase } from "../../trainer/stages/prediction.ts";
+import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
 import { streamsOf } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { reportMemory } from "../device/memory.ts";
@@ -258,7 +259,8 @@ async function scoreTestCases(
     const options = { labels: false, ...loadOptions(config), orientation };
     const began = performance.now();
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
-    const found = await predictCase(device, network, prepared, config);
+    const seen = seenBy(prepared, networkContrasts(config));
+    const found = await predictCase(device, network, seen, config);
     const classes = postprocess(found, { size: prepared.size, spacing: gridSpacing(prepared) }, rule);
     await writePrediction(predictions, prepared, classes, dataset.convention);
     seconds.set(files.id, (performance.now() - began) / 1000);

@@ -1,9 +1,10 @@
-// The contrasts of a teacher that train.js is about to train: decided by the files of its cases, or by the
-// run that its folder holds.
+// The contrasts of a network that train.js is about to train, where the files of its cases decide them, or the
+// run that its folder holds: a teacher's, and those of a student who takes any.
 
 import { join } from "node:path";
-import type { Modality } from "../../data/datasets/datasets.ts";
-import { subsetName } from "../../data/datasets/subsets.ts";
+import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
+import { ANY, anyOf, subsetName } from "../../data/datasets/subsets.ts";
+import { DataError } from "../../data/errors.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
@@ -38,4 +39,28 @@ export async function withContrasts(
   const { teacherModality, note } = teacherContrasts(casesOf(dataset, idsOf(split)), { given, students });
   if (note) warn(note);
   return { ...config, teacherModality };
+}
+
+/**
+ * Returns a student's settings in which "any" names the contrasts that at least one case has, and tells the
+ * user where it is not all four. Other settings stay as they are. Reads no volume. Throws a DataError where
+ * fewer than two are there.
+ */
+export async function withAnyContrasts(config: TrainConfig): Promise<TrainConfig> {
+  if (config.modality !== ANY || !(await exists(config.data))) return config;
+  const { dataset, split } = await openRunData(config, null, () => undefined);
+  const cases = casesOf(dataset, idsOf(split));
+  const found = MODALITIES.filter((modality) => cases.some(({ images }) => images[modality]));
+  const [only] = found;
+  if (found.length < 2) {
+    const remedy = only ? `train a student with --modality ${only}` : "choose other cases";
+    throw new DataError(
+      `--modality ${ANY}: expected cases of two contrasts or more, got ${only ? `${only} alone` : "none"}: ${remedy}`,
+    );
+  }
+  if (found.length < MODALITIES.length) {
+    const missing = MODALITIES.filter((modality) => !found.includes(modality));
+    warn(`--modality ${ANY}: takes any of ${found.join(", ")}: no case has ${missing.join(" or ")}`);
+  }
+  return { ...config, modality: anyOf(found) };
 }

@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism } from "node:os";
 import * as v from "valibot";
 import type { Modality } from "../../data/datasets/datasets.ts";
+import { ANY, isAny } from "../../data/datasets/subsets.ts";
 import { DEFAULT_METHOD, isTaught, methodOf, PLAIN, unusedSettings } from "../../model/methods/index.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -26,7 +27,7 @@ import { ofThisStage, readSettings } from "../terminal/configFile.ts";
 import { exists } from "../files/files.ts";
 import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
-import { subsetOf } from "../../trainer/settings/contrasts.ts";
+import { dropWeightsIn, studentOf, subsetOf } from "../../trainer/settings/contrasts.ts";
 import { RECIPES, ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
 /**
@@ -97,7 +98,8 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     patch,
     data,
     out: chosen.out ?? defaultOut(data, chosen.fold ?? null),
-    modality: stage === "student" ? subsetOf("--modality", chosen.modality ?? STUDENT) : null,
+    modality: stage === "student" ? studentOf("--modality", chosen.modality ?? STUDENT) : null,
+    ...taughtBySelf(chosen, given),
     teacherModality: untaught ? null : teacherSubset(chosen.teacherModality),
   };
   const config = Object.fromEntries(ROWS.map(([name]) => [name, values[name]])) as TrainConfig;
@@ -110,7 +112,40 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const remedy = ", for --recipe nnunet: use --levels 4 or more, or --no-deep-supervision";
   fittingSupervision(config, chosen.recipe === "nnunet" ? remedy : "");
   checkTeacherSees(config);
+  checkAny(config);
   return config;
+}
+
+/** The teacher that `--teacher self` stands for, or the file that it names. */
+function taughtBySelf(chosen: TrainFlags, given: TrainFlags): Pick<TrainConfig, "teacher" | "selfTaught"> {
+  if (given.teacher === SELF) return { teacher: null, selfTaught: true };
+  return { teacher: chosen.teacher ?? null, selfTaught: (chosen.selfTaught ?? false) && !given.teacher };
+}
+
+/** Throws a UsageError for settings that only a network has which takes any contrasts. */
+export function checkAny({
+  stage,
+  method,
+  modality,
+  dropWeights,
+  selfTaught,
+  teacherModality,
+}: TrainConfig): void {
+  const sees = stage === "teacher" ? "a teacher sees all its contrasts" : `the student sees ${modality}`;
+  if (dropWeights !== null && !isAny(modality))
+    throw new UsageError(`--drop-weights: goes with --modality ${ANY}, and ${sees}`);
+  dropWeightsIn(dropWeights);
+  if (!selfTaught) return;
+  if (!isAny(modality))
+    throw new UsageError(
+      `--teacher ${SELF}: goes with --modality ${ANY}, whose network sees all contrasts in a second pass; ${sees}: ` +
+        "give a teacher's checkpoint, or none to train one",
+    );
+  if (teacherModality !== null)
+    throw new UsageError(
+      `--teacher-modality: --teacher ${SELF} sees what the network sees: give one of them`,
+    );
+  if (!isTaught(method)) throw new UsageError(`--teacher ${SELF}: the method ${method} uses no teacher`);
 }
 
 /** The contrasts that a flag or file gives the teacher; null without one. Throws a UsageError. */
@@ -154,7 +189,7 @@ export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: Comm
     throw new UsageError(
       `--modality ${modality}: several students go with --stage all; contrasts of one are joined by +, like t1ce+flair`,
     );
-  const subset = modality === undefined ? undefined : subsetOf("--modality", modality);
+  const subset = modality === undefined ? undefined : studentOf("--modality", modality);
   return { ...flags, ...(stage && { stage }), ...(subset !== undefined && { modality: subset }) };
 }
 
@@ -167,6 +202,9 @@ function defaultOut(data: string, fold: TrainConfig["fold"]): string {
 function flagOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
+
+/** The value of --teacher for a network that is its own teacher; a file of this name is ./self. */
+const SELF = "self";
 
 /** The values of --modality that stand for several students. */
 export const LISTS: readonly string[] = ["all", "subsets"];
@@ -207,6 +245,7 @@ export function trainCommand(): Command {
       "node cli/train.js --stage student --modality flair --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage student --modality flair --method none --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage student --modality t1ce+flair --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage student --modality any --method kd --teacher self --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage all --modality all --baselines --seeds 0,1,2 --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage all --modality t1,t2,t1ce+flair --data BraTS2021 --out runs/brats",
       "node cli/train.js --config runs/brats/teacher/config.json --seed 1 --out runs/brats-seed1",
@@ -225,7 +264,7 @@ function optionsOf(name: string, row: Setting): Option[] {
   }
   const option = new Option(`--${flag} <${row.argument}>`, described(row)).helpGroup(heading);
   if (name === "stage") return [option.choices([...row.choices!, "all"])];
-  if (name === "modality") return [option]; // may be a list with --stage all
+  if (name === "modality" || name === "dropWeights") return [option]; // resolveConfig() says more
   if (name === "teacherModality") return [option]; // teacherSubset() says more about a mistake
   if (row.choices) return [option.choices([...row.choices])];
   return [option.argParser((text) => parseText(row, text))];

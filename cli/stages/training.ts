@@ -29,7 +29,7 @@ import { makePhantom } from "../files/phantomFolder.ts";
 import { writeReport } from "../report/runReport.ts";
 import { readInit, readTeacher, TEACHER } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
-import { withContrasts } from "./teacherSees.ts";
+import { withAnyContrasts, withContrasts } from "./teacherSees.ts";
 import { finished, isFinished, taughtOn } from "../files/sameRun.ts";
 import { FILES, held, readConfig } from "../files/stageFolder.ts";
 
@@ -57,6 +57,7 @@ export async function train(
     await makePhantom({ out: config.data, ...PHANTOM, report: say });
   }
   const replace = existing.unfinished === "replace";
+  config = await withAnyContrasts(config);
   if (config.stage === "teacher") config = await withContrasts(config, { replace });
   await readInit(config);
   if (needsTeacher(config)) config = { ...config, teacher: await findTeacher(config, existing) };

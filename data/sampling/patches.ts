@@ -12,7 +12,7 @@ import type { Vec3 } from "../nifti/geometry.ts";
 import { type Case, gridSpacing } from "../preparation/preprocess.ts";
 import { caseOf, type SuppliedCase } from "../preparation/supply.ts";
 import { MODALITIES } from "../datasets/source.ts";
-import { streamAt } from "./streams.ts";
+import { CHANNEL, ORDER, PATCH, SHARE, streamAt } from "./streams.ts";
 
 export interface Batch {
   /** [N, modalities, D, H, W]. */
@@ -59,9 +59,6 @@ export interface SamplerOptions extends Partial<Sampling> {
   batch: number;
   seed: number;
 }
-
-/** The random streams: order of the cases, share of foreground patches, a patch, a channel of a patch. */
-const [ORDER, SHARE, PATCH, CHANNEL] = [0, 1, 2, 3];
 
 /** An endless stream of batches: every case once per epoch, in a new order each time. */
 export class PatchSampler {

@@ -5,7 +5,7 @@ import { VNET } from "../networks/layers.ts";
 import type { SettingRows } from "../settings/rows.ts";
 import { kd } from "./kd.ts";
 import { kdnet } from "./kdnet.ts";
-import type { Method, Run, Stream } from "./method.ts";
+import type { Method, Role, Run, Stream } from "./method.ts";
 import { none } from "./none.ts";
 import { protokd } from "./protokd.ts";
 
@@ -54,9 +54,21 @@ export function streamsOf(method: Method, run: Run): Readonly<Record<string, Str
   return method.streams?.(run) ?? { paired: {} };
 }
 
+/**
+ * The networks of a method's step. Where a network teaches itself, it takes the place of the frozen teacher:
+ * a pass on every contrast of a case, in evaluation mode and without gradient.
+ */
+export function rolesOf(method: Method, run: Run): Readonly<Record<string, Role>> {
+  const roles = method.networks(run);
+  if (!run.selfTaught) return roles;
+  const own = ([name, role]: [string, Role]): [string, Role] =>
+    "frozen" in role && role.frozen === "teacher" ? [name, { sameAs: method.deployed! }] : [name, role];
+  return Object.fromEntries(Object.entries(roles).map(own));
+}
+
 /** The names of the stages whose networks a method needs frozen. */
 export function frozenStages(method: Method, run: Run): string[] {
-  return Object.values(method.networks(run)).flatMap((role) => ("frozen" in role ? [role.frozen] : []));
+  return Object.values(rolesOf(method, run)).flatMap((role) => ("frozen" in role ? [role.frozen] : []));
 }
 
 /** Tells whether a method learns from a network that was trained before. */

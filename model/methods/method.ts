@@ -66,6 +66,8 @@ export interface Run<S = Readonly<Record<string, unknown>>> {
   modalities: readonly string[];
   /** The optimizer that the settings describe. */
   optimizer: OptimizerSpec;
+  /** True where the trained network takes the place of the stage "teacher": see rolesOf(). */
+  selfTaught?: boolean;
 }
 
 /** A kind of network, its sizes, and the modalities that it sees, in channel order. */
@@ -90,7 +92,9 @@ export type Role =
   /**
    * The moving average of another network's weights: average ← m·average + (1 - m)·weights after each step.
    */
-  | { averageOf: string; momentum(done: number): number };
+  | { averageOf: string; momentum(done: number): number }
+  /** The weights of another network, which see every contrast of a case. */
+  | { sameAs: string };
 
 /** A stream of batches. */
 export interface Stream {
@@ -170,8 +174,9 @@ export interface Runnable {
   spec: NetworkSpec;
   /**
    * Runs on its modalities of a batch, or on a tensor [N,M,D,H,W]. A trained network runs in training mode
-   * within update() and in evaluation mode elsewhere; frozen and averaged networks always run in evaluation
-   * mode.
+   * within update() and in evaluation mode elsewhere; all others always run in evaluation mode. Where a
+   * trained network takes any contrasts, it sees the subset that is drawn for each sample of the step; all
+   * others see every contrast of a case.
    */
   run(input: DeviceBatch | Tensor, how?: Partial<How>): BatchOutput;
   /** Runs the rest of the network after a tap, from given features; `from` as in Architecture. */
@@ -188,6 +193,11 @@ export interface DeviceBatch {
   coarseLabels(levels: number): readonly Tensor[];
   /** The images of these modalities [N,M,D,H,W]. */
   images(modalities: readonly string[]): Tensor;
+  /**
+   * The input [N,2M,D,H,W] of a network that takes any of these modalities: those that are drawn for each
+   * sample of the step, or every one that its case has.
+   */
+  anyImages(modalities: readonly string[], shown: "drawn" | "every"): Tensor;
 }
 
 /** Declares a method; TypeScript infers the types of its parts. */

@@ -13,6 +13,16 @@ export function channelCount({ modalities, any }: Contrasts): number {
   return modalities.length * (any ? 2 : 1);
 }
 
+/**
+ * The contrasts that validation shows to a network, of a case that has `there`: its own; for one that takes
+ * any of them each alone, and all.
+ */
+export function validatedSubsets({ modalities, any }: Contrasts, there: readonly string[]): string[][] {
+  if (!any) return [[...modalities]];
+  const all = modalities.filter((name) => there.includes(name));
+  return all.length > 1 ? [...all.map((name) => [name]), all] : [all];
+}
+
 /** An image on the host [channels,D,H,W], its channels by name, with the padding of each. */
 export interface NamedImage {
   channels: readonly string[];
@@ -21,12 +31,13 @@ export interface NamedImage {
 }
 
 /**
- * Returns the input of a network that takes any of `modalities`, from an image of those that are there:
- * [2 · modalities,D,H,W]. The availability planes are padded with their own value.
+ * Returns the input of a network that takes any of `modalities`, from an image that has some of them, with
+ * those of `shown`: [2 · modalities,D,H,W]. The availability planes are padded with their own value.
  */
 export function anyInput(
   { channels, images, background }: NamedImage,
   modalities: readonly string[],
+  shown: readonly string[],
 ): Required<NamedImage> {
   const voxels = images.length / channels.length;
   const count = modalities.length;
@@ -34,7 +45,7 @@ export function anyInput(
   const padding = new Array<number>(2 * count).fill(0);
   for (const [i, name] of modalities.entries()) {
     const from = channels.indexOf(name);
-    if (from < 0) continue;
+    if (from < 0 || !shown.includes(name)) continue;
     whole.set(images.subarray(from * voxels, (from + 1) * voxels), i * voxels);
     whole.fill(1, (count + i) * voxels, (count + i + 1) * voxels);
     padding[i] = background?.[from] ?? 0;

@@ -37,6 +37,7 @@ const OPS = [
   "tanh",
   "add",
   "concat",
+  "maskChannels",
   "maxPool3d",
   "upsampleNearest",
   "upsampleTrilinear",

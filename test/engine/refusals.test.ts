@@ -17,6 +17,7 @@ import { klDivergence } from "../../engine/ops/klDivergence.ts";
 import { leakyRelu } from "../../engine/ops/activations.ts";
 import { linear } from "../../engine/ops/linear.ts";
 import { logSoftmax } from "../../engine/ops/logSoftmax.ts";
+import { maskChannels } from "../../engine/ops/maskChannels.ts";
 import { maxPool3d } from "../../engine/ops/maxPool3d.ts";
 import { meanSquaredError } from "../../engine/ops/meanSquaredError.ts";
 import { prototypeDistance } from "../../engine/ops/prototypeDistance.ts";
@@ -75,6 +76,11 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => stack([of(2, 3), of(2, 4)]), /^stack: expected .* got \[2,3\], \[2,4\]$/],
   [() => concat(of(5), of(5)), /^concat: expected/],
   [() => concat(of(2, 3, 4), of(2, 3, 5)), /^concat: expected .* got \[2,3,4\] and \[2,3,5\]$/],
+  [
+    () => maskChannels(of(2, 3), of(2, 3)),
+    /^maskChannels: expected x \[N,C,\.\.\.\] and mask \[N,C\], got \[2,3\]/,
+  ],
+  [() => maskChannels(of(2, 3, 4), of(3, 2)), /^maskChannels: expected .* got \[2,3,4\] and \[3,2\]$/],
   [() => cosineMaps(volume, of(2, 4, 5)), /^cosineMaps: expected .*\[2,4,5\]/],
   [() => cosineMaps(volume, of(1, 4, 3)), /^cosineMaps: expected .*\[1,4,3\]/],
   [() => klDivergence(volume, volume, 0), /^klDivergence: expected a positive temperature, got 0$/],

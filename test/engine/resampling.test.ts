@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { concat } from "../../engine/ops/concat.ts";
 import { gelu, sigmoid, tanh } from "../../engine/ops/activations.ts";
 import { globalAveragePool } from "../../engine/ops/globalAveragePool.ts";
+import { maskChannels } from "../../engine/ops/maskChannels.ts";
 import { maxPool3d } from "../../engine/ops/maxPool3d.ts";
 import { upsampleNearest } from "../../engine/ops/upsampleNearest.ts";
 import { upsampleTrilinear } from "../../engine/ops/upsampleTrilinear.ts";
@@ -62,6 +63,15 @@ test("gelu's integral of the normal distribution is right to 1e-7 everywhere", a
     return Math.max(worst, Math.abs(got[i]! / value - normalIntegral(value)));
   }, 0);
   assert.ok(worst <= 1.5e-7, `${worst}`); // 1e-7, and the rounding of the product and of this quotient
+});
+
+test("a masked channel is 0 whatever it holds, and its gradient too", async () => {
+  const x = tensor(device, [1, 2, 2], [NaN, Infinity, 3, 4]);
+  const mask = tensor(device, [1, 2], [0, 1]);
+  const dy = tensor(device, [1, 4, 2], [NaN, Infinity, 5, 6, NaN, NaN, NaN, NaN]);
+  const { output, grads } = vjp([x], () => maskChannels(x, mask), dy);
+  assert.equal([...(await output.read())], [0, 0, 3, 4, 0, 0, 1, 1]);
+  assert.equal([...(await grads[0]!.read())], [0, 0, 5, 6]);
 });
 
 test("errors of resampling name the shape", () => {

@@ -1,7 +1,7 @@
 // A batch of patches on the device, uploaded in parts. The parts that earlier steps used are uploaded at
 // once, before the step is recorded, since a later write costs a submission of its own.
 
-import { type Device, free, keep, tensor, type Tensor } from "../../engine/index.ts";
+import { type Device, free, keep, maskChannels, tensor, type Tensor } from "../../engine/index.ts";
 import { coarseLabels } from "../../model/losses/deepSupervision.ts";
 import type { DeviceBatch } from "../../model/methods/index.ts";
 import type { TrainBatch } from "./options.ts";
@@ -12,6 +12,18 @@ export type Parts = Set<string>;
 const LABEL = "label";
 const COARSE = "coarse ";
 const IMAGES = "images ";
+const ANY = { drawn: "any drawn ", every: "any every " };
+
+/** Draws the modalities to show of a sample, among those that its case has. */
+type Draw = (sample: number, there: readonly string[]) => readonly string[];
+
+/** The patch, the batch's channels, the parts to upload, and the draw of what samples show. */
+interface UploadOptions {
+  patch: readonly [number, number, number];
+  modalities: readonly string[];
+  parts?: Parts;
+  draw?: Draw;
+}
 
 /** A batch whose tensors stay on the device until free(). */
 export class UploadedBatch implements DeviceBatch {
@@ -21,33 +33,30 @@ export class UploadedBatch implements DeviceBatch {
   readonly #patch: readonly [number, number, number];
   readonly #modalities: readonly string[];
   readonly #images = new Map<string, Tensor>();
+  readonly #draw: Draw;
   readonly #parts: Parts;
   #label: Tensor | null = null;
   #coarse: Tensor[] = [];
 
   /**
    * `modalities` are the batch's channels. Uploads `parts` now, and adds to them the parts that are used
-   * later.
+   * later. `draw` is for networks that take any modalities; by default they see all.
    */
-  constructor(
-    device: Device,
-    batch: TrainBatch,
-    {
-      patch,
-      modalities,
-      parts = new Set(),
-    }: { patch: readonly [number, number, number]; modalities: readonly string[]; parts?: Parts },
-  ) {
+  constructor(device: Device, batch: TrainBatch, { patch, modalities, parts, draw }: UploadOptions) {
     this.cases = batch.cases;
     this.#device = device;
     this.#batch = batch;
     this.#patch = patch;
     this.#modalities = modalities;
-    this.#parts = parts;
-    for (const part of [...parts]) {
+    this.#parts = parts ?? new Set();
+    this.#draw = draw ?? ((_, there) => there);
+    for (const part of [...this.#parts]) {
+      const after = (prefix: string) => part.slice(prefix.length).split(",");
       if (part === LABEL) void this.label;
       else if (part.startsWith(COARSE)) this.coarseLabels(Number(part.slice(COARSE.length)));
-      else this.images(part.slice(IMAGES.length).split(","));
+      else if (part.startsWith(IMAGES)) this.images(after(IMAGES));
+      else if (part.startsWith(ANY.drawn)) this.anyImages(after(ANY.drawn), "drawn");
+      else this.anyImages(after(ANY.every), "every");
     }
   }
 
@@ -67,14 +76,38 @@ export class UploadedBatch implements DeviceBatch {
   }
 
   images(modalities: readonly string[]): Tensor {
-    const key = modalities.join();
+    return this.#part(`${IMAGES}${modalities.join()}`, () => this.#upload(modalities));
+  }
+
+  anyImages(modalities: readonly string[], shown: "drawn" | "every"): Tensor {
+    return this.#part(`${ANY[shown]}${modalities.join()}`, () => {
+      const mask = this.cases.flatMap((_, n) => {
+        const there = modalities.filter((name) => !this.#batch.absent?.[n]?.includes(name));
+        const seen = shown === "every" ? there : this.#draw(n, there);
+        return modalities.map((name) => (seen.includes(name) ? 1 : 0));
+      });
+      const code = this.#put([this.cases.length, modalities.length], mask);
+      const known = this.#images.get(`${IMAGES}${modalities.join()}`);
+      const images = known ?? this.#upload(modalities);
+      const made = keep(maskChannels(images, code));
+      free(code);
+      if (!known) free(images);
+      return made;
+    });
+  }
+
+  /** Returns a part of the batch's images; makes it if it is not there yet. */
+  #part(key: string, make: () => Tensor): Tensor {
     const known = this.#images.get(key);
     if (known) return known;
-    this.#parts.add(`${IMAGES}${key}`);
-    const shape = [this.cases.length, modalities.length, ...this.#patch];
-    const made = this.#put(shape, this.#channels(modalities));
+    this.#parts.add(key);
+    const made = make();
     this.#images.set(key, made);
     return made;
+  }
+
+  #upload(modalities: readonly string[]): Tensor {
+    return this.#put([this.cases.length, modalities.length, ...this.#patch], this.#channels(modalities));
   }
 
   free(): void {

@@ -2,10 +2,12 @@
 // taken, rehearsed on a device that only counts or plans, or measured.
 
 import { free, grad, keep, MovingAverage, scope, type Tensor } from "../../engine/index.ts";
+import { streamAt, SUBSET } from "../../data/sampling/streams.ts";
 import { type Terms, total } from "../../model/losses/losses.ts";
 import { initialise } from "../../model/networks/network.ts";
 import type { Params } from "../../model/networks/params.ts";
 import { type Parts, UploadedBatch } from "./batches.ts";
+import { drawSubset } from "./drawSubset.ts";
 import type { LossReader, Scalar } from "./lossReader.ts";
 import { Group, type Member, type Members, openOwn, prefixOf, type TrainedTensor } from "./members.ts";
 import type { ResolvedOptions, TrainBatch } from "./options.ts";
@@ -26,7 +28,10 @@ export interface Noted {
 /** The prefix of the guards' numbers among the losses. */
 export const VERDICT = "guard/";
 
-type Options = Pick<ResolvedOptions, "device" | "method" | "run" | "members" | "patch" | "seed">;
+type Options = Pick<
+  ResolvedOptions,
+  "device" | "method" | "run" | "members" | "patch" | "seed" | "dropWeights"
+>;
 
 export class Learner {
   readonly members: Members;
@@ -106,7 +111,9 @@ export class Learner {
   get tensors(): Map<string, Tensor> {
     const networks = Object.entries(this.members).flatMap(([name, { role, params }]) => {
       const prefix = prefixOf(this.#options.method, name);
-      return "frozen" in role ? [] : [...params.tensors].map(([key, t]) => [prefix + key, t] as const);
+      return "frozen" in role || "sameAs" in role
+        ? []
+        : [...params.tensors].map(([key, t]) => [prefix + key, t] as const);
     });
     const groups = [...this.groups.values()].flatMap(({ state }) => state);
     return new Map([...networks, ...this.own.tensors, ...groups]);
@@ -132,7 +139,7 @@ export class Learner {
     const changes: (() => void)[] = [];
     const groups: string[] = [];
     const { updates } = this;
-    this.#onDevice(batches, (uploaded) =>
+    this.#onDevice(batches, place, (uploaded) =>
       runStep(this.#stepOptions, uploaded, place, {
         after: (change) => void changes.push(change),
         update: (name, make) => {
@@ -188,7 +195,7 @@ export class Learner {
 
   /** Measures each term's share of the gradient on these batches: see shares.ts. */
   shares(batches: Batches, place: StepPlace): Promise<Record<string, Record<string, number>>> {
-    return this.#onDevice(batches, (uploaded) =>
+    return this.#onDevice(batches, place, (uploaded) =>
       gradientShares(this.#options.device, this.#stepOptions, uploaded, place, this.groups),
     );
   }
@@ -196,7 +203,7 @@ export class Learner {
   /** Records the kernels of shares(), on a device that only plans or counts. */
   rehearseShares(batches: Batches, place: StepPlace): void {
     const { device } = this.#options;
-    this.#onDevice(batches, (uploaded) => {
+    this.#onDevice(batches, place, (uploaded) => {
       const norms = recordShares(device, this.#stepOptions, uploaded, place, this.groups);
       norms.forEach(({ value }) => free(value));
     });
@@ -208,14 +215,20 @@ export class Learner {
     this.own.free();
   }
 
-  #onDevice<T>(batches: Batches, use: (uploaded: Record<string, UploadedBatch>) => T): T {
-    const { device, run, patch } = this.#options;
+  #onDevice<T>(
+    batches: Batches,
+    { number }: StepPlace,
+    use: (uploaded: Record<string, UploadedBatch>) => T,
+  ): T {
+    const { device, run, patch, seed, dropWeights } = this.#options;
     const { modalities } = run;
     const uploaded = Object.fromEntries(
-      Object.entries(batches).map(([name, b]) => {
+      Object.entries(batches).map(([name, batch], stream) => {
         const parts = this.#parts.get(name) ?? new Set();
         this.#parts.set(name, parts);
-        return [name, new UploadedBatch(device, b, { patch, modalities, parts })];
+        const draw = (sample: number, there: readonly string[]) =>
+          drawSubset(streamAt(seed, SUBSET, stream, number, sample), there, dropWeights);
+        return [name, new UploadedBatch(device, batch, { patch, modalities, parts, draw })];
       }),
     );
     try {

@@ -10,7 +10,15 @@ import {
   Sgd,
   type Tensor,
 } from "../../engine/index.ts";
-import type { Method, NetworkSpec, OptimizerSpec, OwnTensor, Role, Run } from "../../model/methods/index.ts";
+import {
+  type Method,
+  type NetworkSpec,
+  type OptimizerSpec,
+  type OwnTensor,
+  type Role,
+  rolesOf,
+  type Run,
+} from "../../model/methods/index.ts";
 import { initialSource } from "../../model/networks/auxiliary.ts";
 import type { Network } from "../../model/networks/network.ts";
 import { Params, type ParamSource, type Values } from "../../model/networks/params.ts";
@@ -46,7 +54,7 @@ export interface MemberOptions {
 
 /** Makes the networks of a method. Weights are uploaded when a network first runs. */
 export function openMembers(device: Device, method: Method, run: Run, options: MemberOptions): Members {
-  const roles = method.networks(run);
+  const roles = rolesOf(method, run);
   const made: Record<string, Member> = {};
   const member = (name: string): Member => (made[name] ??= open(name, roles[name]));
   const open = (name: string, role: Role | undefined): Member => {
@@ -54,6 +62,7 @@ export function openMembers(device: Device, method: Method, run: Run, options: M
       throw new Error(
         `method ${method.name}: expected networks ${Object.keys(roles).join(", ")}, got ${name}`,
       );
+    if ("sameAs" in role) return { ...member(role.sameAs), role };
     const { precision, lowMemory } = options;
     if ("frozen" in role) {
       const { spec, values } = options.frozen(role.frozen);

@@ -3,6 +3,7 @@
 import type { Device } from "../../engine/index.ts";
 import type { Method, OptimizerSpec, Run } from "../../model/methods/index.ts";
 import type { Network } from "../../model/networks/network.ts";
+import type { DropWeights } from "./drawSubset.ts";
 import type { Members } from "./members.ts";
 import type { BestBy, Position } from "./position.ts";
 import type { EpochRecord, Scores } from "./records.ts";
@@ -17,6 +18,8 @@ export interface TrainBatch {
   label: Uint8Array;
   /** The ids of the N cases. */
   cases: string[];
+  /** The modalities that each case lacks, whose images are 0; absent where no case lacks any. */
+  absent?: readonly (readonly string[])[];
 }
 
 /** A stream of batches without end. */
@@ -40,6 +43,8 @@ export interface TrainOptions {
   sources: Readonly<Record<string, BatchSource>>;
   /** The seed of random draws within steps. */
   seed?: number;
+  /** For a network that takes any contrasts: see drawSubset(). */
+  dropWeights?: DropWeights;
   /**
    * Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and after the
    * last. It may return null after stop(): then a resumed run validates the epoch.
@@ -103,6 +108,7 @@ export const TRAINING = {
 /** Default options. */
 export const LOOP = {
   seed: 0,
+  dropWeights: {},
   validateEvery: 1,
   validateFrom: 1,
   bestBy: "dice" as BestBy,

@@ -59,7 +59,7 @@ export function runStep(
       run(input, how = {}) {
         const trains = updating !== null && "group" in member.role;
         const full: How = { mode: trains ? "train" : "eval", ...how };
-        const x = input instanceof Tensor ? input : input.images(member.spec.modalities);
+        const x = input instanceof Tensor ? input : inputOf(member, input);
         const replaced = trains ? actions.replace?.(member, full, (other) => run(x, other)) : null;
         return replaced ?? run(x, full);
       },
@@ -87,6 +87,12 @@ export function runStep(
     after: (change) => actions.after(change),
   };
   scope(() => method.step(context as never));
+}
+
+/** A network's input: its modalities, or those that are drawn or at hand. */
+function inputOf({ spec: { modalities, any }, role }: Member, batch: DeviceBatch): Tensor {
+  if (!any) return batch.images(modalities);
+  return batch.anyImages(modalities, "group" in role ? "drawn" : "every");
 }
 
 /** Runs the rest of a network after a tap. Throws for a kind of network that cannot. */

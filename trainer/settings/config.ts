@@ -14,6 +14,7 @@ import { checkDeepSupervision, VNET, type VnetConfig } from "../../model/network
 import { UsageError } from "../../model/settings/errors.ts";
 import { parseDuration } from "../../model/settings/durations.ts";
 import type { SamplerOptions } from "../../data/sampling/patches.ts";
+import { dropWeightsIn } from "./contrasts.ts";
 import { type Recipe, ROWS, type SettingName, SETTINGS, type TrainConfig } from "./settings.ts";
 
 export type { TrainConfig } from "./settings.ts";
@@ -73,22 +74,24 @@ export function recipeOf(recipe: Recipe | undefined): Partial<TrainConfig> {
 /** The phantom that is made when no data are given. */
 export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1 } as const;
 
+/** The settings that name a stage; files of older versions lack the last one. */
+type Named = Pick<TrainConfig, "stage" | "modality" | "method"> & Partial<Pick<TrainConfig, "selfTaught">>;
+
 /** The folder of a stage under --out. */
-export function stageName({
-  stage,
-  modality,
-  method,
-}: Pick<TrainConfig, "stage" | "modality" | "method">): string {
+export function stageName({ stage, modality, method, selfTaught }: Named): string {
   if (stage === "teacher") return "teacher";
-  return method === PLAIN ? `student_${modality}` : `student_${modality}_${method}`;
+  const student = `student_${modality!.replace(":", "-")}`; // Windows allows no colon
+  return method === PLAIN ? student : `${student}_${method}${selfTaught ? "_self" : ""}`;
 }
 
 /** A stage in words, for tables and reports. */
-export function stageTitle(config: Pick<TrainConfig, "stage" | "method"> & Seeing): string {
-  const { stage, method } = config;
-  const title = `${stage} (${networkModalities(config).join(", ")})`;
+export function stageTitle(config: Named & Seeing): string {
+  const { stage, method, selfTaught } = config;
+  const { modalities, any } = networkContrasts(config);
+  const title = `${stage} (${any ? "any of " : ""}${modalities.join(", ")})`;
   if (stage === "teacher") return title;
-  return method === PLAIN ? `${title} ${titleOf(PLAIN)}` : `${title} with ${titleOf(method)}`;
+  if (method === PLAIN) return `${title} ${titleOf(PLAIN)}`;
+  return `${title} with ${titleOf(method)}${selfTaught ? ", taught by itself" : ""}`;
 }
 
 /** The network of this stage, with its modalities. */
@@ -135,20 +138,22 @@ export function loading(config: TrainConfig): SamplerOptions & Pick<TrainConfig,
 
 /** The run as its method sees it; `modalities` are those of the loaded cases. */
 export function runOf(config: TrainConfig, modalities: readonly string[]): Run {
-  const { optimizer, lr, schedule, weightDecay, momentum, clip } = config;
+  const { optimizer, lr, schedule, weightDecay, momentum, clip, selfTaught } = config;
   const own = Object.keys(methodOf(config.method).settings) as SettingName[];
   return {
     settings: Object.fromEntries(own.map((name) => [name, config[name]])),
     network: networkSpec(config),
     modalities,
     optimizer: { optimizer, lr, schedule, weightDecay, momentum, clip },
+    ...(selfTaught && { selfTaught }),
   };
 }
 
 /** The settings of the training loop. */
 export function trainingOptions(config: TrainConfig) {
   const { patch, seed, validateEvery, validateFrom, bestBy, maxBadSteps } = config;
-  return { patch, seed, validateEvery, validateFrom, bestBy, maxBadSteps, ...limits(config) };
+  const dropWeights = dropWeightsIn(config.dropWeights ?? null);
+  return { patch, seed, dropWeights, validateEvery, validateFrom, bestBy, maxBadSteps, ...limits(config) };
 }
 
 /** The limits that end a run. */
@@ -159,7 +164,8 @@ export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
 /** The teacher for a student of this configuration. */
 export function teacherOf(config: TrainConfig): TrainConfig {
   const own = { schedule: DEFAULTS.schedule, teacher: null, init: null }; // a teacher's rate always decays
-  return { ...config, stage: "teacher", modality: null, method: PLAIN, ...own };
+  const unused = { dropWeights: null, selfTaught: false };
+  return { ...config, stage: "teacher", modality: null, method: PLAIN, ...own, ...unused };
 }
 
 /** A run's settings without paths on this machine, for files that are shared; a split file keeps its name. */

@@ -95,7 +95,7 @@ export const SETTINGS = {
     ),
     /** The teacher's checkpoint; null where the method needs none. */
     teacher: row(optional(path("file")), {
-      help: "the teacher's checkpoint",
+      help: "the teacher's checkpoint; self: with --modality any, the network itself, which sees all contrasts",
       default: null,
       defaultHelp: "the last one trained on the data",
     }),

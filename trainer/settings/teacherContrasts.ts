@@ -1,7 +1,7 @@
 // The contrasts of a teacher: those that its settings name, else all that the data have.
 
 import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
-import { parseSubset, subsetName } from "../../data/datasets/subsets.ts";
+import { contrastsIn, parseSubset, subsetName } from "../../data/datasets/subsets.ts";
 import { DataError } from "../../data/errors.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { PLAIN } from "../../model/methods/index.ts";
@@ -66,7 +66,7 @@ export function checkTeacherSees({
 }: Pick<TrainConfig, "modality" | "teacherModality">): void {
   if (modality === null || !teacherModality) return;
   const seen = parseSubset(teacherModality);
-  const missing = parseSubset(modality).filter((one) => !seen.includes(one));
+  const missing = contrastsIn(modality).filter((one) => !seen.includes(one));
   if (!missing.length) return;
   throw new UsageError(
     `--teacher-modality ${teacherModality}: the student sees ${modality}, and its teacher must see ` +

@@ -59,11 +59,15 @@ export function caseProbabilities(
 
 /**
  * Returns the input of a network made from a case: the contrasts that it sees, in its order; or, for one that
- * takes any of them, those that the case has, with their availability.
+ * takes any of them, those of `shown` that the case has, with their availability.
  */
-export function seenBy(prepared: Case, { modalities, any }: Contrasts): Seen {
+export function seenBy(
+  prepared: Case,
+  { modalities, any }: Contrasts,
+  shown: readonly string[] = modalities,
+): Seen {
   const { channels, images, size, background } = prepared;
-  if (any) return { size, ...anyInput(prepared, modalities) };
+  if (any) return { size, ...anyInput(prepared, modalities, shown) };
   if (channels.join() === modalities.join()) return prepared;
   const voxels = size[0] * size[1] * size[2];
   const indices = modalities.map((name) => channels.findIndex((c) => c === name));

@@ -10,6 +10,7 @@ import type { Device } from "../../engine/index.ts";
 import { cardMetadata, type NetworkCard } from "../../model/files/card.ts";
 import { encodeSealed } from "../../model/files/seal.ts";
 import { methodOf } from "../../model/methods/index.ts";
+import { validatedSubsets } from "../../model/networks/anyContrasts.ts";
 import { deployed, deployedConfig } from "../../model/networks/auxiliary.ts";
 import { checkPrecision } from "../../model/networks/network.ts";
 import type { Params, Values } from "../../model/networks/params.ts";
@@ -30,7 +31,7 @@ import {
 import { Trainer } from "../loop/trainer.ts";
 import {
   networkConfig,
-  networkModalities,
+  networkContrasts,
   portable,
   preparation,
   runOf,
@@ -115,7 +116,7 @@ export class Stage {
     const { config } = this;
     return {
       network: networkConfig(config),
-      modalities: networkModalities(config),
+      ...networkContrasts(config),
       patch: config.patch,
       window: config.window,
       labels: this.#options.labels,
@@ -152,19 +153,27 @@ export class Stage {
   /** Frees the training and all its networks. */
   free(): void {
     this.trainer.free();
-    for (const { params } of Object.values(this.#members)) params.free();
+    for (const params of new Set(Object.values(this.#members).map((member) => member.params))) params.free();
   }
 
-  /** The mean Dice of the validation cases; null where the training was stopped before the last. */
+  /**
+   * The mean Dice of the validation cases; of a network that takes any contrasts, over each contrast alone and
+   * all together. Null where the training was stopped before the last.
+   */
   async #validate(): Promise<Scores | null> {
     const { validation, validated } = this.#options;
     const scores: Record<Region, number>[] = [];
+    const contrasts = networkContrasts(this.config);
+    let index = 0;
     for await (const prepared of inTurn(validation)) {
-      if (this.trainer.stopping) return null;
-      const seen = seenBy(prepared, networkContrasts(this.config));
-      const classes = await predictCase(this.#device, this.trainer.learner.deployed, seen, this.config);
-      validated?.(prepared, classes, scores.length);
-      scores.push(diceByRegion(classes, prepared.label!));
+      let classes: Uint8Array = new Uint8Array();
+      for (const shown of validatedSubsets(contrasts, prepared.channels)) {
+        if (this.trainer.stopping) return null;
+        const seen = seenBy(prepared, contrasts, shown);
+        classes = await predictCase(this.#device, this.trainer.learner.deployed, seen, this.config);
+        scores.push(diceByRegion(classes, prepared.label!));
+      }
+      validated?.(prepared, classes, index++);
     }
     return meanDice(scores);
   }

@@ -1,5 +1,6 @@
 import { concat } from "../../../engine/ops/concat.ts";
 import { globalAveragePool } from "../../../engine/ops/globalAveragePool.ts";
+import { maskChannels } from "../../../engine/ops/maskChannels.ts";
 import { maxPool3d } from "../../../engine/ops/maxPool3d.ts";
 import { upsampleNearest } from "../../../engine/ops/upsampleNearest.ts";
 import { upsampleTrilinear } from "../../../engine/ops/upsampleTrilinear.ts";
@@ -23,6 +24,26 @@ const joined = (name: string, a: Array64, b: Array64): OpCase => ({
       }
     }
     return { shape: [batch, channels + b!.shape[1]!, ...size], data };
+  },
+});
+
+const masked = (name: string, x: Array64, mask: readonly number[]): OpCase => ({
+  op: "maskChannels",
+  name,
+  inputs: { x },
+  constants: { mask: { shape: x.shape.slice(0, 2), data: Float64Array.from(mask) } },
+  run: ({ x, mask }) => maskChannels(x!, mask!),
+  reference: ({ x, mask }) => {
+    const [batch = 1, channels = 1, ...size] = x!.shape;
+    const voxels = x!.data.length / batch / channels;
+    const data = Float64Array.from({ length: 2 * x!.data.length }, (_, i) => {
+      const row = Math.floor(i / voxels);
+      const [n, c] = [Math.floor(row / channels / 2), row % (2 * channels)];
+      const kept = mask!.data[n * channels + (c % channels)]!;
+      if (c >= channels) return kept;
+      return kept === 0 ? 0 : x!.data[(n * channels + c) * voxels + (i % voxels)]!;
+    });
+    return { shape: [batch, 2 * channels, ...size], data };
   },
 });
 
@@ -66,6 +87,14 @@ export const resampling: OpCase[] = [
     random([2, 1, 1, 40, 31]),
     random([2, 2, 1, 40, 31], { seed: 2 }),
   ),
+  masked("a batch of odd sizes, each sample with others", random([2, 3, 3, 5, 7]), [1, 0, 1, 0, 1, 0]),
+  masked(
+    "one voxel, 40 channels",
+    random([1, 40, 1, 1, 1]),
+    Array.from({ length: 40 }, (_, c) => c % 2),
+  ),
+  masked("nothing absent, more voxels than a workgroup moves", random([1, 2, 1, 40, 31]), [1, 1]),
+  masked("vectors, and a mask of fractions", random([2, 2, 3]), [0.5, 0, 0, -2]),
   joined("vectors", random([3, 2]), random([3, 4], { seed: 2 })),
   pooled("even sizes", random([2, 3, 4, 6, 2])),
   pooled("odd sizes, without their last planes", random([2, 2, 3, 5, 7])),
