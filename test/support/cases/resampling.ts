@@ -88,6 +88,7 @@ export const resampling: OpCase[] = [
     random([2, 2, 1, 40, 31], { seed: 2 }),
   ),
   masked("a batch of odd sizes, each sample with others", random([2, 3, 3, 5, 7]), [1, 0, 1, 0, 1, 0]),
+  masked("one channel, absent in one sample", random([3, 1, 3, 5, 7]), [1, 0, 1]),
   masked(
     "one voxel, 40 channels",
     random([1, 40, 1, 1, 1]),
