@@ -1,5 +1,5 @@
-// npm run bench:step [-- --quick --json FILE --trace FILE]: times whole training steps of a student, with
-// ProtoKD by default, on random patches. Prints seconds, memory, kernel calls, compile time, JavaScript's
+// npm run bench:step [-- --quick --json FILE --trace FILE]: times whole training steps of a student of one
+// contrast, with ProtoKD by default, on random patches. Prints seconds, memory, kernel calls, compile time, JavaScript's
 // share, and the GPU's time by phase and by kernel.
 
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -14,7 +14,7 @@ import { checkPrecision } from "../model/networks/network.ts";
 import { VNET, type VnetConfig } from "../model/networks/vnet.ts";
 import { jsonFile } from "./jsonFile.ts";
 import { machineText, thisMachine } from "./machine.ts";
-import { measureSteps, type StepMeasurement } from "./step/measure.ts";
+import { measureSteps, SEES, type StepMeasurement } from "./step/measure.ts";
 import { traceOf } from "./step/trace.ts";
 
 interface Flags {
@@ -26,6 +26,7 @@ interface Flags {
   steps?: number;
   precision: Precision;
   method: string;
+  sees: (typeof SEES)[number];
   quick?: boolean;
   json?: string;
   trace?: string;
@@ -37,7 +38,7 @@ const SIZES = { filters: 8, levels: VNET.levels, patch: "48,64,64", batch: 2, st
 /** The phantom's sizes. */
 const QUICK = { filters: 8, levels: 4, patch: "32,32,32", batch: 2, steps: 2 } as const;
 
-async function main({ quick, json, trace, method, ...flags }: Flags): Promise<void> {
+async function main({ quick, json, trace, method, sees, ...flags }: Flags): Promise<void> {
   const { patch: size, ...config } = { ...(quick ? QUICK : SIZES), ...flags };
   if (config.levels > 6) throw new UsageError(`--levels: expected 2 to 6, got ${config.levels}`);
   const patch = fittingPatch(parsePatch(size), config.levels);
@@ -50,18 +51,26 @@ async function main({ quick, json, trace, method, ...flags }: Flags): Promise<vo
   const { filters, levels, norm, batch, precision } = config;
   checkPrecision(device, precision);
   console.log(
-    `${filters} filters, ${levels} levels, ${norm} norm, ${patch.join("x")}, batch ${batch}, ${precision}, ${method}`,
+    `${filters} filters, ${levels} levels, ${norm} norm, ${patch.join("x")}, batch ${batch}, ${precision}, ${method}, sees ${sees}`,
   );
-  const measured = await measureSteps(device, { ...config, patch, method: methodOf(method) }, (line) => {
-    console.log(`  ${line}`);
-  });
+  const options = { ...config, patch, method: methodOf(method), sees };
+  const measured = await measureSteps(device, options, (line) => console.log(`  ${line}`));
   const { profiled, ...numbers } = measured;
   const phases = profileRows(profiled.dispatches, ({ phase }) => phase);
   const kernels = profileRows(profiled.dispatches, ({ kernel }) => kernel);
   print(measured, phases, kernels);
   const rows = (all: ProfileRow[]) =>
     all.map(({ kernel: name, calls, milliseconds }) => ({ name, calls, milliseconds }));
-  write({ ...machine, ...config, patch, method, ...numbers, phases: rows(phases), kernels: rows(kernels) });
+  write({
+    ...machine,
+    ...config,
+    patch,
+    method,
+    sees,
+    ...numbers,
+    phases: rows(phases),
+    kernels: rows(kernels),
+  });
   draw(traceOf(profiled.phases, profiled.dispatches));
 }
 
@@ -125,6 +134,7 @@ const command = new Command("step")
   .addOption(
     new Option("--method <name>", "training method").choices(Object.keys(METHODS)).default(DEFAULT_METHOD),
   )
+  .addOption(new Option("--sees <contrasts>", "what the network sees").choices(SEES).default("one"))
   .option("--json <file>", "file for all numbers")
   .option("--trace <file>", "file for the trace of a step, for chrome://tracing");
 

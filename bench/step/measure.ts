@@ -11,6 +11,7 @@ import {
   type Run,
   streamsOf,
 } from "../../model/methods/index.ts";
+import { channelCount, type Contrasts } from "../../model/networks/anyContrasts.ts";
 import { VNET, type VnetConfig, vnetShapes } from "../../model/networks/layers.ts";
 import { openMembers } from "../../trainer/loop/members.ts";
 import { type TrainBatch, Trainer, TRAINING } from "../../trainer/loop/trainer.ts";
@@ -28,7 +29,12 @@ export interface StepOptions {
   /** Timed steps, after the first and before the profiled one. */
   steps: number;
   method: Method;
+  /** What the network sees: one contrast, all, or any of them. */
+  sees: (typeof SEES)[number];
 }
+
+/** The choices of what a network sees. */
+export const SEES = ["one", "all", "any"] as const;
 
 /** A phase of JavaScript, in milliseconds of performance.now(). */
 export interface Phase {
@@ -61,7 +67,7 @@ export interface StepMeasurement {
   profiled: { phases: Phase[]; dispatches: ProfiledDispatch[]; seconds: number };
 }
 
-/** Trains a student on random patches. `report` gets a line about each step. */
+/** Trains a network on random patches. `report` gets a line about each step. */
 export async function measureSteps(
   device: Device,
   options: StepOptions,
@@ -153,17 +159,20 @@ class PhaseWatch {
 
 /** A trainer whose epochs have one step each, so that it reads the loss of every step. */
 function trainerOf(device: Device, options: StepOptions, begin: () => void): Trainer {
-  const { filters, levels, norm, patch, batch, steps, precision, method } = options;
-  const spec = (modalities: readonly string[]): NetworkSpec => {
-    return { config: { ...VNET, modalities: modalities.length, filters, levels, norm }, modalities };
+  const { filters, levels, norm, patch, batch, steps, precision, method, sees } = options;
+  const spec = (seen: Contrasts): NetworkSpec => {
+    const { modalities, any } = seen;
+    const config = { ...VNET, modalities: channelCount(seen), filters, levels, norm };
+    return { config, modalities, ...(any && { any }) };
   };
+  const seen = sees === "one" ? MODALITIES.slice(0, 1) : MODALITIES;
   const run: Run = {
     settings: defaultSettings(method),
-    network: spec(MODALITIES.slice(0, 1)),
+    network: spec({ modalities: seen, ...(sees === "any" && { any: true }) }),
     modalities: MODALITIES,
     optimizer: TRAINING,
   };
-  const teacher = spec(MODALITIES);
+  const teacher = spec({ modalities: MODALITIES });
   const frozen = () => ({ spec: teacher, values: networkValues(vnetShapes(teacher.config)) });
   const data = randomBatch(patch, batch);
   const source = {

@@ -205,6 +205,7 @@ test("a measured step reports time and memory by phase, and its trace has all di
     batch: 2,
     steps: 1,
     precision: "f32",
+    sees: "any",
   } as const;
   const reported: string[] = [];
   const measured = await measureSteps(own, { ...options, method: METHODS["protokd"]! }, (line) => {

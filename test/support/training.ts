@@ -7,6 +7,7 @@ import {
   methodOf,
   type NetworkSpec,
   type OptimizerSpec,
+  rolesOf,
   type Run,
 } from "../../model/methods/index.ts";
 import { initialise, type Network } from "../../model/networks/network.ts";
@@ -62,11 +63,17 @@ export interface Trial extends Omit<Partial<TrainOptions>, "members" | "run" | "
   network?: Network;
   /** The frozen network of the role "teacher"; it sees all modalities. */
   teacher?: Network | null;
+  /** The teacher takes any modalities, too. */
+  teacherTakesAny?: boolean;
   method?: string | Method;
   /** The channels of the batches that the network sees, by index; the second alone unless given. */
   channels?: readonly number[];
   /** The names of the batches' channels. */
   modalities?: readonly string[];
+  /** The network takes any of its channels. */
+  any?: boolean;
+  /** The network is its own teacher. */
+  selfTaught?: boolean;
   /** The method's settings. */
   settings?: Readonly<Record<string, unknown>>;
   optimizer?: Partial<OptimizerSpec>;
@@ -79,9 +86,12 @@ export function trainOptions({
   device = shared,
   network: trained = network(1),
   teacher = null,
+  teacherTakesAny = false,
   method: named = "none",
   channels = [1],
   modalities = NAMES,
+  any = false,
+  selfTaught = false,
   settings = {},
   optimizer,
   next = stream(),
@@ -89,18 +99,21 @@ export function trainOptions({
   ...options
 }: Trial = {}): TrainOptions {
   const method = typeof named === "string" ? methodOf(named) : named;
-  const spec: NetworkSpec = { config: trained.config, modalities: channels.map((c) => modalities[c]!) };
+  const seen = channels.map((c) => modalities[c]!);
+  const spec: NetworkSpec = { config: trained.config, modalities: seen, ...(any && { any }) };
   const run: Run = {
     settings,
     network: spec,
     modalities,
+    selfTaught,
     optimizer: { ...TRAINING, lr: 1e-2, ...optimizer },
   };
   const members: Members = Object.fromEntries(
-    Object.entries(method.networks(run)).map(([name, role]) => {
+    Object.entries(rolesOf(method, run)).map(([name, role]) => {
       if (!("frozen" in role)) return [name, { ...trained, role, spec }];
       if (!teacher) throw new Error(`method ${method.name}: expected a teacher, got none`);
-      return [name, { ...teacher, role, spec: { config: teacher.config, modalities } }];
+      const also = teacherTakesAny && ({ any: true } as const);
+      return [name, { ...teacher, role, spec: { config: teacher.config, modalities, ...also } }];
     }),
   );
   return {
