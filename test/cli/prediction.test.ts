@@ -59,8 +59,10 @@ test("each case gets the best model that its modalities allow; the choice is pri
     assert.equal([one.labels, one.step, one.mirror, one.postprocessing], ["brats", 0.5, false, "none"]);
     assert.is(one.checkpoints.length, 1);
     const why = one.model === "teacher" ? "it sees t1, t2, t1ce, flair" : one.why;
-    const line = `  ${one.case}: ${one.model} (${one.model === "teacher" ? MODALITIES.join(", ") : one.model.split("_")[1]}), with ${one.modalities.join(", ")}: ${why}`;
-    assert.ok(printed.includes(line), `${line}\n${printed.join("\n")}`);
+    const line = `  ${one.case}: ${one.model} (${one.sees!.join(", ")}), with ${one.modalities.join(", ")}: ${why}`;
+    assert.is(one.sees!.join(), one.model === "teacher" ? MODALITIES.join() : one.model.split("_")[1]);
+    const unused = one.case === "PHANTOM_002" ? "; not used: t1" : "";
+    assert.ok(printed.includes(line + unused), `${line}\n${printed.join("\n")}`);
   }
   assert.match(records(output)[1]!.why, /^Dice in validation 0.500; student_t1 0.300$/);
   assert.not.match(fs.readFileSync(join(output, "predictions.json"), "utf8"), /\/|\\\\/, "no path");
@@ -71,15 +73,37 @@ test("each case gets the best model that its modalities allow; the choice is pri
   }
 });
 
-test("--available limits the modalities; an unknown name is refused", async () => {
-  const { output } = await predict({ available: "T1, flair", input: join(data, "PHANTOM_001") });
-  assert.equal(
-    records(output).map((one) => [one.model, one.modalities]),
-    [["student_flair", ["t1", "flair"]]],
-  );
+test("--with limits the modalities, --available is its older name; wrong contrasts are refused", async () => {
+  for (const options of [{ with: "FLAIR+t1" }, { with: "flair, t1" }, { available: "T1, flair" }]) {
+    const { output } = await predict({ ...options, input: join(data, "PHANTOM_001") });
+    assert.equal(
+      records(output).map((one) => [one.model, one.modalities]),
+      [["student_flair", ["t1", "flair"]]],
+    );
+  }
+  const expected = "expected contrasts joined by + (t1, t2, t1ce, flair), got";
+  const nothing = { model: "nothing", input: "nothing" }; // refused before anything is read
+  for (const [options, message] of [
+    [{ with: "t1+pet" }, `--with: ${expected} pet in t1+pet`],
+    [{ available: "t1,pet" }, `--available: ${expected} pet in t1+pet`],
+    [{ with: "t1+t2+T1" }, `--with: ${expected} t1 twice in t1+t2+T1`],
+    [{ with: "" }, `--with: ${expected} none`],
+    [{ with: "t1", available: "t1" }, "--available: is the older name of --with: give only --with"],
+  ] as const)
+    assert.is(await refused({ ...nothing, ...options }), message);
+});
+
+test("where --with leaves too little, the error names what each case has, what is needed, and --with", async () => {
+  const message = await refused({ with: "t1+t2" });
+  assert.match(message, /^case PHANTOM_003: expected the modalities of one of student_flair \(flair\), .*, /);
   assert.match(
-    await refused({ available: "t1,pet" }),
-    /^--available: expected some of t1, t2, t1ce, flair, got pet$/,
+    message,
+    /, got nothing \(--with rules out flair\): allow more with --with, or train a student of these$/,
+  );
+  assert.is(
+    await refused({ with: "t1+t2", model: join(run, "teacher"), input: join(data, "PHANTOM_002") }),
+    "case PHANTOM_002: expected t2, t1ce, flair for teacher, got only t1 (--with rules out t1ce): " +
+      "allow more with --with",
   );
 });
 
@@ -232,7 +256,7 @@ test("--continue finishes an interrupted prediction; only --overwrite replaces e
       { tta: true },
       /^--continue: PHANTOM_001.nii.gz was made differently: mirror false, now true: use the same again, or/,
     ],
-    [{ available: "t1", input: join(data, ids[0]!) }, /made differently: model teacher, now student_t1:/],
+    [{ with: "t1", input: join(data, ids[0]!) }, /made differently: model teacher, now student_t1:/],
     [{ window: "uniform" }, /: window gaussian, now uniform:/],
     [{ overwrite: true }, /^--continue: .* give only one of them$/],
   ] as const)
