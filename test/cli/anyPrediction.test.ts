@@ -154,4 +154,37 @@ test("a case without any of the network's contrasts is refused by name", async (
   );
 });
 
+test("wrong contrasts of --with are refused before anything is read", async () => {
+  const expected = "expected contrasts joined by + (t1, t2, t1ce, flair), got";
+  for (const [options, message] of [
+    [{ with: "t1+pet" }, `--with: ${expected} pet in t1+pet`],
+    [{ available: "t1,pet" }, `--available: ${expected} pet in t1+pet`],
+    [{ with: "t1+t2+T1" }, `--with: ${expected} t1 twice in t1+t2+T1`],
+    [{ with: "" }, `--with: ${expected} none`],
+    [{ with: "t1", available: "t1" }, "--available: is the older name of --with: give only --with"],
+  ] as const)
+    assert.is(
+      (await failure(() => predict({ model: "nothing", input: "nothing", ...options }))).message,
+      message,
+    );
+});
+
+test("where --with leaves too little, the error names what a case has, what is needed, and --with", async () => {
+  const fixed = join(folder, "fixed");
+  await storeStage(fixed, { name: "teacher", modalities: [...MODALITIES] });
+  await storeStage(fixed, { name: "student_flair", modalities: ["flair"] });
+  const refused = async (options: Partial<PredictOptions>) =>
+    (await failure(() => predict({ input: caseOf("t1ce", "flair"), ...options }))).message;
+  assert.is(
+    await refused({ with: "t1+t2", model: fixed }),
+    `case ${id}: expected the modalities of one of student_flair (flair), teacher (t1, t2, t1ce, flair), got ` +
+      "nothing (--with rules out t1ce, flair): allow more with --with, or train a student of these",
+  );
+  assert.is(
+    await refused({ with: "t1+t1ce", model: join(fixed, "teacher") }),
+    `case ${id}: expected t1, t2, flair for teacher, got only t1ce (--with rules out flair): allow more with ` +
+      "--with",
+  );
+});
+
 test.run();
