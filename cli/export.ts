@@ -6,6 +6,7 @@ import { Command, Option } from "commander";
 import { type Modality, MODALITIES } from "../data/datasets/datasets.ts";
 import { CLASS_NAMES } from "../data/datasets/labels.ts";
 import { cardMetadata } from "../model/files/card.ts";
+import { channelNames } from "../model/networks/anyContrasts.ts";
 import { deployedNetwork } from "../model/networks/auxiliary.ts";
 import { vnetToOnnx } from "../model/files/onnx.ts";
 import { describeVnet } from "../model/files/published.ts";
@@ -59,18 +60,31 @@ export async function exportModel(options: ExportOptions): Promise<void> {
       ? vnetToOnnx({ config: network, values }, { size, features, metadata })
       : await encodeSealed(values, model.card ? cardMetadata({ ...model.card, network }) : {});
   await writeAtomically(output, bytes);
-  result(`${output}: ${describeVnet(network)}, of ${modalities.join(", ")}; ${bytes.length} bytes`);
+  const channels = channelNames({ modalities, any: model.card?.any });
+  const about = describeVnet({ ...network, modalities: modalities.length });
+  const seen = model.card?.any
+    ? `any of ${modalities.join(", ")} (input channels: ${channels.join(", ")})`
+    : modalities.join(", ");
+  result(`${output}: ${about}, of ${seen}; ${bytes.length} bytes`);
   if (!model.card) say(`${model.path} does not record how its input was prepared, so neither does ${output}`);
-  emit("end", { output, format, network, modalities, bytes: bytes.length });
+  emit("end", { output, format, network, modalities, channels, bytes: bytes.length });
 }
 
-/** Metadata of an ONNX model: its modalities in channel order, its classes, and how its input is prepared. */
+const AVAILABILITY =
+  'takes any of its modalities: "has X" is 1 in every voxel, padding too, if the case has X; otherwise it is 0, ' +
+  "and X is 0 in every voxel";
+
+/**
+ * Metadata of an ONNX model: its modalities in channel order, its classes, and how its input is prepared; of
+ * a network that takes any of its modalities also all channels, and how to fill them.
+ */
 function describe({ card, network }: StoredModel, modalities: readonly Modality[]): Record<string, string> {
   const known = { modalities: modalities.join(","), classes: CLASS_NAMES.join(","), norm: network.norm };
   if (!card) return known;
-  const { labels, background, crop, padding, window, patch, stage, grid } = card;
+  const { labels, background, crop, padding, window, patch, stage, grid, any } = card;
   return {
     ...known,
+    ...(any && { channels: channelNames({ modalities, any }).join(","), availability: AVAILABILITY }),
     labels,
     background,
     crop,

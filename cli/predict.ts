@@ -3,13 +3,7 @@
 // before the first is predicted: one error lists all problems.
 
 import { join } from "node:path";
-import {
-  type Dataset,
-  MODALITIES,
-  type Modality,
-  openDataset,
-  type Source,
-} from "../data/datasets/datasets.ts";
+import { type Dataset, type Modality, openDataset, type Source } from "../data/datasets/datasets.ts";
 import { collectProblems, DataError, grouped } from "../data/errors.ts";
 import { type LabelConvention, mergedLabels } from "../data/datasets/labels.ts";
 import type { AffineChoice } from "../data/preparation/grids.ts";
@@ -26,6 +20,7 @@ import { checkWritable, removeTemporaries } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
 import { predictProgram } from "./terminal/predictFlags.ts";
 import {
+  allowedModalities,
   type BadCase,
   caseLoader,
   checkCases,
@@ -35,13 +30,9 @@ import {
   planText,
 } from "./prediction/predictionPlan.ts";
 import { InputChecksums } from "./prediction/inputChecksums.ts";
-import {
-  finishedRecords,
-  findPredicted,
-  planned,
-  PredictionRecord,
-  RECORD,
-} from "./prediction/predictionRecord.ts";
+import { findPredicted, finishedRecords } from "./prediction/keptPredictions.ts";
+import { planned, PredictionRecord, RECORD } from "./prediction/predictionRecord.ts";
+import { readGains } from "./prediction/gains.ts";
 import { predictedCase, uploadAll } from "./prediction/predictedCase.ts";
 import { writeProbabilities, writeWhole } from "./prediction/predictions.ts";
 import { FAST, type PredictionProgress, predictionProgress } from "./terminal/progress.ts";
@@ -57,7 +48,9 @@ export interface PredictOptions {
   modality?: Modality;
   background?: Preparation["background"];
   patch?: string;
-  /** The only modalities that may be used, separated by commas; default: all. */
+  /** The only modalities that may be used, joined by +; default: all. */
+  with?: string;
+  /** The older name of `with`. */
   available?: string;
   /** BraTS folders, one case's folder, an nnU-Net or Decathlon data set; no labels needed. */
   input: string;
@@ -97,18 +90,20 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
     throw new UsageError(
       "--continue: keeps the predictions that --overwrite replaces: give only one of them",
     );
-  const allowed = parseAvailable(options.available);
-  const candidates = await candidatesOf(typeof model === "string" ? [model] : model, options);
+  const allowed = allowedModalities(options);
+  const paths = typeof model === "string" ? [model] : model;
+  const candidates = await candidatesOf(paths, options);
   const source = await folderSource(input);
   const { dataset, from } = await openUnlabelled(source, candidates, options.labels);
   const probabilities = options.saveProbabilities ?? false;
   const found = await findPredicted(dataset, { input, output, probabilities, overwrite, keep });
   await checkWritable(join(output, RECORD), "--output");
 
-  const { plan, bad } = planCases(dataset, candidates, allowed);
+  const gains = await readGains(paths, candidates);
+  const { plan, bad } = planCases(dataset, candidates, { allowed, gains });
   const { step = TILING.step, tta: mirror = false, affine = "file" } = options;
   const settings = { labels: dataset.convention, affine, step, mirror };
-  const records = plan.map((one) => planned(one.id, one.available, one, settings));
+  const records = plan.map((one) => planned(one, settings));
   const checksums = new InputChecksums(source, dataset);
   const { records: kept, notes } = await finishedRecords(found, records, output, checksums);
   notes.forEach(warn);
@@ -130,7 +125,7 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
     const stray = await removeTemporaries(output);
     if (stray.length) say(`${output}: removed the unfinished ${stray.join(", ")}`);
   }
-  const record = new PredictionRecord(output, found, all, [...skipped]);
+  const record = new PredictionRecord(output, found.record, all, [...skipped]);
   await record.write();
   if (todo.length) {
     const device = await open();
@@ -182,18 +177,19 @@ async function predictCases(device: Device, plan: readonly PlannedCase[], work: 
 /** Predicts one case and writes its files; the label comes last: its file means that the case is done. */
 async function predictOne(
   device: Device,
-  { id, candidate }: PlannedCase,
+  one: PlannedCase,
   networks: readonly Network[],
   { progress, load, checksums, record, output, ...work }: Work & { progress: PredictionProgress },
 ): Promise<void> {
+  const { id, sees } = one;
   const begun = performance.now();
   const report = (done: number, all: number) => progress.window(id, done, all);
-  const predicted = await predictedCase(device, { id, candidate }, networks, { load, ...work, report });
+  const predicted = await predictedCase(device, one, networks, { load, ...work, report });
   const { first, windows } = predicted;
   if (work.probabilities) await writeProbabilities(output, first, predicted.probabilities);
   await writeWhole(output, first, predicted.classes, work.labels);
   const seconds = (performance.now() - begun) / 1000;
-  await record.done(id, await checksums.of(id, candidate.modalities), { seconds, windows });
+  await record.done(id, await checksums.of(id, sees), { seconds, windows });
   progress.written(id, seconds, windows);
 }
 
@@ -229,15 +225,6 @@ function reportBad(bad: readonly BadCase[], skip: boolean): string[] {
   if (problems.length && !skip) throw new DataError(problems);
   for (const problem of problems) console.error(`skipped: ${problem}`);
   return problems;
-}
-
-/** "t1,t2" as modalities; all of them without a text. */
-function parseAvailable(text?: string): Modality[] {
-  if (text === undefined) return [...MODALITIES];
-  const names = text.split(",").map((name) => name.trim().toLowerCase());
-  const wrong = names.find((name) => !MODALITIES.some((m) => m === name));
-  if (wrong === undefined) return MODALITIES.filter((m) => names.includes(m));
-  throw new UsageError(`--available: expected some of ${MODALITIES.join(", ")}, got ${wrong || "nothing"}`);
 }
 
 if (isMain(import.meta.url)) {

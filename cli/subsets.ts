@@ -1,8 +1,7 @@
 // node cli/subsets.js --model RUN --data DIR: the table of fifteen. Every subset of the contrasts is scored
 // on the test cases, each with the network that predict.js would choose if only these contrasts were there.
 
-import { stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { Dataset, Modality } from "../data/datasets/datasets.ts";
 import { DataError } from "../data/errors.ts";
 import type { LabelConvention } from "../data/datasets/labels.ts";
@@ -20,7 +19,13 @@ import { lockFolder } from "./files/lock.ts";
 import { InputChecksums } from "./prediction/inputChecksums.ts";
 import { caseLoader } from "./prediction/predictionPlan.ts";
 import { candidatesOf } from "./prediction/publishedUse.ts";
-import { readAgainst, requireSame, TABLE_FILE } from "./prediction/subsetAgainst.ts";
+import {
+  CHOICE_FILE,
+  readAgainst,
+  requireSame,
+  TABLE_FILE,
+  tableFolder,
+} from "./prediction/subsetAgainst.ts";
 import { openSubsetCases } from "./prediction/subsetCases.ts";
 import {
   choiceRecord,
@@ -30,7 +35,7 @@ import {
   type SubsetChoice,
 } from "./prediction/subsetChoice.ts";
 import { checkPairs, type Pair, predictPairs } from "./prediction/subsetPredictions.ts";
-import { resultKey, SubsetResults } from "./prediction/subsetResults.ts";
+import { resultKey, resultName, SubsetResults } from "./prediction/subsetResults.ts";
 import { writeJson, writeTable } from "./report/subsetFiles.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
 import { say, withVoices } from "./terminal/console.ts";
@@ -109,7 +114,6 @@ export async function scoreSubsets(
     }
     await checkPairs(todo, load);
     await results.clean();
-    await writeJson(join(out, "choice.json"), choiceRecord(choices, candidates));
     sayPlan(choices, { pairs: pairs.length, todo: todo.length });
     if (todo.length) {
       const device = await open();
@@ -117,7 +121,9 @@ export async function scoreSubsets(
       await predictPairs(device, todo, { load, results, labelOf, ...options, out, settings });
     }
     const table = tableOf(choices, dataset, { results, convention });
+    // predict.js compares the checkpoints in choice.json with its own: it must never be newer than the table.
     await writeTable(out, { table, name: basename(resolve(paths[0]!)), labels, against });
+    await writeJson(join(out, CHOICE_FILE), choiceRecord(choices, candidates));
     return table;
   } finally {
     await unlock();
@@ -128,8 +134,7 @@ export async function scoreSubsets(
 async function defaultOut(paths: readonly string[]): Promise<string> {
   if (paths.length > 1)
     throw new UsageError("--out: name the table's folder, since there are several --model");
-  const folder = (await stat(paths[0]!).catch(() => null))?.isDirectory();
-  return join(folder ? paths[0]! : dirname(paths[0]!), "subsets");
+  return tableFolder(paths[0]!);
 }
 
 function nothingFits(choices: readonly SubsetChoice[]): string {
@@ -163,11 +168,12 @@ function tableOf(
   { cases }: Dataset,
   { results, convention }: { results: SubsetResults; convention: ConventionName },
 ): SubsetTable {
-  const rows = choices.map(({ subset, candidate, why }) => {
+  const rows = choices.map(({ subset, candidate, sees, why }) => {
     const [counted, lacking] = [true, false].map((wanted) =>
       cases.filter((files) => !lackedBy(files, subset).length === wanted).map(({ id }) => id),
     );
-    const measured = candidate ? counted!.map((id) => results.of(id, candidate.name)) : [];
+    const name = candidate && resultName({ candidate, sees });
+    const measured = name === null ? [] : counted!.map((id) => results.of(id, name));
     return { subset, network: candidate?.name ?? null, why, lacking: lacking!, measured };
   });
   return subsetTable(

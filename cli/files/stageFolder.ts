@@ -24,6 +24,7 @@ export const FILES = {
   best: "checkpoint_best.safetensors",
   previous: "checkpoint_previous.safetensors",
   postprocessing: "postprocessing.json",
+  subsetScores: "subset_scores.json",
   summary: "summary.json",
   predictions: "predictions",
   card: "model_card.md",

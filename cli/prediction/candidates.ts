@@ -1,10 +1,12 @@
 // The models that predict.js chooses from: --model names a checkpoint, a stage's folder, or a whole run,
-// whose stages differ by name. From a run, each case gets the best model that its modalities allow.
+// whose stages differ by name. From a run, each case gets the best model that its modalities allow. A model
+// sees a fixed set of modalities, or takes any of its own (`any` in its card).
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import { subsetName } from "../../data/datasets/subsets.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import type { Postprocessing } from "../../model/inference/postprocess.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
@@ -12,14 +14,17 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { exists } from "../files/files.ts";
 import { type ModelUse, readModel, type StoredModel } from "../files/models.ts";
 import { readPostprocessing } from "./postprocessing.ts";
+import { readSubsetScores, type SubsetScores } from "./subsetScores.ts";
 import { FILES } from "../files/stageFolder.ts";
 
 /** One checkpoint, and how to use it. */
 export interface Member {
   model: StoredModel;
   use: ModelUse;
-  /** Mean Dice over the validation cases when it was saved; null if not recorded. */
+  /** Mean Dice over the validation cases; null if not recorded, or if it takes any of its modalities. */
   dice: number | null;
+  /** The same for each subset, of a network that takes any of its modalities; null if not recorded. */
+  subsetScores: SubsetScores | null;
   /** The rule chosen on its validation cases; null if none was. */
   postprocessing: Postprocessing | null;
   /** The first digits of its file's SHA-256. */
@@ -29,18 +34,17 @@ export interface Member {
 /** A model to choose from: one checkpoint, or several whose probabilities are averaged. */
 export interface Candidate {
   name: string;
-  /** All modalities that its members see, in channel order. */
+  /** All modalities that its members can see, in channel order. */
   modalities: Modality[];
   members: Member[];
-  /** The mean of its members'; null if one of them has none. */
-  dice: number | null;
   /** Its members' rule if they share one; null if they differ, or have none. */
   postprocessing: Postprocessing | null;
 }
 
-/** A candidate and the reason for its choice. */
+/** A candidate, the modalities that its members see of a case, in channel order, and the reason. */
 export interface Chosen {
   candidate: Candidate;
+  sees: Modality[];
   why: string;
 }
 
@@ -68,13 +72,11 @@ export async function readCandidates(
     const members: Member[] = [];
     for (const file of files)
       if (!runs || stageOf(file) === name) members.push(await readMember(file, useOf));
-    const dice = members.map((member) => member.dice);
     const rules = new Set(members.map(({ postprocessing }) => JSON.stringify(postprocessing)));
     candidates.push({
       name,
       modalities: MODALITIES.filter((m) => members.some(({ use }) => use.modalities.includes(m))),
       members,
-      dice: dice.every((d) => d !== null) ? dice.reduce((sum, d) => sum + d, 0) / dice.length : null,
       postprocessing: rules.size === 1 ? members[0]!.postprocessing : null,
     });
   }
@@ -87,23 +89,66 @@ export async function readCandidates(
  */
 export function choose(candidates: readonly Candidate[], available: readonly Modality[]): Chosen | null {
   const allowed = candidates
-    .filter(({ modalities }) => modalities.every((m) => available.includes(m)))
+    .flatMap((candidate) => {
+      const sees = seenOf(candidate, available);
+      return sees ? [{ candidate, sees, dice: validatedDice(candidate, sees) }] : [];
+    })
     .sort(
       (a, b) =>
-        b.modalities.length - a.modalities.length ||
+        b.sees.length - a.sees.length ||
         (b.dice ?? -1) - (a.dice ?? -1) ||
-        (a.name < b.name ? -1 : 1),
+        (a.candidate.name < b.candidate.name ? -1 : 1),
     );
-  const [candidate, ...others] = allowed;
-  if (!candidate) return null;
-  const rivals = others.filter(({ modalities }) => modalities.length === candidate.modalities.length);
-  const sees = candidate.modalities.join(", ");
-  if (candidates.length === 1) return { candidate, why: "the only one given" };
-  if (!rivals.length)
-    return { candidate, why: others.length ? `it sees ${sees}` : "the only one that these allow" };
-  const score = ({ dice }: Candidate) => (dice === null ? "unknown" : dice.toFixed(3));
-  const beaten = rivals.map((rival) => `${rival.name} ${score(rival)}`).join(", ");
-  return { candidate, why: `Dice in validation ${score(candidate)}; ${beaten}` };
+  const [first, ...others] = allowed;
+  if (!first) return null;
+  const { candidate, sees, dice } = first;
+  const rivals = others.filter((other) => other.sees.length === sees.length);
+  if (candidates.length === 1) return { candidate, sees, why: "the only one given" };
+  if (!rivals.length) {
+    const why = others.length ? `it sees ${sees.join(", ")}` : "the only one that these allow";
+    return { candidate, sees, why };
+  }
+  const score = (value: number | null) => (value === null ? "unknown" : value.toFixed(3));
+  const beaten = rivals.map((rival) => `${rival.candidate.name} ${score(rival.dice)}`).join(", ");
+  return { candidate, sees, why: `Dice in validation ${score(dice)}; ${beaten}` };
+}
+
+/** The modalities that a candidate sees of a case with these; null if it needs more. */
+function seenOf({ members, modalities }: Candidate, available: readonly Modality[]): Modality[] | null {
+  const there = (modality: Modality) => available.includes(modality);
+  const fits = members.every(({ use }) =>
+    use.any ? use.modalities.some(there) : use.modalities.every(there),
+  );
+  return fits ? modalities.filter(there) : null;
+}
+
+/** How to prepare a case for a network, where its candidate sees these modalities of the case. */
+export function useWith(use: ModelUse, sees: readonly Modality[]): ModelUse {
+  return use.any ? { ...use, modalities: use.modalities.filter((m) => sees.includes(m)) } : use;
+}
+
+/** Mean Dice over the validation cases where a network's candidate sees these modalities; null if unknown. */
+export function memberDice({ use, dice, subsetScores }: Member, sees: readonly Modality[]): number | null {
+  if (!use.any) return dice;
+  return subsetScores?.subsets[subsetName(useWith(use, sees).modalities)]?.mean ?? null;
+}
+
+/** The mean of the members' validated Dice with these modalities; null if one of them is unknown. */
+export function validatedDice({ members }: Candidate, sees: readonly Modality[]): number | null {
+  const dice = members.map((member) => memberDice(member, sees));
+  return dice.every((d) => d !== null) ? dice.reduce((sum, d) => sum + d, 0) / dice.length : null;
+}
+
+/** Tells whether a candidate sees different modalities in different cases. */
+export function takesAny({ members }: Candidate): boolean {
+  return members.some(({ use }) => use.any);
+}
+
+/** The modalities that a candidate needs, in words: "t1, t2", or "any of t1, t2". */
+export function needsText({ members }: Candidate): string {
+  const fixed = MODALITIES.filter((m) => members.some(({ use }) => !use.any && use.modalities.includes(m)));
+  const any = members.filter(({ use }) => use.any).map(({ use }) => `any of ${use.modalities.join(", ")}`);
+  return [...(fixed.length ? [fixed.join(", ")] : []), ...new Set(any)].join(" and ");
 }
 
 /** The checkpoints that a path stands for; `run` is true for the folder of a run. */
@@ -137,10 +182,12 @@ async function stagesOf(run: string): Promise<string[]> {
 async function readMember(path: string, useOf: (model: StoredModel) => ModelUse): Promise<Member> {
   const model = await readModel(path);
   const bytes = await readFile(path);
+  const { card } = model;
   return {
     model,
     use: useOf(model),
-    dice: model.card && (await validationDice(path, model.card.epoch)),
+    dice: card && !card.any ? await validationDice(path, card.epoch) : null,
+    subsetScores: card?.any ? await readSubsetScores(path) : null,
     postprocessing: await readPostprocessing(path),
     checksum: createHash("sha256").update(bytes).digest("hex").slice(0, 16),
   };

@@ -9,7 +9,7 @@ import { initialise, type Network } from "../../model/networks/network.ts";
 import { caseProbabilities, seenBy } from "../../trainer/stages/prediction.ts";
 import { upload } from "../files/models.ts";
 import { compiling } from "../terminal/progress.ts";
-import type { Candidate } from "./candidates.ts";
+import { type Candidate, useWith } from "./candidates.ts";
 import { type Load, type PlannedCase, preparationOf } from "./predictionPlan.ts";
 import { Mean } from "./predictions.ts";
 
@@ -52,7 +52,7 @@ export async function uploadAll(device: Device, { members }: Candidate): Promise
 /** Predicts one case with the networks of its candidate, which uploadAll() returned. */
 export async function predictedCase(
   device: Device,
-  { id, candidate }: Pick<PlannedCase, "id" | "candidate">,
+  { id, candidate, sees }: Pick<PlannedCase, "id" | "candidate" | "sees">,
   networks: readonly Network[],
   { load, step, mirror, report }: Predicting,
 ): Promise<Predicted> {
@@ -60,8 +60,9 @@ export async function predictedCase(
   const mean = new Mean();
   let windows = 0;
   for (const [i, { use }] of candidate.members.entries()) {
-    const key = preparationOf(use);
-    const prepared = loaded.get(key) ?? (await load(id, use));
+    const own = useWith(use, sees);
+    const key = preparationOf(own);
+    const prepared = loaded.get(key) ?? (await load(id, own));
     loaded.set(key, prepared);
     const [network, before] = [networks[i]!, windows];
     const progress = (done: number, all: number) => {

@@ -8,6 +8,7 @@ import {
   type Modality,
   type Source,
 } from "../../data/datasets/datasets.ts";
+import { parseSubset, subsetProblem } from "../../data/datasets/subsets.ts";
 import { collectProblems } from "../../data/errors.ts";
 import { findDuplicates } from "../../data/check/check.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
@@ -17,17 +18,21 @@ import type { AffineChoice } from "../../data/preparation/grids.ts";
 import { usesMillimetres } from "../../model/inference/postprocess.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
-import { type Candidate, choose, type Chosen } from "./candidates.ts";
+import { type Candidate, choose, type Chosen, needsText, takesAny, useWith } from "./candidates.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 import type { InputChecksums } from "./inputChecksums.ts";
 import type { ModelUse } from "../files/models.ts";
+import type { Gains } from "./gains.ts";
 
 const KEPT = 2 ** 30; // bytes of cases that stay loaded between their check and their prediction
 
 /** A case and its model. */
 export interface PlannedCase extends Chosen {
   id: string;
-  /** The modalities that the case has and --available allows. */
+  /** The modalities that the case has and --with allows. */
   available: Modality[];
+  /** The sentence that tells what another modality would bring; null if the table of fifteen does not say. */
+  more: string | null;
 }
 
 /** A case that cannot be predicted, and its problems. */
@@ -43,11 +48,23 @@ export type Load = (
   options?: Partial<Pick<LoadOptions, "checked" | "millimetres" | "labels">>,
 ) => Promise<Case>;
 
+/** The modalities to use by --with, or by --available, its older name; all without either. */
+export function allowedModalities(options: { with?: string; available?: string }): Modality[] {
+  const { with: text = options.available, available } = options;
+  if (options.with !== undefined && available !== undefined)
+    throw new UsageError("--available: is the older name of --with: give only --with");
+  if (text === undefined) return [...MODALITIES];
+  const subset = text.replaceAll(",", "+");
+  const problem = subsetProblem(subset);
+  if (problem === null) return parseSubset(subset);
+  throw new UsageError(`${available === undefined ? "--with" : "--available"}: ${problem}`);
+}
+
 /** Chooses each case's model among `candidates`; `allowed` are the modalities to use. Reads no file. */
 export function planCases(
   { cases }: Dataset,
   candidates: readonly Candidate[],
-  allowed: readonly Modality[],
+  { allowed, gains }: { allowed: readonly Modality[]; gains: Gains },
 ): { plan: PlannedCase[]; bad: BadCase[] } {
   const plan: PlannedCase[] = [];
   const bad: BadCase[] = [];
@@ -55,7 +72,8 @@ export function planCases(
     const { id, images } = files;
     const available = MODALITIES.filter((m) => images[m] && allowed.includes(m));
     const chosen = choose(candidates, available);
-    if (chosen) plan.push({ id, available, ...chosen });
+    const absent = MODALITIES.filter((m) => !images[m]);
+    if (chosen) plan.push({ id, available, ...chosen, more: gains(available, absent) });
     else bad.push({ id, problems: [`case ${id}: ${lacking(files, candidates, allowed)}`] });
   }
   return { plan, bad };
@@ -68,19 +86,21 @@ function lacking(
   allowed: readonly Modality[],
 ): string {
   const there = MODALITIES.filter((m) => images[m]);
-  const ruledOut = there.filter((m) => !allowed.includes(m));
-  const got =
-    (there.join(", ") || "nothing") +
-    (ruledOut.length ? `, without ${ruledOut.join(", ")} by --available` : "");
+  const left = there.filter((m) => allowed.includes(m));
+  const ruledOut = there.filter((m) => !allowed.includes(m)).join(", ");
+  const some = left.length ? `only ${left.join(", ")}` : "nothing";
+  const got = `got ${some}${ruledOut && ` (--with rules out ${ruledOut})`}`;
+  const allow = ruledOut && ": allow more with --with";
   const [only, ...more] = candidates;
   if (only && !more.length) {
-    const missing = only.modalities.filter((m) => !there.includes(m) || ruledOut.includes(m));
+    const missing = only.modalities.filter((m) => !left.includes(m)).join(", ");
     const several = only.modalities.length > 1;
     const remedy = several ? "; --model with the folder of a run would take a student of these" : "";
-    return `expected ${missing.join(", ")} for ${only.name}, got only ${got}${remedy}`;
+    return `expected ${takesAny(only) ? needsText(only) : missing} for ${only.name}, ${got}${allow || remedy}`;
   }
-  const needs = candidates.map(({ name, modalities }) => `${name} (${modalities.join(", ")})`).join(", ");
-  return `expected the modalities of one of ${needs}, got only ${got}: train a student of these`;
+  const needs = candidates.map((one) => `${one.name} (${needsText(one)})`).join(", ");
+  const remedy = allow ? `${allow}, or train` : ": train";
+  return `expected the modalities of one of ${needs}, ${got}${remedy} a student of these`;
 }
 
 /**
@@ -98,10 +118,12 @@ export async function checkCases(
   const warnings: string[] = [];
   for (const one of plan) {
     const problems: string[] = [];
-    const { members, modalities, postprocessing } = one.candidate;
+    const { sees, candidate } = one;
+    const { postprocessing } = candidate;
+    const uses = candidate.members.map(({ use }) => useWith(use, sees));
     const millimetres = postprocessing !== null && usesMillimetres(postprocessing);
     const grids = new Map<string, CommonGrid>();
-    for (const use of distinct(members.map((member) => member.use))) {
+    for (const use of distinct(uses)) {
       let report: CaseReport | null = null;
       await collectProblems(problems, () =>
         load(one.id, use, { millimetres, checked: (found) => (report = found) }),
@@ -111,9 +133,9 @@ export async function checkCases(
     }
     // Members that see different modalities are averaged voxel by voxel, so that all of these must share a
     // grid. A member that sees all modalities has checked that already.
-    const checked = members.some(({ use }) => use.modalities.length === modalities.length);
+    const checked = uses.some(({ modalities }) => modalities.length === sees.length);
     if (!checked && !problems.length)
-      await collectProblems(problems, () => load(one.id, { ...members[0]!.use, modalities }));
+      await collectProblems(problems, () => load(one.id, { ...uses[0]!, modalities: sees }));
     if (problems.length) {
       bad.push({ id: one.id, problems });
       continue;
@@ -166,14 +188,22 @@ export function caseLoader(
   };
 }
 
-/** The plan in words, a line for each model and reason; long lists of cases are cut. */
+/**
+ * The plan in words: a line for each model and reason, with the modalities that it does not use, and another
+ * on what one more would bring. Long lists of cases are cut.
+ */
 export function planText(plan: readonly PlannedCase[]): string[] {
   const groups = new Map<string, string[]>();
-  for (const { id, candidate, why, available } of plan) {
-    const key = `${candidate.name} (${candidate.modalities.join(", ")}), with ${available.join(", ")}: ${why}`;
+  for (const { id, candidate, sees, why, available, more } of plan) {
+    const unused = available.filter((m) => !sees.includes(m)).join(", ");
+    const key =
+      `${candidate.name} (${sees.join(", ")}), with ${available.join(", ")}: ${why}` +
+      `${unused && `; not used: ${unused}`}${more === null ? "" : `\n  ${more}`}`;
     groups.set(key, [...(groups.get(key) ?? []), id]);
   }
-  return [...groups].map(([key, ids]) => `${ids.length === 1 ? ids[0]! : listed(ids)}: ${key}`);
+  return [...groups].flatMap(([key, ids]) =>
+    `${ids.length === 1 ? ids[0]! : listed(ids)}: ${key}`.split("\n"),
+  );
 }
 
 function listed(ids: readonly string[]): string {

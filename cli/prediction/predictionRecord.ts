@@ -2,19 +2,18 @@
 // it took. It is written before the first case is predicted and after each, so that --continue can compare
 // how existing predictions were made. It contains no paths and no image data.
 
-import { readdir, readFile, realpath } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { type Dataset, MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
+import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
 import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labels.ts";
 import { type AffineChoice, AFFINES } from "../../data/preparation/grids.ts";
 import { DataError } from "../../data/errors.ts";
 import { postprocessingText } from "../../model/inference/postprocess.ts";
-import type { Candidate } from "./candidates.ts";
-import { UsageError } from "../../model/settings/errors.ts";
+import { memberDice } from "./candidates.ts";
 import { writeAtomically } from "../files/files.ts";
-import type { InputChecksums, Inputs } from "./inputChecksums.ts";
-import { labelFile, probabilitiesFile } from "./labelFiles.ts";
+import type { Inputs } from "./inputChecksums.ts";
+import type { PlannedCase } from "./predictionPlan.ts";
 
 export const RECORD = "predictions.json";
 
@@ -29,8 +28,10 @@ export interface Settings {
 /** The record of one case. */
 export interface CaseRecord extends Settings {
   case: string;
-  /** The modalities that the case has and --available allows. */
+  /** The modalities that the case has and --with allows. */
   modalities: readonly Modality[];
+  /** Those of them that the networks see; missing in records of older versions. */
+  sees?: readonly Modality[];
   model: string;
   why: string;
   checkpoints: {
@@ -41,6 +42,8 @@ export interface CaseRecord extends Settings {
     checksum: string;
   }[];
   postprocessing: string;
+  /** The sentence that tells what another modality would bring, if a table of fifteen says it. */
+  more?: string;
   /** The files that it was predicted from; missing until then, and in records of older versions. */
   inputs?: Inputs;
   /** Null until it is predicted. */
@@ -48,7 +51,8 @@ export interface CaseRecord extends Settings {
   windows: number | null;
 }
 
-interface Record {
+/** The record of a folder of predictions. */
+export interface Record {
   cases: CaseRecord[];
   /** Cases that could not be predicted. */
   skipped: string[];
@@ -61,6 +65,7 @@ const RecordSchema = v.object({
     v.object({
       case: text,
       modalities: v.array(v.picklist(MODALITIES)),
+      sees: v.exactOptional(v.array(v.picklist(MODALITIES))),
       model: text,
       why: text,
       labels: v.picklist(CONVENTION_NAMES),
@@ -71,6 +76,7 @@ const RecordSchema = v.object({
         v.object({ stage: text, epoch: amount, validationDice: amount, window: text, checksum: text }),
       ),
       postprocessing: text,
+      more: v.exactOptional(text),
       inputs: v.exactOptional(v.record(v.picklist(MODALITIES), text)),
       seconds: amount,
       windows: amount,
@@ -81,27 +87,27 @@ const RecordSchema = v.object({
 
 /** A case's record before it is predicted. */
 export function planned(
-  id: string,
-  modalities: readonly Modality[],
-  { candidate, why }: { candidate: Candidate; why: string },
+  { id, available, candidate, sees, why, more }: PlannedCase,
   settings: Settings,
 ): CaseRecord {
-  const checkpoints = candidate.members.map(({ model: { card }, use, dice, checksum }) => ({
-    stage: use.stage,
-    epoch: card?.epoch ?? null,
-    validationDice: dice,
-    window: use.window,
-    checksum,
+  const checkpoints = candidate.members.map((member) => ({
+    stage: member.use.stage,
+    epoch: member.model.card?.epoch ?? null,
+    validationDice: memberDice(member, sees),
+    window: member.use.window,
+    checksum: member.checksum,
   }));
   const { name, postprocessing } = candidate;
   return {
     case: id,
-    modalities,
+    modalities: available,
+    sees,
     model: name,
     why,
     checkpoints,
     ...settings,
     postprocessing: postprocessing ? postprocessingText(postprocessing) : "none",
+    ...(more !== null && { more }),
     seconds: null,
     windows: null,
   };
@@ -114,7 +120,7 @@ export class PredictionRecord {
 
   constructor(
     output: string,
-    { record }: Predicted,
+    record: Record | null,
     cases: readonly CaseRecord[],
     skipped: readonly string[],
   ) {
@@ -161,132 +167,8 @@ export async function readRecord(folder: string): Promise<Record | null> {
   );
 }
 
-/** The predictions that a folder holds already. */
-export interface Predicted {
-  /** The cases to keep, whose files are all there: each was written whole, the label last. */
-  finished: Set<string>;
-  /** The folder's record; null if it has none that can be read. */
-  record: Record | null;
-}
-
-/**
- * Finds the predictions of a data set that a folder holds already, to `keep` or to `overwrite` them. Throws a
- * UsageError if a prediction would replace a file of the input, or, without either flag, another prediction.
- */
-export async function findPredicted(
-  { cases }: Dataset,
-  options: { input: string; output: string; probabilities: boolean; overwrite: boolean; keep: boolean },
-): Promise<Predicted> {
-  const { input, output, probabilities, overwrite, keep } = options;
-  const held = new Set(
-    await readdir(output).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return [];
-      throw new UsageError(`--output ${output}: expected a folder or a new path, got ${error.code}`);
-    }),
-  );
-  const names = (id: string) => (probabilities ? [labelFile(id), probabilitiesFile(id)] : [labelFile(id)]);
-  const present = cases.flatMap(({ id }) => names(id)).filter((name) => held.has(name));
-  const inputs = cases.flatMap(({ images, label }) => [
-    ...Object.values(images).map(({ path }) => path),
-    ...(label === undefined ? [] : [label]),
-  ]);
-  const real = (path: string) => realpath(path).catch(() => path);
-  const sources = present.length
-    ? new Set(await Promise.all(inputs.map((path) => real(join(input, path)))))
-    : new Set<string>();
-  for (const name of present) {
-    if (!sources.has(await real(join(output, name)))) continue;
-    throw new UsageError(`--output ${output}: ${name} in it belongs to the input: choose another folder`);
-  }
-  if (present.length && !overwrite && !keep) {
-    throw new UsageError(
-      `--output ${output}: holds ${present.join(", ")} already: keep them with --continue, choose another folder, ` +
-        "or replace them with --overwrite",
-    );
-  }
-  const complete = cases.map(({ id }) => id).filter((id) => names(id).every((name) => held.has(name)));
-  const content = await readFile(join(output, RECORD), "utf8").catch(() => "");
-  return { finished: new Set(keep ? complete : []), record: parsed(content) };
-}
-
-/** The records of the cases that are kept, by name, and lines for the user. */
-export interface Kept {
-  records: Map<string, CaseRecord>;
-  notes: string[];
-}
-
-/**
- * Finds the cases to keep among the finished ones: those whose input is the same as then. A case of an older
- * version's record, which has no checksums, is kept with a note. Throws a UsageError if a case with the same
- * input was predicted with other settings than it would be now.
- */
-export async function finishedRecords(
-  { finished, record }: Predicted,
-  wanted: readonly CaseRecord[],
-  output: string,
-  checksums: InputChecksums,
-): Promise<Kept> {
-  const refuse: (what: string) => never = (what) => {
-    const remedy = "choose another folder, or replace all predictions with --overwrite";
-    throw new UsageError(`--continue: ${what}, or ${remedy} (--output ${output})`);
-  };
-  const before = new Map(record?.cases.map((one) => [one.case, one]));
-  const records = new Map<string, CaseRecord>();
-  const [stale, unknown]: [string[], string[]] = [[], []];
-  for (const now of wanted) {
-    if (!finished.has(now.case)) continue;
-    const then = before.get(now.case);
-    if (!then) return refuse(`${RECORD} does not record how ${labelFile(now.case)} was made: restore it`);
-    if (then.seconds === null) continue; // the label is from before that record
-    const changed = await checksums.changed(now.case, then.inputs ?? {});
-    if (changed.length) {
-      stale.push(`${now.case} (${changed.join(", ")})`);
-      continue;
-    }
-    const differing = differences(then, now);
-    if (differing.length)
-      refuse(`${labelFile(now.case)} was made differently: ${differing.join(", ")}: use the same again`);
-    records.set(now.case, then);
-    if (!then.inputs) unknown.push(now.case);
-  }
-  return { records, notes: notesOn(stale, unknown) };
-}
-
-/** Names with commas between; long lists are cut. */
-function listed(names: readonly string[]): string {
-  return names.slice(0, 20).join(", ") + (names.length > 20 ? ` and ${names.length - 20} more` : "");
-}
-
-function notesOn(stale: readonly string[], unknown: readonly string[]): string[] {
-  const notes = stale.length ? [`predicted again, because their input changed since: ${listed(stale)}`] : [];
-  if (unknown.length) {
-    notes.push(
-      `kept, although an older version predicted them and did not record whether their input is the same: ` +
-        `${listed(unknown)}: to be sure, predict them in another folder, or all again with --overwrite`,
-    );
-  }
-  return notes;
-}
-
-/** The differences of two ways of predicting a case: `model teacher, now student_t1`. */
-function differences(then: CaseRecord, now: CaseRecord): string[] {
-  const networks = ({ checkpoints }: CaseRecord) =>
-    JSON.stringify(checkpoints.map(({ checksum, window }) => [checksum, window]));
-  const same = networks(then) === networks(now); // folders may have been renamed
-  const settings = (["labels", "affine", "step", "mirror", "model", "postprocessing"] as const).flatMap(
-    (key) =>
-      then[key] === now[key] || (key === "model" && same)
-        ? []
-        : [`${key} ${String(then[key])}, now ${String(now[key])}`],
-  );
-  if (settings.length || same) return settings;
-  const windows = ({ checkpoints }: CaseRecord) => checkpoints.map(({ window }) => window).join(", ");
-  return windows(then) === windows(now)
-    ? ["another checkpoint"]
-    : [`window ${windows(then)}, now ${windows(now)}`];
-}
-
-function parsed(content: string): Record | null {
+/** Returns the record in a file's content; null for other content. */
+export function parsed(content: string): Record | null {
   try {
     return v.parse(RecordSchema, JSON.parse(content));
   } catch {

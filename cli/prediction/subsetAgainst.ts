@@ -1,7 +1,7 @@
-// Another run's finished table of fifteen, to compare with.
+// A run's finished table of fifteen: to compare with another, and for predict.js.
 
-import { readFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { DataError } from "../../data/errors.ts";
@@ -11,6 +11,14 @@ import type { ComparedTable } from "../../trainer/experiments/subsetComparison.t
 
 /** The name of a table's file. */
 export const TABLE_FILE = "subsets.json";
+/** The name of the file beside it, with the network of each subset and the networks' checkpoints. */
+export const CHOICE_FILE = "choice.json";
+
+/** The folder of a model's table, unless --out names another: beside a run's stages, or beside a checkpoint. */
+export async function tableFolder(model: string): Promise<string> {
+  const folder = (await stat(model).catch(() => null))?.isDirectory();
+  return join(folder ? model : dirname(model), "subsets");
+}
 
 const score = v.pipe(
   v.nullable(v.number()),
@@ -23,6 +31,7 @@ const TableSchema = v.object({
   rows: v.array(
     v.object({
       subset: v.array(v.picklist(MODALITIES)),
+      network: v.nullable(v.string()),
       cases: v.array(
         v.object({ case: v.string(), Dice: v.object({ ...regions, ETpp: score }), HD95: v.object(regions) }),
       ),
@@ -32,6 +41,7 @@ const TableSchema = v.object({
 
 /** A table to compare with. */
 export interface Against extends ComparedTable {
+  rows: readonly (ComparedTable["rows"][number] & { network: string | null })[];
   /** The name of its folder or of its run's. */
   name: string;
   /** The SHA-256 of each case's label. */

@@ -11,7 +11,7 @@ import { predictedCase, uploadAll } from "./predictedCase.ts";
 import { checkCases, type Load, type PlannedCase } from "./predictionPlan.ts";
 import type { Settings } from "./predictionRecord.ts";
 import { writeWhole } from "./predictions.ts";
-import { predictionsOf, type SubsetResults } from "./subsetResults.ts";
+import { predictionsOf, resultName, type SubsetResults } from "./subsetResults.ts";
 
 /** A pair of case and network, and all that its result depends on. */
 export interface Pair extends PlannedCase {
@@ -49,7 +49,7 @@ export async function predictPairs(device: Device, todo: readonly Pair[], work: 
       try {
         for (const pair of todo) {
           if (pair.candidate !== candidate) continue;
-          const name = `${pair.id}, ${candidate.name}`;
+          const name = `${pair.id}, ${resultName(pair)}`;
           const begun = performance.now();
           const report = (done: number, all: number) => progress.window(name, done, all);
           const { load, settings } = work;
@@ -72,11 +72,13 @@ export async function predictPairs(device: Device, todo: readonly Pair[], work: 
 
 /** Writes a label map, scores it, and keeps the result. Returns the seconds since `begun`. */
 async function scorePair(
-  { id, candidate, key }: Pair,
+  pair: Pair,
   { first, classes, windows }: Awaited<ReturnType<typeof predictedCase>>,
   { results, labelOf, data, out, settings, begun }: Work & { begun: number },
 ): Promise<number> {
-  const folder = join(out, predictionsOf(candidate.name));
+  const { id, key } = pair;
+  const network = resultName(pair);
+  const folder = join(out, predictionsOf(network));
   await writeWhole(folder, first, classes, settings.labels);
   const files = {
     case: id,
@@ -88,6 +90,6 @@ async function scorePair(
     note: () => undefined,
   });
   const seconds = Number(((performance.now() - begun) / 1000).toFixed(3));
-  await results.add({ case: id, network: candidate.name, key, seconds, windows, metrics });
+  await results.add({ case: id, network, key, seconds, windows, metrics });
   return seconds;
 }

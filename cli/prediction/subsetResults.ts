@@ -4,12 +4,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
+import type { Modality } from "../../data/datasets/datasets.ts";
+import { subsetName } from "../../data/datasets/subsets.ts";
 import { sha256 } from "../../data/digest.ts";
 import { postprocessingText } from "../../model/inference/postprocess.ts";
 import type { CaseMetrics } from "../../model/scoring/metrics.ts";
 import { appendLine, writeAtomically } from "../files/files.ts";
 import type { InputChecksums } from "./inputChecksums.ts";
 import { labelFile } from "./labelFiles.ts";
+import { type Candidate, takesAny, useWith } from "./candidates.ts";
 import { type PlannedCase, preparationOf } from "./predictionPlan.ts";
 import type { Settings } from "./predictionRecord.ts";
 
@@ -18,6 +21,7 @@ const FILE = "results.jsonl";
 /** One finished pair of case and network. */
 export interface SubsetResultLine {
   case: string;
+  /** By resultName(). */
   network: string;
   /** All that the result depends on, as JSON. */
   key: string;
@@ -38,9 +42,17 @@ const LineSchema = v.object({
   metrics: v.looseObject({ case: v.string(), regions: v.record(v.string(), v.looseObject({})) }),
 });
 
-/** The folder of a network's label maps, inside the table's folder. */
-export function predictionsOf(network: string): string {
-  return join("predictions", network);
+/**
+ * The name of a network's results. Where it takes any of its contrasts, it has other results for each subset
+ * that it sees: "student_any/t1ce+flair".
+ */
+export function resultName({ candidate, sees }: { candidate: Candidate; sees: readonly Modality[] }): string {
+  return takesAny(candidate) ? `${candidate.name}/${subsetName(sees)}` : candidate.name;
+}
+
+/** The folder of the label maps of results, inside the table's folder. */
+export function predictionsOf(name: string): string {
+  return join("predictions", ...name.split("/"));
 }
 
 /**
@@ -48,16 +60,17 @@ export function predictionsOf(network: string): string {
  * case's images and of its label.
  */
 export async function resultKey(
-  { id, candidate }: PlannedCase,
+  { id, candidate, sees }: PlannedCase,
   { label, settings, checksums }: { label: string; settings: Settings; checksums: InputChecksums },
 ): Promise<string> {
-  const { members, modalities, postprocessing } = candidate;
+  const { members, postprocessing } = candidate;
+  const uses = members.map(({ use }) => useWith(use, sees));
   return JSON.stringify({
     checkpoints: members.map(({ checksum }) => checksum),
-    uses: members.map(({ use }) => `${preparationOf(use)} ${use.patch.join()} ${use.window}`),
+    uses: uses.map((use) => `${preparationOf(use)} ${use.patch.join()} ${use.window}`),
     postprocessing: postprocessing ? postprocessingText(postprocessing) : "none",
     ...settings,
-    inputs: await checksums.of(id, modalities),
+    inputs: await checksums.of(id, sees),
     label: await checksums.file(label),
   });
 }
@@ -93,7 +106,8 @@ export class SubsetResults {
   }
 
   /** The result of a pair with this key; null without one, or if its label map was changed or removed. */
-  async find({ id, candidate: { name } }: PlannedCase, key: string): Promise<SubsetResultLine | null> {
+  async find(pair: PlannedCase, key: string): Promise<SubsetResultLine | null> {
+    const [id, name] = [pair.id, resultName(pair)];
     const line = this.#lines.get(nameOf(id, name));
     if (line?.key !== key) return null;
     const file = await readFile(join(this.#folder, predictionsOf(name), labelFile(id))).catch(() => null);
@@ -108,9 +122,9 @@ export class SubsetResults {
     this.#lines.set(nameOf(line.case, line.network), whole);
   }
 
-  /** The measures of a finished pair. */
-  of(id: string, network: string): CaseMetrics {
-    return this.#lines.get(nameOf(id, network))!.metrics;
+  /** The measures of a finished pair, by its network's resultName(). */
+  of(id: string, name: string): CaseMetrics {
+    return this.#lines.get(nameOf(id, name))!.metrics;
   }
 }
 

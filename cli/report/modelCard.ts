@@ -7,12 +7,13 @@ import { formatSpacing } from "../../data/check/checkVolume.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
+import { channelNames } from "../../model/networks/anyContrasts.ts";
 import { isTaught } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { Interval } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
-import { networkModalities, stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
+import { networkContrasts, stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
 import { bestValidation, costOf, type ReportStage } from "./reportCurves.ts";
 import { count, timeText } from "./reportPage.ts";
@@ -72,7 +73,8 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
 }
 
 function about(config: TrainConfig): string {
-  const seen = networkModalities(config).join(", ");
+  const { modalities, any } = networkContrasts(config);
+  const seen = (any ? "any of " : "") + modalities.join(", ");
   const how = isTaught(config.method)
     ? `from labels and from a teacher network (method: ${config.method})`
     : "from labels alone";
@@ -152,17 +154,24 @@ WT whole tumour, TC tumour core, ET enhancing tumour. Regions that are empty in 
 type Nullable<T> = { [Key in keyof T]: T[Key] | null };
 
 function limits(config: TrainConfig, { train }: StoredSplit): string {
-  const seen = networkModalities(config);
+  const { modalities: seen, any } = networkContrasts(config);
   const input = seen.length > 1 ? "inputs are" : "input is";
-  const alone =
+  const only =
     seen.length < MODALITIES.length
       ? `Its only ${input} ${seen.join(", ")}: it cannot find what only other contrasts show. `
       : "";
+  const alone = any
+    ? `${only}In a case that lacks some of them, it cannot find what only these show. `
+    : only;
   return `${alone}It was trained on ${count(train.length, "case")} of one data set; on other scanners, protocols, ages, tumours or after treatment it may fail without warning. It expects scans as in that data set: skull removed, contrasts registered. Check every result.`;
 }
 
+const AVAILABILITY =
+  'It takes any of its contrasts: a channel "has X" is 1 in every voxel where the case has X; otherwise it is 0, and so is the image of X';
+
 function use(config: TrainConfig, split: StoredSplit): string {
-  const seen = networkModalities(config).join(", ");
+  const seen = networkContrasts(config);
+  const planes = seen.any ? `. ${AVAILABILITY}` : ", in this order";
   return `\`\`\`sh
 node cli/predict.js --model ${FILES.best} --input DIR --output predictions
 \`\`\`
@@ -174,7 +183,7 @@ from safetensors.torch import load_file
 state = load_file("${FILES.best}")
 \`\`\`
 
-Channels: ${seen}, in this order. Classes: 0 background, 1 ET, 2 NCR, 3 ED; labels are written as \`${split.labels}\` has them.`;
+Input channels: ${channelNames(seen).join(", ")}${planes}. Classes: 0 background, 1 ET, 2 NCR, 3 ED; labels are written as \`${split.labels}\` has them.`;
 }
 
 /** A Markdown table, after `before`. */

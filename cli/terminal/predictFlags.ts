@@ -1,6 +1,6 @@
 // The options of predict.js, as commander reads them.
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { CONVENTION_NAMES } from "../../data/datasets/labels.ts";
 import { examples, RETUNE_HELP } from "./command.ts";
 import { choiceOption, modelOptions } from "./modelFlags.ts";
@@ -19,7 +19,8 @@ export function predictProgram(): Command {
       "BraTS folders, one case's folder, nnU-Net or Decathlon data; no labels needed",
     )
     .requiredOption("--output <folder>", "where <case>.nii.gz and predictions.json are written")
-    .option("--available <names>", "use these modalities alone, such as t1,t2 (default: all that a case has)")
+    .option("--with <names>", "use these modalities alone, such as t1ce+flair (default: all that a case has)")
+    .addOption(new Option("--available <names>", "older name of --with").hideHelp())
     .addOption(
       choiceOption(
         "--labels <convention>",
@@ -45,7 +46,7 @@ export function predictProgram(): Command {
       "after",
       examples(
         "node cli/predict.js --model runs/brats --input NEW --output predictions",
-        "node cli/predict.js --model runs/brats --available t1,t2 --input NEW --output predictions",
+        "node cli/predict.js --model runs/brats --with t1ce+flair --input NEW --output predictions",
         "node cli/predict.js --model runs/a/teacher --model runs/b/teacher --tta --input NEW --output predictions",
       ),
     );

@@ -23,6 +23,11 @@ export function validatedSubsets({ modalities, any }: Contrasts, there: readonly
   return all.length > 1 ? [...all.map((name) => [name]), all] : [all];
 }
 
+/** The names of a network's input channels: its contrasts, then "has t1" for the availability plane of t1. */
+export function channelNames({ modalities, any }: Contrasts): string[] {
+  return [...modalities, ...(any ? modalities.map((name) => `has ${name}`) : [])];
+}
+
 /** An image on the host [channels,D,H,W], its channels by name, with the padding of each. */
 export interface NamedImage {
   channels: readonly string[];
@@ -51,6 +56,5 @@ export function anyInput(
     padding[i] = background?.[from] ?? 0;
     padding[count + i] = 1;
   }
-  const codes = modalities.map((name) => `has ${name}`);
-  return { channels: [...modalities, ...codes], images: whole, background: padding };
+  return { channels: channelNames({ modalities, any: true }), images: whole, background: padding };
 }

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { choose, readCandidates } from "../../cli/prediction/candidates.ts";
+import { type Candidate, choose, readCandidates, validatedDice } from "../../cli/prediction/candidates.ts";
 import type { ModelUse } from "../../cli/files/models.ts";
 import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
 import { failure } from "../support/quietly.ts";
@@ -16,6 +16,7 @@ const test = suite("candidates");
 const folder = mkdtempSync(join(tmpdir(), "candidates-"));
 const run = join(folder, "run");
 const ofCard = ({ card }: { card: ModelUse | null }) => card!;
+const diceOf = (one: Candidate) => validatedDice(one, one.modalities);
 const read = (...paths: string[]) => readCandidates(paths, ofCard);
 
 test.before(async () => {
@@ -30,7 +31,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 
 test("a case with all four gets the teacher, whatever its Dice; others get the best student in validation", async () => {
   const candidates = await read(run);
-  assert.equal(candidates.map(({ name, dice }) => [name, dice]).sort(), [
+  assert.equal(candidates.map((one) => [one.name, diceOf(one)]).sort(), [
     ["student_flair", null],
     ["student_t1", 0.4],
     ["student_t1ce", 0.6],
@@ -68,12 +69,12 @@ test("a network of two contrasts comes before those of one, and after one of thr
 
 test("stages' folders and checkpoints are averaged to one model; of several runs, stages of the same name are", async () => {
   const [one] = await read(join(run, "student_t1"));
-  assert.equal([one!.name, one!.dice, one!.members.length], ["student_t1", 0.4, 1]);
+  assert.equal([one!.name, diceOf(one!), one!.members.length], ["student_t1", 0.4, 1]);
   assert.match(one!.members[0]!.checksum, /^[0-9a-f]{16}$/);
   const both = await read(join(run, "student_t1"), join(run, "student_t1ce", "checkpoint_best.safetensors"));
   assert.is(both.length, 1);
   assert.equal(
-    [both[0]!.name, both[0]!.modalities, both[0]!.dice],
+    [both[0]!.name, both[0]!.modalities, diceOf(both[0]!)],
     ["student_t1 + student_t1ce", ["t1", "t1ce"], 0.5],
   );
 
@@ -85,7 +86,7 @@ test("stages' folders and checkpoints are averaged to one model; of several runs
   const found = await read(seeds, run);
   const averaged = found.find(({ name }) => name === "student_t2")!;
   assert.is(averaged.members.length, 2);
-  assert.ok(Math.abs(averaged.dice! - 0.3) < 1e-12);
+  assert.ok(Math.abs(diceOf(averaged)! - 0.3) < 1e-12);
   assert.equal(found.find(({ name }) => name === "teacher")!.members.length, 2);
 });
 

@@ -38,6 +38,30 @@ test("the model card and the report say what has no class of its own", async ({ 
   assert.equal(await notes("msd"), []);
 });
 
+test("the card of a network that takes any of its contrasts says so, and names the input channels", ({
+  root,
+}) => {
+  const split = { train: ["a"], val: ["b"], test: [], layout: "brats", labels: "brats" as const };
+  const card = (modality: string | null) =>
+    modelCard(
+      { ...config(root), stage: modality === null ? "teacher" : "student", modality },
+      { title: "", folder: "", metrics: [] },
+      split,
+    );
+  const any = card("any:t1ce+flair");
+  assert.match(any, /Its input is any of t1ce, flair; it marks/);
+  assert.match(any, /Its only inputs are t1ce, flair: .* In a case that lacks some of them, it cannot find/);
+  assert.match(
+    any,
+    /^Input channels: t1ce, flair, has t1ce, has flair\. It takes any of its contrasts: a chan/m,
+  );
+  assert.match(card("any"), /Its input is any of t1, t2, t1ce, flair; /);
+  assert.not.match(card("any"), /Its only inputs/);
+  const fixed = card("t1ce+flair");
+  assert.match(fixed, /Its input is t1ce, flair; /);
+  assert.match(fixed, /^Input channels: t1ce, flair, in this order\. Classes:/m);
+});
+
 test("evaluate maps predictions and references alike", async ({ root }) => {
   const write = async (path: string, values: number[]) => {
     mkdirSync(join(root, path, ".."), { recursive: true });

@@ -59,8 +59,10 @@ test("each case gets the best model that its modalities allow; the choice is pri
     assert.equal([one.labels, one.step, one.mirror, one.postprocessing], ["brats", 0.5, false, "none"]);
     assert.is(one.checkpoints.length, 1);
     const why = one.model === "teacher" ? "it sees t1, t2, t1ce, flair" : one.why;
-    const line = `  ${one.case}: ${one.model} (${one.model === "teacher" ? MODALITIES.join(", ") : one.model.split("_")[1]}), with ${one.modalities.join(", ")}: ${why}`;
-    assert.ok(printed.includes(line), `${line}\n${printed.join("\n")}`);
+    const line = `  ${one.case}: ${one.model} (${one.sees!.join(", ")}), with ${one.modalities.join(", ")}: ${why}`;
+    assert.is(one.sees!.join(), one.model === "teacher" ? MODALITIES.join() : one.model.split("_")[1]);
+    const unused = one.case === "PHANTOM_002" ? "; not used: t1" : "";
+    assert.ok(printed.includes(line + unused), `${line}\n${printed.join("\n")}`);
   }
   assert.match(records(output)[1]!.why, /^Dice in validation 0.500; student_t1 0.300$/);
   assert.not.match(fs.readFileSync(join(output, "predictions.json"), "utf8"), /\/|\\\\/, "no path");
@@ -71,16 +73,14 @@ test("each case gets the best model that its modalities allow; the choice is pri
   }
 });
 
-test("--available limits the modalities; an unknown name is refused", async () => {
-  const { output } = await predict({ available: "T1, flair", input: join(data, "PHANTOM_001") });
-  assert.equal(
-    records(output).map((one) => [one.model, one.modalities]),
-    [["student_flair", ["t1", "flair"]]],
-  );
-  assert.match(
-    await refused({ available: "t1,pet" }),
-    /^--available: expected some of t1, t2, t1ce, flair, got pet$/,
-  );
+test("--with limits the modalities; --available is its older name", async () => {
+  for (const options of [{ with: "FLAIR+t1" }, { with: "flair, t1" }, { available: "T1, flair" }]) {
+    const { output } = await predict({ ...options, input: join(data, "PHANTOM_001") });
+    assert.equal(
+      records(output).map((one) => [one.model, one.modalities]),
+      [["student_flair", ["t1", "flair"]]],
+    );
+  }
 });
 
 test("one error names all cases that no model fits, before the first starts; --skip-bad predicts the others", async () => {
@@ -232,7 +232,7 @@ test("--continue finishes an interrupted prediction; only --overwrite replaces e
       { tta: true },
       /^--continue: PHANTOM_001.nii.gz was made differently: mirror false, now true: use the same again, or/,
     ],
-    [{ available: "t1", input: join(data, ids[0]!) }, /made differently: model teacher, now student_t1:/],
+    [{ with: "t1", input: join(data, ids[0]!) }, /made differently: model teacher, now student_t1:/],
     [{ window: "uniform" }, /: window gaussian, now uniform:/],
     [{ overwrite: true }, /^--continue: .* give only one of them$/],
   ] as const)

@@ -72,15 +72,15 @@ test("the table has 15 rows in order, each by the network that predict.js would 
   assert.not.match(fs.readFileSync(join(out, "subsets.json"), "utf8"), new RegExp(folder), "no path");
 });
 
-test("a subset's label map equals predict.js's with --available to the byte, and its scores evaluate.js's", async () => {
+test("a subset's label map equals predict.js's with --with to the byte, and its scores evaluate.js's", async () => {
   const { table, out } = await score({});
   for (const [subset, network] of [
     ["t1", "student_t1"],
-    ["t1,t1ce", "student_t1ce"],
-    ["t1,t2,t1ce,flair", "teacher"],
+    ["t1+t1ce", "student_t1ce"],
+    ["t1+t2+t1ce+flair", "teacher"],
   ] as const) {
     const output = join(folder, `predicted-${network}`);
-    await predictQuietly({ model: run, input: data, output, available: subset });
+    await predictQuietly({ model: run, input: data, output, with: subset });
     for (const id of tested) {
       const own = join(out, "predictions", network, `${id}.nii.gz`);
       assert.equal(fs.readFileSync(own), fs.readFileSync(label(output, id)), `${subset} ${id}`);
@@ -88,7 +88,7 @@ test("a subset's label map equals predict.js's with --available to the byte, and
     fs.rmSync(label(output, ids[0]!));
     assert.is(command("evaluate", "--predictions", output, "--references", data, "--quiet").status, 0);
     const summary = read<{ mean: Record<string, { Dice: number; HD95: number }> }>(output, "summary.json");
-    const { scores } = table.rows.find((row) => row.subset.join() === subset)!;
+    const { scores } = table.rows.find((row) => subsetName(row.subset) === subset)!;
     for (const region of ["WT", "TC", "ET"] as const) {
       assert.is(scores!.Dice[region].mean, summary.mean[region]!.Dice);
       assert.is(scores!.HD95[region].mean, summary.mean[region]!.HD95);

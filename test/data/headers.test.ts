@@ -204,7 +204,7 @@ test("prediction needs millimetres if the model's post-processing has volumes in
     if (postprocessing) assert.is(usesMillimetres(postprocessing), asked);
     const seen: unknown[] = [];
     const candidate = { members: [{ use: { modalities: ["t1"] } }], modalities: ["t1"], postprocessing };
-    const plan = [{ id: "a", candidate }] as unknown as PlannedCase[];
+    const plan = [{ id: "a", candidate, sees: ["t1"] }] as unknown as PlannedCase[];
     await checkCases(plan, (_id, _use, options) => {
       seen.push(options?.millimetres);
       return Promise.resolve({} as Case);

@@ -125,9 +125,7 @@ test("the command writes the model with metadata for its use, and replaces no fi
   const { size } = statSync(output);
   const seen = "a V-Net with 4 modalities, 3 filters, 3 levels and instance norm, of t1, t2, t1ce, flair";
   assert.is(ran.stdout, `${output}: ${seen}; ${size} bytes\n`);
-  const fields = fieldsOf(readFileSync(output));
-  const metadata = fields.filter(([number]) => number === 14).map(([, bytes]) => fieldsOf(bytes).map(textOf));
-  assert.equal(Object.fromEntries(metadata), {
+  assert.equal(metadataOf(output), {
     modalities: "t1,t2,t1ce,flair",
     norm: "instance",
     labels: "msd",
@@ -139,7 +137,7 @@ test("the command writes the model with metadata for its use, and replaces no fi
     padding: "background",
     window: "gaussian",
   });
-  const graph = fieldsOf(fields.find(([number]) => number === 7)![1]);
+  const graph = fieldsOf(fieldsOf(readFileSync(output)).find(([number]) => number === 7)![1]);
   const names = graph
     .filter(([n]) => n === 5)
     .map(([, bytes]) => textOf(fieldsOf(bytes).find(([n]) => n === 8)!));
@@ -154,6 +152,23 @@ test("the command writes the model with metadata for its use, and replaces no fi
   assert.is(statSync(output).size, size);
   await exported({ model, output, overwrite: true, features: true });
   assert.ok(statSync(output).size > size);
+});
+
+test("a model that takes any of its contrasts names all its channels, and says how to fill them", async () => {
+  const network = { ...NETWORK, modalities: 4 }; // two images and two planes
+  const { model } = await checkpoint("any", {}, { network, modalities: ["t1ce", "flair"], any: true });
+  const output = join(folder, "any.onnx");
+  const said = await exported({ model, output });
+  assert.match(
+    said[0]!,
+    /a V-Net with 2 modalities, .*, of any of t1ce, flair \(input channels: t1ce, flair, has t1ce, has flair\); \d+ bytes$/,
+  );
+  const { modalities, channels, availability } = metadataOf(output);
+  assert.equal([modalities, channels], ["t1ce,flair", "t1ce,flair,has t1ce,has flair"]);
+  assert.match(
+    availability!,
+    /"has X" is 1 in every voxel, padding too, if the case has X; otherwise it is 0/,
+  );
 });
 
 test("safetensors hold the network's tensors and its card, and nothing that only training needs", async () => {
@@ -178,11 +193,7 @@ test("a published checkpoint is exported too: the user names its modality, and u
   );
   const said = await exported({ model, output, modality: "t2" });
   assert.match(said.join("\n"), /of t2; \d+ bytes\n.*does not record how its input was prepared, so neither/);
-  const metadata = fieldsOf(readFileSync(output)).filter(([number]) => number === 14);
-  assert.equal(
-    metadata.map(([, bytes]) => textOf(fieldsOf(bytes)[0]!)),
-    ["modalities", "classes", "norm"],
-  );
+  assert.equal(Object.keys(metadataOf(output)), ["modalities", "classes", "norm"]);
 });
 
 test("options that do not fit are refused, and nothing is written", async () => {
@@ -211,8 +222,12 @@ test("options that do not fit are refused, and nothing is written", async () => 
 
 test.run();
 
-/** A checkpoint of a teacher, with `more` tensors beside its network's. */
-async function checkpoint(name: string, more = {}): Promise<{ model: string; card: ModelCard }> {
+/** A checkpoint of a teacher, with `more` tensors beside its network's, and changes of its card. */
+async function checkpoint(
+  name: string,
+  more = {},
+  changes: Partial<ModelCard> = {},
+): Promise<{ model: string; card: ModelCard }> {
   const model = join(folder, `${name}.safetensors`);
   const card: ModelCard = {
     ...PREPARATION,
@@ -225,6 +240,7 @@ async function checkpoint(name: string, more = {}): Promise<{ model: string; car
     epoch: 1,
     step: 1,
     seed: 1,
+    ...changes,
   };
   writeFileSync(model, await encodeSealed({ ...weights(NETWORK), ...more }, cardMetadata(card)));
   return { model, card };
@@ -250,6 +266,12 @@ async function refused(options: ExportOptions): Promise<string> {
 function command(...flags: string[]): { status: number | null; stdout: string; stderr: string } {
   const script = fileURLToPath(new URL("../../cli/export.js", import.meta.url));
   return spawnSync(process.execPath, [script, ...flags], { encoding: "utf8" });
+}
+
+/** The metadata of an ONNX model. */
+function metadataOf(output: string): Record<string, string> {
+  const fields = fieldsOf(readFileSync(output)).filter(([number]) => number === 14);
+  return Object.fromEntries(fields.map(([, bytes]) => fieldsOf(bytes).map(textOf))) as Record<string, string>;
 }
 
 /** The fields of a protocol buffer that hold bytes. */
