@@ -3,7 +3,7 @@
 // memory.
 
 import { join, relative } from "node:path";
-import { ALL_SUBSETS, parseSubset } from "../../data/datasets/subsets.ts";
+import { ALL_SUBSETS, contrastsIn } from "../../data/datasets/subsets.ts";
 import { experiment, type Experiment, type ExperimentRow } from "../../trainer/experiments/experiment.ts";
 import { type Seeing, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import {
@@ -157,7 +157,7 @@ async function slices(runs: readonly Run[]): Promise<ReportSlice[]> {
   const seed = runs[0]!.config.seed;
   const rows = modalitiesOf(runs).map((modality): Row => ({
     about: `${modality ?? "the teacher"}: where predictions differ most from the label`,
-    sees: modality === null ? null : parseSubset(modality),
+    sees: modality === null ? null : contrastsIn(modality),
     stages: runs
       .filter(({ config }) => config.modality === modality && config.seed === seed)
       .map(({ config, method }) => ({

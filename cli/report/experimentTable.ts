@@ -9,6 +9,7 @@ import {
   type Measure,
   MEASURES,
 } from "../../trainer/experiments/experiment.ts";
+import { isAny } from "../../data/datasets/subsets.ts";
 import { titleOf } from "../../model/methods/index.ts";
 import type { Spread } from "../../model/scoring/statistics.ts";
 import { csv } from "./csv.ts";
@@ -22,6 +23,7 @@ const UNITS: Readonly<Record<Measure, string>> = { Dice: "Dice", HD95: "HD95 (mm
 
 /** The input of a row's networks. */
 export function modalityName(row: Pick<ExperimentRow, "modality" | "teacherModality">): string {
+  if (isAny(row.modality)) return `${row.modality}, all there`;
   return row.modality ?? row.teacherModality ?? "all four";
 }
 

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
-import { ALL_SUBSETS, contrastsIn, isAny } from "../../data/datasets/subsets.ts";
+import { ALL_SUBSETS, contrastsIn, isAny, parseSubset } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
 import { baselinesOf, isTaught, unusedSettings } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -11,8 +11,10 @@ import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.
 import { emit, result, say } from "../terminal/console.ts";
 import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
 import type { TrainConfig } from "../../trainer/settings/settings.ts";
+import { openRunData } from "../files/cases.ts";
 import { finished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { scoreSubsets } from "../subsets.ts";
 import { studentOf } from "../../trainer/settings/contrasts.ts";
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { readTeacher } from "./stageModels.ts";
@@ -108,7 +110,20 @@ export async function runExperiment(
   result(await writeExperiment(out, stages));
   const report = join(out, EXPERIMENT.report);
   result(`report: ${report}`);
+  await tableOfFifteen(open, experiment);
   emit("end", { report });
+}
+
+/** Makes the table of fifteen where the students cover more than single contrasts, and there are test cases. */
+async function tableOfFifteen(
+  open: () => Promise<Device>,
+  { shared, modalities }: Experiment,
+): Promise<void> {
+  if (modalities.every((one) => !isAny(one) && parseSubset(one).length === 1)) return;
+  const { data, labels, affine, out } = shared;
+  if (!(await openRunData(shared, null, () => undefined)).split.test.length) return;
+  say("the table of fifteen: each subset of the contrasts, with the network that predict.js would choose");
+  await scoreSubsets(open, { model: out, data, affine, ...(labels && { labels }) });
 }
 
 /**

@@ -43,6 +43,7 @@ import { checkHeld } from "../files/lock.ts";
 import { frozenNetwork, readModel, upload } from "../files/models.ts";
 import { resume } from "../files/sameRun.ts";
 import { begin, FILES } from "../files/stageFolder.ts";
+import { validateSubsets } from "../prediction/validateSubsets.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
 import { writePrediction } from "../prediction/predictions.ts";
 import { StageLog } from "../report/stageLog.ts";
@@ -228,6 +229,7 @@ async function scoreStage(
 ): Promise<void> {
   const best = upload(device, await readModel(join(folder, FILES.best)));
   const rule = await tunePostprocessing(device, best, validation, { folder, config });
+  await validateSubsets(device, best, validation, { folder, config });
   if (data.split.test.length) {
     const tested = await scoreTestCases(device, config, data, { folder, network: best, rule, grid });
     const { foreground_mean, mean, convention } = tested;
