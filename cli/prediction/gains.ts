@@ -1,4 +1,4 @@
-// The gain of one more contrast, for the lines of predict.js: from the model's table of fifteen, if it has one.
+// The gain of one more contrast, for the lines of predict.js: from the model's table of fifteen.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

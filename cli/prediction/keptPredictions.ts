@@ -1,5 +1,5 @@
-// The predictions that a folder holds already, and those of them that predict --continue keeps: they were made
-// from the same files in the same way.
+// The predictions that a folder holds already, and those of them that predict --continue keeps: these were
+// made from the same files in the same way.
 
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
