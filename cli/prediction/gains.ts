@@ -1,4 +1,4 @@
-// What another contrast would bring: predict.js reads it from the table of fifteen of the model, if there is one.
+// The gain of one more contrast, for the lines of predict.js: from the model's table of fifteen.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// The predictions that a folder holds already, and which of them predict --continue keeps: those that were made
-// from the same files in the same way.
+// The predictions that a folder holds already, and those of them that predict --continue keeps: these were
+// made from the same files in the same way.
 
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
@@ -66,8 +66,8 @@ export interface Kept {
 /**
  * Finds the cases to keep among the finished ones: those whose input is the same as then. Notes tell which
  * cases are predicted again, because files changed, or because contrasts that the networks would see were
- * not there then; and which are kept although an older version did not record checksums. Throws a UsageError if a case with the same
- * input was predicted with other settings than it would be now.
+ * not there then; and which are kept although an older version did not record checksums. Throws a UsageError
+ * if a case with the same input was predicted with other settings than it would be now.
  */
 export async function finishedRecords(
   { finished, record }: Predicted,

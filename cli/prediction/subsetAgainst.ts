@@ -14,7 +14,7 @@ export const TABLE_FILE = "subsets.json";
 /** The name of the file beside it, with the network of each subset and the networks' checkpoints. */
 export const CHOICE_FILE = "choice.json";
 
-/** The folder of a model's table, unless --out names another: beside a run's stages, or beside a checkpoint. */
+/** The folder of a model's table, unless --out names another: beside a run's stages or a checkpoint. */
 export async function tableFolder(model: string): Promise<string> {
   const folder = (await stat(model).catch(() => null))?.isDirectory();
   return join(folder ? model : dirname(model), "subsets");

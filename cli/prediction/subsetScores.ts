@@ -1,5 +1,5 @@
 // The validated scores of a network that takes any of its contrasts, for each subset of them: train.js writes
-// them beside its checkpoint as subset_scores.json, and predict.js compares them with those of other networks.
+// them beside its checkpoint as subset_scores.json; predict.js compares them with those of other networks.
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

@@ -104,7 +104,7 @@ test("a case that a subset's network sees less of shares the smaller subset's pr
   assert.is(made.table.rows.filter(({ network }) => network).length, 12);
 });
 
-/** What predict.js says of a case with T1 and T2 alone, beside a table with these mean Dice. */
+/** The lines and the record of predict.js for a case of T1 and T2, beside a table with these mean Dice. */
 async function hint(
   dice: Record<string, number>,
   { change, ...options }: Partial<PredictOptions> & { change?: (out: string) => void } = {},

@@ -38,7 +38,7 @@ test("the model card and the report say what has no class of its own", async ({ 
   assert.equal(await notes("msd"), []);
 });
 
-test("the card of a network that takes any of its contrasts says so, and names the input channels", ({
+test("the card of a network that takes any of its contrasts names them, and the input channels", ({
   root,
 }) => {
   const split = { train: ["a"], val: ["b"], test: [], layout: "brats", labels: "brats" as const };

@@ -155,20 +155,15 @@ test("the command writes the model with metadata for its use, and replaces no fi
 });
 
 test("a model that takes any of its contrasts names all its channels, and says how to fill them", async () => {
-  const network = { ...NETWORK, modalities: 4 }; // two images and two planes
-  const { model } = await checkpoint("any", {}, { network, modalities: ["t1ce", "flair"], any: true });
+  const { model } = await checkpoint("any", {}, { modalities: ["t1ce", "flair"], any: true });
   const output = join(folder, "any.onnx");
-  const said = await exported({ model, output });
   assert.match(
-    said[0]!,
+    (await exported({ model, output }))[0]!,
     /a V-Net with 2 modalities, .*, of any of t1ce, flair \(input channels: t1ce, flair, has t1ce, has flair\); \d+ bytes$/,
   );
   const { modalities, channels, availability } = metadataOf(output);
   assert.equal([modalities, channels], ["t1ce,flair", "t1ce,flair,has t1ce,has flair"]);
-  assert.match(
-    availability!,
-    /"has X" is 1 in every voxel, padding too, if the case has X; otherwise it is 0/,
-  );
+  assert.match(availability!, /"has X" is 1 in every voxel, padding too, if the case has X; otherwise/);
 });
 
 test("safetensors hold the network's tensors and its card, and nothing that only training needs", async () => {
