@@ -1,5 +1,5 @@
-// The network of each subset of the contrasts, and the pairs of case and network to predict: subsets that
-// chose the same network share its predictions.
+// The network of each subset of the contrasts, and the pairs of case and network to predict: subsets in which
+// a network sees the same contrasts share its predictions.
 
 import type { Dataset, Modality } from "../../data/datasets/datasets.ts";
 import { ALL_SUBSETS, parseSubset, subsetName } from "../../data/datasets/subsets.ts";

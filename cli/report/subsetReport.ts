@@ -71,7 +71,7 @@ export function subsetNotes({ table, against }: SubsetReport): string[] {
       `${conventionWords(CONVENTIONS[convention])}; subsets.json has the means by every convention.`,
     `ETpp is the Dice of ET where a prediction of fewer than ${LEAST_ET} voxels of ET counts as without ET, as in ` +
       "mmFormer's predict.py. The rule is made for voxels of 1 mm.",
-    "Subsets with the same network and the same cases have the same scores.",
+    "Subsets in which a network sees the same contrasts of the same cases have the same scores.",
   ];
   if (rows.some((row) => row.lacking.length))
     notes.push("A case that lacks a contrast of a subset does not count for it; subsets.csv names these.");

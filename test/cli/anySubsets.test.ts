@@ -56,6 +56,12 @@ test("one network that takes any fills all 15 rows, each with its own prediction
   for (const { subset, sees } of choice.subsets) assert.equal(sees, parseSubset(subset));
   assert.is((choice.networks[0] as { needs: string }).needs, "any of t1, t2, t1ce, flair");
   assert.is(lines(out, "subsets.csv").length, 1 + 15 * 2);
+  const markdown = fs.readFileSync(join(out, "subsets.md"), "utf8");
+  assert.is(markdown.match(/\| student_any \|$/gm)!.length, 15);
+  assert.match(
+    markdown,
+    /Subsets in which a network sees the same contrasts of the same cases have the same/,
+  );
   const idle = await score({ model: alone }, () => Promise.reject(new Error("the device was opened")));
   assert.is(predictions(idle), 0);
 });
