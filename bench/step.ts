@@ -1,6 +1,6 @@
 // npm run bench:step [-- --quick --json FILE --trace FILE]: times whole training steps of a student of one
-// contrast, with ProtoKD by default, on random patches. Prints seconds, memory, kernel calls, compile time, JavaScript's
-// share, and the GPU's time by phase and by kernel.
+// contrast, with ProtoKD by default, on random patches. Prints seconds, memory, kernel calls, compile time,
+// JavaScript's share, and the GPU's time by phase and by kernel.
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";

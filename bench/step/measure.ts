@@ -29,11 +29,11 @@ export interface StepOptions {
   /** Timed steps, after the first and before the profiled one. */
   steps: number;
   method: Method;
-  /** What the network sees: one contrast, all, or any of them. */
+  /** The contrasts of the network: one contrast, all, or any of them. */
   sees: (typeof SEES)[number];
 }
 
-/** The choices of what a network sees. */
+/** The choices of a network's contrasts. */
 export const SEES = ["one", "all", "any"] as const;
 
 /** A phase of JavaScript, in milliseconds of performance.now(). */

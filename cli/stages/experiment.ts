@@ -14,7 +14,7 @@ import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import { openRunData } from "../files/cases.ts";
 import { finished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { scoreSubsets } from "../subsets.ts";
+import { scoreSubsets } from "../report/scoreSubsets.ts";
 import { studentOf } from "../../trainer/settings/contrasts.ts";
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { readTeacher } from "./stageModels.ts";
@@ -114,7 +114,7 @@ export async function runExperiment(
   emit("end", { report });
 }
 
-/** Makes the table of fifteen where the students cover more than single contrasts, and there are test cases. */
+/** Makes the table of fifteen, if the students cover more than single contrasts and there are test cases. */
 async function tableOfFifteen(
   open: () => Promise<Device>,
   { shared, modalities }: Experiment,

@@ -1,5 +1,5 @@
-// The contrasts of a network that train.js is about to train, where the files of its cases decide them, or the
-// run that its folder holds: a teacher's, and those of a student who takes any.
+// The contrasts of a network that train.js is about to train, where the files of its cases decide them, or
+// the run that its folder holds: a teacher's, and those of a student that takes any.
 
 import { join } from "node:path";
 import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";

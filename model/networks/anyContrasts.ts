@@ -1,8 +1,8 @@
 // The input of a network that takes any of its contrasts: the images, 0 where a contrast is absent, then for
-// each contrast a plane that is 1 where it is there and 0 where it is absent. Zero is also the mean of a scaled
-// brain, so that zeros alone would not say it.
+// each contrast a plane that is 1 where it is there and 0 where it is absent. Zeros alone would not say it: 0
+// is also the mean of a scaled brain.
 
-/** What a network sees: its contrasts in channel order, and whether it takes any of them. */
+/** The contrasts of a network in channel order, and whether it takes any of them. */
 export interface Contrasts {
   modalities: readonly string[];
   any?: true | undefined;

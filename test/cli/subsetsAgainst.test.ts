@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { FILES } from "../../cli/files/stageFolder.ts";
-import type { SubsetsOptions } from "../../cli/subsets.ts";
+import type { SubsetsOptions } from "../../cli/report/scoreSubsets.ts";
 import type { SubsetTable } from "../../trainer/experiments/subsetTable.ts";
 import {
   data,

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
-import { scoreSubsets, type SubsetsOptions } from "../../cli/subsets.ts";
+import { scoreSubsets, type SubsetsOptions } from "../../cli/report/scoreSubsets.ts";
 import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
 import type { SubsetTable } from "../../trainer/experiments/subsetTable.ts";
 import { device } from "./gradcheck.ts";

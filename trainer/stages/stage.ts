@@ -157,8 +157,8 @@ export class Stage {
   }
 
   /**
-   * The mean Dice of the validation cases; of a network that takes any contrasts, over each contrast alone and
-   * all together. Null where the training was stopped before the last.
+   * The mean Dice of the validation cases; of a network that takes any contrasts, over each contrast alone
+   * and all together. Null where the training was stopped before the last.
    */
   async #validate(): Promise<Scores | null> {
     const { validation, validated } = this.#options;
