@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { ALL_SUBSETS, contrastsIn, isAny, parseSubset } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
-import { baselinesOf, isTaught, unusedSettings } from "../../model/methods/index.ts";
+import { baselinesOf, isTaught, METHODS, unusedSettings } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.ts";
 import { emit, result, say } from "../terminal/console.ts";
@@ -20,7 +20,7 @@ import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { readTeacher } from "./stageModels.ts";
 import { withAnyContrasts, withContrasts } from "./teacherSees.ts";
 import { type Existing, train } from "./training.ts";
-import { checkAny, type CommandFlags, resolveConfig } from "./trainFlags.ts";
+import { checkAny, type CommandFlags, flagOf, resolveConfig } from "./trainFlags.ts";
 
 /** Students of each of `modalities` by each of `methods`, and their teacher, for each of `seeds`. */
 export interface Experiment {
@@ -35,15 +35,18 @@ export interface Experiment {
 
 /** The experiment that flags ask for. Throws UsageError. */
 export async function resolveExperiment(flags: CommandFlags): Promise<Experiment> {
-  const { seeds: list, baselines = false, modality = "all", stage: _, ...rest } = flags;
+  const { seeds: list, baselines = false, methods: named, modality = "all", stage: _, ...rest } = flags;
   if (flags.resumeFrom !== undefined)
     throw new UsageError("--resume-from: goes with --stage teacher or student, not with all");
   if (list !== undefined && flags.seed !== undefined)
     throw new UsageError("--seed, --seeds: use one of them, not both");
   const modalities = modalitiesOf(modality);
   const student = { stage: "student", modality: modalities.at(-1)! } as const; // one that takes any is last
-  const shared = await resolveConfig({ ...rest, ...student });
-  const names = baselines ? baselinesOf(shared.method) : [];
+  const names = named === undefined ? [] : methodsOf(named, { baselines, ...rest });
+  const chosen = names.pop();
+  const settings = chosen === undefined ? rest : { ...flagsOf(chosen, rest), method: chosen };
+  const shared = await resolveConfig({ ...settings, ...student });
+  if (baselines) names.push(...baselinesOf(shared.method));
   for (const one of modalities) {
     checkTeacherSees({ ...shared, modality: one });
     if (shared.selfTaught) checkAny({ ...shared, modality: one });
@@ -55,6 +58,28 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
     methods: [...(await Promise.all(others)), shared],
     seeds: list === undefined ? [shared.seed] : seedsOf(list),
   };
+}
+
+/**
+ * The methods in a list such as "none,kd,protokd", in its order. Throws a UsageError for an unknown name, one
+ * that is named twice, flags that give methods too, or a flag that none of the methods uses.
+ */
+function methodsOf(
+  text: string,
+  { method, baselines, ...flags }: Pick<CommandFlags, "method" | "baselines"> & CommandFlags,
+): string[] {
+  const other = method !== undefined ? "--method" : baselines ? "--baselines" : null;
+  if (other) throw new UsageError(`--methods, ${other}: use one of them, not both`);
+  const names = text.split(",").map((name) => name.trim());
+  const known = Object.keys(METHODS);
+  const wrong = names.find((name) => !known.includes(name));
+  if (wrong !== undefined)
+    throw new UsageError(`--methods: expected some of ${known.join(", ")}, got ${wrong || "nothing"}`);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new UsageError(`--methods ${text}: names ${twice} twice`);
+  const idle = Object.keys(flags).find((flag) => names.every((name) => !(flag in flagsOf(name, flags))));
+  if (idle !== undefined) throw new UsageError(`--${flagOf(idle)}: none of the methods ${text} uses it`);
+  return names;
 }
 
 /** The flags without those that a method does not use. */

@@ -8,6 +8,7 @@ import * as v from "valibot";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { ANY, isAny } from "../../data/datasets/subsets.ts";
 import { DEFAULT_METHOD, isTaught, methodOf, PLAIN, unusedSettings } from "../../model/methods/index.ts";
+import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import {
@@ -54,6 +55,8 @@ export type CommandFlags = Omit<TrainFlags, "stage" | "modality"> & {
   /** With --stage all: seeds, separated by commas, and whether to train the method's baselines too. */
   seeds?: string;
   baselines?: boolean;
+  /** With --stage all: methods, separated by commas. */
+  methods?: string;
 };
 
 /**
@@ -90,6 +93,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     workers: defaultWorkers(),
     fast: process.env["PROTOKD_TOGGLES"] === "fast",
     ...methodOf(method).defaults,
+    ...(chosen.kdUnits === "hinton" && { kdWeight: HINTON_WEIGHT }),
     ...(chosen.parity && parity({ method, epochs })),
     ...recipeOf(chosen.recipe),
     ...(chosen as FileSettings),
@@ -181,9 +185,10 @@ async function fileSettings({ config, resumeFrom, resume, stage, split }: TrainF
 }
 
 /** Returns the flags of a single stage. Throws a UsageError for flags that only --stage all has. */
-export function ofOneStage({ seeds, baselines, modality, stage, ...flags }: CommandFlags): TrainFlags {
-  if (seeds !== undefined || baselines)
-    throw new UsageError(`--${seeds !== undefined ? "seeds" : "baselines"}: goes with --stage all`);
+export function ofOneStage(given: CommandFlags): TrainFlags {
+  const { seeds, baselines, methods, modality, stage, ...flags } = given;
+  const several = Object.entries({ seeds, methods, baselines }).find(([, value]) => value !== undefined && value !== false);
+  if (several) throw new UsageError(`--${several[0]}: goes with --stage all`);
   if (stage === "all") throw new Error("ofOneStage: expected one stage, got all");
   if (modality !== undefined && (modality.includes(",") || LISTS.includes(modality)))
     throw new UsageError(
@@ -199,7 +204,7 @@ function defaultOut(data: string, fold: TrainConfig["fold"]): string {
 }
 
 /** A setting's flag without the dashes. */
-function flagOf(name: string): string {
+export function flagOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
@@ -222,7 +227,11 @@ export function trainCommand(): Command {
       "--seeds <list>",
       "with --stage all: train everything once for each, like 0,1,2 (default: --seed)",
     )
-    .option("--baselines", "with --stage all: train the methods that --method is compared with, too")
+    .option(
+      "--baselines",
+      "with --stage all: train the methods that --method is compared with, too (none, kd)",
+    )
+    .option("--methods <list>", "with --stage all: train each of these methods, like none,kd,protokd")
     .option("--parity", "use the published code's settings, except where flags say otherwise")
     .addOption(
       new Option(
@@ -247,6 +256,7 @@ export function trainCommand(): Command {
       "node cli/train.js --stage student --modality t1ce+flair --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage student --modality any --method kd --teacher self --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage all --modality all --baselines --seeds 0,1,2 --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage all --methods none,kd,protokd,kdnet --modality t1ce --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage all --modality t1,t2,t1ce+flair --data BraTS2021 --out runs/brats",
       "node cli/train.js --config runs/brats/teacher/config.json --seed 1 --out runs/brats-seed1",
     ),

@@ -29,11 +29,21 @@ export type Terms = Readonly<Record<string, Term>>;
 /** The tap that ProtoKD compares: the features of the decoder's last block. */
 export const FEATURES = "D_1";
 
+/**
+ * The units of the kd term: the published code's mean over voxels and classes, or Hinton's T² · the mean over
+ * voxels of the sum over classes (Hinton et al. 2015, arXiv 1503.02531, §2), whose gradient keeps its size
+ * when T changes. A weight of 10 in published units is one of 0.025 in Hinton's at T = 10 and 4 classes.
+ */
+export const KD_UNITS = ["published", "hinton"] as const;
+export type KdUnits = (typeof KD_UNITS)[number];
+
 /** The weights of ProtoKD's terms, and the temperature that divides the logits in the kd term. */
 export interface ProtokdWeights {
   kdWeight: number;
   prototypeWeight: number;
   temperature: number;
+  /** By default "published". */
+  kdUnits?: KdUnits;
 }
 
 /** The published code's defaults (kd_weight, proto_weight and T). */
@@ -95,10 +105,13 @@ export function protokdTerms(
   student: BatchOutput,
   teacher: BatchOutput | null,
   label: Tensor,
-  { kdWeight, prototypeWeight, temperature }: ProtokdWeights = PROTOKD,
+  { kdWeight, prototypeWeight, temperature, kdUnits }: ProtokdWeights = PROTOKD,
 ): Terms {
   const taught = kdWeight !== 0 ? { targets: teacher!.logits, temperature } : {};
   const { crossEntropy, dice, divergence, counts } = segmentationLosses(student.logits, label, taught);
+  const classes = student.logits.shape[1]!;
+  const inUnits = (mean: Tensor) =>
+    kdUnits === "hinton" ? weightedSum([[temperature ** 2 * classes, mean]]) : mean;
   const maps = (): Tensor => {
     const [own, given] = [student.taps[FEATURES]!, teacher!.taps[FEATURES]!];
     return own.length === 1 && given.length === 1
@@ -108,7 +121,7 @@ export function protokdTerms(
   return {
     crossEntropy: [1, crossEntropy],
     dice: [1, dice],
-    ...(divergence && { kd: [kdWeight, divergence] as const }),
+    ...(divergence && { kd: [kdWeight, inUnits(divergence)] as const }),
     ...(prototypeWeight !== 0 && { prototype: [prototypeWeight, maps()] as const }),
   };
 }

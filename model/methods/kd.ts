@@ -1,7 +1,7 @@
 import { protokdTerms } from "../losses/losses.ts";
 import { method } from "./method.ts";
 import { deeplySupervised } from "./segmentation.ts";
-import { kdWeight, temperature } from "./settings.ts";
+import { kdUnits, kdWeight, temperature } from "./settings.ts";
 
 /**
  * Pixel-wise distillation: the student learns the teacher's softened prediction. A baseline of ProtoKD's
@@ -10,8 +10,8 @@ import { kdWeight, temperature } from "./settings.ts";
 export const kd = method({
   name: "kd",
   title: "pixel KD",
-  source: "Hinton et al., 2015 (arXiv 1503.02531), in the units of ProtoKD's published code",
-  settings: { kdWeight, temperature },
+  source: "Hinton et al., 2015 (arXiv 1503.02531)",
+  settings: { kdWeight, kdUnits, temperature },
   comparedWith: ["none"],
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
   deployed: "student",

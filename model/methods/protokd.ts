@@ -1,7 +1,7 @@
 import { FEATURES, protokdTerms } from "../losses/losses.ts";
 import { method } from "./method.ts";
 import { deeplySupervised } from "./segmentation.ts";
-import { kdWeight, prototypeWeight, temperature } from "./settings.ts";
+import { kdUnits, kdWeight, prototypeWeight, temperature } from "./settings.ts";
 
 /**
  * Pixel-wise and prototype distillation: the student learns the teacher's predictions and similarity maps.
@@ -10,7 +10,7 @@ export const protokd = method({
   name: "protokd",
   title: "ProtoKD",
   source: "Wang et al., ICASSP 2023 (arXiv 2303.09830)",
-  settings: { kdWeight, prototypeWeight, temperature },
+  settings: { kdWeight, kdUnits, prototypeWeight, temperature },
   comparedWith: ["none", "kd"],
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
   deployed: "student",

@@ -1,13 +1,25 @@
 // Settings that methods share.
 
-import { PROTOKD } from "../losses/losses.ts";
-import { number } from "../settings/kinds.ts";
+import { KD_UNITS, PROTOKD } from "../losses/losses.ts";
+import { choice, number } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
 
 export const kdWeight = row(number(), {
   help: "weight of the pixel-wise distillation",
   default: PROTOKD.kdWeight,
+  defaultHelp: `${PROTOKD.kdWeight}; 1 with --kd-units hinton`,
   page: { label: "Weight of pixel KD" },
+});
+
+/** The default of kdWeight in Hinton's units. */
+export const HINTON_WEIGHT = 1;
+
+export const kdUnits = row(choice(KD_UNITS, "units"), {
+  help:
+    "units of the pixel-wise distillation: the published code's mean over voxels and classes, or Hinton's, " +
+    "temperature² times the mean over voxels",
+  default: "published",
+  page: { label: "Units of pixel KD" },
 });
 
 export const prototypeWeight = row(number(), {

@@ -27,6 +27,12 @@ test("a file says what flags say, and a flag overrides it", async () => {
   const { fast, ...same } = await resolveConfig({ config });
   assert.is(fast, true);
   assert.equal({ ...same, fast: false }, await resolveConfig({ ...flags, patch: "32,32,48", fast: false }));
+  const kdWeightOf = async (more: object) =>
+    (await resolveConfig({ ...BASE, stage: "student", ...more })).kdWeight;
+  assert.equal(
+    await Promise.all([{}, { kdUnits: "hinton" }, { kdUnits: "hinton", kdWeight: 4 }].map(kdWeightOf)),
+    [10, 1, 4],
+  );
   const other = await resolveConfig({ config, kdWeight: 0, modality: "t1", fast: false });
   assert.equal([other.kdWeight, other.modality, other.fast], [0, "t1", false]);
   assert.equal(differences(other, { ...same, fast }), ["modality", "kdWeight"]);

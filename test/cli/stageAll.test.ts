@@ -48,6 +48,25 @@ test("a teacher comes first, then its students, modality by modality", async () 
   ]);
 });
 
+test("--methods trains a list of methods, each with the flags that it uses", async () => {
+  const of = `of run/teacher/${FILES.best}`;
+  const flags = { modality: "t1", methods: "protokd,none, kdnet", prototypeWeight: 2, softWeight: 0.5 };
+  assert.equal(await planned(flags), [
+    "run teacher none 0",
+    ...[`run t1 protokd 0 ${of}`, "run t1 none 0", `run t1 kdnet 0 ${of}`],
+  ]);
+  const { methods } = await resolveExperiment({ data, ...flags });
+  assert.equal(
+    methods.map(({ prototypeWeight, softWeight }) => [prototypeWeight, softWeight]),
+    [
+      [2, 0.75],
+      [0.1, 0.75],
+      [0.1, 0.5],
+    ],
+  );
+  assert.equal(await planned({ modality: "t1", methods: "none" }), ["run t1 none 0"]);
+});
+
 test("students of several contrasts come after the single ones; all of one teacher", async () => {
   const of = `of run/teacher/${FILES.best}`;
   assert.equal(await planned({ modality: "flair+T1ce,t2,t1" }), [
@@ -93,6 +112,11 @@ test("what an experiment cannot be is a mistake of usage", async () => {
     [{ seeds: "0,0" }, /--seeds: expected different whole numbers like 0,1,2, got 0,0/],
     [{ seeds: "" }, /--seeds: expected different whole numbers/],
     [{ seeds: "1", seed: 2 }, /--seed, --seeds: use one of them/],
+    [{ methods: "none,kt" }, /--methods: expected some of none, kd, protokd, .*, got kt$/],
+    [{ methods: "kd,kd" }, /--methods kd,kd: names kd twice$/],
+    [{ methods: "kd", method: "none" }, /--methods, --method: use one of them, not both$/],
+    [{ methods: "kd", baselines: true }, /--methods, --baselines: use one of them, not both$/],
+    [{ methods: "none,kd", prototypeWeight: 1 }, /--prototype-weight: none of the methods none,kd uses it$/],
   ] as const) {
     const error = await resolveExperiment({ data, ...flags }).catch((error: unknown) => error);
     assert.match(String(error), message);
@@ -104,6 +128,7 @@ test("what an experiment cannot be is a mistake of usage", async () => {
       /--modality subsets: several students go with --stage all/,
     ],
     [["--stage", "student", "--modality", "t2+"], /--modality: expected .*, got an empty name in t2\+/],
+    [["--stage", "student", "--methods", "kd"], /--methods: goes with --stage all/],
     [["--stage", "teacher", "--baselines"], /--baselines: goes with --stage all/],
     [
       ["--stage", "student", "--modality", "t1,t2"],

@@ -86,6 +86,19 @@ test("every term and the total have the fixture's values", async () => {
   close([await total(segmentationTerms(student.logits, label)).item()], [2.57096303], 1e-6, "segmentation");
 });
 
+test("in Hinton's units kd is T² times the mean over voxels of the sum over classes", async () => {
+  const { student, teacher, label } = fixture;
+  for (const temperature of [10, 2]) {
+    const weights = { kdWeight: 0.5, prototypeWeight: 0, temperature };
+    const [published, hinton] = (["published", "hinton"] as const).map((kdUnits) =>
+      protokdTerms(output(student), output(teacher), label, { ...weights, kdUnits }),
+    );
+    const [mean, sum] = [await values(published!), await values(hinton!)];
+    close([sum["kd"]!], [temperature ** 2 * 4 * mean["kd"]!], 1e-6, `T ${temperature}`);
+    assert.is(hinton!["kd"]![0], 0.5);
+  }
+});
+
 test("the gradients of kd and prototype have the fixture's values", async () => {
   const { student, teacher, label } = fixture;
   const kd = grad([student.logits], () => pixelKd(student.logits, teacher.logits));

@@ -191,7 +191,7 @@ test("every setting has a default that fits and a help text, and is one row for 
       assert.is(METHOD_SETTINGS[key as keyof typeof METHOD_SETTINGS], row, `${name}: ${key}`);
     }
   }
-  assert.equal(defaultSettings(METHODS.protokd), { ...PROTOKD });
+  assert.equal(defaultSettings(METHODS.protokd), { ...PROTOKD, kdUnits: "published" });
 });
 
 test("a method's defaults, baselines and roles name existing settings, methods and networks", () => {
