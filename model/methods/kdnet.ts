@@ -2,16 +2,17 @@ import {
   binaryLosses,
   featureDivergence,
   regionLogits,
+  regionMasks,
   regionProbabilities,
   type Tensor,
 } from "../../engine/index.ts";
 import type { Terms } from "../losses/losses.ts";
-import { whole } from "../networks/parts.ts";
+import { type BatchOutput, whole } from "../networks/parts.ts";
 import { REGION_NAMES, REGIONS } from "../scoring/regions.ts";
 import { UsageError } from "../settings/errors.ts";
-import { number, optional, share } from "../settings/kinds.ts";
+import { choice, number, optional, share } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
-import { method, type NetworkSpec } from "./method.ts";
+import { type DeviceBatch, method, type NetworkSpec } from "./method.ts";
 import { deeplySupervised, segmentation } from "./segmentation.ts";
 import { temperature } from "./settings.ts";
 
@@ -28,7 +29,7 @@ const CLASSES = REGION_NAMES.map((region) => REGIONS[region]);
  *
  * The authors published no code. The weights, T and the normalisation of the bottlenecks are not verified;
  * that both sides have a temperature, and L_seg on the four classes (as in every method here), are our
- * choices.
+ * choices. The paper's L_seg is that of the regions: segmentation "regions".
  */
 export const kdnet = method({
   name: "kdnet",
@@ -52,13 +53,18 @@ export const kdnet = method({
       default: null,
       defaultHelp: "--temperature",
     }),
+    /** L_seg: cross-entropy and Dice of the four classes, or the paper's, of the regions. */
+    segmentation: row(choice(["classes", "regions"], "of"), {
+      help: "the labels' term: of the four classes, as in every other method, or of the regions, as in the paper",
+      default: "classes",
+    }),
   },
   defaults: { temperature: 5 },
   comparedWith: ["none", "kd"],
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
   deployed: "student",
   step({ networks: { student, teacher }, batch: { paired }, settings, update }) {
-    const { temperature, softWeight, bottleneckWeight, studentTemperature } = settings;
+    const { temperature, softWeight, bottleneckWeight, studentTemperature, segmentation: labels } = settings;
     if (bottleneckWeight !== 0) checkBottlenecks(student.spec, teacher.spec);
     const bottleneck = `E_${student.spec.config.levels}`;
     const taps = bottleneckWeight === 0 ? [] : [bottleneck];
@@ -67,7 +73,8 @@ export const kdnet = method({
     update("main", () => {
       const own = student.run(paired, { taps });
       const terms: Terms = {
-        ...(softWeight < 1 && scaled(segmentation(own, paired), 1 - softWeight)),
+        ...(softWeight < 1 &&
+          scaled((labels === "regions" ? regionTerms : segmentation)(own, paired), 1 - softWeight)),
         ...(targets && softTerms(own.logits, targets, softWeight, studentTemperature ?? temperature)),
         ...(bottleneckWeight !== 0 && {
           bottleneck: [
@@ -80,6 +87,13 @@ export const kdnet = method({
     });
   },
 });
+
+/** Dice and binary cross-entropy of the student's regions and those of the label: the paper's L_GT. */
+function regionTerms({ logits }: BatchOutput, { label }: DeviceBatch): Terms {
+  const masks = regionMasks(label, CLASSES, logits.shape[1]!);
+  const { crossEntropy, dice } = binaryLosses(regionLogits(logits, CLASSES), masks);
+  return { regionCrossEntropy: [1, crossEntropy], regionDice: [1, dice] };
+}
 
 /**
  * Dice and binary cross-entropy of the student's regions and the teacher's probabilities [N,3,D,H,W], a

@@ -153,6 +153,13 @@ test("KD-Net shares the loss between the labels and the teacher's regions, and c
   );
   for (const term of ["crossEntropy", "dice"]) assert.is(terms[term]![1], plain[term]![1]);
   for (const [term, [, value]] of Object.entries(terms)) assert.ok(value > 0, term);
+  const { crossEntropy: _, dice: _dice, ...others } = terms;
+  const { regionCrossEntropy, regionDice, ...rest } = await termsOf(
+    trial("kdnet", { segmentation: "regions" }),
+  );
+  assert.equal(rest, others, "the paper's term takes the place of the labels' alone");
+  assert.equal([regionCrossEntropy![0], regionDice![0]], [0.25, 0.25]);
+  assert.ok(regionCrossEntropy![1] > 0 && regionDice![1] > 0);
   const soft = await termsOf(trial("kdnet", { softWeight: 1, bottleneckWeight: 0 }));
   assert.equal(Object.keys(soft), ["softCrossEntropy", "softDice"]);
   assert.is(soft["softDice"]![1], terms["softDice"]![1]);
