@@ -1,5 +1,5 @@
-// Writes docs/reference/commands.md from the --help of every command. `npm run docs` runs it; a test fails if
-// the page is out of date.
+// Writes docs/reference/commands.md from the --help of every command, and docs/reference/methods.md from the
+// methods' own descriptions. `npm run docs` runs it; a test fails if a page is out of date.
 
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const page = "docs/reference/commands.md";
+const [commandsPage, methodsPage] = ["docs/reference/commands.md", "docs/reference/methods.md"];
 
 /**
  * Runs every command with --help and returns the outputs by name. Commands are what cli/ makes with
@@ -38,7 +38,59 @@ export function pageOf(commands: ReadonlyMap<string, string>): string {
   return `# Commands\n\n${note}\n\n${index}\n\n${sections.join("\n")}`;
 }
 
+/** A method as its page describes it. */
+interface Described {
+  name: string;
+  title: string;
+  source: string;
+  formula?: string;
+  verified?: string;
+  settings: Readonly<Record<string, { help: string; default?: unknown; defaultHelp?: string }>>;
+  defaults?: Readonly<Record<string, unknown>>;
+}
+
+/** Returns the text of the page of methods. */
+export function methodsText(methods: readonly Described[]): string {
+  const sections = methods.map(({ name, title, source, formula, verified, settings, defaults }) => {
+    const rows = Object.entries(settings).map(([key, { help, ...row }]) => {
+      const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      const usual = row.defaultHelp ?? defaults?.[key] ?? row.default;
+      return `| \`--${flag}\` | ${help} | ${textOf(usual)} |`;
+    });
+    const table = ["", "| setting | effect | default |", "|---|---|---|", ...rows, ""];
+    return [
+      `## ${name}: ${title}`,
+      "",
+      `${source}.`,
+      "",
+      "```text",
+      formula ?? "",
+      "```",
+      "",
+      verified ?? "",
+      ...(rows.length ? table : [""]),
+    ].join("\n");
+  });
+  const note = "<!-- Made by npm run docs from model/methods/*.ts: not to be edited. -->";
+  return `# Methods\n\n${note}\n\n${NOTATION}\n\n${sections.join("\n")}`;
+}
+
+/** A default as text. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+const NOTATION = `Logits are z [N,C,D,H,W] over C classes (background, enhancing tumour, necrotic core, oedema), of the
+student (s) or the teacher (t), and T is the temperature. E_1 ... E_L are the outputs of the encoder's levels, from
+full resolution down to the bottleneck E_L, and D_1 those of the decoder's last block. Teachers are constants unless
+a formula says otherwise. With all its weights 0, a method equals \`none\` bit for bit. The defaults that are our
+choices are not tuned yet.`;
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  writeFileSync(join(root, page), pageOf(await helpOfCommands()));
-  console.log(`written: ${page}`);
+  const { METHODS } = (await import(join(root, "model/methods/index.js"))) as {
+    METHODS: Record<string, Described>;
+  };
+  writeFileSync(join(root, commandsPage), pageOf(await helpOfCommands()));
+  writeFileSync(join(root, methodsPage), methodsText(Object.values(METHODS)));
+  console.log(`written: ${commandsPage}, ${methodsPage}`);
 }

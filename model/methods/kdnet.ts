@@ -20,21 +20,20 @@ const CLASSES = REGION_NAMES.map((region) => REGIONS[region]);
 
 /**
  * KD-Net: the student learns the teacher's probabilities of the regions and the distribution of its
- * bottleneck.
- *
- *   L = (1 - softWeight) · L_seg + softWeight · L_soft + bottleneckWeight · L_bn
- *   L_soft = Dice with squared denominators + binary cross-entropy of sigmoid(l_s / Ts) and sigmoid(l_t / T),
- *            with l the logits of the overlapping regions WT, TC, ET
- *   L_bn   = KL(softmax(teacher's bottleneck) ‖ softmax(student's)), each over all elements of a sample
- *
- * The authors published no code. The weights, T and the normalisation of the bottlenecks are not verified;
- * that both sides have a temperature, and L_seg on the four classes (as in every method here), are our
- * choices. The paper's L_seg is that of the regions: segmentation "regions".
+ * bottleneck. Its formula and what is verified are in its fields below.
  */
 export const kdnet = method({
   name: "kdnet",
   title: "KD-Net",
-  source: "Hu et al., MICCAI 2020",
+  source: "Hu et al., MICCAI 2020 (arXiv 2106.09564)",
+  formula: `L = (1 - softWeight) · L_seg + softWeight · L_soft + bottleneckWeight · L_bn
+L_soft = Dice with squared denominators + binary cross-entropy of sigmoid(l_s / Ts) and sigmoid(l_t / T),
+         with l the logits of the overlapping regions WT, TC, ET
+L_bn   = KL(softmax(teacher's bottleneck) ‖ softmax(student's)), each over all elements of a sample
+L_seg  of the four classes, or with --segmentation regions the paper's: L_soft with the label as target`,
+  verified:
+    "The authors published no code. The weights, T and the normalisation of the bottlenecks are recalled and " +
+    "not verified; that both sides have a temperature, and L_seg on the four classes, are our choices.",
   settings: {
     temperature,
     softWeight: row(share(), {

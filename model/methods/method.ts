@@ -24,6 +24,10 @@ export interface Method<
   title: string;
   /** The paper: authors, place, year, number. */
   source: string;
+  /** The loss that it minimises, in a few lines of plain text, for docs/reference/methods.md. */
+  formula?: string;
+  /** Which parts are verified against the paper or its code, and which are our choices. */
+  verified?: string;
   /**
    * Its own settings, one row each: they become flags, help, keys of config.json and fields of the page's
    * form.

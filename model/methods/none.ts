@@ -6,6 +6,8 @@ export const none = method({
   name: "none",
   title: "alone",
   source: "cross-entropy and Dice, as in the published code of Wang et al., ICASSP 2023 (arXiv 2303.09830)",
+  formula: "L_seg = weighted cross-entropy + Dice, over the four classes",
+  verified: "Both terms equal those of the published code.",
   settings: {},
   networks: ({ network }) => ({ student: { spec: network, group: "main" } }),
   deployed: "student",

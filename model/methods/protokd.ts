@@ -10,6 +10,11 @@ export const protokd = method({
   name: "protokd",
   title: "ProtoKD",
   source: "Wang et al., ICASSP 2023 (arXiv 2303.09830)",
+  formula: `L = L_seg + kdWeight · L_kd + prototypeWeight · L_proto
+L_kd    as in kd
+L_proto = the mean squared difference of the similarity maps of D_1: the cosine of each voxel's features
+          and each class's prototype, the mean of the features over the class's voxels in a sample`,
+  verified: "All terms, weights and their gradients equal those of the published code.",
   settings: { kdWeight, kdUnits, prototypeWeight, temperature },
   comparedWith: ["none", "kd"],
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),

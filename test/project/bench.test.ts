@@ -215,7 +215,7 @@ test("a measured step reports time and memory by phase, and its trace has all di
   assert.ok(measured.seconds > 0 && measured.recording > 0 && measured.share < 1);
   assert.ok(measured.peakBytes >= measured.keptBytes && measured.keptBytes > measured.restingBytes);
   const { phases, dispatches } = measured.profiled;
-  const names = ["upload", "teacher forward", "student forward", "losses", "backward", "optimizer"];
+  const names = ["upload", "input", "teacher forward", "student forward", "losses", "backward", "optimizer"];
   assert.equal(
     phases.map(({ name }) => name),
     names,

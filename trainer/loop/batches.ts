@@ -89,6 +89,7 @@ export class UploadedBatch implements DeviceBatch {
       const code = this.#put([this.cases.length, modalities.length], mask);
       const known = this.#images.get(`${IMAGES}${modalities.join()}`);
       const images = known ?? this.#upload(modalities);
+      this.#device.phase = "input";
       const made = keep(maskChannels(images, code));
       free(code);
       if (!known) free(images);
