@@ -17,18 +17,18 @@ let opened: Visit;
 test("a teacher of the page sees what the data have, and must see what its student sees", async () => {
   const study = await phantomStudy();
   const teacher = configOf("teacher", SETTINGS);
-  assert.equal(await withContrasts(study, teacher, []), { config: teacher, note: null });
+  assert.equal(await withContrasts(study, teacher, []), { config: teacher, notes: [] });
   const cases = study.dataset.cases.map((one) => {
     const { t2: _, ...images } = one.images;
     return { ...one, images };
   });
   const without = { ...study, dataset: { ...study.dataset, cases } };
-  const { config, note } = await withContrasts(without, teacher, [["t1ce", "flair"]]);
+  const { config, notes } = await withContrasts(without, teacher, [["t1ce", "flair"]]);
   assert.is(config.teacherModality, "t1+t1ce+flair");
-  assert.match(note!, /^the teacher sees t1, t1ce, flair: no case has t2$/);
+  assert.equal(notes, ["the teacher sees t1, t1ce, flair: no case to train on has t2"]);
   assert.throws(
     () => teacherContrasts(cases, { given: null, students: [["t2"]] }),
-    /expected t2 \(students see t2\), got only t1/,
+    /^no case to train on has t2, which a student sees: \d+ lack t2 \(.*\): choose other students$/,
   );
   const student = configOf("student", { ...SETTINGS, modality: "t1ce+flair" });
   const seen = { modalities: ["t1" as const, "flair" as const] };
