@@ -66,8 +66,9 @@ export function nextEpoch({ epoch, skippedInRow, total, best, idle, average, upd
 
 /** Adds the losses of a step that was not skipped. */
 export function addLosses(at: Position, losses: Readonly<Record<string, number>>): void {
+  for (const name of Object.keys({ ...at.sums, ...losses })) at.counts[name] = stepsWith(at, name);
   for (const [name, value] of Object.entries(losses)) {
-    at.counts[name] = stepsWith(at, name) + 1;
+    at.counts[name]!++;
     at.sums[name] = (at.sums[name] ?? 0) + value;
   }
   at.counted++;
