@@ -99,7 +99,7 @@ export function checkCommand(): Command {
     .addOption(
       new Option(
         "--modality <contrasts>",
-        "the contrasts that every case must have, such as t1ce+flair, or all (default: any)",
+        "the contrasts that every case must have, such as t1ce+flair, or all (default: at least one)",
       ),
     )
     .option("--unlabelled", "check cases for prediction: labels are not needed")

@@ -291,7 +291,7 @@ test("the command: --json prints the report, exit codes are 0, 2 and 3", async (
   assert.is(allFindings(lacking, "problems").length, 2, "training uses a case for what it has");
   assert.match(
     allFindings(lacking, "warnings").join("\n"),
-    /^1 lacks t2 \(one\): a network trains on the cases that have what it sees, and predicts these$/m,
+    /^some cases lack contrasts: 1 lacks t2 \(one\): a network trains on the cases that have what it sees, and predicts these$/m,
   );
   const fine = run("--modality", "t1ce", "--unlabelled");
   assert.is(fine.status, 0, fine.stdout + fine.stderr);

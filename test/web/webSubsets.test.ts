@@ -36,6 +36,31 @@ test("a teacher of the page sees what the data have, and must see what its stude
   assert.is(message, "expected a teacher that sees t1ce, flair, got one of t1, flair");
 });
 
+test("the page trains on cases that lack contrasts as the command line does", async () => {
+  const study = await phantomStudy();
+  const lacking = (index: number, contrast: "t2" | "t1ce") => {
+    const cases = study.dataset.cases.map((one, i) => {
+      const { [contrast]: _, ...images } = one.images;
+      return i === index ? { ...one, images } : one;
+    });
+    return { ...study, dataset: { ...study.dataset, cases } };
+  };
+  const student = configOf("student", { ...SETTINGS, method: "kd", modality: "t1ce+flair" });
+  const teacher = { modalities: ["t1", "t2", "t1ce", "flair"] as const };
+  const whole = await loadStage(study, student, [{ modalities: [...teacher.modalities] }]);
+  const first = study.dataset.cases.findIndex(({ id }) => id === whole.training[0]!.id);
+  const load = (contrast: "t2" | "t1ce") =>
+    loadStage(lacking(first, contrast), student, [{ modalities: [...teacher.modalities] }]);
+  const untaught = await load("t2");
+  assert.equal(untaught.training[0]!.absent, ["t2"]);
+  assert.ok(untaught.training.slice(1).every((one) => !("absent" in one)));
+  assert.match(untaught.warnings[0]!, /^the teacher's terms count for \d of \d cases to train: 1 lacks t2/);
+  const unused = await load("t1ce");
+  assert.is(unused.training.length, whole.training.length - 1);
+  assert.match(unused.warnings.slice(0, 2).join("; "), /not used by this stage: 1 lacks t1ce/);
+  assert.not(whole.warnings.some((line) => /lack/.test(line)));
+});
+
 if (!chromiumPath)
   console.log("SKIPPED: webSubsets: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
 else {
