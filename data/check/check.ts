@@ -73,7 +73,9 @@ export async function checkDataset(
   const { modalities, required = modalities } = options;
   const gaps = gapsOf([...cases, ...newCases], modalities);
   if (gaps && required.length < modalities.length)
-    report.warnings.push(`some cases lack contrasts: ${gaps}: a network trains on the cases that have what it sees, and predicts these`);
+    report.warnings.push(
+      `some cases lack contrasts: ${gaps}: a network trains on the cases that have what it sees, and predicts these`,
+    );
   report.warnings.push(...survey.warnings);
   return report;
 }

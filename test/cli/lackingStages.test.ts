@@ -205,7 +205,7 @@ test("the check says which contrasts are absent; training uses a case for what i
   assert.equal(allFindings(report, "problems"), []);
   assert.match(
     lines.join("\n"),
-    /1 lacks t2 \(PHANTOM_002\), 2 lack t1ce \(PHANTOM_003 and PHANTOM_008\): a network trains on the cases that have what it sees/,
+    /some cases lack contrasts: 1 lacks t2 \(PHANTOM_002\), 2 lack t1ce \(PHANTOM_003 and PHANTOM_008\): a network trains on the cases that have what it sees/,
   );
   const strict = await checkFolder({ data, quiet: true, modality: "t1ce" }, () => undefined);
   assert.is(allFindings(strict, "problems").length, 2);

@@ -287,12 +287,7 @@ test("the command: --json prints the report, exit codes are 0, 2 and 3", async (
   assert.is(problems.length, 3);
   assert.match(problems[0]!, /expected at least 2 .*to train and to test/);
   assert.is(report.cases[0]!.images.t1!.path, "one/one_t1.nii.gz");
-  const lacking = JSON.parse(run("--json").stdout) as CheckReport;
-  assert.is(allFindings(lacking, "problems").length, 2, "training uses a case for what it has");
-  assert.match(
-    allFindings(lacking, "warnings").join("\n"),
-    /^some cases lack contrasts: 1 lacks t2 \(one\): a network trains on the cases that have what it sees, and predicts these$/m,
-  );
+  assert.is(allFindings(JSON.parse(run("--json").stdout) as CheckReport, "problems").length, 2);
   const fine = run("--modality", "t1ce", "--unlabelled");
   assert.is(fine.status, 0, fine.stdout + fine.stderr);
   assert.match(fine.stdout, /1 case: no problems, 1 warning\n$/);
