@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { allFindings, checkDataset, type CheckReport } from "../data/check/check.ts";
+import type { CaseExpectations } from "../data/check/checkCase.ts";
 import { describePatients } from "../data/check/checkPatients.ts";
 import { isPatients } from "../data/datasets/patients.ts";
 import { MODALITIES } from "../data/datasets/datasets.ts";
@@ -25,8 +26,8 @@ export interface CheckFlags {
   data: string;
   labels?: LabelConvention;
   affine?: AffineChoice;
-  /** Contrasts joined by "+", or all. */
-  modality: string;
+  /** The contrasts that every case must have, joined by "+", or all; without it a case needs one. */
+  modality?: string;
   patch?: string;
   patients?: string;
   unlabelled?: boolean;
@@ -51,7 +52,7 @@ export async function checkFolder(
     {
       convention: labels,
       ...(affine && { affine }),
-      modalities: modality === "all" ? MODALITIES : parseSubset(subsetOf("--modality", modality)),
+      ...requirements(modality),
       labels: !unlabelled,
       patch: patch === undefined ? sizes.patch : parsePatch(patch),
     },
@@ -65,6 +66,12 @@ export async function checkFolder(
   if (json) print(JSON.stringify(report, null, 2));
   printText([...headLines(report), ...summaryLines(report)]);
   return report;
+}
+
+/** The contrasts to check, and those that every case must have. */
+function requirements(modality?: string): Pick<CaseExpectations, "modalities" | "required"> {
+  if (modality === undefined) return { modalities: MODALITIES, required: [] };
+  return { modalities: modality === "all" ? MODALITIES : parseSubset(subsetOf("--modality", modality)) };
 }
 
 function parsePatients(text: string): string {
@@ -92,8 +99,8 @@ export function checkCommand(): Command {
     .addOption(
       new Option(
         "--modality <contrasts>",
-        "the contrasts that every case must have, such as t1ce+flair, or all",
-      ).default("all"),
+        "the contrasts that every case must have, such as t1ce+flair, or all (default: at least one)",
+      ),
     )
     .option("--unlabelled", "check cases for prediction: labels are not needed")
     .option(

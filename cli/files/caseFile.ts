@@ -34,7 +34,7 @@ export async function openCaseFolder(folder: string): Promise<void> {
 
 /** The name of a case's file: it depends on the bytes of its source files, and on how they are prepared. */
 export function caseFileName(reading: Reading, { images, label }: CaseRecord): string {
-  const { data: _, dataset, ...how } = reading;
+  const { data: _data, required: _required, dataset, ...how } = reading;
   const files = Object.entries(images).map(([modality, { sha256, channel }]) => [modality, sha256, channel]);
   const made = { version: CASE_VERSION, convention: dataset.convention, how, files, label: label?.sha256 };
   return `${createHash("sha256").update(JSON.stringify(made)).digest("hex")}.case`;

@@ -11,6 +11,7 @@ import {
   openDataset,
   type Source,
 } from "../../data/datasets/datasets.ts";
+import { contrastsOf } from "../../data/datasets/gaps.ts";
 import { DataError, grouped } from "../../data/errors.ts";
 import { APART, checkPatients, type PatientOf, patientsBy } from "../../data/datasets/patients.ts";
 import type { ListedSplit } from "../../data/datasets/splitLists.ts";
@@ -36,7 +37,7 @@ export interface RunData {
   folds: readonly Fold[] | null;
   /** The lists that the split comes from, for the user; empty for JSON, and for a split that is drawn. */
   about: string;
-  /** The modalities that the stage needs, and others that every case of the run has. */
+  /** The modalities that the stage needs, and others that at least one case to train on has. */
   modalities: Modality[];
 }
 
@@ -64,9 +65,9 @@ export async function openRunData(
     ...dataset
   } = await openDataset(source, { convention: labels ?? undefined });
   grouped(warnings).forEach(tell);
-  const there = await source.list();
+  const listed = await source.list();
   const usual = [SPLIT_FILE, ...(fold === null ? [] : ["splits_final.json"])].filter((f) =>
-    there.includes(f),
+    listed.includes(f),
   );
   const file = given ?? (usual.length ? join(data, usual.at(-1)!) : null);
   const known = ids(dataset);
@@ -74,9 +75,9 @@ export async function openRunData(
   const found = file === null ? null : await readSplitFiles(file, known, splitMissing);
   const choose = (way: string) => chooseSplit(file, fold, { found, known, patientOf: patientsBy(way) });
   const { split, folds } = (await begunWith(begun, () => choose(APART))) ?? choose(patients);
-  const used = casesOf(dataset, idsOf(split));
+  const there = contrastsOf(casesOf(dataset, split.train));
   const needed = networkModalities(config);
-  const modalities = MODALITIES.filter((m) => needed.includes(m) || used.every(({ images }) => images[m]));
+  const modalities = MODALITIES.filter((one) => needed.includes(one) || there.includes(one));
   return { source, dataset, split, folds, about: found?.about ?? "", modalities };
 }
 

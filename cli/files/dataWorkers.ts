@@ -17,6 +17,8 @@ export interface Reading {
   data: string;
   dataset: Pick<Dataset, "layout" | "convention">;
   modalities: readonly Modality[];
+  /** Those that a case must have; by default all. */
+  required?: readonly Modality[];
   preparation: PrepareOptions & Pick<CaseExpectations, "affine">;
 }
 
@@ -31,6 +33,8 @@ export interface LoadedCase {
 export interface RecordedCase {
   id: string;
   channels: readonly Modality[];
+  /** As of Case. */
+  absent?: readonly Modality[];
   reading: Reading;
   files: CaseFiles;
   /** Its files when the run began. */

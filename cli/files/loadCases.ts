@@ -31,6 +31,7 @@ export async function loadRecorded(reading: Reading, files: CaseFiles): Promise<
   const dataset = { ...reading.dataset, cases: [files] };
   const prepared = await loadCase(await folderSource(reading.data), dataset, files, reading.modalities, {
     labels: true,
+    required: reading.required,
     ...reading.preparation,
     seen: async (path, bytes, volume) => void read.push(await recordOf(path, bytes, volume)),
     checked: (found) => (report = found),
@@ -41,13 +42,24 @@ export async function loadRecorded(reading: Reading, files: CaseFiles): Promise<
 /** Reads a case for the first time, and keeps it in memory, else on disk, where the cache has room. */
 export async function firstRead(reading: Reading, files: CaseFiles, cache: Cache): Promise<FirstRead> {
   const { prepared, ...found } = await loadRecorded(reading, files);
-  const { id, channels, size } = prepared;
+  const { id, channels, absent, size } = prepared;
   const bytes = caseBytes(prepared);
   const about = { ...found, bytes, voxels: size[0] * size[1] * size[2], unwritten: null };
   if (cache.room.take(bytes + cache.more)) return { ...about, case: shared(prepared) };
   const { folder } = cache;
   const { record, report } = found;
-  const recorded = { id, channels, reading, files, record, folder, own: { grid: report.grid }, run: null };
+  const own = { grid: report.grid };
+  const recorded = {
+    id,
+    channels,
+    ...(absent && { absent }),
+    reading,
+    files,
+    record,
+    folder,
+    own,
+    run: null,
+  };
   const unwritten = folder && (await writeCaseFile(folder, caseFileName(reading, found.record), prepared));
   return { ...about, case: recorded, unwritten };
 }
@@ -96,8 +108,9 @@ export function inRun({ case: kept, report }: FirstRead, run: CommonGrid): KeptC
 /** A kept case as it is, and any other to be read in this thread, or by `worker`. */
 export function suppliedCase(kept: KeptCase, worker?: () => DataWorker): SuppliedCase {
   if (!("reading" in kept)) return kept;
-  const { id, channels } = kept;
-  return { id, channels, read: () => (worker ? worker().read(kept) : readAgain(kept)) };
+  const { id, channels, absent } = kept;
+  const read = () => (worker ? worker().read(kept) : readAgain(kept));
+  return { id, channels, ...(absent && { absent }), read };
 }
 
 /** Cases of a run that are read together, and where they may be kept. */

@@ -3,7 +3,6 @@
 
 import {
   type Batch,
-  batchesTaken,
   PatchSampler,
   type SamplerOptions,
   type SamplerState,
@@ -23,7 +22,7 @@ export interface LoaderOptions extends SamplerOptions {
 
 /** A stream of batches. */
 export interface Loader {
-  /** Batches until every case has been seen once. */
+  /** Batches of an epoch. */
   readonly batchesPerEpoch: number;
   /** The next batch. Throws if a thread has died; a DataError if a case can no longer be read. */
   next(): Promise<Batch>;
@@ -58,7 +57,7 @@ export async function openLoader(cases: readonly KeptCase[], options: LoaderOpti
     await close();
     throw error;
   }
-  let taken = batchesTaken(sampler.state(), cases.length);
+  let { batches: taken } = sampler.state();
   let requested = taken;
   const ahead: Promise<Batch>[] = [];
   let broken: Promise<Batch> | null = null;
@@ -84,7 +83,7 @@ export async function openLoader(cases: readonly KeptCase[], options: LoaderOpti
         throw error;
       }
     },
-    state: () => ({ batches: taken, cases: cases.length }),
+    state: () => ({ ...sampler.state(), batches: taken }),
     close,
   };
 }

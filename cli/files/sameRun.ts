@@ -143,8 +143,8 @@ async function readSplit(folder: string): Promise<Record<string, unknown> | null
 
 /** Returns the differences between a split.json and a run's cases in words, or null. */
 function changedCases(before: Record<string, unknown>, data: RunData): string | null {
-  const lines = Object.entries(detail(data)).flatMap(([key, now]) => {
-    const old = before[key];
+  const lines = Object.entries({ absent: [], ...detail(data) }).flatMap(([key, now]) => {
+    const old = before[key] ?? (key === "absent" ? [] : undefined);
     if (JSON.stringify(old) === JSON.stringify(now)) return [];
     if (!Array.isArray(old) || !Array.isArray(now))
       return `${key} (${String(old ?? "not recorded")} → ${String(now)})`;

@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type CaseRecord, formatManifest } from "../../data/datasets/manifest.ts";
-import type { RunData } from "./cases.ts";
+import { casesOf, idsOf, type RunData } from "./cases.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { DEFAULTS, type TrainConfig } from "../../trainer/settings/config.ts";
 import { parseConfig } from "../terminal/configFile.ts";
@@ -104,7 +104,11 @@ function writeConfig(folder: string, config: TrainConfig): Promise<void> {
   return writeAtomically(join(folder, FILES.config), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-/** The content of split.json. */
+/** The content of split.json; `absent` names the contrasts that cases lack, if some do: "CASE t2". */
 export function detail({ split, dataset, modalities }: RunData) {
-  return { ...split, layout: dataset.layout, labels: dataset.convention, modalities };
+  const absent = casesOf(dataset, idsOf(split)).flatMap(({ id, images }) =>
+    modalities.filter((modality) => !images[modality]).map((modality) => `${id} ${modality}`),
+  );
+  const gaps = absent.length > 0 && { absent };
+  return { ...split, layout: dataset.layout, labels: dataset.convention, modalities, ...gaps };
 }

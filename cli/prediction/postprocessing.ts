@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { gridSpacing } from "../../data/preparation/preprocess.ts";
+import { channelsThere, gridSpacing } from "../../data/preparation/preprocess.ts";
 import { inTurn, type SuppliedCase } from "../../data/preparation/supply.ts";
 import type { Device } from "../../engine/index.ts";
 import { CheckpointError } from "../../model/errors.ts";
@@ -46,8 +46,8 @@ export async function tunePostprocessing(
   const seen = networkContrasts(config);
   const validated = [];
   for await (const prepared of inTurn(validation)) {
-    const { label, size, channels } = prepared;
-    for (const shown of validatedSubsets(seen, channels)) {
+    const { label, size } = prepared;
+    for (const shown of validatedSubsets(seen, channelsThere(prepared))) {
       const prediction = await predictCase(device, network, seenBy(prepared, seen, shown), config);
       const pair = { prediction, reference: label!, size };
       validated.push({ ...(tighten(pair) ?? pair), spacing: gridSpacing(prepared) }); // memory holds all

@@ -1,6 +1,7 @@
 // The scores of a network that takes any of its contrasts, with each subset of them on the validation cases.
 
 import { ALL_SUBSETS, parseSubset } from "../../data/datasets/subsets.ts";
+import { channelsThere } from "../../data/preparation/preprocess.ts";
 import { inTurn, type SuppliedCase } from "../../data/preparation/supply.ts";
 import type { Device } from "../../engine/index.ts";
 import type { Network } from "../../model/networks/network.ts";
@@ -34,7 +35,7 @@ export async function validateSubsets(
       const shown = parseSubset(name);
       if (isLively())
         process.stdout.write(`\r  validating subset ${++done} of ${dice.size * validation.length}`);
-      if (!shown.every((modality) => prepared.channels.includes(modality))) continue;
+      if (!shown.every((modality) => channelsThere(prepared).includes(modality))) continue;
       const classes = await predictCase(device, network, seenBy(prepared, contrasts, shown), config);
       scores.push(diceByRegion(classes, prepared.label!));
     }

@@ -19,6 +19,7 @@ import { bestValidation, costOf, type ReportStage } from "./reportCurves.ts";
 import { count, timeText } from "./reportPage.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { readStage, sharedSettings } from "./stageResults.ts";
+import { recordedSplit } from "../../trainer/stages/stageSplit.ts";
 import { conventionWords, formatScore, meanScore } from "../terminal/table.ts";
 import { bytesText } from "../../engine/gpu/errors.ts";
 
@@ -31,12 +32,14 @@ interface StoredSplit {
   test: string[];
   layout: string;
   labels: LabelConvention;
+  absent?: string[];
 }
 
 /** Writes the card of a finished stage into its folder. */
 export async function writeModelCard(config: TrainConfig): Promise<void> {
   const folder = join(config.out, stageName(config));
-  const split = JSON.parse(await readFile(join(folder, FILES.split), "utf8")) as StoredSplit;
+  const stored = JSON.parse(await readFile(join(folder, FILES.split), "utf8")) as StoredSplit;
+  const split = recordedSplit(config, stored);
   await writeAtomically(join(folder, FILES.card), modelCard(config, await readStage(config), split));
 }
 
@@ -100,7 +103,7 @@ function data(config: TrainConfig, stage: ReportStage, split: StoredSplit): stri
     "\n\n",
   )}
 
-${patients ? `${patients}. ` : ""}The case names are in \`${FILES.split}\`. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.${gridText(stage)}`;
+${patients ? `${patients}. ` : ""}The case names are in \`${FILES.split}\`${split.absent ? "; those that lack a contrast of this network were not used" : ""}. Input: background ${config.background}, crop ${config.crop}, padding ${config.padding}; each contrast to mean 0 and deviation 1 within the brain.${gridText(stage)}`;
 }
 
 /** The grid that a scan should have. */

@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { CaseFiles, Modality } from "../../data/datasets/datasets.ts";
+import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { toClasses } from "../../data/datasets/labels.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { chooseSlice } from "../../data/preparation/slices.ts";
@@ -49,9 +49,11 @@ export async function readSlices(
   const shown: ReportSlice[] = [];
   for (const files of casesOf(data.dataset, data.split.test.slice(0, cases))) {
     const open = await openCase(files, data);
-    shown.push(await largest(open, rows, data.modalities));
-    for (const row of rows) {
-      const differing = await mostDifferent(open, row, data.modalities);
+    const there = MODALITIES.filter((modality) => files.images[modality]);
+    const seen = rows.filter(({ sees }) => sees?.every((modality) => there.includes(modality)) ?? true);
+    shown.push(await largest(open, seen, there));
+    for (const row of seen) {
+      const differing = await mostDifferent(open, row, there);
       if (differing) shown.push(differing);
     }
   }

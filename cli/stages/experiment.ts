@@ -18,7 +18,7 @@ import { scoreSubsets } from "../report/scoreSubsets.ts";
 import { studentOf } from "../../trainer/settings/contrasts.ts";
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { readTeacher } from "./stageModels.ts";
-import { withAnyContrasts, withContrasts } from "./teacherSees.ts";
+import { checkStageCases, withAnyContrasts, withContrasts } from "./teacherSees.ts";
 import { type Existing, train } from "./training.ts";
 import { checkAny, type CommandFlags, flagOf, resolveConfig } from "./trainFlags.ts";
 
@@ -152,8 +152,8 @@ async function tableOfFifteen(
 }
 
 /**
- * The stages with the contrasts of their teachers. Throws before anything is trained: a DataError where cases
- * lack a student's contrast, a UsageError for a given teacher that cannot teach all of them.
+ * The stages with the contrasts of their teachers. Throws before anything is trained: a DataError where no
+ * case to train on has what a network sees, a UsageError for a given teacher that cannot teach all of them.
  */
 async function checkedStages(experiment: Experiment, replace: boolean): Promise<TrainConfig[]> {
   const given = stagesOf(experiment);
@@ -162,6 +162,8 @@ async function checkedStages(experiment: Experiment, replace: boolean): Promise<
   for (const [i, stage] of stages.entries()) {
     if (stage.stage === "teacher") stages[i] = await withContrasts(stage, { students, replace });
     else if (experiment.shared.teacher !== null) await readTeacher(stage);
+    const isFirst = stages.findIndex(({ modality }) => modality === stage.modality) === i;
+    if (stage.stage === "student" && isFirst) await checkStageCases(stage);
   }
   return stages;
 }

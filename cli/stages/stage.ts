@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import type { Box } from "../../data/preparation/crop.ts";
 import { mergedLabels } from "../../data/datasets/labels.ts";
+import { isAny } from "../../data/datasets/subsets.ts";
 import type { CaseRecord } from "../../data/datasets/manifest.ts";
 import type { SamplerState } from "../../data/sampling/patches.ts";
 import { loadCase } from "../../data/check/loadCase.ts";
@@ -72,10 +73,9 @@ export async function trainStage(
   const data = await openRunData(config, state && !state.imported ? folder : null);
   const cases = await readStageCases(data, networks, config);
   try {
-    const { split } = data;
-    const findings = [...(await warnings(config, networks, { split, state })), ...grouped(cases.warnings)];
-    findings.forEach(warn);
-    const { train, val, test } = split;
+    const { train, val, test } = cases.split;
+    const started = await warnings(config, networks, { split: data.split, state });
+    [...started, ...grouped(cases.warnings)].forEach(warn);
     const about = data.about && `; ${data.about}`;
     say(`  ${train.length} cases to train, ${val.length} to validate, ${test.length} to test${about}`);
     for (const line of mergedLabels(data.dataset.convention)) say(`  ${line}`);
@@ -96,7 +96,7 @@ interface Given {
 
 /** Trains a stage on cases that were read, and scores it. */
 async function trainOn(
-  { training, validation, records, modalities, grid, hostBytes }: StageCases,
+  { training, validation, records, split, modalities, grid, hostBytes }: StageCases,
   open: () => Promise<Device>,
   config: TrainConfig,
   { folder, networks, data, state }: Given,
@@ -121,12 +121,12 @@ async function trainOn(
       init: networks.init?.values ?? null,
       state,
     });
-    const began = { data, files: records, networks: networks.checksums };
+    const began = { data, files: records, networks: networks.checksums, tests: split.test.length };
     await trainInto(folder, stage, began, state).finally(() => stage.free());
   } finally {
     for (const loader of Object.values(loaders)) await loader.close();
   }
-  await scoreStage(device, config, data, { folder, validation, grid });
+  await scoreStage(device, config, { ...data, split }, { folder, validation, grid });
   device.trim();
 }
 
@@ -152,6 +152,14 @@ async function openLoaders(
   return loaders;
 }
 
+/** The inputs that a folder records when a stage begins, and the number of test cases. */
+interface Began {
+  data: RunData;
+  files: readonly CaseRecord[];
+  networks: StageNetworks["checksums"];
+  tests: number;
+}
+
 /**
  * Prepares the folder, and trains the stage to its end or until a signal. Throws a StoppedError when all is
  * saved.
@@ -159,13 +167,13 @@ async function openLoaders(
 async function trainInto(
   folder: string,
   stage: Stage,
-  inputs: { data: RunData; files: readonly CaseRecord[]; networks: StageNetworks["checksums"] },
+  inputs: Began,
   state: FoundState | null,
 ): Promise<void> {
   const { config, trainer, name: title } = stage;
   const { epochs, batch } = config;
-  const { data, files, networks } = inputs;
-  const predictions = data.split.test.length * PREDICTION;
+  const { data, files, networks, tests } = inputs;
+  const predictions = tests * PREDICTION;
   await checkRoom(folder, 4 * stage.stateBytes + predictions, "checkpoints and predictions");
   await checkHeld(folder); // before what it holds is replaced
   if (state?.imported !== false) await begin(folder, config, data, files, networks);
@@ -258,7 +266,8 @@ async function scoreTestCases(
   const seconds = new Map<string, number>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
     if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
-    const options = { labels: false, ...loadOptions(config), orientation };
+    const required = isAny(config.modality) ? [] : networkModalities(config);
+    const options = { labels: false, required, ...loadOptions(config), orientation };
     const began = performance.now();
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const seen = seenBy(prepared, networkContrasts(config));

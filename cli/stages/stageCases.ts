@@ -5,6 +5,7 @@ import { readingBytes, cacheRoom, checkHostMemory, type HostDemand } from "../de
 import { memoryLimit } from "../device/memoryLimit.ts";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
+import type { Split } from "../../data/datasets/splits.ts";
 import { compareRun } from "../../data/check/run.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { SuppliedCase } from "../../data/preparation/supply.ts";
@@ -12,6 +13,7 @@ import { FOREGROUND_BYTES } from "../../data/sampling/foreground.ts";
 import { bytesText } from "../../engine/index.ts";
 import { loadOptions, type TrainConfig } from "../../trainer/settings/config.ts";
 import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import { casesOf, idsOf, type RunData } from "../files/cases.ts";
 import { openCaseFolder } from "../files/caseFile.ts";
 import { DataWorker, type FirstRead, type KeptCase } from "../files/dataWorkers.ts";
@@ -31,6 +33,8 @@ export interface StageCases {
   grid: CommonGrid;
   /** The findings of the check that training can live with. */
   warnings: string[];
+  /** The cases of the split that the stage uses. */
+  split: Split;
   /** Bytes of main memory that training takes. */
   hostBytes: number;
   /** Ends the thread that reads validation cases. */
@@ -39,19 +43,24 @@ export interface StageCases {
 
 /**
  * Reads the cases to train and to validate on, and says how many stay in memory. Those to test on are read
- * too: now is the time to find them broken, or to be the same scans as others under another name. Throws a
- * DataError with the problems of all cases; a UsageError where main memory is too small.
+ * too: now is the time to find them broken, or to be the same scans as others under another name. Cases that
+ * lack what the stage's network sees are not used. Throws a DataError with the problems of all cases, or if
+ * none is left to train on; a UsageError where main memory is too small.
  */
 export async function readStageCases(
-  { dataset, split, modalities: common }: RunData,
+  { dataset, split: whole, modalities: there }: RunData,
   { frozen, init }: StageNetworks,
   config: TrainConfig,
 ): Promise<StageCases> {
   const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
-  const modalities = loadedModalities(config, taughtBy, common);
+  const filesOf = (id: string) => casesOf(dataset, [id])[0]!;
+  const { split, required, about } = stageSplit(config, { split: whole, filesOf, taughtBy });
+  about.forEach((line) => say(`  ${line}`));
+  const modalities = loadedModalities(config, taughtBy, there);
   const { layout, convention } = dataset;
   const { data, workers, cacheDir } = config;
-  const reading = { data, dataset: { layout, convention }, modalities, preparation: loadOptions(config) };
+  const preparation = loadOptions(config);
+  const reading = { data, dataset: { layout, convention }, modalities, required, preparation };
   if (cacheDir !== null) await openCaseFolder(cacheDir);
   const memory = new HostMemory(config, modalities, split.val.length > 0);
   const files = casesOf(dataset, idsOf(split));
@@ -81,6 +90,7 @@ export async function readStageCases(
     records,
     grid,
     warnings,
+    split,
     modalities,
     hostBytes,
     close: async () => reader?.close(),

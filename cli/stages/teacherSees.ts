@@ -3,21 +3,23 @@
 
 import { join } from "node:path";
 import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
+import { contrastsOf } from "../../data/datasets/gaps.ts";
 import { ANY, anyOf, subsetName } from "../../data/datasets/subsets.ts";
 import { DataError } from "../../data/errors.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
-import { casesOf, idsOf, openRunData } from "../files/cases.ts";
+import { stageSplit } from "../../trainer/stages/stageSplit.ts";
+import { casesOf, openRunData } from "../files/cases.ts";
 import { exists } from "../files/files.ts";
 import { readConfig } from "../files/stageFolder.ts";
 import { warn } from "../terminal/console.ts";
 
 /**
  * Returns a teacher's settings with the contrasts that it sees. A run that its folder holds keeps its own,
- * unless it is to be replaced. Reads no volume. Throws a DataError for cases that lack a contrast of one of
- * its `students`, or if it would see fewer than two; a UsageError where the folder's teacher does not see
- * what a student sees.
+ * unless it is to be replaced. Reads no volume. Throws a DataError if no case to train on has what it or one
+ * of its `students` sees, or if it would see fewer than two; a UsageError where the folder's teacher does not
+ * see what a student sees.
  */
 export async function withContrasts(
   config: TrainConfig,
@@ -36,21 +38,20 @@ export async function withContrasts(
   if (!(await exists(config.data)))
     return recorded ? { ...config, teacherModality: recorded.teacherModality } : config;
   const { dataset, split } = await openRunData(config, replace ? null : folder, () => undefined);
-  const { teacherModality, note } = teacherContrasts(casesOf(dataset, idsOf(split)), { given, students });
-  if (note) warn(note);
+  const { teacherModality, notes } = teacherContrasts(casesOf(dataset, split.train), { given, students });
+  notes.forEach(warn);
   return { ...config, teacherModality };
 }
 
 /**
- * Returns a student's settings in which "any" names the contrasts that at least one case has, and tells the
- * user where it is not all four. Other settings stay as they are. Reads no volume. Throws a DataError where
- * fewer than two are there.
+ * Returns a student's settings in which "any" names the contrasts that at least one case to train on has, and
+ * tells the user where it is not all four. Other settings stay as they are. Reads no volume. Throws a
+ * DataError where fewer than two are there.
  */
 export async function withAnyContrasts(config: TrainConfig): Promise<TrainConfig> {
   if (config.modality !== ANY || !(await exists(config.data))) return config;
   const { dataset, split } = await openRunData(config, null, () => undefined);
-  const cases = casesOf(dataset, idsOf(split));
-  const found = MODALITIES.filter((modality) => cases.some(({ images }) => images[modality]));
+  const found = contrastsOf(casesOf(dataset, split.train));
   const [only] = found;
   if (found.length < 2) {
     const remedy = only ? `train a student with --modality ${only}` : "choose other cases";
@@ -60,7 +61,16 @@ export async function withAnyContrasts(config: TrainConfig): Promise<TrainConfig
   }
   if (found.length < MODALITIES.length) {
     const missing = MODALITIES.filter((modality) => !found.includes(modality));
-    warn(`--modality ${ANY}: takes any of ${found.join(", ")}: no case has ${missing.join(" or ")}`);
+    warn(
+      `--modality ${ANY}: takes any of ${found.join(", ")}: no case to train on has ${missing.join(" or ")}`,
+    );
   }
   return { ...config, modality: anyOf(found) };
+}
+
+/** Throws a DataError if no case to train on has what a student sees. Reads no volume. */
+export async function checkStageCases(config: TrainConfig): Promise<void> {
+  if (!(await exists(config.data))) return;
+  const { dataset, split } = await openRunData(config, null, () => undefined);
+  stageSplit(config, { split, filesOf: (id) => casesOf(dataset, [id])[0]!, taughtBy: [] });
 }

@@ -4,6 +4,7 @@
 import { type CaseExpectations, checkCase, type CaseReport, readBytes } from "./checkCase.ts";
 import { checkNumbers, type Findings } from "./checkVolume.ts";
 import { differingGrids } from "./grids.ts";
+import { gapsOf } from "../datasets/gaps.ts";
 import { type Dataset, type Source, type Survey, surveyDataset } from "../datasets/datasets.ts";
 import { collectProblems } from "../errors.ts";
 import { formatSize, type Vec3 } from "../nifti/geometry.ts";
@@ -69,6 +70,12 @@ export async function checkDataset(
     seen(done + 1, total, one);
   }
   compareCases(report, options);
+  const { modalities, required = modalities } = options;
+  const gaps = gapsOf([...cases, ...newCases], modalities);
+  if (gaps && required.length < modalities.length)
+    report.warnings.push(
+      `some cases lack contrasts: ${gaps}: a network trains on the cases that have what it sees, and predicts these`,
+    );
   report.warnings.push(...survey.warnings);
   return report;
 }

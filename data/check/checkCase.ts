@@ -26,8 +26,10 @@ import { findModality, type Image, type Read } from "../preparation/preprocess.t
 
 /** The requirements that every case is checked against. */
 export interface CaseExpectations {
-  /** The required modalities. */
+  /** The modalities to read. */
   modalities: readonly Modality[];
+  /** Those that a case must have; by default all of them, and never fewer than one of them. */
+  required?: readonly Modality[] | undefined;
   /** True if a label is required. */
   labels: boolean;
   /** Whose affine the volumes of a case have; default "file". */
@@ -147,14 +149,20 @@ function checkCopies({ images, problems }: CaseReport): void {
   }
 }
 
-function checkPresence(files: CaseFiles, { modalities, labels }: CaseExpectations, found: Findings): void {
+function checkPresence(
+  files: CaseFiles,
+  { modalities, required = modalities, labels }: CaseExpectations,
+  found: Findings,
+): void {
   const present = MODALITIES.filter((modality) => files.images[modality]);
-  const missing = modalities.filter((modality) => !files.images[modality]);
+  const missing = required.filter((modality) => !files.images[modality]);
   if (missing.length) {
     const fewer = present.length > 1 ? " or fewer of these" : "";
     const students = present.length ? `: it can still train a student of ${present.join("+")}${fewer}` : "";
     const got = present.join(", ") || "none";
-    found.problems.push(`expected the modalities ${modalities.join(", ")}, got only ${got}${students}`);
+    found.problems.push(`expected the modalities ${required.join(", ")}, got only ${got}${students}`);
+  } else if (!modalities.some((modality) => files.images[modality])) {
+    found.problems.push(`expected one of ${modalities.join(", ")}, got ${present.join(", ") || "none"}`);
   }
   if (labels && files.label === undefined) found.problems.push("expected a label, got none");
 }

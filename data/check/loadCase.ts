@@ -5,11 +5,13 @@ import { type CaseReport, checkCase, type Seen } from "./checkCase.ts";
 import type { CaseFiles, Dataset, Modality, Source } from "../datasets/datasets.ts";
 import { collectProblems, DataError } from "../errors.ts";
 import type { AffineChoice } from "../preparation/grids.ts";
-import { type Case, prepareCase, type PrepareOptions } from "../preparation/preprocess.ts";
+import { type Case, prepareCase, type PrepareOptions, withAbsent } from "../preparation/preprocess.ts";
 
 export interface LoadOptions extends PrepareOptions {
   /** True to read a label; a case without one is then an error. */
   labels: boolean;
+  /** The modalities that a case must have; any other may be absent. By default all. */
+  required?: readonly Modality[] | undefined;
   /** Whose affine the volumes of a case have; default "file". */
   affine?: AffineChoice;
   /** True to refuse voxel sizes that no head has; default: where a label is read. */
@@ -20,21 +22,24 @@ export interface LoadOptions extends PrepareOptions {
   checked?: (report: CaseReport) => void;
 }
 
-/** Reads, checks and prepares one case. Throws one DataError with all its problems. */
+/**
+ * Reads, checks and prepares one case; modalities that are absent are channels of zeros. Throws one DataError
+ * with all its problems.
+ */
 export async function loadCase(
   source: Source,
   dataset: Pick<Dataset, "convention">,
   files: CaseFiles,
   modalities: readonly Modality[],
-  { labels, affine = "file", millimetres = labels, seen, checked, ...preparation }: LoadOptions,
+  { labels, required, affine = "file", millimetres = labels, seen, checked, ...preparation }: LoadOptions,
 ): Promise<Case> {
   const { convention } = dataset;
-  const expected = { modalities, labels, affine, millimetres, only: true };
+  const expected = { modalities, required, labels, affine, millimetres, only: true };
   const { report, images, classes } = await checkCase(source, files, convention, expected, seen);
   checked?.(report);
   if (report.problems.length) throw new DataError(report.problems);
   if (!images.length) throw new Error("loadCase: expected at least one modality, got none");
-  return prepareCase({ id: files.id, images, classes, convention }, preparation);
+  return withAbsent(prepareCase({ id: files.id, images, classes, convention }, preparation), modalities);
 }
 
 /** Loads `cases` one after another. Throws one DataError with the problems of all of them. */

@@ -18,6 +18,8 @@ export interface Case {
   channels: Modality[];
   /** [channels, D, H, W], normalised. */
   images: Float32Array;
+  /** The channels that the case lacks, whose voxels are 0; absent if it has all. */
+  absent?: readonly Modality[];
   /** The padding of a volume that is smaller than the patch, by channel; 0 if absent. */
   background?: readonly number[];
   /** Network classes [D, H, W]. */
@@ -100,6 +102,29 @@ export function prepareCase({ id, images, classes, convention }: ReadCase, optio
   };
   const turn = orientation === undefined ? null : turnBetween(orientationOf(volume.affine), orientation);
   return turn ? turnedCase(upright, turn) : upright;
+}
+
+/** Returns the contrasts that a prepared case has. */
+export function channelsThere({ channels, absent = [] }: Pick<Case, "channels" | "absent">): Modality[] {
+  return channels.filter((modality) => !absent.includes(modality));
+}
+
+/** Returns a case with these channels, those that it lacks filled with 0. */
+export function withAbsent(prepared: Case, modalities: readonly Modality[]): Case {
+  const { channels, images, background, size } = prepared;
+  const absent = modalities.filter((modality) => !channels.includes(modality));
+  if (!absent.length) return prepared;
+  const voxels = voxelCount(size);
+  const all = new Float32Array(modalities.length * voxels);
+  for (const [m, modality] of channels.entries())
+    all.set(images.subarray(m * voxels, (m + 1) * voxels), modalities.indexOf(modality) * voxels);
+  return {
+    ...prepared,
+    channels: [...modalities],
+    images: all,
+    absent,
+    ...(background && { background: modalities.map((name) => background[channels.indexOf(name)] ?? 0) }),
+  };
 }
 
 /** Returns a case that is not turned yet with its images and label turned; the source stays as it is. */

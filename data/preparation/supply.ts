@@ -7,6 +7,8 @@ import type { Case } from "./preprocess.ts";
 export interface UnreadCase {
   id: string;
   channels: readonly Modality[];
+  /** As of Case. */
+  absent?: readonly Modality[];
   /** Throws a DataError that names the case and the file. */
   read(): Promise<Case>;
 }

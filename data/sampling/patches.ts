@@ -1,7 +1,7 @@
 // Random patches for training. The batches of a run are numbered from 0, and each is a pure function of the
 // seed, the cases, the options and its number: any number of threads draws the same batches, and one number
 // is enough to resume. The default is the published sampling (one patch per case and epoch), except that the
-// last offset can be drawn and every batch is full.
+// last offset can be drawn and every batch is full. Cases that lack contrasts have batches of their own.
 
 import type { Random } from "../../engine/autograd/random.ts";
 import { type Augmentation, AUGMENTATIONS, type Recipe } from "./augment.ts";
@@ -9,10 +9,11 @@ import { pivot, type Placement, takeImages, takeLabels } from "./augmentSpatial.
 import { DataError } from "../errors.ts";
 import { foregroundOf } from "./foreground.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
+import { BatchOrder } from "./order.ts";
 import { type Case, gridSpacing } from "../preparation/preprocess.ts";
 import { caseOf, type SuppliedCase } from "../preparation/supply.ts";
 import { MODALITIES } from "../datasets/source.ts";
-import { CHANNEL, ORDER, PATCH, SHARE, streamAt } from "./streams.ts";
+import { CHANNEL, PATCH, SHARE, streamAt } from "./streams.ts";
 
 export interface Batch {
   /** [N, modalities, D, H, W]. */
@@ -21,6 +22,8 @@ export interface Batch {
   label: Uint8Array<ArrayBuffer>;
   /** The ids of the N cases. */
   cases: string[];
+  /** The modalities that each of them lacks, whose voxels are 0; absent if all have all. */
+  absent?: readonly (readonly string[])[];
 }
 
 /** The state of a `PatchSampler`, as JSON: enough to resume to the same bits. */
@@ -29,6 +32,8 @@ export interface SamplerState {
   batches: number;
   /** The number of cases. */
   cases: number;
+  /** The number of cases that lack modalities; not there if every case has all. */
+  lacking?: number;
 }
 
 /** The options of sampling. */
@@ -60,11 +65,16 @@ export interface SamplerOptions extends Partial<Sampling> {
   seed: number;
 }
 
-/** An endless stream of batches: every case once per epoch, in a new order each time. */
+/**
+ * An endless stream of batches: every case once per epoch, in a new order each time. If some cases lack
+ * modalities, each batch holds only such cases, or none: then full batches use every case equally often in
+ * the long run.
+ */
 export class PatchSampler {
   readonly #cases: readonly SuppliedCase[];
   readonly #options: Required<SamplerOptions>;
   readonly #recipe: Recipe;
+  readonly #order: BatchOrder;
   #taken = 0;
 
   /** Throws DataError unless all `cases` have the same modalities, and those at hand have labels. */
@@ -83,11 +93,12 @@ export class PatchSampler {
     this.#cases = cases;
     this.#options = { ...SAMPLING, ...options };
     this.#recipe = AUGMENTATIONS[this.#options.augment];
+    this.#order = new BatchOrder(cases.map(lacks), this.#options);
   }
 
-  /** The number of batches until every case has been used once. */
+  /** The number of batches of an epoch. */
   get batchesPerEpoch(): number {
-    return Math.ceil(this.#cases.length / this.#options.batch);
+    return this.#order.batchesPerEpoch;
   }
 
   /** Returns the next batch. If a case cannot be read, the batch is still the next one. */
@@ -103,7 +114,7 @@ export class PatchSampler {
    */
   async batch(number: number): Promise<Batch> {
     const { patch, seed } = this.#options;
-    const chosen = this.#casesOf(number);
+    const chosen = this.#order.casesOf(number).map((index) => this.#cases[index]!);
     const voxels = patch[0] * patch[1] * patch[2];
     const channels = this.#cases[0]!.channels.length;
     const images = new Float32Array(chosen.length * channels * voxels);
@@ -121,39 +132,22 @@ export class PatchSampler {
         background: from.background?.[m] ?? 0,
         random: streamAt(seed, CHANNEL, number, n, MODALITIES.indexOf(modality)),
       }));
-      this.#recipe.intensities({ size: patch, channels: views }, random);
+      const there = views.filter((_, m) => !from.absent?.includes(from.channels[m]!));
+      this.#recipe.intensities({ size: patch, channels: there }, random);
     }
-    return { images, label, cases: chosen.map(({ id }) => id) };
+    const absent = chosen.some(lacks) && { absent: chosen.map((one) => [...(one.absent ?? [])]) };
+    return { images, label, cases: chosen.map(({ id }) => id), ...absent };
   }
 
   /** Returns the state for `restore`. */
   state(): SamplerState {
-    return { batches: this.#taken, cases: this.#cases.length };
+    const lacking = this.#cases.filter(lacks).length;
+    return { batches: this.#taken, cases: this.#cases.length, ...(lacking > 0 && { lacking }) };
   }
 
   /** Resumes from a `state()`. Throws DataError if it is invalid or of another number of cases. */
   restore(state: SamplerState): void {
-    this.#taken = batchesTaken(state, this.#cases.length);
-  }
-
-  #casesOf(number: number): SuppliedCase[] {
-    const { batch, lastBatch } = this.#options;
-    const count = this.#cases.length;
-    const [epoch, position] =
-      lastBatch === "short"
-        ? [Math.floor(number / this.batchesPerEpoch), batch * (number % this.batchesPerEpoch)]
-        : [Math.floor((number * batch) / count), (number * batch) % count];
-    const size = lastBatch === "short" ? Math.min(batch, count - position) : batch;
-    const indices: number[] = [];
-    for (let e = epoch; indices.length < size; e++) {
-      const start = e === epoch ? position : 0;
-      indices.push(...this.#order(e).slice(start, start + size - indices.length));
-    }
-    return indices.map((index) => this.#cases[index]!);
-  }
-
-  #order(epoch: number): number[] {
-    return streamAt(this.#options.seed, ORDER, epoch).shuffle([...this.#cases.keys()]);
+    this.#taken = batchesTaken(state, this.state());
   }
 
   /**
@@ -182,16 +176,19 @@ export class PatchSampler {
   }
 }
 
+function lacks({ absent = [] }: Pick<Case, "absent">): boolean {
+  return absent.length > 0;
+}
+
 function labelOf({ id, label }: Case): Uint8Array {
   if (!label) throw new DataError(`case ${id}: expected a label to train on, got none`);
   return label;
 }
 
 /**
- * Returns the number of batches in a state. Throws DataError unless it is the state of a sampler with `cases`
- * cases.
+ * Returns the number of batches in a state. Throws DataError unless its numbers of cases are those of `now`.
  */
-export function batchesTaken(state: SamplerState, cases: number): number {
+function batchesTaken(state: SamplerState, now: SamplerState): number {
   if (!Number.isSafeInteger(state.batches) || state.batches < 0) {
     const got = Object.keys(state).join(", ") || "nothing";
     throw new DataError(
@@ -199,9 +196,11 @@ export function batchesTaken(state: SamplerState, cases: number): number {
         "checkpoints of an earlier version cannot be resumed; train the stage again",
     );
   }
-  if (state.cases !== cases) {
+  const text = ({ cases, lacking = 0 }: SamplerState) =>
+    `${cases} cases${lacking ? ` (${lacking} lack contrasts)` : ""}`;
+  if (text(state) !== text(now)) {
     const remedy = "resume with the cases that the training started with";
-    throw new DataError(`PatchSampler: expected the state of ${cases} cases, got ${state.cases}: ${remedy}`);
+    throw new DataError(`PatchSampler: expected the state of ${text(now)}, got ${text(state)}: ${remedy}`);
   }
   return state.batches;
 }

@@ -39,11 +39,13 @@ L_seg  of the four classes, or with --segmentation regions the paper's: L_soft w
     softWeight: row(share(), {
       help: "share of the teacher's region probabilities in the loss; the labels have the rest",
       default: 0.75,
+      teaches: true,
       page: { label: "Share of soft labels" },
     }),
     bottleneckWeight: row(number(), {
       help: "weight of the bottlenecks' divergence",
       default: 10,
+      teaches: true,
       page: { label: "Weight of bottlenecks" },
     }),
     /** Divides the student's region logits; null for the teacher's temperature. */

@@ -8,6 +8,7 @@ export const kdWeight = row(number(), {
   help: "weight of the pixel-wise distillation",
   default: PROTOKD.kdWeight,
   defaultHelp: `${PROTOKD.kdWeight}; 1 with --kd-units hinton`,
+  teaches: true,
   page: { label: "Weight of pixel KD" },
 });
 
@@ -25,6 +26,7 @@ export const kdUnits = row(choice(KD_UNITS, "units"), {
 export const prototypeWeight = row(number(), {
   help: "weight of the prototype distillation",
   default: PROTOKD.prototypeWeight,
+  teaches: true,
   page: { label: "Weight of prototypes" },
 });
 

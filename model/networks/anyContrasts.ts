@@ -33,6 +33,8 @@ export interface NamedImage {
   channels: readonly string[];
   images: Float32Array;
   background?: readonly number[];
+  /** The channels that are not there, whose voxels are 0. */
+  absent?: readonly string[];
 }
 
 /**
@@ -40,17 +42,17 @@ export interface NamedImage {
  * those of `shown`: [2 · modalities,D,H,W]. The availability planes are padded with their own value.
  */
 export function anyInput(
-  { channels, images, background }: NamedImage,
+  { channels, images, background, absent = [] }: NamedImage,
   modalities: readonly string[],
   shown: readonly string[],
-): Required<NamedImage> {
+): Required<Omit<NamedImage, "absent">> {
   const voxels = images.length / channels.length;
   const count = modalities.length;
   const whole = new Float32Array(2 * count * voxels);
   const padding = new Array<number>(2 * count).fill(0);
   for (const [i, name] of modalities.entries()) {
     const from = channels.indexOf(name);
-    if (from < 0 || !shown.includes(name)) continue;
+    if (from < 0 || absent.includes(name) || !shown.includes(name)) continue;
     whole.set(images.subarray(from * voxels, (from + 1) * voxels), i * voxels);
     whole.fill(1, (count + i) * voxels, (count + i + 1) * voxels);
     padding[i] = background?.[from] ?? 0;

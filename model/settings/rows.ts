@@ -31,6 +31,8 @@ export interface Row<Value> {
   argument?: string | null;
   /** False: runs that differ in this setting alone count as the same run. */
   counts?: false;
+  /** True for the weight of a teacher's term: at 0 the method does not run the teacher for it. */
+  teaches?: true;
   /** False: has no flag; the run itself writes it into config.json. */
   flag?: false;
 }

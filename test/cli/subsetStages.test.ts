@@ -153,13 +153,21 @@ test("without --teacher-modality, a teacher sees what the data have, and the use
   const said = await silenced(async () =>
     assert.is((await withContrasts(config)).teacherModality, "t1+t1ce+flair"),
   );
-  assert.match(said.join("\n"), /the teacher sees t1, t1ce, flair: no case has t2/);
-  write("A", MODALITIES); // the check of the cases names all that lack T2
-  assert.is((await withContrasts(config)).teacherModality, null);
-  const { message } = await failure(() => withContrasts(config, { students: [["t1"], ["t2", "flair"]] }));
+  assert.match(said.join("\n"), /the teacher sees t1, t1ce, flair: no case to train on has t2/);
+  const split = { train: ids.slice(0, 3), val: ["D"], test: ["E"] };
+  writeFileSync(join(at, "split.json"), JSON.stringify(split));
+  write("A", MODALITIES);
+  const warned = await silenced(async () => assert.is((await withContrasts(config)).teacherModality, null));
   assert.match(
+    warned.join("\n"),
+    /trains on 1 of 3 cases alone, .*: 2 lack t2 \(B and C\): with --teacher-modality t1\+t1ce\+flair it trains on 3/,
+  );
+  rmSync(join(at, "A", "A_t2.nii.gz"));
+  write("E", MODALITIES);
+  const { message } = await failure(() => withContrasts(config, { students: [["t1"], ["t2", "flair"]] }));
+  assert.is(
     message,
-    /^4 problems .*\n {2}case B: expected t2 \(students see t1, t2, flair\), got only t1, t1ce, flair\n/,
+    "no case to train on has t2 and flair, which a student sees: 3 lack t2 (A, B and C): choose other students",
   );
   rmSync(at, { recursive: true });
   for (const id of ids) write(id, ["flair"]);

@@ -280,13 +280,14 @@ test("the command: --json prints the report, exit codes are 0, 2 and 3", async (
     const script = fileURLToPath(new URL("../../cli/check.js", import.meta.url));
     return spawnSync(process.execPath, [script, "--data", data, ...flags], { encoding: "utf8" });
   };
-  const refused = run("--json");
+  const refused = run("--json", "--modality", "all");
   assert.is(refused.status, 3);
   const report = JSON.parse(refused.stdout) as CheckReport;
   const problems = allFindings(report, "problems");
   assert.is(problems.length, 3);
   assert.match(problems[0]!, /expected at least 2 .*to train and to test/);
   assert.is(report.cases[0]!.images.t1!.path, "one/one_t1.nii.gz");
+  assert.is(allFindings(JSON.parse(run("--json").stdout) as CheckReport, "problems").length, 2);
   const fine = run("--modality", "t1ce", "--unlabelled");
   assert.is(fine.status, 0, fine.stdout + fine.stderr);
   assert.match(fine.stdout, /1 case: no problems, 1 warning\n$/);

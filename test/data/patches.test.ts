@@ -146,7 +146,10 @@ test("one seed gives one stream, and a stored state resumes it bit for bit", asy
   assert.equal(await take(later, 3), expected);
   assert.equal(await make(7).batch(6), expected[1], "a batch is a function of its number");
   const fewer = new PatchSampler(cases.slice(1), { patch: [2, 2, 2], batch: 1, seed: 1 });
-  assert.throws(() => fewer.restore(stored), /expected the state of 2 cases, got 3: resume with the cases/);
+  assert.throws(
+    () => fewer.restore(stored),
+    /expected the state of 2 cases, got 3 cases: resume with the cases/,
+  );
 });
 
 test("no cases, a case without label and a case of other modalities are refused by name", async () => {

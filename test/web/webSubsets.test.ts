@@ -17,23 +17,48 @@ let opened: Visit;
 test("a teacher of the page sees what the data have, and must see what its student sees", async () => {
   const study = await phantomStudy();
   const teacher = configOf("teacher", SETTINGS);
-  assert.equal(await withContrasts(study, teacher, []), { config: teacher, note: null });
+  assert.equal(await withContrasts(study, teacher, []), { config: teacher, notes: [] });
   const cases = study.dataset.cases.map((one) => {
     const { t2: _, ...images } = one.images;
     return { ...one, images };
   });
   const without = { ...study, dataset: { ...study.dataset, cases } };
-  const { config, note } = await withContrasts(without, teacher, [["t1ce", "flair"]]);
+  const { config, notes } = await withContrasts(without, teacher, [["t1ce", "flair"]]);
   assert.is(config.teacherModality, "t1+t1ce+flair");
-  assert.match(note!, /^the teacher sees t1, t1ce, flair: no case has t2$/);
+  assert.equal(notes, ["the teacher sees t1, t1ce, flair: no case to train on has t2"]);
   assert.throws(
     () => teacherContrasts(cases, { given: null, students: [["t2"]] }),
-    /expected t2 \(students see t2\), got only t1/,
+    /^no case to train on has t2, which a student sees: \d+ lack t2 \(.*\): choose other students$/,
   );
   const student = configOf("student", { ...SETTINGS, modality: "t1ce+flair" });
   const seen = { modalities: ["t1" as const, "flair" as const] };
   const { message } = await failure(() => loadStage(study, student, [seen]));
   assert.is(message, "expected a teacher that sees t1ce, flair, got one of t1, flair");
+});
+
+test("the page trains on cases that lack contrasts as the command line does", async () => {
+  const study = await phantomStudy();
+  const lacking = (index: number, contrast: "t2" | "t1ce") => {
+    const cases = study.dataset.cases.map((one, i) => {
+      const { [contrast]: _, ...images } = one.images;
+      return i === index ? { ...one, images } : one;
+    });
+    return { ...study, dataset: { ...study.dataset, cases } };
+  };
+  const student = configOf("student", { ...SETTINGS, method: "kd", modality: "t1ce+flair" });
+  const teacher = { modalities: ["t1", "t2", "t1ce", "flair"] as const };
+  const whole = await loadStage(study, student, [{ modalities: [...teacher.modalities] }]);
+  const first = study.dataset.cases.findIndex(({ id }) => id === whole.training[0]!.id);
+  const load = (contrast: "t2" | "t1ce") =>
+    loadStage(lacking(first, contrast), student, [{ modalities: [...teacher.modalities] }]);
+  const untaught = await load("t2");
+  assert.equal(untaught.training[0]!.absent, ["t2"]);
+  assert.ok(untaught.training.slice(1).every((one) => !("absent" in one)));
+  assert.match(untaught.warnings[0]!, /^the teacher's terms count for \d of \d cases to train: 1 lacks t2/);
+  const unused = await load("t1ce");
+  assert.is(unused.training.length, whole.training.length - 1);
+  assert.match(unused.warnings.slice(0, 2).join("; "), /not used by this stage: 1 lacks t1ce/);
+  assert.not(whole.warnings.some((line) => /lack/.test(line)));
 });
 
 if (!chromiumPath)

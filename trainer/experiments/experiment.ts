@@ -192,9 +192,19 @@ function caseScores(runs: readonly ExperimentRun[]): CaseScores {
   return result;
 }
 
+/** A sentence on the test cases, where not every row has as many: some lack contrasts. */
+function testedNote(rows: readonly ExperimentRow[]): string[] {
+  if (new Set(rows.map(({ cases }) => cases)).size < 2) return [];
+  const byInput = new Map(rows.map((row) => [row.modality ?? "teacher", row.cases]));
+  const counted = [...byInput].map(([input, cases]) => `${input} ${cases}`).join(", ");
+  return [
+    `A network is tested on the cases that have its contrasts (${counted}): rows of other contrasts are means over other cases.`,
+  ];
+}
+
 /** Sentences on how the numbers came about, and on what they cannot say. */
 function notesOn(rows: readonly ExperimentRow[], comparisons: readonly Comparison[]): string[] {
-  const notes: string[] = [];
+  const notes = testedNote(rows);
   const seeds = rows.map((row) => row.seeds.length);
   const [fewest, most] = [Math.min(...seeds), Math.max(...seeds)];
   if (most > 1)

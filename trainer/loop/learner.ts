@@ -8,6 +8,7 @@ import { initialise } from "../../model/networks/network.ts";
 import type { Params } from "../../model/networks/params.ts";
 import { type Parts, UploadedBatch } from "./batches.ts";
 import { drawSubset } from "./drawSubset.ts";
+import { untaught, withoutTeacher } from "./lacking.ts";
 import type { LossReader, Scalar } from "./lossReader.ts";
 import { Group, type Member, type Members, openOwn, prefixOf, type TrainedTensor } from "./members.ts";
 import type { ResolvedOptions, TrainBatch } from "./options.ts";
@@ -140,7 +141,7 @@ export class Learner {
     const groups: string[] = [];
     const { updates } = this;
     this.#onDevice(batches, place, (uploaded) =>
-      runStep(this.#stepOptions, uploaded, place, {
+      runStep(this.#optionsOf(batches), uploaded, place, {
         after: (change) => void changes.push(change),
         update: (name, make) => {
           const group = this.groups.get(name);
@@ -196,7 +197,7 @@ export class Learner {
   /** Measures each term's share of the gradient on these batches: see shares.ts. */
   shares(batches: Batches, place: StepPlace): Promise<Record<string, Record<string, number>>> {
     return this.#onDevice(batches, place, (uploaded) =>
-      gradientShares(this.#options.device, this.#stepOptions, uploaded, place, this.groups),
+      gradientShares(this.#options.device, this.#optionsOf(batches), uploaded, place, this.groups),
     );
   }
 
@@ -204,7 +205,7 @@ export class Learner {
   rehearseShares(batches: Batches, place: StepPlace): void {
     const { device } = this.#options;
     this.#onDevice(batches, place, (uploaded) => {
-      const norms = recordShares(device, this.#stepOptions, uploaded, place, this.groups);
+      const norms = recordShares(device, this.#optionsOf(batches), uploaded, place, this.groups);
       norms.forEach(({ value }) => free(value));
     });
   }
@@ -213,6 +214,13 @@ export class Learner {
   free(): void {
     for (const group of this.groups.values()) group.free();
     this.own.free();
+  }
+
+  /** A step's options: on cases that lack a contrast of a teacher, its terms do not count. */
+  #optionsOf(batches: Batches): StepOptions {
+    if (!untaught(batches, this.members)) return this.#stepOptions;
+    const { method, run } = this.#options;
+    return { ...this.#stepOptions, settings: withoutTeacher(method, run.settings) };
   }
 
   #onDevice<T>(

@@ -15,6 +15,8 @@ export const PositionSchema = v.object({
   /** The sums of their losses by term, over `counted` steps; skipped steps do not count. */
   sums: v.custom<Record<string, number>>(isNumbers), // v.record() would drop the term "prototype"
   counted: count,
+  /** The steps that had a term; older states lack it, in which every step had every term. */
+  counts: v.optional(v.custom<Record<string, number>>(isNumbers), {}),
   skipped: count,
   /** Steps skipped in a row. */
   skippedInRow: count,
@@ -44,6 +46,7 @@ export function beginning(): Position {
     done: 0,
     sums: {},
     counted: 0,
+    counts: {},
     skipped: 0,
     skippedInRow: 0,
     seconds: 0,
@@ -59,6 +62,25 @@ export function beginning(): Position {
 /** The position at the beginning of the next epoch. */
 export function nextEpoch({ epoch, skippedInRow, total, best, idle, average, updates }: Position): Position {
   return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average, updates };
+}
+
+/** Adds the losses of a step that was not skipped. */
+export function addLosses(at: Position, losses: Readonly<Record<string, number>>): void {
+  for (const name of Object.keys({ ...at.sums, ...losses })) at.counts[name] = stepsWith(at, name);
+  for (const [name, value] of Object.entries(losses)) {
+    at.counts[name]!++;
+    at.sums[name] = (at.sums[name] ?? 0) + value;
+  }
+  at.counted++;
+}
+
+/** Returns the mean of each term over the steps that had it. */
+export function meanLosses(at: Position): Record<string, number> {
+  return Object.fromEntries(Object.entries(at.sums).map(([name, sum]) => [name, sum / stepsWith(at, name)]));
+}
+
+function stepsWith({ sums, counts, counted }: Position, name: string): number {
+  return counts[name] ?? (name in sums ? counted : 0);
 }
 
 /**

@@ -15,7 +15,7 @@ export interface EpochRecord {
   seconds: number;
   /** Learning rate of the epoch's last step. */
   rate: number;
-  /** Means over the epoch's steps, by term. */
+  /** Means over the epoch's steps that had a term, by term. */
   losses: Record<string, number>;
   /** Seconds of waiting for batches, and steps skipped because a loss or gradient was not finite. */
   waited?: number;

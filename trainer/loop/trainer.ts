@@ -6,11 +6,21 @@ import { streamsOf } from "../../model/methods/index.ts";
 import { initialise } from "../../model/networks/network.ts";
 import { diverged, overflow } from "./diverged.ts";
 import { Draws } from "./draws.ts";
+import { asWhole } from "./lacking.ts";
 import { type Batches, Learner, type Noted, VERDICT } from "./learner.ts";
 import { LossReader, type Read } from "./lossReader.ts";
 import { type Ending, LOOP, type ResolvedOptions, type TrainEvent, type TrainOptions } from "./options.ts";
 import { Phases } from "./phases.ts";
-import { beginning, judge, nextEpoch, over, type Position, stepsDone } from "./position.ts";
+import {
+  addLosses,
+  beginning,
+  judge,
+  meanLosses,
+  nextEpoch,
+  over,
+  type Position,
+  stepsDone,
+} from "./position.ts";
 import type { EpochRecord, Scores } from "./records.ts";
 
 export * from "./options.ts";
@@ -62,7 +72,7 @@ export class Trainer {
     let reason: Ending | "epochs" | null = over(at, this.#options);
     if (!reason) {
       this.#beginPhase();
-      yield* this.#compile(await this.#draws.peek());
+      yield* this.#compile(asWhole(await this.#draws.peek()));
       if (at.epoch === 1 && at.done === 0) yield this.#checkpoint();
     }
     try {
@@ -125,8 +135,7 @@ export class Trainer {
     const { epoch } = at;
     if (bad === undefined && finite) {
       at.skippedInRow = 0;
-      at.counted++;
-      for (const [name, value] of Object.entries(losses)) at.sums[name] = (at.sums[name] ?? 0) + value;
+      addLosses(at, losses);
       return { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, lr: this.#lr };
     }
     at.skipped++;
@@ -186,8 +195,8 @@ export class Trainer {
 
   /** The record of the epoch so far, for metrics.jsonl. */
   #record(validation?: Scores): EpochRecord {
-    const { epoch, seconds, waited, skipped, sums, counted, average } = this.#position;
-    const losses = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / counted]));
+    const { epoch, seconds, waited, skipped, average } = this.#position;
+    const losses = meanLosses(this.#position);
     const { score } = this.#options.method;
     const scores = validation && {
       validation,

@@ -30,16 +30,17 @@ export function streamsOf<Case>(
 
 /**
  * The modalities to load, in channel order: those of the stage's networks; or, for a network that trains
- * alone, all that every case has, so that it draws the same patches as one that is taught.
+ * alone, also those that are there (that at least one case to train on has), so that it draws the same
+ * patches as one that is taught.
  */
 export function loadedModalities(
   config: TrainConfig,
   taughtBy: readonly (readonly string[])[],
-  common: readonly Modality[],
+  there: readonly Modality[],
 ): Modality[] {
   const needed = new Set<string>([
     ...networkModalities(config),
-    ...(taughtBy.length ? taughtBy.flat() : common),
+    ...(taughtBy.length ? taughtBy.flat() : there),
   ]);
   return MODALITIES.filter((name) => needed.has(name));
 }

@@ -4,7 +4,7 @@
 
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import type { CommonGrid, Input } from "../../data/preparation/input.ts";
-import type { Case } from "../../data/preparation/preprocess.ts";
+import { type Case, channelsThere } from "../../data/preparation/preprocess.ts";
 import { inTurn, type SuppliedCase } from "../../data/preparation/supply.ts";
 import type { Device } from "../../engine/index.ts";
 import { cardMetadata, type NetworkCard } from "../../model/files/card.ts";
@@ -167,7 +167,7 @@ export class Stage {
     let index = 0;
     for await (const prepared of inTurn(validation)) {
       let classes: Uint8Array = new Uint8Array();
-      for (const shown of validatedSubsets(contrasts, prepared.channels)) {
+      for (const shown of validatedSubsets(contrasts, channelsThere(prepared))) {
         if (this.trainer.stopping) return null;
         const seen = seenBy(prepared, contrasts, shown);
         classes = await predictCase(this.#device, this.trainer.learner.deployed, seen, this.config);

@@ -1,7 +1,8 @@
 // The cases of a stage, read and prepared in the page's worker.
 
 import { DataError, grouped } from "../../data/errors.ts";
-import { type CaseFiles, MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import { contrastsOf } from "../../data/datasets/gaps.ts";
+import type { CaseFiles, Modality } from "../../data/datasets/source.ts";
 import { textOf } from "../../data/datasets/json.ts";
 import { checkPatients, patientsBy } from "../../data/datasets/patients.ts";
 import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../../data/datasets/splits.ts";
@@ -16,6 +17,7 @@ import type { TrainingState } from "../../trainer/loop/state.ts";
 import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
 import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import type { Study } from "../segment/segmentation.ts";
 
 export interface StageCases {
@@ -25,7 +27,7 @@ export interface StageCases {
   modalities: readonly Modality[];
   /** The grid that all cases are turned to. */
   grid: CommonGrid;
-  /** The findings of the check that training can live with, those alike cut short. */
+  /** How many cases are used, if some lack contrasts, and findings that training can live with. */
   warnings: string[];
 }
 
@@ -39,21 +41,21 @@ export async function loadStage(
   teachers: readonly Pick<Input, "modalities" | "grid">[],
 ): Promise<StageCases> {
   const { source, dataset } = study;
-  const split = await splitOf(study, config);
+  const whole = await splitOf(study, config);
   const own = networkModalities(config);
-  const used = [...split.train, ...split.val, ...split.test];
   const files = (ids: readonly string[]) => filesOf(study, ids);
-  const common = MODALITIES.filter((m) => files(used).every(({ images }) => images[m]));
   const taughtBy = teachers.map((teacher) => teacher.modalities);
   for (const seen of taughtBy) {
     if (!own.every((modality) => seen.includes(modality)))
       throw new DataError(`expected a teacher that sees ${own.join(", ")}, got one of ${seen.join(", ")}`);
   }
-  const modalities = loadedModalities(config, taughtBy, common);
+  const filesOfCase = (id: string) => files([id])[0]!;
+  const { split, required, about } = stageSplit(config, { split: whole, filesOf: filesOfCase, taughtBy });
+  const modalities = loadedModalities(config, taughtBy, contrastsOf(files(whole.train)));
   const reports: CaseReport[] = [];
   const checked = (report: CaseReport) => void reports.push(report);
   const load = (ids: readonly string[], seen: readonly Modality[]) =>
-    loadCases(source, dataset, files(ids), seen, { ...loadOptions(config), labels: true, checked });
+    loadCases(source, dataset, files(ids), seen, { ...loadOptions(config), labels: true, required, checked });
   const training = await load(split.train, modalities);
   const validation = await load(split.val, own);
   const known = teachers.flatMap((teacher) => teacher.grid ?? [])[0];
@@ -66,24 +68,23 @@ export async function loadStage(
     validation: upright.slice(training.length),
     modalities,
     grid,
-    warnings: grouped(warnings),
+    warnings: [...about, ...grouped(warnings)],
   };
 }
 
 /**
- * A stage's settings with the contrasts of a teacher, whose `students` are to see these; the note is for the
- * user. Throws a DataError for cases that lack a contrast.
+ * A stage's settings with the contrasts of a teacher, whose `students` are to see these; the notes are for
+ * the user. Throws a DataError if no case to train on has what a network sees.
  */
 export async function withContrasts(
   study: Study,
   config: TrainConfig,
   students: readonly (readonly Modality[])[],
-): Promise<{ config: TrainConfig; note: string | null }> {
-  if (config.stage !== "teacher") return { config, note: null };
-  const { train, val, test } = await splitOf(study, config);
-  const cases = filesOf(study, [...new Set([...train, ...val, ...test])]);
-  const { teacherModality, note } = teacherContrasts(cases, { given: config.teacherModality, students });
-  return { config: { ...config, teacherModality }, note };
+): Promise<{ config: TrainConfig; notes: string[] }> {
+  if (config.stage !== "teacher") return { config, notes: [] };
+  const cases = filesOf(study, (await splitOf(study, config)).train);
+  const { teacherModality, notes } = teacherContrasts(cases, { given: config.teacherModality, students });
+  return { config: { ...config, teacherModality }, notes };
 }
 
 function filesOf({ dataset }: Study, ids: readonly string[]): CaseFiles[] {

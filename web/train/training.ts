@@ -89,12 +89,12 @@ export class Training {
         const students = [...configs.values()].flatMap((one) =>
           one.stage === "student" ? [networkModalities(one)] : [],
         );
-        const { config, note } = await withContrasts(study, asked, students);
+        const { config, notes } = await withContrasts(study, asked, students);
         const teacher = config.stage === "teacher" ? null : teacherOf(run.settings);
         tell({ type: "doing", what: `${name}: reading the cases` });
         const teachers = teacher === null ? [] : [this.#models.use(teacher)];
         const cases = await loadStage(study, config, teachers);
-        tell({ type: "findings", lines: [...(note ? [note] : []), ...cases.warnings] });
+        tell({ type: "findings", lines: [...notes, ...cases.warnings] });
         await survivingLoss(
           (device) => this.#train(device, { name, config, cases, teacher, study, tell }),
           () => tell({ type: "lost", stage: name }),
