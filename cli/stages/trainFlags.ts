@@ -187,7 +187,9 @@ async function fileSettings({ config, resumeFrom, resume, stage, split }: TrainF
 /** Returns the flags of a single stage. Throws a UsageError for flags that only --stage all has. */
 export function ofOneStage(given: CommandFlags): TrainFlags {
   const { seeds, baselines, methods, modality, stage, ...flags } = given;
-  const several = Object.entries({ seeds, methods, baselines }).find(([, value]) => value !== undefined && value !== false);
+  const several = Object.entries({ seeds, methods, baselines }).find(
+    ([, value]) => value !== undefined && value !== false,
+  );
   if (several) throw new UsageError(`--${several[0]}: goes with --stage all`);
   if (stage === "all") throw new Error("ofOneStage: expected one stage, got all");
   if (modality !== undefined && (modality.includes(",") || LISTS.includes(modality)))
