@@ -112,7 +112,7 @@ else {
     assert.not.ok(await page.isVisible("#dropWeights"));
   });
 
-  test("weights that are none are refused before anything is trained", async () => {
+  test("weights out of range are refused before anything is trained", async () => {
     const { page } = opened;
     await fill(page, { ...ALONE, method: "none" });
     await page.fill("#dropWeights", "t1=2");

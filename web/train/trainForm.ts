@@ -90,7 +90,7 @@ function seenTitle(seen: string): string {
   return `${isAny(seen) ? "whatever is there of " : ""}${someOf(titles, titles.length)}`;
 }
 
-/** What the form's lists say of the student. */
+/** Returns the form's choice of student, method and stages. */
 function chosen(): { seen: string; method: string; stages: TrainSettings["stages"]; isTaught: boolean } {
   const value = (id: string) => byId<HTMLSelectElement>(id).value;
   const [seen, method] = [value("modality"), value("method")];
