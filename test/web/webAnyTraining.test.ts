@@ -117,7 +117,7 @@ else {
     await fill(page, { ...ALONE, method: "none" });
     await page.fill("#dropWeights", "t1=2");
     await page.click("#train-start");
-    assert.match(await complaint(page), /do not fit.*Contrasts dropped: expected .* below 1, .* got t1=2/s);
+    assert.match(await complaint(page), /do not fit.*Dropped: expected .* below 1, .* got t1=2/s);
     await page.click(".close");
     await page.fill("#dropWeights", "");
   });

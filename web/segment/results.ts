@@ -44,7 +44,7 @@ export function showResults(place: HTMLElement, results: readonly Result[], { la
     ({ modalities, seconds, peakBytes }, i) =>
       `${models[i]}: saw ${titlesOf(modalities)}; ${seconds.toFixed(1)} s, ${bytesText(peakBytes)} on the GPU`,
   );
-  for (const text of took) parts.push(element("p", { class: "hint" }, text));
+  parts.push(element("div", { class: "hint" }, ...took.map((text) => element("div", {}, text))));
   const buttons = results.flatMap((result, i) => {
     const button = (what: string, save: (result: Result) => void) =>
       element("button", { click: () => save(result) }, `Download ${models[i]}'s ${what}`);

@@ -111,7 +111,7 @@ function forPage(message: string): string {
     )
     .replace(/use --affine image\b/g, "in training set Affine to image")
     .replace(/--lr\b/g, "the learning rate")
-    .replace(/--drop-weights\b/g, "Contrasts dropped")
+    .replace(/--drop-weights\b/g, "Dropped")
     .replace(/--modality any\b/g, "whatever is there")
     .replace(/train a student with --modality ([\w+]+)/g, "choose that the student sees $1");
 }
