@@ -35,6 +35,7 @@ body {
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "Noto Sans", Helvetica, Arial, sans-serif;
 }
 h1 { font-size: 1.75rem; line-height: 1.2; font-weight: 600; letter-spacing: -0.01em; margin: 0 0 0.25rem; }
+h1, h2 { overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; font-weight: 600; margin: 3rem 0 0.75rem; }
 h3 { font-size: 1rem; font-weight: 600; margin: 1.75rem 0 0.25rem; }
 p { max-width: 44rem; margin: 0.5rem 0; }
@@ -54,7 +55,13 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 .dense th, .dense td { padding-left: 0.45rem; padding-right: 0.45rem; }
 .dense .group, .dense thead tr:first-child th[colspan] { padding-left: 1.5rem; }
 .dense th:first-child { padding-left: 0; }
-.mean { font-weight: 600; }
+.mean, tr.mean > * { font-weight: 600; }
+tr.mean > * { border-top: 1px solid var(--rule); border-bottom: 1px solid var(--rule); }
+.heat .circle { text-align: center; }
+.heat .circle:first-child { padding-left: 0; }
+.heat .group { padding-left: 0.45rem; border-left: 1.25rem solid transparent; background-clip: padding-box; }
+.dense.heat thead tr:first-child th[colspan] { padding-left: 1.7rem; }
+.notes { max-width: 44rem; padding-left: 1.2em; color: var(--quiet); font-size: 0.875rem; }
 .scroll + p { margin-top: 1rem; }
 figure { margin: 0; }
 .slices { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(9rem, 15rem); gap: 0.75rem; }

@@ -15,12 +15,13 @@ import { openRunData } from "../files/cases.ts";
 import { finished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { scoreSubsets } from "../report/scoreSubsets.ts";
+import { checkAny } from "../../trainer/settings/anyContrasts.ts";
 import { studentOf } from "../../trainer/settings/contrasts.ts";
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { readTeacher } from "./stageModels.ts";
 import { checkStageCases, withAnyContrasts, withContrasts } from "./teacherSees.ts";
 import { type Existing, train } from "./training.ts";
-import { checkAny, type CommandFlags, flagOf, resolveConfig } from "./trainFlags.ts";
+import { type CommandFlags, flagOf, resolveConfig } from "./trainFlags.ts";
 
 /** Students of each of `modalities` by each of `methods`, and their teacher, for each of `seeds`. */
 export interface Experiment {

@@ -2,11 +2,10 @@
 // the run that its folder holds: a teacher's, and those of a student that takes any.
 
 import { join } from "node:path";
-import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
-import { contrastsOf } from "../../data/datasets/gaps.ts";
-import { ANY, anyOf, subsetName } from "../../data/datasets/subsets.ts";
-import { DataError } from "../../data/errors.ts";
+import type { Modality } from "../../data/datasets/datasets.ts";
+import { ANY, subsetName } from "../../data/datasets/subsets.ts";
 import { UsageError } from "../../model/settings/errors.ts";
+import { anyContrasts } from "../../trainer/settings/anyContrasts.ts";
 import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
@@ -51,21 +50,9 @@ export async function withContrasts(
 export async function withAnyContrasts(config: TrainConfig): Promise<TrainConfig> {
   if (config.modality !== ANY || !(await exists(config.data))) return config;
   const { dataset, split } = await openRunData(config, null, () => undefined);
-  const found = contrastsOf(casesOf(dataset, split.train));
-  const [only] = found;
-  if (found.length < 2) {
-    const remedy = only ? `train a student with --modality ${only}` : "choose other cases";
-    throw new DataError(
-      `--modality ${ANY}: expected cases of two contrasts or more, got ${only ? `${only} alone` : "none"}: ${remedy}`,
-    );
-  }
-  if (found.length < MODALITIES.length) {
-    const missing = MODALITIES.filter((modality) => !found.includes(modality));
-    warn(
-      `--modality ${ANY}: takes any of ${found.join(", ")}: no case to train on has ${missing.join(" or ")}`,
-    );
-  }
-  return { ...config, modality: anyOf(found) };
+  const { modality, note } = anyContrasts(casesOf(dataset, split.train));
+  if (note) warn(`--modality ${ANY}: ${note}`);
+  return { ...config, modality };
 }
 
 /** Throws a DataError if no case to train on has what a student sees. Reads no volume. */

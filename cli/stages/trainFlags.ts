@@ -6,7 +6,6 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism } from "node:os";
 import * as v from "valibot";
 import type { Modality } from "../../data/datasets/datasets.ts";
-import { ANY, isAny } from "../../data/datasets/subsets.ts";
 import { DEFAULT_METHOD, isTaught, methodOf, PLAIN, unusedSettings } from "../../model/methods/index.ts";
 import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
@@ -28,7 +27,8 @@ import { ofThisStage, readSettings } from "../terminal/configFile.ts";
 import { exists } from "../files/files.ts";
 import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
-import { dropWeightsIn, studentOf, subsetOf } from "../../trainer/settings/contrasts.ts";
+import { checkAny, SELF } from "../../trainer/settings/anyContrasts.ts";
+import { studentOf, subsetOf } from "../../trainer/settings/contrasts.ts";
 import { RECIPES, ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
 /**
@@ -126,32 +126,6 @@ function taughtBySelf(chosen: TrainFlags, given: TrainFlags): Pick<TrainConfig, 
   return { teacher: chosen.teacher ?? null, selfTaught: (chosen.selfTaught ?? false) && !given.teacher };
 }
 
-/** Throws a UsageError for settings that only a network has which takes any contrasts. */
-export function checkAny({
-  stage,
-  method,
-  modality,
-  dropWeights,
-  selfTaught,
-  teacherModality,
-}: TrainConfig): void {
-  const sees = stage === "teacher" ? "a teacher sees all its contrasts" : `the student sees ${modality}`;
-  if (dropWeights !== null && !isAny(modality))
-    throw new UsageError(`--drop-weights: goes with --modality ${ANY}, and ${sees}`);
-  dropWeightsIn(dropWeights);
-  if (!selfTaught) return;
-  if (!isAny(modality))
-    throw new UsageError(
-      `--teacher ${SELF}: goes with --modality ${ANY}, whose network sees all contrasts in a second pass; ${sees}: ` +
-        "give a teacher's checkpoint, or none to train one",
-    );
-  if (teacherModality !== null)
-    throw new UsageError(
-      `--teacher-modality: --teacher ${SELF} sees what the network sees: give one of them`,
-    );
-  if (!isTaught(method)) throw new UsageError(`--teacher ${SELF}: the method ${method} uses no teacher`);
-}
-
 /** The contrasts that a flag or file gives the teacher; null without one. Throws a UsageError. */
 function teacherSubset(given: string | null | undefined): string | null {
   const subset = given ? subsetOf("--teacher-modality", given) : null;
@@ -209,9 +183,6 @@ function defaultOut(data: string, fold: TrainConfig["fold"]): string {
 export function flagOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
-
-/** The value of --teacher for a network that is its own teacher; a file of this name is ./self. */
-const SELF = "self";
 
 /** The values of --modality that stand for several students. */
 export const LISTS: readonly string[] = ["all", "subsets"];

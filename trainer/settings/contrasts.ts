@@ -58,6 +58,7 @@ export const CONTRAST_SETTINGS = {
     help: "with --modality any: how often training drops a contrast, such as t1=0.3,t1ce=0.7",
     default: null,
     defaultHelp: "0.5 each: all subsets equally often",
+    page: { label: "Dropped, as t1=0.3" },
   }),
   /** True for a student whose own pass on all contrasts is its teacher: --teacher self. */
   selfTaught: row(onOff(), { help: "is its own teacher", default: false, flag: false }),

@@ -4,7 +4,8 @@ import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labe
 import { DataError } from "../../data/errors.ts";
 import { baseName, MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import { choice, element } from "../ui/dom.ts";
-import { MODALITY_TITLES } from "./modelList.ts";
+import { titlesOf } from "./modelList.ts";
+import { seenOf } from "./seen.ts";
 import type { ModelInfo, Recognised, Role, Row } from "../worker/protocol.ts";
 
 const ROLES: readonly (readonly [Role, string])[] = [
@@ -87,25 +88,25 @@ export function modalitiesOf(rows: readonly Row[], id: string): Modality[] {
   return MODALITIES.filter((modality) => rows.some((row) => row.case === id && row.role === modality));
 }
 
-/** Throws one DataError for all cases that lack a modality of a chosen network. */
+/** Throws one DataError for all cases that lack what a chosen network needs. */
 export function refuseMissing(
   rows: readonly Row[],
   chosen: readonly ModelInfo[],
   models: readonly ModelInfo[],
 ): void {
-  const titles = (list: readonly Modality[]) => list.map((m) => MODALITY_TITLES[m]).join(", ");
   const problems = casesIn(rows).flatMap((id) => {
     const present = modalitiesOf(rows, id);
-    return chosen.flatMap(({ name, modalities }) => {
-      const missing = modalities.filter((modality) => !present.includes(modality));
-      if (!missing.length) return [];
-      const [fitting] = models
-        .filter((other) => other.modalities.length && other.modalities.every((m) => present.includes(m)))
-        .sort((a, b) => b.modalities.length - a.modalities.length);
-      const remedy = fitting ? `choose ${fitting.name}` : "open the checkpoint of a student of these";
-      return [
-        `case ${id}: has ${titles(present) || "no image"}, but ${name} needs ${titles(missing)} too: ${remedy}`,
-      ];
+    const [fitting] = models
+      .map((model) => ({ name: model.name, seen: seenOf(model, present).length }))
+      .filter(({ seen }) => seen)
+      .sort((a, b) => b.seen - a.seen);
+    const remedy = fitting ? `choose ${fitting.name}` : "open the checkpoint of a student of these";
+    const known = chosen.filter(({ modalities }) => modalities.length); // use() asks what the others see
+    return known.flatMap((model) => {
+      if (seenOf(model, present).length) return [];
+      const missing = titlesOf(model.modalities.filter((modality) => !present.includes(modality)));
+      const needs = model.any ? `needs at least one of ${missing}` : `needs ${missing} too`;
+      return [`case ${id}: has ${titlesOf(present) || "no image"}, but ${model.name} ${needs}: ${remedy}`];
     });
   });
   if (problems.length) throw new DataError(problems);

@@ -12,6 +12,11 @@ export const MODALITY_TITLES: Readonly<Record<Modality, string>> = {
 };
 const MOST = 2; // networks side by side
 
+/** Returns the titles of contrasts: "T1, T1ce". */
+export function titlesOf(modalities: readonly Modality[]): string {
+  return modalities.map((modality) => MODALITY_TITLES[modality]).join(", ");
+}
+
 export interface ModelListOptions {
   models: readonly ModelInfo[];
   /** Ids of the chosen networks; changed here. */
@@ -23,7 +28,7 @@ export interface ModelListOptions {
 
 /** Shows the list in `place`. A third network that is ticked replaces the first. */
 export function showModels(place: HTMLElement, { models, chosen, changed, sees }: ModelListOptions): void {
-  const boxes = models.map(({ id, name, about, modalities }) => {
+  const boxes = models.map(({ id, name, about, modalities, any }) => {
     const box = element("input", {
       type: "checkbox",
       checked: chosen.includes(id),
@@ -35,10 +40,10 @@ export function showModels(place: HTMLElement, { models, chosen, changed, sees }
         changed();
       },
     });
-    const seen = modalities.map((modality) => MODALITY_TITLES[modality]).join(", ");
+    const seen = titlesOf(modalities);
     const label = element("label", { class: "model" }, box, element("span", {}, element("strong", {}, name)));
     label.lastElementChild!.append(
-      element("small", {}, seen ? `sees ${seen}` : "Which modality does it see?"),
+      element("small", {}, seen ? `${any ? "takes any of" : "sees"} ${seen}` : "Which modality does it see?"),
     );
     label.title = about;
     if (modalities.length) return label;

@@ -6,6 +6,7 @@ import { bytesText } from "../../engine/gpu/errors.ts";
 import { showFindings } from "../ui/alerts.ts";
 import { element, table } from "../ui/dom.ts";
 import type { Result } from "../worker/protocol.ts";
+import { titlesOf } from "./modelList.ts";
 import { CLASS_COLOURS } from "./viewer.ts";
 
 const REGION_TITLES = { WT: "Whole tumour", TC: "Tumour core", ET: "Enhancing tumour" } as const;
@@ -40,10 +41,10 @@ export function showResults(place: HTMLElement, results: readonly Result[], { la
     parts.unshift(list);
   }
   const took = results.map(
-    ({ seconds, peakBytes }, i) =>
-      `${models[i]}: ${seconds.toFixed(1)} s, ${bytesText(peakBytes)} on the GPU`,
+    ({ modalities, seconds, peakBytes }, i) =>
+      `${models[i]}: saw ${titlesOf(modalities)}; ${seconds.toFixed(1)} s, ${bytesText(peakBytes)} on the GPU`,
   );
-  parts.push(element("p", { class: "hint" }, took.join("; ")));
+  parts.push(element("div", { class: "hint" }, ...took.map((text) => element("div", {}, text))));
   const buttons = results.flatMap((result, i) => {
     const button = (what: string, save: (result: Result) => void) =>
       element("button", { click: () => save(result) }, `Download ${models[i]}'s ${what}`);

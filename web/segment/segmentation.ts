@@ -11,7 +11,13 @@ import { gridWarnings } from "../../data/check/grids.ts";
 import { loadCase } from "../../data/check/loadCase.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import { type Case, uncrop } from "../../data/preparation/preprocess.ts";
-import type { CaseFiles, Dataset, Modality, Source } from "../../data/datasets/source.ts";
+import {
+  type CaseFiles,
+  type Dataset,
+  MODALITIES,
+  type Modality,
+  type Source,
+} from "../../data/datasets/source.ts";
 import { compile, type Device } from "../../engine/index.ts";
 import { diceByRegion } from "../../model/scoring/metrics.ts";
 import { FEATURES } from "../../model/losses/losses.ts";
@@ -21,9 +27,10 @@ import { REGION_NAMES, REGIONS } from "../../model/scoring/regions.ts";
 import { similarityMaps } from "../../model/inference/similarity.ts";
 import { CancelledError } from "../ui/explain.ts";
 import { survivingLoss } from "../worker/gpu.ts";
-import type { Models } from "../worker/models.ts";
-import { predictCase } from "../../trainer/stages/prediction.ts";
+import type { Models, Use } from "../worker/models.ts";
+import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
 import type { File3d, Progress, Result } from "../worker/protocol.ts";
+import { seenOf } from "./seen.ts";
 
 /** Cases and the source of their files. */
 export interface Study {
@@ -53,7 +60,10 @@ export class Segmentation {
     this.#cancelled = true;
   }
 
-  /** Predicts one case with one network; the prediction is kept until forget(). */
+  /**
+   * Predicts one case with one network, from all that it sees of the case; the prediction is kept until
+   * forget(). Throws a DataError for a case that lacks what the network needs.
+   */
   async segment(study: Study, id: string, model: string, report: Report): Promise<Result> {
     this.#cancelled = false;
     const started = performance.now();
@@ -61,7 +71,8 @@ export class Segmentation {
     const files = caseOf(study, id);
     const labels = files.label !== undefined;
     let found: CaseReport | null = null;
-    const prepared = await loadCase(study.source, study.dataset, files, use.modalities, {
+    const modalities = use.any ? shownTo(use, files) : use.modalities;
+    const prepared = await loadCase(study.source, study.dataset, files, modalities, {
       ...use,
       orientation: use.grid?.orientation,
       labels,
@@ -75,7 +86,7 @@ export class Segmentation {
         const network = this.#models.on(device, model);
         await compileAll(device, network, use.patch, (done, all) => progress("compiling", done, all));
         const windows = { patch: use.patch, window: use.window }; // a card's `step` counts training steps
-        const predicted = await predictCase(device, network, prepared, windows, (done, all) =>
+        const predicted = await predictCase(device, network, seenBy(prepared, use), windows, (done, all) =>
           progress("segmenting", done, all),
         );
         return { classes: predicted, peakBytes: device.peakBytes };
@@ -85,7 +96,7 @@ export class Segmentation {
     return {
       case: id,
       model,
-      modalities: use.modalities,
+      modalities,
       volumes: volumesOf(classes, prepared),
       dice: labels ? diceByRegion(classes, prepared.label!) : null,
       warnings: warningsOf(found!, use.grid),
@@ -111,7 +122,7 @@ export class Segmentation {
     const { source } = prepared;
     const maps = await this.#run(`${id}: ${use.stage}`, report, (device, progress) => {
       const network = this.#models.on(device, model);
-      return similarityMaps(device, imageOf(prepared), {
+      return similarityMaps(device, imageOf(seenBy(prepared, use)), {
         window: use.patch,
         label: classes,
         classes: network.config.classes,
@@ -176,6 +187,15 @@ export async function referenceFile({ source, dataset }: Study, id: string): Pro
   const { data, size, header, step } = await readNifti(await source.read(label), label);
   const classes = toClasses(data, dataset.convention, label, { step });
   return (await writeLabelLike(header, classes, size)) as File3d;
+}
+
+/** The contrasts of a case that a network sees which takes any of its own. Throws a DataError for none. */
+function shownTo(use: Use, { id, images }: CaseFiles): Modality[] {
+  const there = MODALITIES.filter((modality) => images[modality]);
+  const seen = seenOf(use, there);
+  if (seen.length) return seen;
+  const wanted = use.modalities.join(", ");
+  throw new DataError(`case ${id}: expected at least one of ${wanted}, got ${there.join(", ") || "none"}`);
 }
 
 function caseOf({ dataset }: Study, id: string): CaseFiles {

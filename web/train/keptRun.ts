@@ -7,6 +7,7 @@ import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts";
 import { OldStateError } from "../../model/errors.ts";
 import { APART, AUTO } from "../../data/datasets/patients.ts";
+import { checkAny } from "../../trainer/settings/anyContrasts.ts";
 import { DEFAULTS } from "../../trainer/settings/config.ts";
 import type { StageStorage } from "../../trainer/stages/storage.ts";
 import { forgetFolder, keptFolder, read, readJson, TwoSlots, write, writeJson } from "../worker/opfs.ts";
@@ -82,7 +83,8 @@ export class KeptStage implements StageStorage {
 /**
  * Deletes the saved run, and saves this one: from its beginning, or from a state of its first stage in a
  * file. `teacher` are the bytes of the network that teaches a student alone. Throws a CheckpointError for a
- * file without a state, a DataError where nothing is left to train.
+ * file without a state, a DataError where nothing is left to train, a UsageError for settings that do not fit
+ * together.
  */
 export async function keepRun(
   { settings, data }: Pick<KeptRun, "settings" | "data">,
@@ -94,8 +96,10 @@ export async function keepRun(
   if (state && state.position.epoch > epochs) {
     throw new DataError(`${from!.name}: has been trained for all of its ${epochs} epochs`);
   }
+  const configs = stagesOf(settings);
+  for (const config of configs.values()) checkAny(config);
   await forgetRun();
-  const stages = [...stagesOf(settings).keys()].map((stage) => ({ stage, done: false, step: 0 }));
+  const stages = [...configs.keys()].map((stage) => ({ stage, done: false, step: 0 }));
   const patients = from ? APART : AUTO; // a file without this setting began without regard to patients
   const run: KeptRun = { settings: { patients, ...settings }, data, stages };
   if (from) await (await KeptStage.open(stages[0]!.stage)).saveState(from.bytes);
@@ -132,8 +136,8 @@ export function forgetRun(): Promise<void> {
  * The name of the network that a student of this run learns from; null where none of its stages has a
  * teacher.
  */
-export function teacherOf({ stages, method, teacher }: KeptRun["settings"]): string | null {
-  if (stages === "teacher" || !isTaught(method)) return null;
+export function teacherOf({ stages, method, teacher, selfTaught }: KeptRun["settings"]): string | null {
+  if (stages === "teacher" || selfTaught || !isTaught(method)) return null;
   return stages === "both" ? trainedName("teacher") : teacher;
 }
 

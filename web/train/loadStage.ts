@@ -4,6 +4,7 @@ import { DataError, grouped } from "../../data/errors.ts";
 import { contrastsOf } from "../../data/datasets/gaps.ts";
 import type { CaseFiles, Modality } from "../../data/datasets/source.ts";
 import { textOf } from "../../data/datasets/json.ts";
+import { ANY, isAny } from "../../data/datasets/subsets.ts";
 import { checkPatients, patientsBy } from "../../data/datasets/patients.ts";
 import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../../data/datasets/splits.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
@@ -14,11 +15,14 @@ import type { Case } from "../../data/preparation/preprocess.ts";
 import { PatchSampler, type SamplerState } from "../../data/sampling/patches.ts";
 import type { BatchSource } from "../../trainer/loop/options.ts";
 import type { TrainingState } from "../../trainer/loop/state.ts";
+import { anyContrasts } from "../../trainer/settings/anyContrasts.ts";
 import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
 import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import type { Study } from "../segment/segmentation.ts";
+import { configOf } from "./pageSettings.ts";
+import type { TrainSettings } from "./trainProtocol.ts";
 
 export interface StageCases {
   training: Case[];
@@ -74,17 +78,37 @@ export async function loadStage(
 
 /**
  * A stage's settings with the contrasts of a teacher, whose `students` are to see these; the notes are for
- * the user. Throws a DataError if no case to train on has what a network sees.
+ * the user, of a student that takes any contrasts too. Throws a DataError if no case to train on has what a
+ * network sees.
  */
 export async function withContrasts(
   study: Study,
   config: TrainConfig,
   students: readonly (readonly Modality[])[],
 ): Promise<{ config: TrainConfig; notes: string[] }> {
-  if (config.stage !== "teacher") return { config, notes: [] };
-  const cases = filesOf(study, (await splitOf(study, config)).train);
+  if (config.stage !== "teacher" && !isAny(config.modality)) return { config, notes: [] };
+  const cases = await trainedOn(study, config);
+  if (config.stage !== "teacher") {
+    const { modality, note } = anyContrasts(cases);
+    return { config, notes: note && modality === config.modality ? [`the student ${note}`] : [] };
+  }
   const { teacherModality, notes } = teacherContrasts(cases, { given: config.teacherModality, students });
   return { config: { ...config, teacherModality }, notes };
+}
+
+/**
+ * Returns settings in which "any" names the contrasts that at least one case to train on has. Throws a
+ * DataError where fewer than two are there.
+ */
+export async function withAnyContrasts(study: Study, settings: TrainSettings): Promise<TrainSettings> {
+  if (settings.stages === "teacher" || settings.modality !== ANY) return settings;
+  const cases = await trainedOn(study, configOf("student", settings));
+  return { ...settings, modality: anyContrasts(cases).modality };
+}
+
+/** The files of the cases that a stage trains on, before those that lack contrasts are put aside. */
+async function trainedOn(study: Study, config: TrainConfig): Promise<CaseFiles[]> {
+  return filesOf(study, (await splitOf(study, config)).train);
 }
 
 function filesOf({ dataset }: Study, ids: readonly string[]): CaseFiles[] {

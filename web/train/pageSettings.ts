@@ -58,6 +58,8 @@ export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): 
     modality: student ? shared.modality : null,
     teacherModality: student ? null : (shared.teacherModality ?? null),
     method: student ? shared.method : PLAIN,
+    dropWeights: student ? (shared.dropWeights ?? null) : null,
+    selfTaught: student && (shared.selfTaught ?? false),
     teacher: null,
     init: null,
   };

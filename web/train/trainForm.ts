@@ -2,12 +2,12 @@
 // no engine.
 
 import { someOf } from "../../data/datasets/source.ts";
-import { ALL_SUBSETS, parseSubset } from "../../data/datasets/subsets.ts";
+import { ALL_SUBSETS, ANY, contrastsIn, isAny } from "../../data/datasets/subsets.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
 import type { Recipe } from "../../trainer/settings/settings.ts";
-import type { Vec3 } from "../../model/scoring/regions.ts";
 import { byId, element } from "../ui/dom.ts";
 import { MODALITY_TITLES } from "../segment/modelList.ts";
+import { fieldElement, formError, select, textOf, valueOf } from "./formFields.ts";
 import type { ModelInfo } from "../worker/protocol.ts";
 import type { Field, FormChoices, PhantomData, TrainSettings } from "./trainProtocol.ts";
 
@@ -34,6 +34,7 @@ const PHANTOM: readonly Field[] = [
 ];
 const PHANTOM_SEED = 1;
 const STUDENT = "t1ce";
+const ITSELF = "self"; // the teacher of a network that teaches itself
 
 export interface Form {
   settings: TrainSettings;
@@ -59,10 +60,10 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
     select(
       "modality",
       "The student sees",
-      ALL_SUBSETS.map((subset) => [subset, subsetTitle(subset)] as const),
+      [...ALL_SUBSETS, ANY].map((seen) => [seen, seenTitle(seen)] as const),
     ),
     select("method", "Method", choices.methods),
-    select("teacher", "Its teacher, if alone", []),
+    select("teacher", "Its teacher", []),
     select("recipe", "Recipe", [
       ["paper", "the paper's"],
       ["nnunet", "nnU-Net's"],
@@ -70,8 +71,8 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
     ...[...PHANTOM, ...choices.fields].map(fieldElement),
   );
   byId<HTMLSelectElement>("modality").value = STUDENT;
-  showTeachers(models);
   byId<HTMLSelectElement>("method").value = choices.defaultMethod;
+  showTeachers(models);
   byId("stages").addEventListener("change", showUsed);
   byId("modality").addEventListener("change", () => showTeachers(known));
   byId("method").addEventListener("change", () => {
@@ -79,48 +80,22 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
     showUsed();
   });
   byId("recipe").addEventListener("change", showRecipe);
-  showUsed();
   byId("data").addEventListener("change", changed);
 }
 
-function select(
-  id: string,
-  label: string,
-  options: readonly (readonly [value: string, name: string])[],
-): HTMLElement {
-  const items = options.map(([value, name]) => element("option", { value }, name));
-  return element("label", {}, label, element("select", { id }, ...items));
+/** "T1ce and FLAIR", or "whatever is there". */
+function seenTitle(seen: string): string {
+  if (seen === ANY) return "whatever is there (one network for all)";
+  const titles = contrastsIn(seen).map((modality) => MODALITY_TITLES[modality]);
+  return `${isAny(seen) ? "whatever is there of " : ""}${someOf(titles, titles.length)}`;
 }
 
-/** "T1ce and FLAIR". */
-function subsetTitle(subset: string): string {
-  return someOf(
-    parseSubset(subset).map((modality) => MODALITY_TITLES[modality]),
-    4,
-  );
-}
-
-/** A field with its label; the help is its tooltip. */
-function fieldElement({ name, label, help, kind, value, choices: options = [], range }: Field): HTMLElement {
-  if (kind === "choice") {
-    const items = options.map((option) =>
-      element("option", { value: option, selected: option === value }, option),
-    );
-    return element("label", {}, label, element("select", { id: name, title: help }, ...items));
-  }
-  const type = kind === "switch" ? "checkbox" : kind === "number" ? "number" : "text";
-  const input = element("input", {
-    id: name,
-    title: help,
-    type,
-    required: kind === "number" || kind === "patch",
-    value: kind === "switch" ? "on" : textOf(value),
-    checked: kind === "switch" && value === true,
-    min: range?.min ?? false,
-    max: range?.max ?? false,
-    step: range?.step ?? false,
-  });
-  return element("label", {}, label, input);
+/** Returns the form's choice of student, method and stages. */
+function chosen(): { seen: string; method: string; stages: TrainSettings["stages"]; isTaught: boolean } {
+  const value = (id: string) => byId<HTMLSelectElement>(id).value;
+  const [seen, method] = [value("modality"), value("method")];
+  const stages = value("stages") as TrainSettings["stages"];
+  return { seen, method, stages, isTaught: choices.taught.includes(method) };
 }
 
 /** Sets the fields of methods to the chosen method's defaults. */
@@ -142,25 +117,33 @@ function recipe(): Readonly<Record<string, unknown>> {
   return choices.recipes[byId<HTMLSelectElement>("recipe").value as Recipe];
 }
 
-/** Shows the fields that the chosen method uses. */
+/** Shows the fields that the chosen stages, student and method use. */
 function showUsed(): void {
-  const method = byId<HTMLSelectElement>("method").value;
-  const alone = byId<HTMLSelectElement>("stages").value === "teacher";
+  const { seen, method, stages, isTaught } = chosen();
+  const show = (name: string, used: boolean) => (byId(name).closest("label")!.hidden = !used);
   for (const { name, methods } of choices.fields)
-    if (methods) byId(name).closest("label")!.hidden = alone || !methods.includes(method);
+    if (methods) show(name, stages !== "teacher" && methods.includes(method));
+  show("teacher", stages === "student" && isTaught);
+  show("dropWeights", stages !== "teacher" && isAny(seen));
 }
 
-/** Offers the networks that see all that the student sees; the one that was chosen stays it. */
+/**
+ * Offers the networks that see all that the student sees, and itself for one that takes any contrasts; the one
+ * that was chosen stays it.
+ */
 export function showTeachers(models: readonly ModelInfo[]): void {
   known = models;
   const list = byId<HTMLSelectElement>("teacher");
-  const chosen = list.value;
-  const seen = parseSubset(byId<HTMLSelectElement>("modality").value);
-  const teachers = models.filter(
-    ({ modalities }) => modalities.length > 1 && seen.every((one) => modalities.includes(one)),
-  );
-  list.replaceChildren(...teachers.map(({ id, name }) => element("option", { value: id }, name)));
-  if (teachers.some(({ id }) => id === chosen)) list.value = chosen;
+  const before = list.value;
+  const { seen } = chosen();
+  const wanted = contrastsIn(seen);
+  const teachers = models
+    .filter(({ modalities }) => modalities.length > 1 && wanted.every((one) => modalities.includes(one)))
+    .map(({ id, name }) => [id, name] as const);
+  const offered = isAny(seen) ? [...teachers, [ITSELF, "itself"] as const] : teachers;
+  list.replaceChildren(...offered.map(([value, name]) => element("option", { value }, name)));
+  if (offered.some(([id]) => id === before)) list.value = before;
+  showUsed();
 }
 
 /** Puts settings into the form's fields; those without a field stay out. They show which recipe they are. */
@@ -168,23 +151,25 @@ export function fillForm(settings: Partial<TrainSettings>): void {
   const given = settings as Readonly<Record<string, unknown>>;
   const isNnunet = Object.entries(choices.recipes.nnunet).every(([name, value]) => given[name] === value);
   if (Object.keys(settings).length) byId<HTMLSelectElement>("recipe").value = isNnunet ? "nnunet" : "paper";
-  const { teacher, ...first } = settings; // whose choices depend on the student's contrasts
+  const { teacher, selfTaught, ...first } = settings; // the teachers on offer depend on the student
+  if (settings.modality) offerStudent(settings.modality);
   for (const [id, value] of Object.entries(first)) {
     const field = document.getElementById(id);
-    if (value === null || !(field instanceof HTMLInputElement || field instanceof HTMLSelectElement))
-      continue;
+    if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement)) continue;
+    if (value === null && field.type !== "text") continue;
     if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = value === true;
     else field.value = textOf(value);
   }
   showTeachers(known);
-  if (teacher) byId<HTMLSelectElement>("teacher").value = teacher;
-  showUsed();
+  const taughtBy = selfTaught ? ITSELF : teacher;
+  if (taughtBy) byId<HTMLSelectElement>("teacher").value = taughtBy;
 }
 
-/** A value as text: [32, 32, 32] as one edge. */
-function textOf(value: unknown): string {
-  if (!Array.isArray(value)) return value === null || value === undefined ? "" : String(value);
-  return value.every((edge) => edge === value[0]) ? String(value[0]) : value.join();
+/** Offers a student that the list lacks: one of any of fewer contrasts than all four. */
+function offerStudent(seen: string): void {
+  const list = byId<HTMLSelectElement>("modality");
+  if (![...list.options].some(({ value }) => value === seen))
+    list.append(element("option", { value: seen }, seenTitle(seen)));
 }
 
 /** A file's settings as the form's; a teacher's leave a student after it as it is. */
@@ -208,15 +193,19 @@ export function settingsOf({
  */
 export function readForm(file: Partial<TrainSettings> = {}): Form {
   const text = (id: string) => byId<HTMLSelectElement>(id).value;
+  const { seen, method, stages, isTaught } = chosen();
+  const taughtBy = stages === "student" && isTaught ? text("teacher") || null : null;
   const values = Object.fromEntries(choices.fields.map((field) => [field.name, valueOf(field)]));
   const settings = {
     ...file,
     ...recipe(),
     ...values,
-    stages: text("stages") as TrainSettings["stages"],
-    modality: text("modality"),
-    method: text("method"),
-    teacher: text("stages") === "student" ? text("teacher") || null : null,
+    stages,
+    modality: seen,
+    method,
+    dropWeights: isAny(seen) ? values["dropWeights"] : null,
+    selfTaught: taughtBy === ITSELF,
+    teacher: taughtBy === ITSELF ? null : taughtBy,
   } as TrainSettings;
   if (settings.deepSupervision && settings.levels! < 4) {
     throw formError(`Levels: expected at least 4 for nnU-Net's deep supervision, got ${settings.levels}`);
@@ -224,41 +213,4 @@ export function readForm(file: Partial<TrainSettings> = {}): Form {
   if (text("data") === "files") return { settings, data: "files" };
   const [cases, size] = PHANTOM.map(valueOf) as [number, number];
   return { settings, data: { kind: "phantom", cases, size, seed: PHANTOM_SEED } };
-}
-
-/** The value in a field; null for an empty text. */
-function valueOf(field: Field): unknown {
-  const input = byId<HTMLInputElement>(field.name);
-  const refuse = (): never => {
-    throw formError(`${field.label}: expected ${field.expected}, got ${input.value || "nothing"}`);
-  };
-  switch (field.kind) {
-    case "choice":
-      return input.value;
-    case "switch":
-      return input.checked;
-    case "text":
-      return input.value.trim() || null;
-    case "patch":
-      return patchOf(input.value) ?? refuse();
-    case "number": {
-      const { valueAsNumber: value } = input;
-      const { min, max = Infinity, step } = field.range!;
-      const fits = value >= min && value <= max && (step === "any" || Number.isInteger(value));
-      return fits ? value : refuse();
-    }
-  }
-}
-
-/** "32" or "96,128,128" as [D, H, W]. */
-function patchOf(text: string): Vec3 | null {
-  const parts = text.split(/[,x]/).map(Number);
-  if (![1, 3].includes(parts.length) || parts.some((edge) => !Number.isInteger(edge) || edge < 1))
-    return null;
-  const [depth, height = depth, width = depth] = parts as [number, number?, number?];
-  return [depth, height, width];
-}
-
-function formError(message: string): Error {
-  return Object.assign(new Error(message), { name: "DataError" });
 }

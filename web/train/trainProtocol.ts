@@ -12,10 +12,10 @@ export interface TrainSettings extends Omit<
 > {
   /** A student alone takes a network that is there already for its teacher, where its method needs one. */
   stages: "teacher" | "student" | "both";
-  /** The student's contrasts, as subsetName() joins them. */
+  /** The student's contrasts, as subsetName() joins them, or as anyOf() writes any of them. */
   modality: string;
   method: string;
-  /** Id of the network that teaches a student alone. */
+  /** Id of the network that teaches a student alone; null for one that teaches itself (selfTaught). */
   teacher: string | null;
 }
 
@@ -40,6 +40,8 @@ export interface FormChoices {
   fields: readonly Field[];
   /** By name, with their titles. */
   methods: readonly (readonly [name: string, title: string])[];
+  /** The names of those that need a teacher. */
+  taught: readonly string[];
   defaultMethod: string;
   /** The settings that each recipe stands for, by the values of --recipe. */
   recipes: Readonly<Record<Recipe, Readonly<Record<string, unknown>>>>;

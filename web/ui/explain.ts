@@ -25,6 +25,8 @@ export function explain(error: unknown): Explained {
       return { title: "Stopped", detail: message, remedy: "" };
     case "DataError":
       return { title: "These files cannot be used as they are", detail: forPage(message), remedy: "" };
+    case "UsageError":
+      return { title: "These settings do not fit together", detail: forPage(message), remedy: "" };
     case "CheckpointError":
       return {
         title: "This checkpoint cannot be used",
@@ -108,5 +110,8 @@ function forPage(message: string): string {
       "choose the meaning of the labels above",
     )
     .replace(/use --affine image\b/g, "in training set Affine to image")
-    .replace(/--lr\b/g, "the learning rate");
+    .replace(/--lr\b/g, "the learning rate")
+    .replace(/--drop-weights\b/g, "Dropped")
+    .replace(/--modality any\b/g, "whatever is there")
+    .replace(/train a student with --modality ([\w+]+)/g, "choose that the student sees $1");
 }

@@ -71,7 +71,8 @@ export class Models {
   /** The network as the frozen one of a training. */
   frozen(id: string): FrozenNetwork {
     const { values, network: config } = this.#get(id).stored;
-    return { spec: { config, modalities: this.use(id).modalities }, values };
+    const { modalities, any } = this.use(id);
+    return { spec: { config, modalities, ...(any && { any }) }, values };
   }
 
   /** The network on a device. */
@@ -94,7 +95,8 @@ export class Models {
     const { name, stored, use } = this.#get(id);
     const { card, network } = stored;
     const trained = card ? `${card.stage}, ${card.epoch} epochs` : "published, without metadata on its use";
-    return { id, name, about: `${describeVnet(network)}; ${trained}`, modalities: use?.modalities ?? [] };
+    const about = `${describeVnet(network)}; ${trained}`;
+    return { id, name, about, modalities: use?.modalities ?? [], ...(use?.any && { any: use.any }) };
   }
 }
 

@@ -38,12 +38,15 @@ export interface ModelInfo {
   /** In words: its filters, and how long it was trained. */
   about: string;
   modalities: Modality[];
+  /** True for a network that takes any of them. */
+  any?: true;
 }
 
 /** A prediction's numbers, without its volumes. */
 export interface Result {
   case: string;
   model: string;
+  /** The contrasts that the network saw. */
   modalities: Modality[];
   /** Volume of each region in ml. */
   volumes: Record<Region, number>;

@@ -9,7 +9,7 @@ import { openDataset, type Modality, type Source } from "../../data/datasets/dat
 import { DataError } from "../../data/errors.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import { phantomSource } from "../../data/phantom/files.ts";
-import { DEFAULT_METHOD, methodOf, METHODS } from "../../model/methods/index.ts";
+import { DEFAULT_METHOD, isTaught, methodOf, METHODS } from "../../model/methods/index.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import { datasetOf, fileSource, recognise } from "../segment/cases.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
@@ -21,6 +21,7 @@ import { recipeOf } from "../../trainer/settings/config.ts";
 import { offer } from "./offer.ts";
 import type { File3d, Gpu, ModelInfo, NamedFile, Progress, Recognised, Result, Row } from "./protocol.ts";
 import { referenceFile, Segmentation, type Study, volumeFile } from "../segment/segmentation.ts";
+import { withAnyContrasts } from "../train/loadStage.ts";
 import { Training } from "../train/training.ts";
 import type { FormChoices, KeptRun, TrainData, TrainNews } from "../train/trainProtocol.ts";
 
@@ -73,6 +74,7 @@ const engine = {
   form: (): FormChoices => ({
     fields: fields(),
     methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
+    taught: Object.keys(METHODS).filter(isTaught),
     defaultMethod: DEFAULT_METHOD,
     recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
     defaults: Object.fromEntries(Object.keys(METHODS).map((name) => [name, methodOf(name).defaults ?? {}])),
@@ -101,8 +103,10 @@ const engine = {
   keptRun: (): Promise<KeptRun | null> => keptRun(),
 
   /** Saves a new run in place of the one before; `from` is a file with a state of its first stage. */
-  keepRun: async (run: Pick<KeptRun, "settings" | "data">, from: File | null): Promise<KeptRun> =>
-    training.keep(run, from && { bytes: await bytesOf(from), name: from.name }),
+  async keepRun({ settings, data }: Pick<KeptRun, "settings" | "data">, from: File | null): Promise<KeptRun> {
+    const run = { settings: await withAnyContrasts(await trainStudy(data), settings), data };
+    return training.keep(run, from && { bytes: await bytesOf(from), name: from.name });
+  },
 
   /** The settings in a training's file. */
   fileSettings: async (file: File): Promise<FileSettings> =>

@@ -1,0 +1,90 @@
+// The elements of the form's fields, and their values.
+
+import type { Vec3 } from "../../model/scoring/regions.ts";
+import { byId, element } from "../ui/dom.ts";
+import type { Field } from "./trainProtocol.ts";
+
+/** A list of choices with its label. */
+export function select(
+  id: string,
+  label: string,
+  options: readonly (readonly [value: string, name: string])[],
+): HTMLElement {
+  const items = options.map(([value, name]) => element("option", { value }, name));
+  return element("label", {}, label, element("select", { id }, ...items));
+}
+
+/** A field with its label; the help is its tooltip. */
+export function fieldElement({
+  name,
+  label,
+  help,
+  kind,
+  value,
+  choices: options = [],
+  range,
+}: Field): HTMLElement {
+  if (kind === "choice") {
+    const items = options.map((option) =>
+      element("option", { value: option, selected: option === value }, option),
+    );
+    return element("label", {}, label, element("select", { id: name, title: help }, ...items));
+  }
+  const type = kind === "switch" ? "checkbox" : kind === "number" ? "number" : "text";
+  const input = element("input", {
+    id: name,
+    title: help,
+    type,
+    required: kind === "number" || kind === "patch",
+    value: kind === "switch" ? "on" : textOf(value),
+    checked: kind === "switch" && value === true,
+    min: range?.min ?? false,
+    max: range?.max ?? false,
+    step: range?.step ?? false,
+  });
+  return element("label", {}, label, input);
+}
+
+/** A value as text: [32, 32, 32] as one edge. */
+export function textOf(value: unknown): string {
+  if (!Array.isArray(value)) return value === null || value === undefined ? "" : String(value);
+  return value.every((edge) => edge === value[0]) ? String(value[0]) : value.join();
+}
+
+/** The value in a field; null for an empty text. */
+export function valueOf(field: Field): unknown {
+  const input = byId<HTMLInputElement>(field.name);
+  const refuse = (): never => {
+    throw formError(`${field.label}: expected ${field.expected}, got ${input.value || "nothing"}`);
+  };
+  switch (field.kind) {
+    case "choice":
+      return input.value;
+    case "switch":
+      return input.checked;
+    case "text":
+      return input.value.trim() || null;
+    case "patch":
+      return patchOf(input.value) ?? refuse();
+    case "number": {
+      const { valueAsNumber: value } = input;
+      const { min, max = Infinity, step } = field.range!;
+      const fits = value >= min && value <= max && (step === "any" || Number.isInteger(value));
+      return fits ? value : refuse();
+    }
+  }
+}
+
+/** "32" or "96,128,128" as [D, H, W]. */
+function patchOf(text: string): Vec3 | null {
+  const parts = text.split(/[,x]/).map(Number);
+  if (![1, 3].includes(parts.length) || parts.some((edge) => !Number.isInteger(edge) || edge < 1))
+    return null;
+  const [depth, height = depth, width = depth] = parts as [number, number?, number?];
+  return [depth, height, width];
+}
+
+/** An error that the page shows as one of the user's data. */
+export function formError(message: string): Error {
+  return Object.assign(new Error(message), { name: "DataError" });
+}
