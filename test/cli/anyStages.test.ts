@@ -133,7 +133,7 @@ test("on data of two contrasts it takes any of those; on data of one it is refus
   );
   for (const id of ids) write(id, ["t1ce"]);
   const said = await trainWith(flags);
-  assert.match(said, /--modality any: takes any of t1ce, flair: no case has t1 or t2/);
+  assert.match(said, /--modality any: takes any of t1ce, flair: no case to train on has t1 or t2/);
   const { card, network } = await readModel(join(folder, "two-run", "student_any-t1ce+flair", FILES.best));
   assert.equal([card!.modalities, network.modalities], [["t1ce", "flair"], 4]);
 });

@@ -1,7 +1,6 @@
 // The batches of a run's steps, one from each stream, and the state from which a resumed run draws the same.
 
-import type { Batches } from "./learner.ts";
-import type { BatchSource, TrainBatch } from "./options.ts";
+import type { Batches, BatchSource, TrainBatch } from "./options.ts";
 
 export class Draws {
   readonly #sources: Readonly<Record<string, BatchSource>>;

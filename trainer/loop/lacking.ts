@@ -2,7 +2,7 @@
 // labels alone teach.
 
 import type { Method } from "../../model/methods/index.ts";
-import type { Batches } from "./learner.ts";
+import type { Batches } from "./options.ts";
 import type { Members } from "./members.ts";
 
 /** Tells whether a case of the batches lacks a contrast that a frozen network needs. */

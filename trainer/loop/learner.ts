@@ -11,12 +11,9 @@ import { drawSubset } from "./drawSubset.ts";
 import { untaught, withoutTeacher } from "./lacking.ts";
 import type { LossReader, Scalar } from "./lossReader.ts";
 import { Group, type Member, type Members, openOwn, prefixOf, type TrainedTensor } from "./members.ts";
-import type { ResolvedOptions, TrainBatch } from "./options.ts";
+import type { Batches, ResolvedOptions } from "./options.ts";
 import { gradientShares, recordShares } from "./shares.ts";
 import { runStep, type StepOptions, type StepPlace } from "./step.ts";
-
-/** The batches of a step by their streams, on the host. */
-export type Batches = Readonly<Record<string, TrainBatch>>;
 
 /** A step whose losses have not been read yet. */
 export interface Noted {

@@ -22,6 +22,9 @@ export interface TrainBatch {
   absent?: readonly (readonly string[])[];
 }
 
+/** The batches of a step by their streams, on the host. */
+export type Batches = Readonly<Record<string, TrainBatch>>;
+
 /** A stream of batches without end. */
 export interface BatchSource {
   next(): TrainBatch | Promise<TrainBatch>;

@@ -7,9 +7,16 @@ import { initialise } from "../../model/networks/network.ts";
 import { diverged, overflow } from "./diverged.ts";
 import { Draws } from "./draws.ts";
 import { asWhole } from "./lacking.ts";
-import { type Batches, Learner, type Noted, VERDICT } from "./learner.ts";
+import { Learner, type Noted, VERDICT } from "./learner.ts";
 import { LossReader, type Read } from "./lossReader.ts";
-import { type Ending, LOOP, type ResolvedOptions, type TrainEvent, type TrainOptions } from "./options.ts";
+import {
+  type Batches,
+  type Ending,
+  LOOP,
+  type ResolvedOptions,
+  type TrainEvent,
+  type TrainOptions,
+} from "./options.ts";
 import { Phases } from "./phases.ts";
 import {
   addLosses,

@@ -3,7 +3,7 @@
 import type { Modality } from "../../data/datasets/source.ts";
 import type { ModelInfo } from "../worker/protocol.ts";
 
-/** Returns the contrasts of a case with `there` that a network sees; none where it cannot segment the case. */
+/** Returns the contrasts that a network sees of a case with `there`; none where it cannot segment it. */
 export function seenOf(
   { modalities, any }: Pick<ModelInfo, "modalities" | "any">,
   there: readonly Modality[],

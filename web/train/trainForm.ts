@@ -128,8 +128,8 @@ function showUsed(): void {
 }
 
 /**
- * Offers the networks that see all that the student sees, and itself for one that takes any contrasts; the one
- * that was chosen stays it.
+ * Offers the networks that see all that the student sees, and itself for one that takes any contrasts; the
+ * one that was chosen stays it.
  */
 export function showTeachers(models: readonly ModelInfo[]): void {
   known = models;
