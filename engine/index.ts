@@ -26,6 +26,7 @@ export {
   withTuning,
 } from "./convolution/tuning.ts";
 export { gelu, leakyRelu, relu, sigmoid, tanh } from "./ops/activations.ts";
+export { adain } from "./ops/adain.ts";
 export { add } from "./ops/add.ts";
 export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Running } from "./ops/batchNorm.ts";
 export { cast } from "./ops/cast.ts";

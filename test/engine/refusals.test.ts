@@ -2,6 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { adain } from "../../engine/ops/adain.ts";
 import { add } from "../../engine/ops/add.ts";
 import { binaryLosses } from "../../engine/ops/binaryLosses.ts";
 import { batchNormEval, batchNormEvalRelu, batchNormRelu } from "../../engine/ops/batchNorm.ts";
@@ -39,6 +40,11 @@ const SEVEN = Array.from({ length: 7 }, () => [1, scalar] as const);
 
 const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => add(of(2, 3), of(3, 2)), /^add: shapes differ, \[2,3\] and \[3,2\]$/],
+  [() => adain(of(2, 3), of(2, 3)), /^adain: expected \[N,C,D,H,W\], got \[2,3\]$/],
+  [
+    () => adain(volume, of(2, 4, 4, 4, 4)),
+    /^adain: expected the same samples and channels, got .*\[2,4,4,4,4\]$/,
+  ],
   ...[softmax, logSoftmax, channelSum].flatMap((op) =>
     [of(5), of(0, 3), of(2, 0)].map((x) => [() => op(x), /: expected \[N,C,\.\.\.\], got \[/] as const),
   ),

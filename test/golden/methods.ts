@@ -23,6 +23,7 @@ interface Attributes {
   eps: number;
   lam: number;
   levels: number;
+  norm: "instance" | "batch";
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
 }
@@ -73,6 +74,23 @@ const RUNS: Readonly<Record<string, Run>> = {
         return [weights[level]!, engine.crossEntropy(z, label, weight)];
       }),
     );
+  },
+  adain: ({ fs, ft }, { eps }) => engine.adain(ft!, fs!, eps),
+  adain_head: ({ fs, ft, w, b }, { eps }) => {
+    const judged = (features: Tensor) => engine.conv3d(features, w!, b!);
+    return engine.meanSquaredError(judged(engine.adain(ft!, fs!, eps)), judged(ft!));
+  },
+  adain_tail: (t, { eps, norm }) => {
+    const [weight, bias] = [t["g"]!, t["b"]!];
+    const judged = (features: Tensor) => {
+      const x = engine.conv3d(features, t["w1"]!);
+      const y =
+        norm === "instance"
+          ? engine.instanceNormRelu(x, weight, bias)
+          : engine.batchNormEvalRelu(x, weight, bias, { mean: t["mean"]!, variance: t["variance"]! });
+      return engine.conv3d(y, t["w2"]!, t["b2"]!);
+    };
+    return engine.meanSquaredError(judged(engine.adain(t["ft"]!, t["fs"]!, eps)), judged(t["ft"]!));
   },
   amtml_regulariser: ({ theta, W }) => {
     const squares = (x: Tensor): Term => {
