@@ -64,3 +64,8 @@ export { classLevelKl, type Labelled } from "./ops/classLevelKl.ts";
 export { classMeans } from "./ops/classMeans.ts";
 export { linear } from "./ops/linear.ts";
 export { statisticsL2 } from "./ops/statisticsL2.ts";
+export { angleLoss } from "./ops/angleLoss.ts";
+export { mixtureDivergence } from "./ops/mixtureDivergence.ts";
+export { normaliseChannels } from "./ops/normaliseChannels.ts";
+export { teacherMixture } from "./ops/teacherMixture.ts";
+export { teacherWeights } from "./ops/teacherWeights.ts";

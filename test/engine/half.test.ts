@@ -58,6 +58,7 @@ const OPS = [
   "channelSum",
   "statisticsL2",
   "adain",
+  "normaliseChannels",
   "globalAveragePool",
   "channelStatistics",
   "prototypes",
