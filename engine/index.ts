@@ -26,6 +26,7 @@ export {
   withTuning,
 } from "./convolution/tuning.ts";
 export { gelu, leakyRelu, relu, sigmoid, tanh } from "./ops/activations.ts";
+export { adain } from "./ops/adain.ts";
 export { add } from "./ops/add.ts";
 export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Running } from "./ops/batchNorm.ts";
 export { cast } from "./ops/cast.ts";
@@ -63,3 +64,8 @@ export { classLevelKl, type Labelled } from "./ops/classLevelKl.ts";
 export { classMeans } from "./ops/classMeans.ts";
 export { linear } from "./ops/linear.ts";
 export { statisticsL2 } from "./ops/statisticsL2.ts";
+export { angleLoss } from "./ops/angleLoss.ts";
+export { mixtureDivergence } from "./ops/mixtureDivergence.ts";
+export { normaliseChannels } from "./ops/normaliseChannels.ts";
+export { teacherMixture } from "./ops/teacherMixture.ts";
+export { teacherWeights } from "./ops/teacherWeights.ts";

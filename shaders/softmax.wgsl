@@ -1,7 +1,7 @@
 // Softmax over channels.   x, y [N,C,V]; a workgroup takes TILE voxels of one sample.
 // An invocation holds a voxel's channels where there are at most four.
-//   y[c] = exp(x[c] - max) / Σ_k exp(x[k] - max)         the maximum is subtracted so that nothing overflows
-//   dx[c] = y[c] · (dy[c] - Σ_k y[k]·dy[k])
+//   y[c] = exp((x[c] - max) / T) / Σ_k exp((x[k] - max) / T)     the maximum, so that nothing overflows
+//   dx[c] = y[c] · (dy[c] - Σ_k y[k]·dy[k]) / T
 // Where one y is nearly 1, the terms of dy[c] - Σ cancel for that c. So dy is taken relative to its value at
 // the largest y, which leaves the difference as it is and makes that channel's terms small.
 
@@ -14,6 +14,7 @@ const NONE = -3e38;         // the value of an absent channel
 struct Params {
   channels: u32,                        // C
   voxels: u32,                          // V
+  temperature: f32,                     // T
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -29,7 +30,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
     if (held > 0u) {
       var z = vec4f(NONE);
       for (var c = 0u; c < held; c++) { z[c] = x[start + c * params.voxels]; }
-      let powers = exp(z - max(max(z.x, z.y), max(z.z, z.w)));
+      let powers = exp((z - max(max(z.x, z.y), max(z.z, z.w))) / params.temperature);
       let p = powers * (1.0 / dot(powers, vec4f(1.0)));
       for (var c = 0u; c < held; c++) { y[start + c * params.voxels] = p[c]; }
     } else {
@@ -37,8 +38,8 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
       var largest = x[start];
       for (var j = start; j < end; j += params.voxels) { largest = max(largest, x[j]); }
       var sum = 0.0;
-      for (var j = start; j < end; j += params.voxels) { sum += exp(x[j] - largest); }
-      for (var j = start; j < end; j += params.voxels) { y[j] = exp(x[j] - largest) / sum; }
+      for (var j = start; j < end; j += params.voxels) { sum += exp((x[j] - largest) / params.temperature); }
+      for (var j = start; j < end; j += params.voxels) { y[j] = exp((x[j] - largest) / params.temperature) / sum; }
     }
   }
 }
@@ -57,7 +58,7 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
       var top = vec2f(p.x, d.x);
       for (var c = 1u; c < held; c++) { top = select(top, vec2f(p[c], d[c]), p[c] > top.x); }
       d -= top.y;
-      let gradient = p * (d - dot(p, d));
+      let gradient = p * (d - dot(p, d)) / params.temperature;
       for (var c = 0u; c < held; c++) { dx[start + c * params.voxels] = gradient[c]; }
     } else {
       let end = start + params.channels * params.voxels;
@@ -65,7 +66,7 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
       for (var j = start; j < end; j += params.voxels) { top = select(top, j, y[j] > y[top]); }
       var sum = 0.0;
       for (var j = start; j < end; j += params.voxels) { sum += y[j] * (dy[j] - dy[top]); }
-      for (var j = start; j < end; j += params.voxels) { dx[j] = y[j] * ((dy[j] - dy[top]) - sum); }
+      for (var j = start; j < end; j += params.voxels) { dx[j] = y[j] * ((dy[j] - dy[top]) - sum) / params.temperature; }
     }
   }
 }

@@ -1,6 +1,8 @@
-// The losses of regions at the shape of the logits, and of the bottleneck at its own.
+// The losses of regions at the shape of the logits, of the bottleneck at its own, and features with the
+// statistics of others.
 
 import {
+  adain,
   binaryLosses,
   featureDivergence,
   regionLogits,
@@ -10,6 +12,7 @@ import {
 } from "../../engine/index.ts";
 import { VNET } from "../../model/networks/vnet.ts";
 import { REGIONS } from "../../model/scoring/regions.ts";
+import * as distances from "../../test/support/reference/distances.ts";
 import * as reference from "../../test/support/reference/regions.ts";
 import { labels, normal } from "../values.ts";
 import { against, forward, type KernelCase, type Pass } from "./case.ts";
@@ -32,6 +35,7 @@ export function regionCases(filters: number, patch: readonly number[]): KernelCa
   const size = patch.map((edge) => edge / 2 ** below);
   const bottleneck = (seed: number) => () => normal([1, filters * 2 ** below, ...size], seed);
   const backward = (by: string, ...reads: string[]): Pass => ({ name: "backward", by: [by], reads });
+  const last = (seed: number) => () => normal([1, filters, ...patch], seed);
   const features = { student: bottleneck(1), teacher: bottleneck(2) };
   return [
     {
@@ -88,6 +92,15 @@ export function regionCases(filters: number, patch: readonly number[]): KernelCa
       run: ({ student, teacher }) => featureDivergence(student!, teacher!),
       passes: [forward(features), backward("student", "student", "teacher")],
       check: against(({ student, teacher }) => reference.featureDivergence(student!, teacher!)),
+    },
+    {
+      op: "adain",
+      detail: `${filters} channels`,
+      size: patch,
+      inputs: { x: last(1), style: last(2) },
+      run: ({ x, style }) => adain(x!, style!),
+      passes: [forward({ x: last(1), style: last(2) }), backward("style", "x", "style", "dy")],
+      check: against(({ x, style }) => distances.adain(x!, style!)),
     },
   ];
 }

@@ -3,6 +3,7 @@
 
 import { VNET } from "../networks/layers.ts";
 import type { SettingRows } from "../settings/rows.ts";
+import { adain } from "./adain.ts";
 import { kd } from "./kd.ts";
 import { kdnet } from "./kdnet.ts";
 import type { Method, Role, Run, Stream } from "./method.ts";
@@ -13,7 +14,7 @@ export type * from "./method.ts";
 export { DICE } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
-export const METHODS = { none, kd, protokd, kdnet };
+export const METHODS = { none, kd, protokd, kdnet, adain };
 
 export type MethodName = keyof typeof METHODS;
 

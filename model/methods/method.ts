@@ -45,8 +45,14 @@ export interface Method<
   deployed: NoInfer<Net> | null;
   /** The streams of batches that a step takes; by default { paired: {} }. */
   streams?(run: Run<SettingValues<S>>): Readonly<Record<In, Stream>>;
-  /** More trained tensors beside the networks: saved in the training state, not with the deployed network. */
-  own?(run: Run<SettingValues<S>>): Readonly<Record<string, OwnTensor>>;
+  /**
+   * More trained tensors beside the networks, which may depend on the networks' sizes: saved in the training
+   * state, not with the deployed network.
+   */
+  own?(
+    run: Run<SettingValues<S>>,
+    networks: Readonly<Record<NoInfer<Net>, NetworkSpec>>,
+  ): Readonly<Record<string, OwnTensor>>;
   /** Optimizers of groups that do not use the settings' optimizer. */
   groups?(run: Run<SettingValues<S>>): Readonly<Record<string, OptimizerSpec>>;
   /** The phases of the training; by default one. */

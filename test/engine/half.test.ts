@@ -18,7 +18,19 @@ const ROWS = 3; // of an op
 const MOST = 20_000; // elements of a row
 
 /** The names of inputs that may be f16. */
-const ACTIVATIONS = ["x", "a", "b", "skip", "features", "student", "teacher", "part 0", "part 1", "part 2"];
+const ACTIVATIONS = [
+  "x",
+  "a",
+  "b",
+  "skip",
+  "style",
+  "features",
+  "student",
+  "teacher",
+  "part 0",
+  "part 1",
+  "part 2",
+];
 
 /** The ops that take such inputs. */
 const OPS = [
@@ -45,6 +57,8 @@ const OPS = [
   "stack",
   "channelSum",
   "statisticsL2",
+  "adain",
+  "normaliseChannels",
   "globalAveragePool",
   "channelStatistics",
   "prototypes",

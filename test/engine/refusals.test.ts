@@ -2,6 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { adain } from "../../engine/ops/adain.ts";
 import { add } from "../../engine/ops/add.ts";
 import { binaryLosses } from "../../engine/ops/binaryLosses.ts";
 import { batchNormEval, batchNormEvalRelu, batchNormRelu } from "../../engine/ops/batchNorm.ts";
@@ -27,6 +28,11 @@ import { samples } from "../../engine/ops/samples.ts";
 import { segmentationLosses } from "../../engine/ops/segmentationLosses.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { stack } from "../../engine/ops/stack.ts";
+import { angleLoss } from "../../engine/ops/angleLoss.ts";
+import { mixtureDivergence } from "../../engine/ops/mixtureDivergence.ts";
+import { normaliseChannels } from "../../engine/ops/normaliseChannels.ts";
+import { teacherMixture } from "../../engine/ops/teacherMixture.ts";
+import { teacherWeights } from "../../engine/ops/teacherWeights.ts";
 import { weightedSum } from "../../engine/ops/weightedSum.ts";
 import { grad, vjp } from "../../engine/autograd/tape.ts";
 import { Tensor } from "../../engine/autograd/tensor.ts";
@@ -39,6 +45,25 @@ const SEVEN = Array.from({ length: 7 }, () => [1, scalar] as const);
 
 const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => add(of(2, 3), of(3, 2)), /^add: shapes differ, \[2,3\] and \[3,2\]$/],
+  [() => adain(of(2, 3), of(2, 3)), /^adain: expected \[N,C,D,H,W\], got \[2,3\]$/],
+  [
+    () => adain(volume, of(2, 4, 4, 4, 4)),
+    /^adain: expected the same samples and channels, got .*\[2,4,4,4,4\]$/,
+  ],
+  [() => angleLoss(of(2, 3), of(3, 2)), /^angleLoss: expected rows of one shape .*\[2,3\] and \[3,2\]$/],
+  [() => angleLoss(of(3), of(3)), /^angleLoss: expected rows/],
+  [() => normaliseChannels(of(2, 3)), /^normaliseChannels: expected \[N,C,D,H,W\], got \[2,3\]$/],
+  [() => mixtureDivergence(volume, volume, 0), /^mixtureDivergence: expected a positive temperature, got 0$/],
+  [() => mixtureDivergence(volume, of(2, 3, 4, 4, 5), 1), /^mixtureDivergence: expected logits of one shape/],
+  [() => teacherMixture([], of(2, 1), 1), /^teacherMixture: expected logits of one shape, got nothing$/],
+  [() => teacherMixture([volume, of(2, 3, 4, 4, 5)], of(2, 2), 1), /^teacherMixture: expected logits of one/],
+  [() => teacherMixture([volume], of(2, 2), 1), /^teacherMixture: expected weights \[2,1\], got \[2,2\]$/],
+  [() => teacherMixture([volume], of(2, 1), 0), /^teacherMixture: expected a positive temperature, got 0$/],
+  [
+    () => teacherWeights(of(2, 3), of(4, 2), of(3)),
+    /^teacherWeights: expected .* got \[2,3\], \[4,2\] and \[3\]$/,
+  ],
+  [() => teacherWeights(of(2, 3), of(4, 3), of(2)), /^teacherWeights: expected .* and \[2\]$/],
   ...[softmax, logSoftmax, channelSum].flatMap((op) =>
     [of(5), of(0, 3), of(2, 0)].map((x) => [() => op(x), /: expected \[N,C,\.\.\.\], got \[/] as const),
   ),

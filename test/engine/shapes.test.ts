@@ -77,6 +77,8 @@ function ragged(elements: number): boolean {
 const exemptions: Record<string, Record<string, string>> = {
   maxPool3d: { "one voxel": "a window has 2³ voxels; fewer are refused" },
   regionLogits: { "one channel": "a region lacks one class at least; one class alone is refused" },
+  normaliseChannels: { "one channel": "that is the sign of x, whose gradient is 0 but for rounding" },
+  angleLoss: { "one channel": "rows of one number have no angles: their cosines are 1 or -1" },
   barlowTwins: {
     "more than one chunk, the last not full":
       "it takes no voxels: its chunks are of the matrix of correlations, and a row has one of 70²",

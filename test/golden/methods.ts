@@ -23,6 +23,8 @@ interface Attributes {
   eps: number;
   lam: number;
   levels: number;
+  teachers: number;
+  norm: "instance" | "batch";
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
 }
@@ -74,11 +76,41 @@ const RUNS: Readonly<Record<string, Run>> = {
       }),
     );
   },
-  amtml_regulariser: ({ theta, W }) => {
-    const squares = (x: Tensor): Term => {
-      return [0.1 * x.size, engine.meanSquaredError(x, fill(device, x.shape, 0))];
+  adain: ({ fs, ft }, { eps }) => engine.adain(ft!, fs!, eps),
+  adain_head: ({ fs, ft, w, b }, { eps }) => {
+    const judged = (features: Tensor) => engine.conv3d(features, w!, b!);
+    return engine.meanSquaredError(judged(engine.adain(ft!, fs!, eps)), judged(ft!));
+  },
+  adain_tail: (t, { eps, norm }) => {
+    const [weight, bias] = [t["g"]!, t["b"]!];
+    const judged = (features: Tensor) => {
+      const x = engine.conv3d(features, t["w1"]!);
+      const y =
+        norm === "instance"
+          ? engine.instanceNormRelu(x, weight, bias)
+          : engine.batchNormEvalRelu(x, weight, bias, { mean: t["mean"]!, variance: t["variance"]! });
+      return engine.conv3d(y, t["w2"]!, t["b2"]!);
     };
-    return weightedSum([squares(theta!), squares(W!)]);
+    return engine.meanSquaredError(judged(engine.adain(t["ft"]!, t["fs"]!, eps)), judged(t["ft"]!));
+  },
+  amtml_weights: ({ beta, theta, W }) => engine.teacherWeights(beta!, theta!, W!),
+  amtml_kd: (t, attributes) => mixtureTerm(t["zs"]!, mixture(t["beta"]!, t, attributes), attributes),
+  amtml_angle: ({ s, t }) => engine.angleLoss(s!, t!),
+  amtml_angle_classes: ({ zs, q, y }, attributes) => classAngles(zs!, q!, y!, attributes),
+  amtml_hint: ({ fs, ft, w }) => hint(fs!, ft!, w!),
+  amtml_regulariser: ({ theta, W }) => weightedSum(squares([theta!, W!])),
+  amtml_total: (t, attributes) => {
+    const [zs, label] = [t["zs"]!, t["y"]!];
+    const q = mixture(engine.globalAveragePool(t["fb"]!), t, attributes);
+    const { crossEntropy, dice } = engine.segmentationLosses(zs, label);
+    return weightedSum([
+      [1 - attributes.alpha, crossEntropy],
+      [1 - attributes.alpha, dice],
+      [1, mixtureTerm(zs, q, attributes)],
+      [1, classAngles(zs, q, label, { ...attributes, eps: 1e-5 })],
+      [1, hint(t["fs"]!, t["ft"]!, t["w"]!)],
+      ...squares([t["theta"]!, t["W"]!]),
+    ]);
   },
   wsd_stage1: ({ fs, ft }) => weightedSum([[fs!.shape[1]! / 2, engine.meanSquaredError(fs!, ft!)]]),
 };
@@ -89,6 +121,32 @@ export function methodRun(golden: OpCase): ((tensors: Tensors) => Tensor) | null
   const run = RUNS[String(golden.attributes["op"])];
   if (!run || attributes.absent === "skip") return null; // classLevelKl() has no such option
   return (tensors) => run(tensors, attributes, golden);
+}
+
+/** AMTML's mixture of the teachers' predictions. */
+function mixture(pooled: Tensor, t: Tensors, { teachers, temperature }: Attributes): Tensor {
+  const logits = Array.from({ length: teachers }, (_, m) => t[`z${m + 1}`]!);
+  const weights = engine.teacherWeights(pooled, t["theta"]!, t["W"]!);
+  return engine.teacherMixture(logits, weights, temperature);
+}
+
+function mixtureTerm(student: Tensor, q: Tensor, { temperature, alpha }: Attributes): Tensor {
+  return weightedSum([[2 * alpha * temperature ** 2, engine.mixtureDivergence(student, q, temperature)]]);
+}
+
+function classAngles(student: Tensor, q: Tensor, label: Tensor, { temperature, eps }: Attributes): Tensor {
+  const rows = (p: Tensor) => engine.prototypes(p, label, p.shape[1]!, eps);
+  return engine.angleLoss(rows(engine.softmax(student, temperature)), rows(q));
+}
+
+function hint(student: Tensor, teacher: Tensor, weight: Tensor): Tensor {
+  const widened = engine.conv3d(engine.normaliseChannels(student), weight);
+  return engine.meanSquaredError(widened, engine.normaliseChannels(teacher));
+}
+
+/** 0.1 Σ x² of each tensor. */
+function squares(tensors: readonly Tensor[]): Term[] {
+  return tensors.map((x) => [0.1 * x.size, engine.meanSquaredError(x, fill(device, x.shape, 0))]);
 }
 
 /** KD-Net's terms of a student's regions beside the label's. */

@@ -57,6 +57,9 @@ test("a wrong weight or temperature of a method is found", async () => {
     ["kdnet_kd", { student_temperature: 5.01 }],
     ["kdnet_kd", { temperature: 5.01 }],
     ["kdnet_gt", { smooth: 1 }],
+    ["amtml_total", { alpha: 0.701 }],
+    ["amtml_total", { temperature: 5.01 }],
+    ["adain_head", { eps: 1e-3 }],
   ] as const) {
     const golden = ops.find((op) => op.name === name)!;
     const changed = { ...golden, attributes: { ...golden.attributes, ...attributes } };

@@ -10,6 +10,7 @@ import { norms } from "./cases/norms.ts";
 import { regions } from "./cases/regions.ts";
 import { resampling } from "./cases/resampling.ts";
 import { batches } from "./cases/samples.ts";
+import { teachers } from "./cases/teachers.ts";
 
 export const cases: OpCase[] = [
   ...activations,
@@ -21,4 +22,5 @@ export const cases: OpCase[] = [
   ...jointLosses,
   ...regions,
   ...distances,
+  ...teachers,
 ];

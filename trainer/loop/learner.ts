@@ -3,6 +3,7 @@
 
 import { free, grad, keep, MovingAverage, scope, type Tensor } from "../../engine/index.ts";
 import { streamAt, SUBSET } from "../../data/sampling/streams.ts";
+import type { OwnTensor } from "../../model/methods/index.ts";
 import { type Terms, total } from "../../model/losses/losses.ts";
 import { initialise } from "../../model/networks/network.ts";
 import type { Params } from "../../model/networks/params.ts";
@@ -47,7 +48,7 @@ export class Learner {
     this.#options = options;
     this.members = members;
     for (const member of Object.values(members)) initialise(device, member, patch);
-    this.own = openOwn(device, method.own?.(run) ?? {}, seed);
+    this.own = openOwn(device, this.#declared, seed);
     const own = Object.fromEntries([...this.own.tensors].map(([name, t]) => [name.slice("own/".length), t]));
     this.#stepOptions = { method, settings: run.settings, members, own, patch, seed };
     const specs = method.groups?.(run) ?? {};
@@ -66,9 +67,16 @@ export class Learner {
     });
   }
 
+  /** The method's own tensors as it declares them. */
+  get #declared(): Readonly<Record<string, OwnTensor>> {
+    const { method, run, members } = this.#options;
+    const specs = Object.fromEntries(Object.entries(members).map(([name, { spec }]) => [name, spec]));
+    return method.own?.(run, specs) ?? {};
+  }
+
   /** The trained tensors of each group: the networks' first, then the method's own. */
   #trained(): Map<string, TrainedTensor[]> {
-    const { method, run, members } = this.#options;
+    const { method, members } = this.#options;
     const groups = new Map<string, TrainedTensor[]>();
     const add = (group: string, entry: TrainedTensor) =>
       groups.set(group, [...(groups.get(group) ?? []), entry]);
@@ -79,7 +87,7 @@ export class Learner {
       for (const [key, tensor] of params.tensors)
         if (trained.has(tensor)) add(role.group, { name: prefix + key, tensor, rate: 1 });
     }
-    for (const [name, { group, rate = 1 }] of Object.entries(method.own?.(run) ?? {})) {
+    for (const [name, { group, rate = 1 }] of Object.entries(this.#declared)) {
       const key = `own/${name}`;
       add(group, { name: key, tensor: this.own.tensors.get(key)!, rate });
     }

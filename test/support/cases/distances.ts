@@ -1,3 +1,4 @@
+import { adain } from "../../../engine/ops/adain.ts";
 import { barlowTwins } from "../../../engine/ops/barlowTwins.ts";
 import { channelStatistics } from "../../../engine/ops/channelStatistics.ts";
 import { classLevelKl } from "../../../engine/ops/classLevelKl.ts";
@@ -38,6 +39,15 @@ const apart = (name: string, a: Array64, b: Array64): OpCase => ({
   inputs: { a, b },
   run: ({ a, b }) => statisticsL2(a!, b!),
   reference: ({ a, b }) => reference.statisticsL2(a!, b!),
+});
+
+const restyled = (name: string, x: Array64, style: Array64): OpCase => ({
+  op: "adain",
+  name,
+  inputs: { style },
+  constants: { x },
+  run: ({ x, style }) => adain(x!, style!),
+  reference: ({ x, style }) => reference.adain(x!, style!),
 });
 
 const twins = (name: string, shape: number[], lambda?: number): OpCase => ({
@@ -102,6 +112,16 @@ export const distances: OpCase[] = [
     random(LONG),
     random([1, 1, 1, 2, 3], { seed: 2, offset: 1 }),
   ),
+  restyled(
+    "odd sizes, mean >> std",
+    random(ODD, { offset: 100 }),
+    random(ODD, { seed: 2, scale: 2, offset: 3 }),
+  ),
+  restyled("of different sizes", features, random([2, 3, 2, 2, 3], { seed: 2 })),
+  restyled("one voxel", random([2, 3, 1, 1, 1]), random([2, 3, 1, 1, 1], { seed: 2 })),
+  restyled("one channel", random([2, 1, 1, 2, 3]), random([2, 1, 2, 2, 2], { seed: 2 })),
+  restyled("40 channels", random([1, 40, 1, 2, 3]), random([1, 40, 1, 2, 3], { seed: 2 })),
+  restyled("two samples and channels of two chunks", random(CHUNKS), random([2, 2, 1, 2, 3], { seed: 2 })),
   twins("twelve rows of eight", [12, 8]),
   twins("five rows of 40", [5, 40]),
   twins("seven rows of five", [7, 5]),

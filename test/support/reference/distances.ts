@@ -35,6 +35,17 @@ export function statisticsL2(a: Array64, b: Array64): Array64 {
   return scalar(p.reduce((sum, value, i) => sum + (value - q[i]!) ** 2, 0) / (p.length / 2));
 }
 
+/** x with the mean and the deviation of `style` in each channel of each sample. */
+export function adain(x: Array64, style: Array64): Array64 {
+  const [own, wanted] = [channelStatistics(x).data, channelStatistics(style).data];
+  const voxels = x.data.length / (own.length / 2);
+  const data = x.data.map((value, i) => {
+    const row = 2 * Math.floor(i / voxels);
+    return (wanted[row + 1]! * (value - own[row]!)) / own[row + 1]! + wanted[row]!;
+  });
+  return { shape: x.shape, data };
+}
+
 /** Σ (1 - C_ii)² + lambda Σ_{i≠j} C_ij², C the correlation of columns standardised over rows. */
 export function barlowTwins(a: Array64, b: Array64, lambda = 0.0051, eps = 1e-5): Array64 {
   const [rows = 0, width = 0] = a.shape;
