@@ -61,5 +61,8 @@ export { barlowTwins } from "./ops/barlowTwins.ts";
 export { channelStatistics } from "./ops/channelStatistics.ts";
 export { classLevelKl, type Labelled } from "./ops/classLevelKl.ts";
 export { classMeans } from "./ops/classMeans.ts";
+export { contrastiveLoss } from "./ops/contrastiveLoss.ts";
 export { linear } from "./ops/linear.ts";
+export { maskedSoftCrossEntropy } from "./ops/maskedSoftCrossEntropy.ts";
+export { normaliseRows } from "./ops/normaliseRows.ts";
 export { statisticsL2 } from "./ops/statisticsL2.ts";

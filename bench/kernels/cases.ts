@@ -3,6 +3,7 @@
 import type { KernelCase } from "./case.ts";
 import { convolutionCases } from "./convolutions.ts";
 import { lossCases } from "./losses.ts";
+import { pairedCases } from "./paired.ts";
 import { regionCases } from "./regions.ts";
 import { volumeCases } from "./volumes.ts";
 
@@ -14,7 +15,7 @@ export interface KernelSize {
 
 /** The cases whose op and detail contain a text; perhaps none. */
 export function kernelCases({ filters, patch }: KernelSize, text = ""): KernelCase[] {
-  const all = [convolutionCases, volumeCases, lossCases, regionCases].flatMap((cases) =>
+  const all = [convolutionCases, volumeCases, lossCases, regionCases, pairedCases].flatMap((cases) =>
     cases(filters, patch),
   );
   return all.filter(({ op, detail }) => `${op} ${detail}`.toLowerCase().includes(text.toLowerCase()));

@@ -7,6 +7,7 @@ import { distances } from "./cases/distances.ts";
 import { jointLosses } from "./cases/jointLosses.ts";
 import { losses } from "./cases/losses.ts";
 import { norms } from "./cases/norms.ts";
+import { paired } from "./cases/paired.ts";
 import { regions } from "./cases/regions.ts";
 import { resampling } from "./cases/resampling.ts";
 import { batches } from "./cases/samples.ts";
@@ -21,4 +22,5 @@ export const cases: OpCase[] = [
   ...jointLosses,
   ...regions,
   ...distances,
+  ...paired,
 ];
