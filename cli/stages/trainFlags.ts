@@ -11,6 +11,7 @@ import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import {
+  checkBatch,
   DEFAULTS,
   fittingPatch,
   fittingSupervision,
@@ -115,6 +116,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   fittingPatch(patch, config.levels);
   const remedy = ", for --recipe nnunet: use --levels 4 or more, or --no-deep-supervision";
   fittingSupervision(config, chosen.recipe === "nnunet" ? remedy : "");
+  checkBatch(config);
   checkTeacherSees(config);
   checkAny(config);
   return config;

@@ -7,13 +7,14 @@ import { kd } from "./kd.ts";
 import { kdnet } from "./kdnet.ts";
 import type { Method, Role, Run, Stream } from "./method.ts";
 import { none } from "./none.ts";
+import { pmkl } from "./pmkl.ts";
 import { protokd } from "./protokd.ts";
 
 export type * from "./method.ts";
 export { DICE } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
-export const METHODS = { none, kd, protokd, kdnet };
+export const METHODS = { none, kd, protokd, kdnet, pmkl };
 
 export type MethodName = keyof typeof METHODS;
 

@@ -4,6 +4,7 @@
 import * as engine from "../../engine/index.ts";
 import { fill, type Regions, type Tensor, tensor, type Term, weightedSum } from "../../engine/index.ts";
 import { coarseLabels, levelWeights } from "../../model/losses/deepSupervision.ts";
+import { embedding } from "../../model/methods/pmkl.ts";
 import { device } from "../support/gradcheck.ts";
 import type { OpCase } from "./folder.ts";
 
@@ -23,6 +24,8 @@ interface Attributes {
   eps: number;
   lam: number;
   levels: number;
+  clip: number;
+  margin: number;
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
 }
@@ -57,6 +60,12 @@ const RUNS: Readonly<Record<string, Run>> = {
     const [a, b] = [net(t["xa"]!, t["ga"]!, t["ba"]!), net(t["xb"]!, t["gb"]!, t["bb"]!)];
     return classLevel([a, t["ya"]!], [b, t["yb"]!], attributes);
   },
+  normalise_rows: ({ x }, { eps }) => engine.normaliseRows(x!, eps),
+  pmkl_kd: ({ zs, zt, y }, { temperature, clip }) =>
+    engine.maskedSoftCrossEntropy(zs!, zt!, y!, { temperature, clip }),
+  pmkl_contrastive: ({ a, b }, { margin }) => contrast(a!, b!, margin),
+  pmkl_embedding: ({ fs, ft, w1, w2, v1, v2 }, { margin }) =>
+    contrast(embedding([fs!], w1!, w2!), embedding([ft!], v1!, v2!), margin),
   barlow_pooled: ({ fs, ft }, { lam, eps }) => {
     const [a, b] = [engine.globalAveragePool(fs!), engine.globalAveragePool(ft!)];
     return engine.barlowTwins(a, b, { lambda: lam, eps });
@@ -89,6 +98,11 @@ export function methodRun(golden: OpCase): ((tensors: Tensors) => Tensor) | null
   const run = RUNS[String(golden.attributes["op"])];
   if (!run || attributes.absent === "skip") return null; // classLevelKl() has no such option
   return (tensors) => run(tensors, attributes, golden);
+}
+
+/** PMKL's contrast of rows of any length. */
+function contrast(a: Tensor, b: Tensor, margin: number): Tensor {
+  return engine.contrastiveLoss(engine.normaliseRows(a), engine.normaliseRows(b), margin);
 }
 
 /** KD-Net's terms of a student's regions beside the label's. */
