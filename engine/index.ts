@@ -58,6 +58,7 @@ export { upsampleNearest } from "./ops/upsampleNearest.ts";
 export { upsampleTrilinear } from "./ops/upsampleTrilinear.ts";
 export { binaryLosses, type BinaryLosses } from "./ops/binaryLosses.ts";
 export { barlowTwins } from "./ops/barlowTwins.ts";
+export { channelRows } from "./ops/channelRows.ts";
 export { channelStatistics } from "./ops/channelStatistics.ts";
 export { classLevelKl, type Labelled } from "./ops/classLevelKl.ts";
 export { classMeans } from "./ops/classMeans.ts";

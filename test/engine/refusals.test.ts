@@ -6,6 +6,7 @@ import { add } from "../../engine/ops/add.ts";
 import { binaryLosses } from "../../engine/ops/binaryLosses.ts";
 import { contrastiveLoss } from "../../engine/ops/contrastiveLoss.ts";
 import { batchNormEval, batchNormEvalRelu, batchNormRelu } from "../../engine/ops/batchNorm.ts";
+import { channelRows } from "../../engine/ops/channelRows.ts";
 import { channelSum } from "../../engine/ops/channelSum.ts";
 import { classCounts, classWeights, commonClasses } from "../../engine/ops/classCounts.ts";
 import { concat } from "../../engine/ops/concat.ts";
@@ -153,6 +154,7 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
     /^featureDivergence: expected one shape \[N,\.\.\.\], got .*\[2,3,4,4,5\]$/,
   ],
   [() => featureDivergence(of(), of()), /^featureDivergence: expected one shape .* got \[\] and \[\]$/],
+  [() => channelRows(of(2, 3)), /^channelRows: expected \[N,C,D,H,W\], got \[2,3\]$/],
   [() => normaliseRows(of(5)), /^normaliseRows: expected \[N,\.\.\.\], got \[5\]$/],
   [() => normaliseRows(of(2, 5), 0), /^normaliseRows: expected a positive eps, got 0$/],
   [() => contrastiveLoss(of(5), of(5)), /^contrastiveLoss: expected tensors .* got \[5\] and \[5\]$/],

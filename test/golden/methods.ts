@@ -66,6 +66,8 @@ const RUNS: Readonly<Record<string, Run>> = {
   pmkl_contrastive: ({ a, b }, { margin }) => contrast(a!, b!, margin),
   pmkl_embedding: ({ fs, ft, w1, w2, v1, v2 }, { margin }) =>
     contrast(embedding([fs!], w1!, w2!), embedding([ft!], v1!, v2!), margin),
+  barlow_voxels: ({ fs, ft }, { lam, eps }) =>
+    engine.barlowTwins(engine.channelRows(fs!), engine.channelRows(ft!), { lambda: lam, eps }),
   barlow_pooled: ({ fs, ft }, { lam, eps }) => {
     const [a, b] = [engine.globalAveragePool(fs!), engine.globalAveragePool(ft!)];
     return engine.barlowTwins(a, b, { lambda: lam, eps });

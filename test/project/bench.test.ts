@@ -136,6 +136,7 @@ test("an error relative to zeros is 0 if all is zero, and else infinite", () => 
 const UNTIMED = [
   "barlowTwins",
   "cast",
+  "channelRows",
   "classLevelKl",
   "contrastiveLoss",
   "fill",

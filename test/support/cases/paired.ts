@@ -1,3 +1,4 @@
+import { channelRows } from "../../../engine/ops/channelRows.ts";
 import { contrastiveLoss } from "../../../engine/ops/contrastiveLoss.ts";
 import { maskedSoftCrossEntropy } from "../../../engine/ops/maskedSoftCrossEntropy.ts";
 import { normaliseRows } from "../../../engine/ops/normaliseRows.ts";
@@ -25,6 +26,14 @@ const contrast = (
   inputs: { a, b },
   run: ({ a, b }) => contrastiveLoss(a!, b!, margin),
   reference: ({ a, b }) => reference.contrastiveLoss(a!, b!, margin),
+});
+
+const rows = (name: string, x: Array64): OpCase => ({
+  op: "channelRows",
+  name,
+  inputs: { x },
+  run: ({ x }) => channelRows(x!),
+  reference: ({ x }) => reference.channelRows(x!),
 });
 
 interface Options {
@@ -77,6 +86,11 @@ function sure(shape: readonly number[], label: Array64, scale: number): Array64 
 const label = randomLabels([2, 3, 5, 7], 3);
 
 export const paired: OpCase[] = [
+  rows("a batch of two", random([2, 4, 3, 4, 5])),
+  rows("a batch of odd sizes", random(ODD_ALL)),
+  rows("one voxel", random([2, 3, 1, 1, 1])),
+  rows("one channel", random([3, 1, 1, 3, 5])),
+  rows("40 channels", random([1, 40, 1, 2, 3])),
   lengths("seven rows of 13", random([7, 13])),
   lengths("a batch of odd sizes", random(ODD_ALL)),
   lengths("one voxel", random([2, 3, 1, 1, 1])),

@@ -1,4 +1,4 @@
-// The losses of PMKL in float64, written from their formulas alone.
+// The losses of PMKL, and rows of channels, in float64, written from their formulas alone.
 
 import type { Array64 } from "../gradcheck.ts";
 
@@ -9,6 +9,16 @@ function rowsOf({ shape, data }: Array64): number[][] {
   const [rows = 1] = shape;
   const width = data.length / rows;
   return Array.from({ length: rows }, (_, n) => [...data.subarray(n * width, (n + 1) * width)]);
+}
+
+/** The channels of each voxel as a row. */
+export function channelRows({ shape, data }: Array64): Array64 {
+  const [batch = 1, channels = 1] = shape;
+  const voxels = data.length / batch / channels;
+  const values = Array.from({ length: batch * voxels }, (_, i) =>
+    Array.from({ length: channels }, (_, c) => data[(Math.floor(i / voxels) * channels + c) * voxels + (i % voxels)]!),
+  );
+  return { shape: [batch * voxels, channels], data: Float64Array.from(values.flat()) };
 }
 
 /** x / max(‖x‖, eps) of each row. */
