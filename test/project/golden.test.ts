@@ -58,7 +58,7 @@ test("a wrong weight or temperature of a method is found", async () => {
     ["kdnet_kd", { temperature: 5.01 }],
     ["kdnet_gt", { smooth: 1 }],
     ["pmkl_kd_clipped", { clip: 0.006 }],
-    ["pmkl_embedding", { margin: 1.01 }],
+    ["pmkl_embedding", { margin: 2 }],
   ] as const) {
     const golden = ops.find((op) => op.name === name)!;
     const changed = { ...golden, attributes: { ...golden.attributes, ...attributes } };

@@ -16,7 +16,7 @@ import type { TrainBatch, TrainEvent } from "../../trainer/loop/trainer.ts";
 import { batch, events, MODALITIES, network, of, type Trial, trained } from "../support/training.ts";
 import * as v from "valibot";
 
-const TAUGHT = Object.keys(METHODS).filter(isTaught);
+const TAUGHT = Object.keys(METHODS).filter((name) => isTaught(name));
 
 /** A batch whose cases lack T1, which the student does not see. */
 function lacking(seed: number): TrainBatch {

@@ -102,6 +102,7 @@ const trainings: readonly (readonly [string, Partial<TrainConfig>])[] = [
   ["a student in low memory", { ...STUDENT, lowMemory: true }],
   ["a student with deep supervision", { ...STUDENT, levels: 4, deepSupervision: true }],
   ["a student with PMKL", { ...STUDENT, ...defaultSettings(methodOf("pmkl")), method: "pmkl" }],
+  ["a student and its teacher", { ...STUDENT, ...defaultSettings(methodOf("barlow")), method: "barlow" }],
   ["a teacher with batch norm, by SGD", { ...TEACHER, optimizer: "sgd" }],
   ["a teacher with batch norm in low memory", { ...TEACHER, lowMemory: true, batch: 3 }],
   ...(HALF ? ([["a student in half precision", { ...STUDENT, precision: "f16" }]] as const) : []),

@@ -17,7 +17,7 @@ import { Trainer } from "../../trainer/loop/trainer.ts";
 import { readTensors } from "../../trainer/loop/state.ts";
 import { numbers } from "../support/methodTrials.ts";
 import { failure } from "../support/quietly.ts";
-import { MODALITIES, network, of, trained, trainOptions, type Trial } from "../support/training.ts";
+import { batch, MODALITIES, network, of, trained, trainOptions, type Trial } from "../support/training.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
 
 const STEPS = 3;
@@ -62,7 +62,7 @@ function off({ settings }: Method): Record<string, number> {
   return Object.fromEntries(weights.map((name) => [name, 0]));
 }
 
-for (const name of ["pmkl"]) {
+for (const name of ["pmkl", "barlow"]) {
   const method = methodOf(name);
 
   test(`${name} without weights is plain supervision, bit for bit`, async () => {
@@ -84,6 +84,68 @@ for (const name of ["pmkl"]) {
     assert.equal(weights(usual), weights(await train(trial(method))), "the same again");
   });
 }
+
+const barlow = methodOf("barlow");
+
+test("barlow's teacher is trained as it would be alone, bit for bit, unless it is drawn, too", async () => {
+  const alone = await trained({
+    network: network(MODALITIES),
+    channels: [0, 1, 2],
+    stepsPerEpoch: STEPS,
+  });
+  const teacher = async (settings = {}) => {
+    const { tensors, steps } = await train(trial(barlow, settings));
+    assert.equal(Object.keys(steps[0]!.losses).slice(0, 3), ["total", "crossEntropy", "dice"]);
+    const key = "role/teacher/";
+    const own = Object.entries(tensors).filter(([name]) => name.startsWith(key));
+    return Object.fromEntries(own.map(([name, values]) => [name.slice(key.length), numbers(values)]));
+  };
+  const plain = Object.fromEntries(Object.entries(alone).map(([name, values]) => [name, numbers(values)]));
+  for (const weight of [1, 0]) assert.equal(await teacher({ barlowWeight: weight }), plain);
+  assert.not.equal(await teacher({ barlowBoth: true }), plain);
+});
+
+test("barlow's bottlenecks come nearer where its loss counts, beside each kind of teacher", async () => {
+  for (const settings of [{}, { barlowTeacher: "frozen" }, { barlowBoth: true }]) {
+    const same = batch(1);
+    const last = async (barlowWeight: number) => {
+      const own = trial(barlow, { ...settings, barlowWeight });
+      const { steps, tensors } = await train({ ...own, stepsPerEpoch: 10, next: () => same });
+      assert.is("role/teacher/out_conv.weight" in tensors, !("barlowTeacher" in settings));
+      return steps.at(-1)!.losses["barlow"]!;
+    };
+    const [drawn, free] = [await last(5), await last(1e-4)];
+    assert.ok(drawn < free, `${JSON.stringify(settings)}: ${drawn}, without weight ${free}`);
+  }
+});
+
+test("barlow refuses bottlenecks of too few voxels, and a frozen teacher of another shape", async () => {
+  const few = { ...trial(barlow), patch: [4, 4, 8] as const, next: () => batch(1, [4, 4, 8]) };
+  assert.match(
+    (await failure(() => train(few))).message,
+    /^--patch: Barlow Twins needs more voxels .*: expected more than 8, got 4: use a larger --patch or/,
+  );
+  const { config, params } = network(MODALITIES, 9);
+  const other = { params, config: { ...config, filters: 3 } };
+  const frozen = { ...trial(barlow, { barlowTeacher: "frozen" }), teacher: other };
+  assert.match(
+    (await failure(() => train(frozen))).message,
+    /^--teacher: .* expected 16 voxels of 8 .* 12: /,
+  );
+});
+
+test("barlow's student sees T1ce and FLAIR unless another is named", async () => {
+  const flags = { stage: "student", method: "barlow" } as const;
+  assert.is((await resolveConfig(flags)).modality, "t1ce+flair");
+  assert.is((await resolveConfig({ ...flags, modality: "t1" })).modality, "t1");
+  assert.is((await resolveConfig({ ...flags, method: "none" })).modality, "t1ce");
+  const taught = { ...flags, teacher: "teacher.safetensors" };
+  assert.match(
+    (await failure(() => resolveConfig(taught))).message,
+    /^--teacher: .* barlow uses no teacher$/,
+  );
+  assert.is((await resolveConfig({ ...taught, barlowTeacher: "frozen" })).teacher, taught.teacher);
+});
 
 test("pmkl's two MLPs are trained with the student, and are no part of it", async () => {
   const method = methodOf("pmkl");

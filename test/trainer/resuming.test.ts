@@ -102,6 +102,10 @@ const CASES: Record<string, () => Parameters<typeof run>[0]> = {
     teacher: network(3, 9, "batch"),
     settings: defaultSettings(METHODS.pmkl as Method),
   }),
+  "single-stage Barlow Twins, two networks": () => ({
+    method: "barlow",
+    settings: defaultSettings(METHODS.barlow as Method),
+  }),
   "SGD, clipped, best by average": () => ({ optimizer: { optimizer: "sgd", clip: 0.5 }, bestBy: "ema" }),
   ...(half && {
     "half precision": () => ({

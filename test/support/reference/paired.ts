@@ -16,7 +16,10 @@ export function channelRows({ shape, data }: Array64): Array64 {
   const [batch = 1, channels = 1] = shape;
   const voxels = data.length / batch / channels;
   const values = Array.from({ length: batch * voxels }, (_, i) =>
-    Array.from({ length: channels }, (_, c) => data[(Math.floor(i / voxels) * channels + c) * voxels + (i % voxels)]!),
+    Array.from(
+      { length: channels },
+      (_, c) => data[(Math.floor(i / voxels) * channels + c) * voxels + (i % voxels)]!,
+    ),
   );
   return { shape: [batch * voxels, channels], data: Float64Array.from(values.flat()) };
 }
