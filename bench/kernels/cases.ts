@@ -3,6 +3,7 @@
 import type { KernelCase } from "./case.ts";
 import { convolutionCases } from "./convolutions.ts";
 import { lossCases } from "./losses.ts";
+import { pairedCases } from "./paired.ts";
 import { regionCases } from "./regions.ts";
 import { teacherCases } from "./teachers.ts";
 import { volumeCases } from "./volumes.ts";
@@ -15,8 +16,8 @@ export interface KernelSize {
 
 /** The cases whose op and detail contain a text; perhaps none. */
 export function kernelCases({ filters, patch }: KernelSize, text = ""): KernelCase[] {
-  const all = [convolutionCases, volumeCases, lossCases, regionCases, teacherCases].flatMap((cases) =>
-    cases(filters, patch),
+  const all = [convolutionCases, volumeCases, lossCases, regionCases, teacherCases, pairedCases].flatMap(
+    (cases) => cases(filters, patch),
   );
   return all.filter(({ op, detail }) => `${op} ${detail}`.toLowerCase().includes(text.toLowerCase()));
 }

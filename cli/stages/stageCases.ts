@@ -12,7 +12,7 @@ import type { SuppliedCase } from "../../data/preparation/supply.ts";
 import { FOREGROUND_BYTES } from "../../data/sampling/foreground.ts";
 import { bytesText } from "../../engine/index.ts";
 import { loadOptions, type TrainConfig } from "../../trainer/settings/config.ts";
-import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import { checkTrainedBeside, loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import { casesOf, idsOf, type RunData } from "../files/cases.ts";
 import { openCaseFolder } from "../files/caseFile.ts";
@@ -57,6 +57,7 @@ export async function readStageCases(
   const { split, required, about } = stageSplit(config, { split: whole, filesOf, taughtBy });
   about.forEach((line) => say(`  ${line}`));
   const modalities = loadedModalities(config, taughtBy, there);
+  checkTrainedBeside(config, modalities, casesOf(dataset, split.train));
   const { layout, convention } = dataset;
   const { data, workers, cacheDir } = config;
   const preparation = loadOptions(config);

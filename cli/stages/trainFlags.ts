@@ -11,6 +11,7 @@ import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import {
+  checkBatch,
   DEFAULTS,
   fittingPatch,
   fittingSupervision,
@@ -79,7 +80,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   }
   if (chosen.resume && chosen.overwrite)
     throw new UsageError("--resume, --overwrite: use one of them, not both");
-  const untaught = stage === "student" && !isTaught(method);
+  const untaught = stage === "student" && !isTaught(method, { ...chosen });
   const surplus = chosen.teacher ? "teacher" : given.teacherModality ? "teacherModality" : null;
   if (untaught && surplus) throw new UsageError(`--${flagOf(surplus)}: the method ${method} uses no teacher`);
   const idle = unusedSettings(method).find((name) => given[name] !== undefined);
@@ -102,7 +103,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     patch,
     data,
     out: chosen.out ?? defaultOut(data, chosen.fold ?? null),
-    modality: stage === "student" ? studentOf("--modality", chosen.modality ?? STUDENT) : null,
+    modality: stage === "student" ? studentOf("--modality", chosen.modality ?? usualModality(method)) : null,
     ...taughtBySelf(chosen, given),
     teacherModality: untaught ? null : teacherSubset(chosen.teacherModality),
   };
@@ -115,9 +116,16 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   fittingPatch(patch, config.levels);
   const remedy = ", for --recipe nnunet: use --levels 4 or more, or --no-deep-supervision";
   fittingSupervision(config, chosen.recipe === "nnunet" ? remedy : "");
+  checkBatch(config);
   checkTeacherSees(config);
   checkAny(config);
   return config;
+}
+
+/** The modality of a method's student where no flag names one. */
+function usualModality(method: string): string {
+  const own = methodOf(method).defaults?.["modality"];
+  return typeof own === "string" ? own : STUDENT;
 }
 
 /** The teacher that `--teacher self` stands for, or the file that it names. */

@@ -17,8 +17,8 @@ const LISTED = 10; // the most names in a message
 
 /**
  * Returns the V-Net in the tensors of the file `path`: the one `declared` by its metadata, or inferred from
- * names and shapes. Ignores the prefix "module." of PyTorch's DataParallel, counters of batches and the state
- * of an optimizer. Throws a CheckpointError that names all tensors that are missing, surplus, of another
+ * names and shapes. Ignores the prefix "module." of PyTorch's DataParallel, counters of batches, and
+ * what a training state holds beside the network. Throws a CheckpointError that names all tensors that are missing, surplus, of another
  * shape or not finite.
  */
 export function storedNetwork(
@@ -66,10 +66,13 @@ function weights(tensors: Readonly<Record<string, StoredTensor>>): Map<string, S
   const names = Object.keys(tensors);
   const prefix = names.length && names.every((name) => name.startsWith(PARALLEL)) ? PARALLEL.length : 0;
   const kept = names.filter(
-    (name) => !name.startsWith("optimizer.") && !name.endsWith(".num_batches_tracked"),
+    (name) => !TRAINING.some((part) => name.startsWith(part)) && !name.endsWith(".num_batches_tracked"),
   );
   return new Map(kept.map((name) => [name.slice(prefix), tensors[name]!]));
 }
+
+/** The prefixes of what a training state holds beside the deployed network. */
+const TRAINING = ["optimizer.", "role/", "own/"];
 
 const PARALLEL = "module."; // PyTorch's DataParallel
 

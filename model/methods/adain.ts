@@ -49,11 +49,13 @@ export const adain = method({
       help: "weight of the difference of the features' means and deviations",
       default: 1,
       page: { label: "Weight of statistics" },
+      teaches: true,
     }),
     adainWeight: row(number(), {
       help: "weight of the difference that those statistics make to the teacher's prediction",
       default: 1,
       page: { label: "Weight of the teacher's view" },
+      teaches: true,
     }),
     adainTaps: row(
       text("taps", {

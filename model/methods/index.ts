@@ -4,17 +4,19 @@
 import { VNET } from "../networks/layers.ts";
 import type { SettingRows } from "../settings/rows.ts";
 import { adain } from "./adain.ts";
+import { barlow } from "./barlow.ts";
 import { kd } from "./kd.ts";
 import { kdnet } from "./kdnet.ts";
 import type { Method, Role, Run, Stream } from "./method.ts";
 import { none } from "./none.ts";
+import { pmkl } from "./pmkl.ts";
 import { protokd } from "./protokd.ts";
 
 export type * from "./method.ts";
 export { DICE } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
-export const METHODS = { none, kd, protokd, kdnet, adain };
+export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, adain };
 
 export type MethodName = keyof typeof METHODS;
 
@@ -72,8 +74,8 @@ export function frozenStages(method: Method, run: Run): string[] {
   return Object.values(rolesOf(method, run)).flatMap((role) => ("frozen" in role ? [role.frozen] : []));
 }
 
-/** Tells whether a method learns from a network that was trained before. */
-export function isTaught(name: string): boolean {
+/** Tells whether a method, with some of its settings given, learns from a network that was trained before. */
+export function isTaught(name: string, given: Readonly<Record<string, unknown>> = {}): boolean {
   const method = methodOf(name);
   const network = { config: { ...VNET, modalities: 1 }, modalities: ["t1"] };
   const optimizer = {
@@ -84,7 +86,8 @@ export function isTaught(name: string): boolean {
     momentum: 0,
     clip: 0,
   } as const;
-  const run: Run = { settings: defaultSettings(method), network, modalities: ["t1"], optimizer };
+  const settings = { ...defaultSettings(method), ...given };
+  const run: Run = { settings, network, modalities: ["t1"], optimizer };
   return frozenStages(method, run).length > 0;
 }
 

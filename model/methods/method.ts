@@ -37,6 +37,8 @@ export interface Method<
   comparedWith?: readonly string[];
   /** Its own defaults of settings, by their names. */
   defaults?: Readonly<Record<string, unknown>>;
+  /** The least number of samples in a batch; by default 1. */
+  leastBatch?(settings: SettingValues<S>): number;
   /** The networks of a step. */
   networks(run: Run<SettingValues<S>>): Readonly<Record<Net, Role>>;
   /**

@@ -66,6 +66,7 @@ const OPS = [
   "cosineMaps",
   "prototypeDistance",
   "featureDivergence",
+  "channelRows",
 ];
 
 const missing = device.gpu.features.has("shader-f16") ? null : "the adapter lacks shader-f16";

@@ -6,6 +6,7 @@ import {
   batchNormEvalRelu,
   binaryLosses,
   classCounts,
+  contrastiveLoss,
   crossEntropy,
   diceLoss,
   featureDivergence,
@@ -13,6 +14,8 @@ import {
   instanceNormRelu,
   leakyRelu,
   logSoftmax,
+  maskedSoftCrossEntropy,
+  normaliseRows,
   prototypeDistance,
   regionLogits,
   regionProbabilities,
@@ -27,6 +30,7 @@ import { device } from "../support/gradcheck.ts";
 const ones = (size: number) => tensor(device, [size], Array(size).fill(1));
 const ones5 = () => tensor(device, [1, 2, 1, 1, 2], [1, 1, 1, 1]);
 const label = tensor(device, [1, 1, 1, 2], [0, 1]);
+const right = tensor(device, [1, 2, 1, 1, 2], [9, 0, 0, 9]); // logits of these classes
 
 const ops: Record<string, (x: Tensor) => Tensor> = {
   relu,
@@ -53,6 +57,11 @@ const ops: Record<string, (x: Tensor) => Tensor> = {
   "binaryLosses, Dice of targets": (x) => binaryLosses(ones5(), x).dice,
   featureDivergence: (x) => featureDivergence(x, ones5()),
   "featureDivergence, of a teacher": (x) => featureDivergence(ones5(), x),
+  normaliseRows: (x) => normaliseRows(x),
+  contrastiveLoss: (x) => contrastiveLoss(x, ones5()),
+  "contrastiveLoss, of the other rows": (x) => contrastiveLoss(ones5(), x),
+  maskedSoftCrossEntropy: (x) => maskedSoftCrossEntropy(x, right, label),
+  "maskedSoftCrossEntropy, of a teacher": (x) => maskedSoftCrossEntropy(ones5(), x, label),
 };
 
 for (const [name, op] of Object.entries(ops)) {

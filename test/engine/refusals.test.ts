@@ -5,7 +5,9 @@ import * as assert from "uvu/assert";
 import { adain } from "../../engine/ops/adain.ts";
 import { add } from "../../engine/ops/add.ts";
 import { binaryLosses } from "../../engine/ops/binaryLosses.ts";
+import { contrastiveLoss } from "../../engine/ops/contrastiveLoss.ts";
 import { batchNormEval, batchNormEvalRelu, batchNormRelu } from "../../engine/ops/batchNorm.ts";
+import { channelRows } from "../../engine/ops/channelRows.ts";
 import { channelSum } from "../../engine/ops/channelSum.ts";
 import { classCounts, classWeights, commonClasses } from "../../engine/ops/classCounts.ts";
 import { concat } from "../../engine/ops/concat.ts";
@@ -19,8 +21,10 @@ import { leakyRelu } from "../../engine/ops/activations.ts";
 import { linear } from "../../engine/ops/linear.ts";
 import { logSoftmax } from "../../engine/ops/logSoftmax.ts";
 import { maskChannels } from "../../engine/ops/maskChannels.ts";
+import { maskedSoftCrossEntropy } from "../../engine/ops/maskedSoftCrossEntropy.ts";
 import { maxPool3d } from "../../engine/ops/maxPool3d.ts";
 import { meanSquaredError } from "../../engine/ops/meanSquaredError.ts";
+import { normaliseRows } from "../../engine/ops/normaliseRows.ts";
 import { prototypeDistance } from "../../engine/ops/prototypeDistance.ts";
 import { prototypes } from "../../engine/ops/prototypes.ts";
 import { regionLogits, regionMasks, regionProbabilities } from "../../engine/ops/regionLogits.ts";
@@ -175,6 +179,27 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
     /^featureDivergence: expected one shape \[N,\.\.\.\], got .*\[2,3,4,4,5\]$/,
   ],
   [() => featureDivergence(of(), of()), /^featureDivergence: expected one shape .* got \[\] and \[\]$/],
+  [() => channelRows(of(2, 3)), /^channelRows: expected \[N,C,D,H,W\], got \[2,3\]$/],
+  [() => normaliseRows(of(5)), /^normaliseRows: expected \[N,\.\.\.\], got \[5\]$/],
+  [() => normaliseRows(of(2, 5), 0), /^normaliseRows: expected a positive eps, got 0$/],
+  [() => contrastiveLoss(of(5), of(5)), /^contrastiveLoss: expected tensors .* got \[5\] and \[5\]$/],
+  [() => contrastiveLoss(of(2, 3), of(3, 3)), /of one shape \[N,\.\.\.\], got \[2,3\] and \[3,3\]$/],
+  [() => contrastiveLoss(of(2, 3), of(2, 3), 0), /^contrastiveLoss: expected a positive margin, got 0$/],
+  [
+    () => maskedSoftCrossEntropy(volume, volume, of(2, 4, 4)),
+    /^maskedSoftCrossEntropy: expected a label \[2,4,4,4\]/,
+  ],
+  [
+    () => maskedSoftCrossEntropy(volume, of(2, 3, 4, 4, 5), of(2, 4, 4, 4)),
+    /^maskedSoftCrossEntropy: expected logits of one shape, got \[2,3,4,4,4\] and \[2,3,4,4,5\]$/,
+  ],
+  ...[-0.1, 1.1, NaN].map(
+    (clip) =>
+      [
+        () => maskedSoftCrossEntropy(volume, volume, of(2, 4, 4, 4), { clip }),
+        new RegExp(`^maskedSoftCrossEntropy: expected a clip from 0 to 1, got ${clip}$`),
+      ] as const,
+  ),
   [() => weightedSum([...SEVEN, [1, of(1, 2)]]), /^weightedSum: expected scalars, got \[1,2\]$/],
   [() => weightedSum([[1, of(1, 2)]]), /^weightedSum: expected scalars, got \[1,2\]$/],
   [() => weightedSum([[Infinity, scalar]]), /^weightedSum: expected a finite weight, got Infinity$/],

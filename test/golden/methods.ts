@@ -4,6 +4,7 @@
 import * as engine from "../../engine/index.ts";
 import { fill, type Regions, type Tensor, tensor, type Term, weightedSum } from "../../engine/index.ts";
 import { coarseLabels, levelWeights } from "../../model/losses/deepSupervision.ts";
+import { embedding } from "../../model/methods/pmkl.ts";
 import { device } from "../support/gradcheck.ts";
 import type { OpCase } from "./folder.ts";
 
@@ -25,6 +26,8 @@ interface Attributes {
   levels: number;
   teachers: number;
   norm: "instance" | "batch";
+  clip: number;
+  margin: number;
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
 }
@@ -59,6 +62,14 @@ const RUNS: Readonly<Record<string, Run>> = {
     const [a, b] = [net(t["xa"]!, t["ga"]!, t["ba"]!), net(t["xb"]!, t["gb"]!, t["bb"]!)];
     return classLevel([a, t["ya"]!], [b, t["yb"]!], attributes);
   },
+  normalise_rows: ({ x }, { eps }) => engine.normaliseRows(x!, eps),
+  pmkl_kd: ({ zs, zt, y }, { temperature, clip }) =>
+    engine.maskedSoftCrossEntropy(zs!, zt!, y!, { temperature, clip }),
+  pmkl_contrastive: ({ a, b }, { margin }) => contrast(a!, b!, margin),
+  pmkl_embedding: ({ fs, ft, w1, w2, v1, v2 }, { margin }) =>
+    contrast(embedding([fs!], w1!, w2!), embedding([ft!], v1!, v2!), margin),
+  barlow_voxels: ({ fs, ft }, { lam, eps }) =>
+    engine.barlowTwins(engine.channelRows(fs!), engine.channelRows(ft!), { lambda: lam, eps }),
   barlow_pooled: ({ fs, ft }, { lam, eps }) => {
     const [a, b] = [engine.globalAveragePool(fs!), engine.globalAveragePool(ft!)];
     return engine.barlowTwins(a, b, { lambda: lam, eps });
@@ -147,6 +158,11 @@ function hint(student: Tensor, teacher: Tensor, weight: Tensor): Tensor {
 /** 0.1 Σ x² of each tensor. */
 function squares(tensors: readonly Tensor[]): Term[] {
   return tensors.map((x) => [0.1 * x.size, engine.meanSquaredError(x, fill(device, x.shape, 0))]);
+}
+
+/** PMKL's contrast of rows of any length. */
+function contrast(a: Tensor, b: Tensor, margin: number): Tensor {
+  return engine.contrastiveLoss(engine.normaliseRows(a), engine.normaliseRows(b), margin);
 }
 
 /** KD-Net's terms of a student's regions beside the label's. */

@@ -20,7 +20,7 @@ import {
 import type { Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { UploadedBatch } from "../../trainer/loop/batches.ts";
-import { openMembers } from "../../trainer/loop/members.ts";
+import { openMembers, openOwn, ownByName } from "../../trainer/loop/members.ts";
 import { runStep } from "../../trainer/loop/step.ts";
 import { SETTINGS } from "../../trainer/settings/settings.ts";
 import { device } from "../support/gradcheck.ts";
@@ -39,21 +39,25 @@ function trial(name: string, settings: Readonly<Record<string, unknown>> = {}): 
 async function termsOf(trial: Trial): Promise<Record<string, readonly [weight: number, value: number]>> {
   const { method, run, members, patch } = trainOptions(trial);
   const paired = new UploadedBatch(device, batch(5, patch), { patch, modalities: run.modalities });
+  const specs = Object.fromEntries(Object.entries(members).map(([name, { spec }]) => [name, spec]));
+  const own = openOwn(device, method.own?.(run, specs) ?? {}, 0);
   let terms: Terms = {};
   runStep(
-    { method, settings: run.settings, members, own: {}, patch, seed: 0 },
+    { method, settings: run.settings, members, own: ownByName(own), patch, seed: 0 },
     { paired },
     { done: 0, phase: "", number: 1 },
     {
       after: () => undefined,
       update(group, make) {
-        assert.is(group, "main");
-        terms = make();
+        const made = make();
+        if (group !== "main") return;
+        terms = made;
         for (const [, scalar] of Object.values(terms)) keep(scalar);
       },
     },
   );
   paired.free();
+  own.free();
   const read = Object.entries(terms).map(
     async ([term, [weight, scalar]]) => [term, [weight, await scalar.item()]] as const,
   );
@@ -99,7 +103,7 @@ test("every method segments the lower resolutions too where its network has auxi
   });
   for (const [name] of all) {
     const networks = { network: network(1, false), teacher: network(MODALITIES, false) };
-    const options = { ...trial(name), ...networks, patch: [16, 16, 16] as const };
+    const options = { ...trial(name), ...networks, patch: [16, 16, 32] as const };
     const plain = await termsOf(options);
     const deep = await termsOf({ ...options, network: network(1, true) });
     for (const term of ["crossEntropy", "dice"]) {
@@ -132,10 +136,10 @@ test("a method that learns from a teacher asks for one", () => {
     if (stages.length) assert.throws(open, new RegExp(`^no ${stages[0]} was trained$`));
     else open();
   }
-  const teachers = ["none", "kd", "protokd", "kdnet"].map((name) =>
+  const teachers = ["none", "kd", "protokd", "kdnet", "pmkl"].map((name) =>
     frozenStages(methodOf(name), trainOptions(trial(name)).run),
   );
-  assert.equal(teachers, [[], ["teacher"], ["teacher"], ["teacher"]]);
+  assert.equal(teachers, [[], ["teacher"], ["teacher"], ["teacher"], ["teacher"]]);
 });
 
 test("KD-Net shares the loss between the labels and the teacher's regions, and compares bottlenecks", async () => {

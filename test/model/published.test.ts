@@ -69,6 +69,11 @@ test("a file without a card is recognised by its tensors' names and shapes", () 
     dressed["module.block_one.conv.1.num_batches_tracked"] = tracked;
     const same = storedNetwork(dressed, "a");
     assert.equal(same, { config, values }, "trained in parallel, batches counted");
+    const state: Record<string, StoredTensor> = { ...tensors };
+    const other = { shape: [2], data: Float32Array.of(1, NaN) };
+    for (const name of ["role/teacher/out_conv.weight", "own/metric/student/w1", "optimizer.main/guard"])
+      state[name] = other;
+    assert.equal(storedNetwork(state, "a"), { config, values }, "a training state");
   }
 });
 

@@ -60,6 +60,8 @@ test("a wrong weight or temperature of a method is found", async () => {
     ["amtml_total", { alpha: 0.701 }],
     ["amtml_total", { temperature: 5.01 }],
     ["adain_head", { eps: 1e-3 }],
+    ["pmkl_kd_clipped", { clip: 0.006 }],
+    ["pmkl_embedding", { margin: 2 }],
   ] as const) {
     const golden = ops.find((op) => op.name === name)!;
     const changed = { ...golden, attributes: { ...golden.attributes, ...attributes } };

@@ -7,6 +7,7 @@ import { distances } from "./cases/distances.ts";
 import { jointLosses } from "./cases/jointLosses.ts";
 import { losses } from "./cases/losses.ts";
 import { norms } from "./cases/norms.ts";
+import { paired } from "./cases/paired.ts";
 import { regions } from "./cases/regions.ts";
 import { resampling } from "./cases/resampling.ts";
 import { batches } from "./cases/samples.ts";
@@ -23,4 +24,5 @@ export const cases: OpCase[] = [
   ...regions,
   ...distances,
   ...teachers,
+  ...paired,
 ];

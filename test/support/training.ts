@@ -110,6 +110,10 @@ export function trainOptions({
   };
   const members: Members = Object.fromEntries(
     Object.entries(rolesOf(method, run)).map(([name, role]) => {
+      if ("spec" in role && name !== method.deployed) {
+        const params = new Params(device, { seed: 1 });
+        return [name, { params, config: role.spec.config, role, spec: role.spec }];
+      }
       if (!("frozen" in role)) return [name, { ...trained, role, spec }];
       if (!teacher) throw new Error(`method ${method.name}: expected a teacher, got none`);
       const also = teacherTakesAny && ({ any: true } as const);

@@ -13,10 +13,13 @@ import {
   PositionSchema,
 } from "../../trainer/loop/position.ts";
 import type { TrainBatch, TrainEvent } from "../../trainer/loop/trainer.ts";
+import { DEFAULTS, type TrainConfig } from "../../trainer/settings/config.ts";
+import { checkTrainedBeside } from "../../trainer/stages/sources.ts";
 import { batch, events, MODALITIES, network, of, type Trial, trained } from "../support/training.ts";
 import * as v from "valibot";
 
-const TAUGHT = Object.keys(METHODS).filter(isTaught);
+const FILE = { path: "a", channel: 0 };
+const TAUGHT = Object.keys(METHODS).filter((name) => isTaught(name));
 
 /** A batch whose cases lack T1, which the student does not see. */
 function lacking(seed: number): TrainBatch {
@@ -71,6 +74,21 @@ for (const method of TAUGHT) {
     assert.equal(await trained(student(method, marked)), await trained(student(method, [one, other])));
   });
 }
+
+test("a network that trains beside the student needs its contrasts in every case", () => {
+  const config = { ...DEFAULTS, ...defaultSettings(methodOf("barlow")), stage: "student", method: "barlow" };
+  const check = (ids: readonly string[]) => () =>
+    checkTrainedBeside(
+      { ...config, modality: "t1ce", teacherModality: null } as TrainConfig,
+      ["t1", "t1ce"],
+      ids.map((id) => ({ id, images: { t1ce: FILE, ...(id !== "B" && { t1: FILE }) } })),
+    );
+  assert.not.throws(check(["A", "C"]));
+  assert.throws(
+    check(["A", "B"]),
+    /^single-stage Barlow Twins: trains its teacher .* sees t1 and t1ce: 1 lacks t1 \(B\): list/,
+  );
+});
 
 test("the mean of a term is over the steps that had it", async () => {
   const trial = { ...student("kd", [batch(3), lacking(5), lacking(7)]), stepsPerEpoch: 3, epochs: 2 };

@@ -11,7 +11,7 @@ import { MODALITIES } from "../../data/datasets/source.ts";
 import { initialise } from "../../model/networks/network.ts";
 import { type Demand, estimate, fits, remedies } from "../../trainer/stages/memory.ts";
 import { openStageMembers } from "../../trainer/stages/stage.ts";
-import { methodOf } from "../../model/methods/index.ts";
+import { defaultSettings, methodOf } from "../../model/methods/index.ts";
 import { Params } from "../../model/networks/params.ts";
 import { Trainer } from "../../trainer/loop/trainer.ts";
 
@@ -102,6 +102,8 @@ const trainings: readonly (readonly [string, Partial<TrainConfig>])[] = [
   ["a student in low memory", { ...STUDENT, lowMemory: true }],
   ["a student with deep supervision", { ...STUDENT, levels: 4, deepSupervision: true }],
   ["a student with AdaIN-KD and a connector", { ...STUDENT, method: "adain", filters: 2 }],
+  ["a student with PMKL", { ...STUDENT, ...defaultSettings(methodOf("pmkl")), method: "pmkl" }],
+  ["a student and its teacher", { ...STUDENT, ...defaultSettings(methodOf("barlow")), method: "barlow" }],
   ["a teacher with batch norm, by SGD", { ...TEACHER, optimizer: "sgd" }],
   ["a teacher with batch norm in low memory", { ...TEACHER, lowMemory: true, batch: 3 }],
   ...(HALF ? ([["a student in half precision", { ...STUDENT, precision: "f16" }]] as const) : []),
@@ -159,6 +161,18 @@ test("what fits instead: changes that are enough by themselves, else all togethe
   assert.equal(remedies(device, demandOf({ ...settings, ...all, lowMemory: false }), taken(all)), [
     { lowMemory: true },
   ]);
+});
+
+test("a batch that is too small for the method is not proposed", () => {
+  const settings = { ...STUDENT, ...defaultSettings(methodOf("pmkl")), method: "pmkl", batch: 4 } as const;
+  const demand = demandOf(settings);
+  const all = { batch: 2, lowMemory: true };
+  const taken = (change: Partial<TrainConfig>) =>
+    estimate(device, demandOf({ ...settings, ...change })).pooledBytes;
+  assert.equal(remedies(device, demandOf({ ...settings, precision: "f16" }), 1000), []);
+  const least = taken({ batch: 2 });
+  assert.ok(remedies(device, demand, least).some(({ batch }) => batch === 2));
+  for (const { batch = 2 } of remedies(device, demand, taken(all))) assert.ok(batch >= 2);
 });
 
 test("half precision is proposed where the adapter has it", () => {

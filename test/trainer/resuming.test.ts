@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { forward, type Network } from "../../model/networks/network.ts";
 import { free, tensor } from "../../engine/index.ts";
+import { defaultSettings, type Method, METHODS } from "../../model/methods/index.ts";
 import { Params } from "../../model/networks/params.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Scores, TrainBatch } from "../../trainer/loop/trainer.ts";
@@ -96,6 +97,15 @@ if (!half) console.log("SKIPPED: resuming in half precision: this adapter has no
 const CASES: Record<string, () => Parameters<typeof run>[0]> = {
   "alone, instance norm": () => ({}),
   "ProtoKD, batch norm": () => ({ ...student(), norm: "batch" }),
+  "PMKL, with trained tensors of its own": () => ({
+    method: "pmkl",
+    teacher: network(3, 9, "batch"),
+    settings: defaultSettings(METHODS.pmkl as Method),
+  }),
+  "single-stage Barlow Twins, two networks": () => ({
+    method: "barlow",
+    settings: defaultSettings(METHODS.barlow as Method),
+  }),
   "SGD, clipped, best by average": () => ({ optimizer: { optimizer: "sgd", clip: 0.5 }, bestBy: "ema" }),
   ...(half && {
     "half precision": () => ({

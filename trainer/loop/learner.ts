@@ -11,7 +11,15 @@ import { type Parts, UploadedBatch } from "./batches.ts";
 import { drawSubset } from "./drawSubset.ts";
 import { untaught, withoutTeacher } from "./lacking.ts";
 import type { LossReader, Scalar } from "./lossReader.ts";
-import { Group, type Member, type Members, openOwn, prefixOf, type TrainedTensor } from "./members.ts";
+import {
+  Group,
+  type Member,
+  type Members,
+  openOwn,
+  ownByName,
+  prefixOf,
+  type TrainedTensor,
+} from "./members.ts";
 import type { Batches, ResolvedOptions } from "./options.ts";
 import { gradientShares, recordShares } from "./shares.ts";
 import { runStep, type StepOptions, type StepPlace } from "./step.ts";
@@ -49,7 +57,7 @@ export class Learner {
     this.members = members;
     for (const member of Object.values(members)) initialise(device, member, patch);
     this.own = openOwn(device, this.#declared, seed);
-    const own = Object.fromEntries([...this.own.tensors].map(([name, t]) => [name.slice("own/".length), t]));
+    const own = ownByName(this.own);
     this.#stepOptions = { method, settings: run.settings, members, own, patch, seed };
     const specs = method.groups?.(run) ?? {};
     const groups = [...this.#trained()].map(([name, trained]): [string, Group] => {

@@ -116,6 +116,11 @@ export function openOwn(device: Device, tensors: Readonly<Record<string, OwnTens
   return params;
 }
 
+/** A method's own tensors by the names that it gives them. */
+export function ownByName({ tensors }: Params): Record<string, Tensor> {
+  return Object.fromEntries([...tensors].map(([name, t]) => [name.slice("own/".length), t]));
+}
+
 /** A trained tensor, by its name in a training state. */
 export interface TrainedTensor {
   name: string;

@@ -149,6 +149,20 @@ export function runOf(config: TrainConfig, modalities: readonly string[]): Run {
   };
 }
 
+/** The least batch that the method of these settings can learn from. */
+export function leastBatch(config: TrainConfig): number {
+  return methodOf(config.method).leastBatch?.(config) ?? 1;
+}
+
+/** Throws a UsageError where a batch has too few samples for the method. */
+export function checkBatch(config: TrainConfig): void {
+  const [least, title] = [leastBatch(config), titleOf(config.method)];
+  if (config.batch >= least) return;
+  throw new UsageError(
+    `--batch ${config.batch}: ${title} compares the cases of a batch with each other: use --batch ${least} or more`,
+  );
+}
+
 /** The settings of the training loop. */
 export function trainingOptions(config: TrainConfig) {
   const { patch, seed, validateEvery, validateFrom, bestBy, maxBadSteps } = config;

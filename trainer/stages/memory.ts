@@ -7,7 +7,7 @@ import { checkPatch } from "../../model/networks/patch.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
 import type { FrozenNetwork } from "../loop/members.ts";
 import { Trainer } from "../loop/trainer.ts";
-import { runOf, type TrainConfig, trainingOptions } from "../settings/config.ts";
+import { leastBatch, runOf, type TrainConfig, trainingOptions } from "../settings/config.ts";
 import { openStageMembers } from "./stage.ts";
 
 /** The training to estimate. */
@@ -91,11 +91,13 @@ export function remedies(device: Device, demand: Demand, memory = Infinity): Rem
   const half: Remedy =
     config.precision === "f32" && device.gpu.features.has("shader-f16") ? { precision: "f16" } : {};
   const low: Remedy = config.lowMemory ? {} : { lowMemory: true };
-  const batch = largest(config.batch - 1, (size) => enough({ batch: size }));
+  const least = leastBatch(config);
+  const more = largest(config.batch - least, (size) => enough({ batch: least - 1 + size }));
+  const batch = more && least - 1 + more;
   const single = [...(batch ? [{ batch }] : []), ...[half, low].filter((r) => Object.keys(r).length > 0)];
   const found = single.filter(enough);
   if (found.length) return found;
-  const all: Remedy = { ...(config.batch > 1 && { batch: 1 }), ...half, ...low };
+  const all: Remedy = { ...(config.batch > least && { batch: least }), ...half, ...low };
   if (enough(all)) return [all];
   const patches = smaller(config.patch, config.levels);
   const fitting = largest(patches.length, (n) => enough({ ...all, patch: patches[patches.length - n]! }));

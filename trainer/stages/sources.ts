@@ -1,8 +1,10 @@
 // The streams of batches that a stage draws from, and the modalities that its cases are loaded with.
 
-import { type Modality, MODALITIES } from "../../data/datasets/source.ts";
+import { gapsOf, listOf } from "../../data/datasets/gaps.ts";
+import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/source.ts";
+import { DataError } from "../../data/errors.ts";
 import type { SamplerOptions } from "../../data/sampling/patches.ts";
-import { methodOf, streamsOf as methodStreams } from "../../model/methods/index.ts";
+import { methodOf, rolesOf, streamsOf as methodStreams } from "../../model/methods/index.ts";
 import { loading, networkModalities, runOf, type TrainConfig } from "../settings/config.ts";
 
 const STREAM_SEED = 1_000_003; // between the seeds of two streams, so that each draws on its own
@@ -43,4 +45,26 @@ export function loadedModalities(
     ...(taughtBy.length ? taughtBy.flat() : there),
   ]);
   return MODALITIES.filter((name) => needed.has(name));
+}
+
+/**
+ * Throws a DataError if the method trains a network beside the deployed one, and a case to train on lacks a
+ * contrast that it sees.
+ */
+export function checkTrainedBeside(
+  config: TrainConfig,
+  modalities: readonly string[],
+  cases: readonly CaseFiles[],
+): void {
+  const method = methodOf(config.method);
+  for (const [name, role] of Object.entries(rolesOf(method, runOf(config, modalities)))) {
+    if (!("spec" in role) || name === method.deployed || role.spec.any) continue;
+    const seen = MODALITIES.filter((one) => role.spec.modalities.includes(one));
+    const gaps = gapsOf(cases, seen);
+    if (gaps)
+      throw new DataError(
+        `${method.title}: trains its ${name} on the same cases, and it sees ${listOf(seen)}: ${gaps}: list the ` +
+          "cases that have all of them in a --split file",
+      );
+  }
 }

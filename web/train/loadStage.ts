@@ -18,7 +18,7 @@ import type { TrainingState } from "../../trainer/loop/state.ts";
 import { anyContrasts } from "../../trainer/settings/anyContrasts.ts";
 import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
-import { loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import { checkTrainedBeside, loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import type { Study } from "../segment/segmentation.ts";
 import { configOf } from "./pageSettings.ts";
@@ -56,6 +56,7 @@ export async function loadStage(
   const filesOfCase = (id: string) => files([id])[0]!;
   const { split, required, about } = stageSplit(config, { split: whole, filesOf: filesOfCase, taughtBy });
   const modalities = loadedModalities(config, taughtBy, contrastsOf(files(whole.train)));
+  checkTrainedBeside(config, modalities, files(split.train));
   const reports: CaseReport[] = [];
   const checked = (report: CaseReport) => void reports.push(report);
   const load = (ids: readonly string[], seen: readonly Modality[]) =>

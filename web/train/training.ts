@@ -6,7 +6,7 @@ import type { Case } from "../../data/preparation/preprocess.ts";
 import { chooseSlice, greysOf } from "../../data/preparation/slices.ts";
 import type { Device } from "../../engine/index.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
-import { networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
+import { checkBatch, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import type { Study } from "../segment/segmentation.ts";
@@ -90,6 +90,7 @@ export class Training {
           one.stage === "student" ? [networkModalities(one)] : [],
         );
         const { config, notes } = await withContrasts(study, asked, students);
+        checkBatch(config);
         const teacher = config.stage === "teacher" ? null : teacherOf(run.settings);
         tell({ type: "doing", what: `${name}: reading the cases` });
         const teachers = teacher === null ? [] : [this.#models.use(teacher)];

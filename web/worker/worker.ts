@@ -74,7 +74,7 @@ const engine = {
   form: (): FormChoices => ({
     fields: fields(),
     methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
-    taught: Object.keys(METHODS).filter(isTaught),
+    taught: Object.keys(METHODS).filter((name) => isTaught(name)),
     defaultMethod: DEFAULT_METHOD,
     recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
     defaults: Object.fromEntries(Object.keys(METHODS).map((name) => [name, methodOf(name).defaults ?? {}])),

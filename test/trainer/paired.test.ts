@@ -1,0 +1,189 @@
+// Controls of the methods whose teacher sees the same patches: without weights they are plain supervision bit
+// for bit, other cases' teachings change the result, and what they cannot do is refused.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { resolveConfig } from "../../cli/stages/trainFlags.ts";
+import { samples, stack, type Tensor } from "../../engine/index.ts";
+import {
+  defaultSettings,
+  type Method,
+  methodOf,
+  type Runnable,
+  type Step,
+} from "../../model/methods/index.ts";
+import type { BatchOutput } from "../../model/networks/parts.ts";
+import { Trainer } from "../../trainer/loop/trainer.ts";
+import { readTensors } from "../../trainer/loop/state.ts";
+import { numbers } from "../support/methodTrials.ts";
+import { failure } from "../support/quietly.ts";
+import { batch, MODALITIES, network, of, trained, trainOptions, type Trial } from "../support/training.ts";
+import type { TrainEvent } from "../../trainer/loop/options.ts";
+
+const STEPS = 3;
+
+/** Trains a few steps; returns the events and all tensors of the state. */
+async function train(trial: Trial) {
+  const made = new Trainer(trainOptions({ stepsPerEpoch: STEPS, ...trial }));
+  const seen: TrainEvent[] = [];
+  for await (const event of made.run()) seen.push(event);
+  const tensors = await readTensors(made.learner);
+  made.free();
+  return { steps: of(seen, "step"), tensors };
+}
+
+/** A trial of a method with its default settings, but for some, and an untrained teacher. */
+function trial(method: Method, settings: Readonly<Record<string, unknown>> = {}): Trial {
+  const own = { ...defaultSettings(method), ...settings };
+  return { method, network: network(1), teacher: network(MODALITIES, 9), settings: own };
+}
+
+/** The method with its teacher's outputs rolled by one along the samples. */
+function shuffled(method: Method): Method {
+  const roll = (x: Tensor) => stack([samples(x, 1, x.shape[0]!), samples(x, 0, 1)]);
+  const rolled = ({ logits, taps, coarse }: BatchOutput): BatchOutput => ({
+    logits: roll(logits),
+    taps: Object.fromEntries(Object.entries(taps).map(([name, [part]]) => [name, [roll(part!)]])),
+    coarse,
+  });
+  return {
+    ...method,
+    step(context: Step<string>) {
+      const { student, teacher } = context.networks;
+      const run: Runnable["run"] = (...given) => rolled(teacher!.run(...given));
+      method.step({ ...context, networks: { student: student!, teacher: { ...teacher!, run } } } as never);
+    },
+  };
+}
+
+/** The settings that switch a method's terms off. */
+function off({ settings }: Method): Record<string, number> {
+  const weights = Object.keys(settings).filter((name) => name.endsWith("Weight"));
+  return Object.fromEntries(weights.map((name) => [name, 0]));
+}
+
+for (const name of ["pmkl", "barlow"]) {
+  const method = methodOf(name);
+
+  test(`${name} without weights is plain supervision, bit for bit`, async () => {
+    const { tensors } = await train(trial(method, off(method)));
+    const plain = await trained({ network: network(1), stepsPerEpoch: STEPS });
+    for (const [key, values] of Object.entries(plain))
+      assert.equal(numbers(tensors[key]), numbers(values), key);
+    assert.equal(
+      Object.keys(tensors).filter((key) => key.startsWith("own/")),
+      [],
+    );
+  });
+
+  test(`${name} of an untrained teacher trains; of a teacher of another case it trains otherwise`, async () => {
+    const [usual, other] = [await train(trial(method)), await train(trial(shuffled(method)))];
+    for (const { losses } of usual.steps) assert.ok(Object.values(losses).every(Number.isFinite));
+    const weights = (of: typeof usual) => numbers(of.tensors["out_conv.weight"]);
+    assert.not.equal(weights(usual), weights(other));
+    assert.equal(weights(usual), weights(await train(trial(method))), "the same again");
+  });
+}
+
+const barlow = methodOf("barlow");
+
+test("barlow's teacher is trained as it would be alone, bit for bit, unless it is drawn, too", async () => {
+  const alone = await trained({
+    network: network(MODALITIES),
+    channels: [0, 1, 2],
+    stepsPerEpoch: STEPS,
+  });
+  const teacher = async (settings = {}) => {
+    const { tensors, steps } = await train(trial(barlow, settings));
+    assert.equal(Object.keys(steps[0]!.losses).slice(0, 3), ["total", "crossEntropy", "dice"]);
+    const key = "role/teacher/";
+    const own = Object.entries(tensors).filter(([name]) => name.startsWith(key));
+    return Object.fromEntries(own.map(([name, values]) => [name.slice(key.length), numbers(values)]));
+  };
+  const plain = Object.fromEntries(Object.entries(alone).map(([name, values]) => [name, numbers(values)]));
+  for (const weight of [1, 0]) assert.equal(await teacher({ barlowWeight: weight }), plain);
+  assert.not.equal(await teacher({ barlowBoth: true }), plain);
+});
+
+test("barlow's bottlenecks come nearer where its loss counts, beside each kind of teacher", async () => {
+  for (const settings of [{}, { barlowTeacher: "frozen" }, { barlowBoth: true }]) {
+    const same = batch(1);
+    const last = async (barlowWeight: number) => {
+      const own = trial(barlow, { ...settings, barlowWeight });
+      const { steps, tensors } = await train({ ...own, stepsPerEpoch: 10, next: () => same });
+      assert.is("role/teacher/out_conv.weight" in tensors, !("barlowTeacher" in settings));
+      return steps.at(-1)!.losses["barlow"]!;
+    };
+    const [drawn, free] = [await last(5), await last(1e-4)];
+    assert.ok(drawn < free, `${JSON.stringify(settings)}: ${drawn}, without weight ${free}`);
+  }
+});
+
+test("barlow refuses bottlenecks of too few voxels, and a frozen teacher of another shape", async () => {
+  const few = { ...trial(barlow), patch: [4, 4, 8] as const, next: () => batch(1, [4, 4, 8]) };
+  assert.match(
+    (await failure(() => train(few))).message,
+    /^--patch: Barlow Twins needs more voxels .*: expected more than 8, got 4: use a larger --patch or/,
+  );
+  const { config, params } = network(MODALITIES, 9);
+  const other = { params, config: { ...config, filters: 3 } };
+  const frozen = { ...trial(barlow, { barlowTeacher: "frozen" }), teacher: other };
+  assert.match(
+    (await failure(() => train(frozen))).message,
+    /^--teacher: .* expected 16 voxels of 8 .* 12: /,
+  );
+});
+
+test("barlow's student sees T1ce and FLAIR unless another is named", async () => {
+  const flags = { stage: "student", method: "barlow" } as const;
+  assert.is((await resolveConfig(flags)).modality, "t1ce+flair");
+  assert.is((await resolveConfig({ ...flags, modality: "t1" })).modality, "t1");
+  assert.is((await resolveConfig({ ...flags, method: "none" })).modality, "t1ce");
+  const taught = { ...flags, teacher: "teacher.safetensors" };
+  assert.match(
+    (await failure(() => resolveConfig(taught))).message,
+    /^--teacher: .* barlow uses no teacher$/,
+  );
+  assert.is((await resolveConfig({ ...taught, barlowTeacher: "frozen" })).teacher, taught.teacher);
+});
+
+test("pmkl's two MLPs are trained with the student, and are no part of it", async () => {
+  const method = methodOf("pmkl");
+  const before = await train({ ...trial(method), optimizer: { lr: 0 } });
+  const { tensors } = await train(trial(method));
+  const own = Object.keys(tensors).filter((key) => key.startsWith("own/"));
+  assert.equal(
+    own.map((key) => [key, tensors[key]!.shape]),
+    [
+      ["own/metric/student/w1", [32, 2]],
+      ["own/metric/student/w2", [16, 32]],
+      ["own/metric/teacher/w1", [32, 2]],
+      ["own/metric/teacher/w2", [16, 32]],
+    ],
+  );
+  for (const key of own) {
+    assert.not.equal(numbers(tensors[key]), numbers(before.tensors[key]), key);
+    assert.ok(`optimizer.main/mean.${key}` in tensors, key);
+  }
+});
+
+test("pmkl refuses a batch of one before it reads data, unless it contrasts nothing", async () => {
+  const flags = { stage: "student", method: "pmkl", batch: 1 } as const;
+  assert.match(
+    (await failure(() => resolveConfig(flags))).message,
+    /^--batch 1: PMKL compares the cases of a batch with each other: use --batch 2 or more$/,
+  );
+  assert.is((await resolveConfig({ ...flags, contrastiveWeight: 0 })).batch, 1);
+  assert.is((await resolveConfig({ ...flags, batch: 2 })).batch, 2);
+});
+
+test("pmkl refuses a teacher of another width, unless it contrasts nothing", async () => {
+  const { config, params } = network(MODALITIES, 9);
+  const other = () => ({ params, config: { ...config, filters: 3 } });
+  const given = (settings = {}): Trial => ({ ...trial(methodOf("pmkl"), settings), teacher: other() });
+  const why = /^--teacher: PMKL .*: expected 2 filters, got 3: .* --contrastive-weight 0$/;
+  assert.match((await failure(() => train(given()))).message, why);
+  assert.is((await train(given({ contrastiveWeight: 0 }))).steps.length, STEPS);
+});
+
+test.run();
