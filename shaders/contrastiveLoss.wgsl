@@ -1,6 +1,7 @@
 // Rows of one index are drawn together, all others are pushed apart up to a margin m.   a, b [N,D] → y
 //   d_ij = ‖a_i - b_j‖        y = 1/N² (Σ_i d_ii² + Σ_{i≠j} max(0, m - d_ij)²)
-//   da_i = dy · 2/N² Σ_j s_ij (a_i - b_j)        s_ii = 1, else s_ij = (d_ij - m) / d_ij for 0 < d_ij < m, else 0
+//   da_i = dy · 2/N² Σ_j s_ij (a_i - b_j)
+//   s_ii = 1, else s_ij = (d_ij - m) / d_ij for 0 < d_ij < m, else 0
 //   db_j the same with a and b exchanged
 //
 // compare: a workgroup takes one pair, in a fixed order. combine: one workgroup adds the pairs in order.

@@ -1,4 +1,5 @@
-// A teacher's soft labels, where the teacher is right and better than the student.   logits, targets [N,C,V] → y
+// A teacher's soft labels, where the teacher is right and better than the student.
+// logits, targets [N,C,V] → y
 //   weight w = max(0, H(softmax(logits)) - H(softmax(targets))) where the label is the targets' first largest
 //              class, else 0; a constant, with H(p) = -log p[label]
 //   p = softmax(logits / T), q = softmax(targets / T), over classes

@@ -1,5 +1,6 @@
 // Rows of length 1.   x [N,D] → y [N,D]
-//   y[n] = x[n] / max(‖x[n]‖, ε)        dx[n] = (dy[n] - y[n] Σ_d y dy) / ‖x[n]‖, or dy[n] / ε where ‖x[n]‖ < ε
+//   y[n] = x[n] / max(‖x[n]‖, ε)
+//   dx[n] = (dy[n] - y[n] Σ_d y dy) / ‖x[n]‖, or dy[n] / ε where ‖x[n]‖ < ε
 //
 // A workgroup takes one row, and sums in a fixed order.
 

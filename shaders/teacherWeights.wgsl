@@ -2,7 +2,8 @@
 // features [N,D], factors [M,D], blend [D] → w [N,M]
 //   w[n,m] = softmax_m Σ_d blend[d] · features[n,d] · factors[m,d]
 //   ds[n,m] = w[n,m] · (dw[n,m] - Σ_k w[n,k] dw[n,k])
-//   dfeatures[n,d] = blend[d] Σ_m ds[n,m] factors[m,d]      dfactors[m,d] = blend[d] Σ_n ds[n,m] features[n,d]
+//   dfeatures[n,d] = blend[d] Σ_m ds[n,m] factors[m,d]
+//   dfactors[m,d] = blend[d] Σ_n ds[n,m] features[n,d]
 //   dblend[d] = Σ_{n,m} ds[n,m] features[n,d] factors[m,d]
 // An invocation computes one element of a result; forward and backwardScores take a sample each.
 

@@ -6,8 +6,8 @@ import { Tensor } from "../autograd/tensor.ts";
 const kernel = await shader("contrastiveLoss");
 
 /**
- * The mean over all N² pairs of a row of a and a row of b: d² for rows of one index, else max(0, margin - d)²,
- * with d the length of their difference. a and b [N,...] → a scalar, differentiated by both. Throws where the
+ * The mean over all N² pairs of a row of a and a row of b: d² for rows of one index, else
+ * max(0, margin - d)², with d the length of their difference. a and b [N,...] → a scalar, differentiated by both. Throws where the
  * shapes differ. Hadsell et al., "Dimensionality reduction by learning an invariant mapping", CVPR 2006.
  */
 export function contrastiveLoss(a: Tensor, b: Tensor, margin = 1): Tensor {

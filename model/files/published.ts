@@ -18,8 +18,8 @@ const LISTED = 10; // the most names in a message
 /**
  * Returns the V-Net in the tensors of the file `path`: the one `declared` by its metadata, or inferred from
  * names and shapes. Ignores the prefix "module." of PyTorch's DataParallel, counters of batches, and
- * what a training state holds beside the network. Throws a CheckpointError that names all tensors that are missing, surplus, of another
- * shape or not finite.
+ * what a training state holds beside the network. Throws a CheckpointError that names all tensors that are
+ * missing, surplus, of another shape or not finite.
  */
 export function storedNetwork(
   tensors: Readonly<Record<string, StoredTensor>>,

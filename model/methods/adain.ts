@@ -25,25 +25,24 @@ const TAPS = /^D_[1-9](,D_[1-9])*$/;
 /**
  * AdaIN-KD: the student's features get the teacher's statistics, as far as the teacher's own last layers
  * notice them.
- *
- *   L = L_seg + statisticsWeight · L_SM + adainWeight · L_A, both the mean over the taps
- *   L_SM = the mean over samples and channels of (μ_s - μ_t)² + (σ_s - σ_t)²
- *   L_A  = the mean over logits of (tail(σ_s (F_t - μ_t) / σ_t + μ_s) - tail(F_t))²
- *
- * μ and σ = √(variance + 1e-5) are those of a channel of a sample; tail() is the rest of the frozen teacher
- * after the tap. The gradient reaches the student through μ_s and σ_s alone. The formulas are those of the
- * paper's abstract and of others' code; the authors published none. The weights and the taps are our choices,
- * not the paper's, and not yet tuned. Where the widths of a tap differ, a trained connector of 1³
- * convolution, batch norm and ReLU widens the student's features, as in the authors' later code (SRRL).
- *
- * A tail with instance norm hardly judges: behind a convolution it removes any shift of the channels' means
- * and any common scale. So the tap is D_1, behind which there is only the last convolution; deeper ones need
- * a teacher with batch norm.
+ * Its formula and what is verified are in its fields below.
  */
 export const adain = method({
   name: "adain",
   title: "AdaIN-KD",
   source: "Yang et al. 2020 (arXiv 2003.04289)",
+  formula: `L = L_seg + statisticsWeight · L_SM + adainWeight · L_A, both the mean over the taps
+L_SM = the mean over samples and channels of (μ_s - μ_t)² + (σ_s - σ_t)²
+L_A  = the mean over logits of (tail(σ_s (F_t - μ_t) / σ_t + μ_s) - tail(F_t))²`,
+  verified:
+    "μ and σ = √(variance + 1e-5) are those of a channel of a sample; tail() is the rest of the frozen " +
+    "teacher after the tap. The gradient reaches the student through μ_s and σ_s alone. The formulas are " +
+    "those of the paper's abstract and of others' code; the authors published none. The weights and the " +
+    "taps are our choices, not the paper's, and not yet tuned. Where the widths of a tap differ, a " +
+    "trained connector of 1³ convolution, batch norm and ReLU widens the student's features, as in the " +
+    "authors' later code (SRRL). A tail with instance norm hardly judges: behind a convolution it removes " +
+    "any shift of the channels' means and any common scale. So the tap is D_1, behind which there is only " +
+    "the last convolution; deeper ones need a teacher with batch norm.",
   settings: {
     statisticsWeight: row(number(), {
       help: "weight of the difference of the features' means and deviations",

@@ -11,21 +11,21 @@ import { deeplySupervised, segmentation } from "./segmentation.ts";
 /**
  * Single-stage distillation with Barlow Twins: a teacher of all contrasts and a student train together from
  * the first step, and the student's bottleneck is drawn to the teacher's.
- *
- *   L_teacher = L_seg        L_student = L_seg + barlowWeight · L_BT / D
- *   L_BT = Σ_i (1 - C_ii)² + 0.0051 Σ_{i≠j} C_ij², with C the correlation of the D channels of both
- *          bottlenecks, each standardised, over the voxels of all samples
- *
- * Verified in the abstract: both networks train in one stage, a Barlow Twins loss compares their latent
- * vectors, both have deep supervision by cross-entropy, and the student sees FLAIR and T1ce. The authors
- * published no code. Our choices: the bottleneck's voxels as rows, the weight, L_seg with Dice, the teacher as
- * a constant of the student's loss, both as they are before the step, and no projector; 0.0051 is that of
- * Zbontar et al., ICML 2021.
+ * Its formula and what is verified are in its fields below.
  */
 export const barlow = method({
   name: "barlow",
   title: "single-stage Barlow Twins",
   source: "Choi et al., Computer Methods and Programs in Biomedicine 2023",
+  formula: `L_teacher = L_seg        L_student = L_seg + barlowWeight · L_BT / D
+L_BT = Σ_i (1 - C_ii)² + 0.0051 Σ_{i≠j} C_ij², with C the correlation of the D channels of both
+       bottlenecks, each standardised, over the voxels of all samples`,
+  verified:
+    "Verified in the abstract: both networks train in one stage, a Barlow Twins loss compares their " +
+    "latent vectors, both have deep supervision by cross-entropy, and the student sees FLAIR and T1ce. " +
+    "The authors published no code. Our choices: the bottleneck's voxels as rows, the weight, L_seg with " +
+    "Dice, the teacher as a constant of the student's loss, both as they are before the step, and no " +
+    "projector; 0.0051 is that of Zbontar et al., ICML 2021.",
   settings: {
     barlowWeight: row(number(), {
       help: "weight of the Barlow Twins loss of both bottlenecks",

@@ -21,22 +21,22 @@ const EMBEDDED = 16; // numbers of an embedding
 /**
  * PMKL: the student learns the teacher's soft labels where the teacher is right and better than the student,
  * and an embedding of its features that tells the cases of a batch apart as the teacher's does.
- *
- *   L = L_seg + maskedWeight · L_mkd + contrastiveWeight · L_con
- *   L_mkd = Σ_v w (-Σ_c softmax(z_t / T) log max(softmax(z_s / T), clip)) / Σ_v w
- *           w = max(0, CE_s - CE_t) where the teacher's class is the label's, else 0; 0 where no w is positive
- *   L_con = 1/N² (Σ_i ‖a_i - b_i‖² + Σ_{i≠j} max(0, margin - ‖a_i - b_j‖)²), of N cases
- *           a = MLP_s(mean of D_1 over voxels), divided by its length; b the same of the teacher
- *
- * Verified in the authors' code (github.com/cchen-cc/PMKL): both terms, their weights, T, clip, margin, the
- * sizes 32 and 16 of the two MLPs without biases, and that both are trained with the student. Our choices: a
- * mean over all voxels where the authors flatten a map, 0 where they divide 0 by 0, and how the MLPs are
- * drawn.
+ * Its formula and what is verified are in its fields below.
  */
 export const pmkl = method({
   name: "pmkl",
   title: "PMKL",
   source: "Chen et al., IEEE TMI 2021",
+  formula: `L = L_seg + maskedWeight · L_mkd + contrastiveWeight · L_con
+L_mkd = Σ_v w (-Σ_c softmax(z_t / T) log max(softmax(z_s / T), clip)) / Σ_v w
+        w = max(0, CE_s - CE_t) where the teacher's class is the label's, else 0; 0 where no w is positive
+L_con = 1/N² (Σ_i ‖a_i - b_i‖² + Σ_{i≠j} max(0, margin - ‖a_i - b_j‖)²), of N cases
+        a = MLP_s(mean of D_1 over voxels), divided by its length; b the same of the teacher`,
+  verified:
+    "Verified in the authors' code (github.com/cchen-cc/PMKL): both terms, their weights, T, clip, " +
+    "margin, the sizes 32 and 16 of the two MLPs without biases, and that both are trained with the " +
+    "student. Our choices: a mean over all voxels where the authors flatten a map, 0 where they divide 0 " +
+    "by 0, and how the MLPs are drawn.",
   settings: {
     maskedWeight: row(number(), {
       help: "weight of the teacher's soft labels where it is right and better than the student",

@@ -293,9 +293,8 @@ async function predict(options: Asked): Promise<{ said: string[]; bytes: Uint8Ar
 }
 
 /** The error that predict ends with. */
-async function refused(options: Asked): Promise<string> {
-  return (await failure(() => predict(options))).message.replaceAll(folder, "");
-}
+const refused = async (options: Asked) =>
+  (await failure(() => predict(options))).message.replaceAll(folder, "");
 
 function refusal(flags: TrainFlags): Promise<Error> {
   return failure(() => trainQuietly(flags, () => Promise.reject(new Error("a device was opened"))));

@@ -1,7 +1,7 @@
 // Everything that a method trains: its networks, its own tensors and their optimizer groups. A step can be
 // taken, rehearsed on a device that only counts or plans, or measured.
 
-import { free, grad, keep, MovingAverage, scope, type Tensor } from "../../engine/index.ts";
+import { free, grad, keep, MovingAverage, partials, scope, type Tensor } from "../../engine/index.ts";
 import { streamAt, SUBSET } from "../../data/sampling/streams.ts";
 import type { OwnTensor } from "../../model/methods/index.ts";
 import { type Terms, total } from "../../model/losses/losses.ts";
@@ -153,6 +153,7 @@ export class Learner {
     const changes: (() => void)[] = [];
     const groups: string[] = [];
     const { updates } = this;
+    const taught = !untaught(batches, this.members);
     this.#onDevice(batches, place, (uploaded) =>
       runStep(this.#optionsOf(batches), uploaded, place, {
         after: (change) => void changes.push(change),
@@ -163,7 +164,7 @@ export class Learner {
           const prefix = groups.length ? `${name}.` : "";
           groups.push(name);
           const lr = reader ? group.lr(place.phaseDone) : 0;
-          Object.assign(scalars, this.#update(group, make, { lr, prefix }));
+          Object.assign(scalars, this.#update(group, make, { lr, prefix, taught }));
           for (const [what, scalar] of Object.entries(group.guard.verdict))
             verdicts[`${VERDICT}${name}/${what}`] = scalar;
         },
@@ -179,28 +180,31 @@ export class Learner {
     Object.values(scalars).forEach(free);
   }
 
-  /** Runs the backward pass, guard and optimizer of one group; returns its terms, which the caller frees. */
+  /**
+   * Runs the backward pass, guard and optimizer of one group; returns its terms, which the caller frees.
+   * Without a teacher's terms, tensors that these alone train have gradients of 0.
+   */
   #update(
     { optimizer, guard }: Group,
     make: () => Terms,
-    { lr, prefix }: { lr: number; prefix: string },
+    { lr, prefix, taught }: { lr: number; prefix: string; taught: boolean },
   ): Record<string, Tensor> {
     const { device } = this.#options;
     const scalars: Record<string, Tensor> = {};
     scope(() => {
-      const { grads } = grad(
-        optimizer.params,
-        () => {
-          const terms = make();
-          const loss = total(terms);
-          scalars[`${prefix}total`] = keep(loss); // read after the step, with the guard's numbers
-          for (const [term, [weight, value]] of Object.entries(terms))
-            if (weight !== 0) scalars[prefix + term] = keep(value);
-          device.phase = "backward";
-          return loss;
-        },
-        guard.seed,
-      );
+      const measured = () => {
+        const terms = make();
+        const loss = total(terms);
+        scalars[`${prefix}total`] = keep(loss); // read after the step, with the guard's numbers
+        for (const [term, [weight, value]] of Object.entries(terms))
+          if (weight !== 0) scalars[prefix + term] = keep(value);
+        device.phase = "backward";
+        return loss;
+      };
+      const { params } = optimizer;
+      const grads = taught
+        ? grad(params, measured, guard.seed).grads
+        : partials(params, measured, guard.seed);
       device.phase = "optimizer";
       optimizer.step(grads, lr, guard);
     });
