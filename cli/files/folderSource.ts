@@ -40,6 +40,9 @@ interface Listing {
   unread: Unread[];
 }
 
+/** The names of images: an empty folder of such a name stands in place of one. */
+const IMAGE = /\.nii(\.gz)?$/i;
+
 /**
  * Lists a folder. Links are followed, folders first where they are; one that is reached again by another
  * link is listed once, so that links may form circles.
@@ -56,8 +59,11 @@ async function listFolder(folder: string): Promise<Listing> {
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const name = path ? `${path}/${entry.name}` : entry.name;
       if (isHidden(entry.name)) continue;
-      if (entry.isDirectory()) await visit(name).catch((error: Error) => note(name, error));
-      else if (entry.isSymbolicLink()) await follow(name);
+      if (entry.isDirectory()) {
+        const before = files.length;
+        await visit(name).catch((error: Error) => note(name, error));
+        if (files.length === before && IMAGE.test(name)) files.push(name); // the problem of the case it is in
+      } else if (entry.isSymbolicLink()) await follow(name);
       else if (entry.isFile()) files.push(name);
       else unread.push({ path: name, why: `is ${kindOf(entry)}, not a file` });
     }
