@@ -7,8 +7,9 @@ const kernel = await shader("contrastiveLoss");
 
 /**
  * The mean over all N² pairs of a row of a and a row of b: d² for rows of one index, else
- * max(0, margin - d)², with d the length of their difference. a and b [N,...] → a scalar, differentiated by both. Throws where the
- * shapes differ. Hadsell et al., "Dimensionality reduction by learning an invariant mapping", CVPR 2006.
+ * max(0, margin - d)², with d the length of their difference. a and b [N,...] → a scalar, differentiated by
+ * both. Throws where the shapes differ. Hadsell et al., "Dimensionality reduction by learning an invariant
+ * mapping", CVPR 2006.
  */
 export function contrastiveLoss(a: Tensor, b: Tensor, margin = 1): Tensor {
   const [rows = 0] = a.shape;

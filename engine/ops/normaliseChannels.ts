@@ -6,7 +6,7 @@ import { Tensor } from "../autograd/tensor.ts";
 const kernel = await shader("normaliseChannels");
 const { TILE } = kernel.constants; // voxels of a workgroup
 
-/** x / max(‖x‖, eps) over the channels of each voxel, as PyTorch's normalize: [N,C,D,H,W] → the same shape. */
+/** x / max(‖x‖, eps) over the channels of each voxel, as PyTorch's normalize: [N,C,D,H,W] → that shape. */
 export function normaliseChannels(x: Tensor, eps = 1e-12): Tensor {
   const { batch, channels, voxels } = extent("normaliseChannels", x);
   const config = { channels, voxels, eps };

@@ -1,7 +1,6 @@
 import { barlowTwins, channelRows, type Tensor } from "../../engine/index.ts";
 import type { Terms } from "../losses/losses.ts";
-import type { BatchOutput } from "../networks/parts.ts";
-import { whole } from "../networks/parts.ts";
+import { type BatchOutput, whole } from "../networks/parts.ts";
 import { UsageError } from "../settings/errors.ts";
 import { choice, number, onOff } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";

@@ -283,7 +283,6 @@ async function withCard(name: string, from: string, changes: Partial<ModelCard> 
 
 type Asked = Partial<PredictOptions> & { model: string };
 
-/** The lines that predict prints, and the last case that it writes. */
 async function predict(options: Asked): Promise<{ said: string[]; bytes: Uint8Array }> {
   const output = mkdtempSync(join(folder, "predicted-"));
   const said = await silenced(() =>
@@ -292,9 +291,9 @@ async function predict(options: Asked): Promise<{ said: string[]; bytes: Uint8Ar
   return { said, bytes: readFileSync(join(output, "PHANTOM_003.nii.gz")) };
 }
 
-/** The error that predict ends with. */
-const refused = async (options: Asked) =>
-  (await failure(() => predict(options))).message.replaceAll(folder, "");
+async function refused(options: Asked): Promise<string> {
+  return (await failure(() => predict(options))).message.replaceAll(folder, "");
+}
 
 function refusal(flags: TrainFlags): Promise<Error> {
   return failure(() => trainQuietly(flags, () => Promise.reject(new Error("a device was opened"))));
