@@ -27,12 +27,13 @@ struct Params {
 @group(0) @binding(9) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
-fn forward(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= params.samples) { return; }
-  let row = id.x * params.teachers;
-  var largest = score(id.x, 0u);
+fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * WG;
+  if (i >= params.samples) { return; }
+  let row = i * params.teachers;
+  var largest = score(i, 0u);
   for (var m = 0u; m < params.teachers; m++) {
-    w[row + m] = score(id.x, m);
+    w[row + m] = score(i, m);
     largest = max(largest, w[row + m]);
   }
   var sum = 0.0;
@@ -53,9 +54,10 @@ fn score(n: u32, m: u32) -> f32 {
 
 // w is bound to be written; here it is read.
 @compute @workgroup_size(WG)
-fn backwardScores(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= params.samples) { return; }
-  let row = id.x * params.teachers;
+fn backwardScores(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * WG;
+  if (i >= params.samples) { return; }
+  let row = i * params.teachers;
   let first = dw[row];      // as a reference, so that a common part of dw is no source of rounding errors
   var mean = 0.0;
   for (var m = 0u; m < params.teachers; m++) { mean += w[row + m] * (dw[row + m] - first); }
@@ -63,36 +65,39 @@ fn backwardScores(@builtin(global_invocation_id) id: vec3u) {
 }
 
 @compute @workgroup_size(WG)
-fn backwardFeatures(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= arrayLength(&dfeatures)) { return; }
-  let n = id.x / params.width;
-  let d = id.x % params.width;
+fn backwardFeatures(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * WG;
+  if (i >= arrayLength(&dfeatures)) { return; }
+  let n = i / params.width;
+  let d = i % params.width;
   var sum = 0.0;
   for (var m = 0u; m < params.teachers; m++) {
     sum += ds[n * params.teachers + m] * factors[m * params.width + d];
   }
-  dfeatures[id.x] = blend[d] * sum;
+  dfeatures[i] = blend[d] * sum;
 }
 
 @compute @workgroup_size(WG)
-fn backwardFactors(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= arrayLength(&dfactors)) { return; }
-  let m = id.x / params.width;
-  let d = id.x % params.width;
+fn backwardFactors(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * WG;
+  if (i >= arrayLength(&dfactors)) { return; }
+  let m = i / params.width;
+  let d = i % params.width;
   var sum = 0.0;
   for (var n = 0u; n < params.samples; n++) {
     sum += ds[n * params.teachers + m] * features[n * params.width + d];
   }
-  dfactors[id.x] = blend[d] * sum;
+  dfactors[i] = blend[d] * sum;
 }
 
 @compute @workgroup_size(WG)
-fn backwardBlend(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= arrayLength(&dblend)) { return; }
+fn backwardBlend(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * WG;
+  if (i >= arrayLength(&dblend)) { return; }
   var sum = 0.0;
-  for (var i = 0u; i < params.samples * params.teachers; i++) {
-    let at = i / params.teachers * params.width + id.x;
-    sum += ds[i] * features[at] * factors[i % params.teachers * params.width + id.x];
+  for (var j = 0u; j < params.samples * params.teachers; j++) {
+    let at = j / params.teachers * params.width + i;
+    sum += ds[j] * features[at] * factors[j % params.teachers * params.width + i];
   }
-  dblend[id.x] = sum;
+  dblend[i] = sum;
 }

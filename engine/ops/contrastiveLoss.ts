@@ -1,7 +1,7 @@
 import { spread } from "../gpu/grid.ts";
 import { shader } from "../gpu/shader.ts";
 import { record } from "../autograd/tape.ts";
-import { Tensor } from "../autograd/tensor.ts";
+import { free, Tensor } from "../autograd/tensor.ts";
 
 const kernel = await shader("contrastiveLoss");
 
@@ -42,5 +42,7 @@ export function contrastiveLoss(a: Tensor, b: Tensor, margin = 1): Tensor {
     [a, backwardA],
     [b, backwardB],
   ] as const;
-  return record(y, inputs, [a, b, squares]);
+  record(y, inputs, [a, b, squares]);
+  free(squares);
+  return y;
 }

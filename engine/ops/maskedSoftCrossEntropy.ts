@@ -41,5 +41,7 @@ export function maskedSoftCrossEntropy(
     kernel.backward({ ...config, scale, dy, dlogits }, grid);
     return dlogits;
   };
-  return record(y, [[logits, backward]], [logits, targets, label, scale]);
+  record(y, [[logits, backward]], [logits, targets, label, scale]);
+  free(scale);
+  return y;
 }
