@@ -140,8 +140,8 @@ export async function visit(hash = "", options: BrowserContextOptions = {}): Pro
 }
 
 /**
- * Waits until there is an element whose text matches; fails at once where it is not an alert that is awaited, and one is
- * shown.
+ * Waits until there is an element whose text matches; fails at once where it is not an alert that is
+ * awaited, and one is shown.
  */
 export async function shows(page: Page, selector: string, text: RegExp): Promise<void> {
   const met = await page.waitForFunction(
