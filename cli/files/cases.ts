@@ -88,8 +88,13 @@ export function idsOf({ train, val, test }: Split): string[] {
 
 /** The cases of the given ids, in their order. */
 export function casesOf(dataset: Dataset, wanted: readonly string[]): CaseFiles[] {
+  return wanted.map(filesById(dataset));
+}
+
+/** Returns a function that finds a case by its id, and throws a DataError where the data set lacks it. */
+export function filesById(dataset: Dataset): (id: string) => CaseFiles {
   const byId = new Map(dataset.cases.map((c) => [c.id, c]));
-  return wanted.map((id) => byId.get(id) ?? missing(id, dataset));
+  return (id) => byId.get(id) ?? missing(id, dataset);
 }
 
 function ids(dataset: Dataset): string[] {

@@ -1,13 +1,11 @@
 // The post-processing of a stage: chosen on its validation cases when training ends, saved beside its
 // checkpoint as postprocessing.json with the scores of every rule tried, and read by every prediction.
 
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import * as v from "valibot";
 import { channelsThere, gridSpacing } from "../../data/preparation/preprocess.ts";
 import { inTurn, type SuppliedCase } from "../../data/preparation/supply.ts";
 import type { Device } from "../../engine/index.ts";
-import { CheckpointError } from "../../model/errors.ts";
 import type { Network } from "../../model/networks/network.ts";
 import {
   choosePostprocessing,
@@ -22,6 +20,7 @@ import { say } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
 import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
 import { fileChecksum } from "../files/inputs.ts";
+import { readBeside } from "./besideCheckpoint.ts";
 import { FILES } from "../files/stageFolder.ts";
 
 const volume = v.pipe(v.number(), v.finite(), v.minValue(0));
@@ -68,25 +67,12 @@ export async function tunePostprocessing(
  * Throws a CheckpointError.
  */
 export async function readPostprocessing(checkpoint: string): Promise<Postprocessing | null> {
-  const path = join(dirname(checkpoint), FILES.postprocessing);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return null;
-    throw new CheckpointError(`${path}: ${message}: make it readable, or skip it with --no-postprocessing`);
-  }
-  try {
-    const chosen = v.parse(Schema, JSON.parse(text));
-    if (chosen.checkpoint === undefined || chosen.checkpoint === (await fileChecksum(checkpoint)))
-      return chosen.rule;
-    say(`${path}: was chosen for another checkpoint than ${checkpoint}: not applied`);
-    return null;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CheckpointError(
-      `${path}: expected the rule that train.js writes, got another (${why}): skip it with --no-postprocessing`,
-    );
-  }
+  const remedy = "skip it with --no-postprocessing";
+  const chosen = await readBeside(checkpoint, FILES.postprocessing, Schema, {
+    expected: "the rule that train.js writes, got another",
+    unreadable: `make it readable, or ${remedy}`,
+    remedy,
+    other: ["was chosen for", "not applied"],
+  });
+  return chosen && chosen.rule;
 }

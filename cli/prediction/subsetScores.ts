@@ -1,15 +1,13 @@
 // The validated scores of a network that takes any of its contrasts, for each subset of them: train.js writes
 // them beside its checkpoint as subset_scores.json; predict.js compares them with those of other networks.
 
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import * as v from "valibot";
 import { ALL_SUBSETS } from "../../data/datasets/subsets.ts";
-import { CheckpointError } from "../../model/errors.ts";
 import { writeAtomically } from "../files/files.ts";
 import { fileChecksum } from "../files/inputs.ts";
+import { readBeside } from "./besideCheckpoint.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { say } from "../terminal/console.ts";
 
 const score = v.nullable(v.number()); // NaN is null in JSON
 const Schema = v.object({
@@ -37,26 +35,12 @@ export async function writeSubsetScores(folder: string, { cases, subsets }: Subs
  * Returns the scores stored for a checkpoint; null without their file, or where they are those of another
  * checkpoint. Throws a CheckpointError.
  */
-export async function readSubsetScores(checkpoint: string): Promise<SubsetScores | null> {
-  const path = join(dirname(checkpoint), FILES.subsetScores);
+export function readSubsetScores(checkpoint: string): Promise<SubsetScores | null> {
   const remedy = "or remove it: its network then counts as one of unknown score";
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return null;
-    throw new CheckpointError(`${path}: ${message}: make it readable, ${remedy}`);
-  }
-  try {
-    const stored = v.parse(Schema, JSON.parse(text));
-    if (stored.checkpoint === (await fileChecksum(checkpoint))) return stored;
-    say(`${path}: has the scores of another checkpoint than ${checkpoint}: not used`);
-    return null;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CheckpointError(
-      `${path}: expected the scores that train.js writes, got other content (${why}): restore it, ${remedy}`,
-    );
-  }
+  return readBeside(checkpoint, FILES.subsetScores, Schema, {
+    expected: "the scores that train.js writes, got other content",
+    unreadable: `make it readable, ${remedy}`,
+    remedy: `restore it, ${remedy}`,
+    other: ["has the scores of", "not used"],
+  });
 }

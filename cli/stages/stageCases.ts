@@ -14,7 +14,7 @@ import { bytesText } from "../../engine/index.ts";
 import { loadOptions, type TrainConfig } from "../../trainer/settings/config.ts";
 import { checkTrainedBeside, loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
-import { casesOf, idsOf, type RunData } from "../files/cases.ts";
+import { casesOf, filesById, idsOf, type RunData } from "../files/cases.ts";
 import { openCaseFolder } from "../files/caseFile.ts";
 import { DataWorker, type FirstRead, type KeptCase } from "../files/dataWorkers.ts";
 import { type FirstCase, inRun, loadRecordedCases, suppliedCase } from "../files/loadCases.ts";
@@ -53,7 +53,7 @@ export async function readStageCases(
   config: TrainConfig,
 ): Promise<StageCases> {
   const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
-  const filesOf = (id: string) => casesOf(dataset, [id])[0]!;
+  const filesOf = filesById(dataset);
   const { split, required, about } = stageSplit(config, { split: whole, filesOf, taughtBy });
   about.forEach((line) => say(`  ${line}`));
   const modalities = loadedModalities(config, taughtBy, there);

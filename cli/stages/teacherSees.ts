@@ -9,7 +9,7 @@ import { anyContrasts } from "../../trainer/settings/anyContrasts.ts";
 import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
-import { casesOf, openRunData } from "../files/cases.ts";
+import { casesOf, filesById, openRunData } from "../files/cases.ts";
 import { exists } from "../files/files.ts";
 import { readConfig } from "../files/stageFolder.ts";
 import { warn } from "../terminal/console.ts";
@@ -59,5 +59,5 @@ export async function withAnyContrasts(config: TrainConfig): Promise<TrainConfig
 export async function checkStageCases(config: TrainConfig): Promise<void> {
   if (!(await exists(config.data))) return;
   const { dataset, split } = await openRunData(config, null, () => undefined);
-  stageSplit(config, { split, filesOf: (id) => casesOf(dataset, [id])[0]!, taughtBy: [] });
+  stageSplit(config, { split, filesOf: filesById(dataset), taughtBy: [] });
 }

@@ -12,11 +12,11 @@ import { FILES, readConfig } from "../../cli/files/stageFolder.ts";
 import { readSubsetScores } from "../../cli/prediction/subsetScores.ts";
 import { resolveExperiment, runExperiment } from "../../cli/stages/experiment.ts";
 import { ofOneStage, resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
-import { train } from "../../cli/stages/training.ts";
 import { ALL_SUBSETS } from "../../data/datasets/subsets.ts";
-import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import { device } from "../support/gradcheck.ts";
+import { writeSplitOfFour } from "../support/heldOut.ts";
 import { failure, silenced } from "../support/quietly.ts";
+import { tensorText, TINY, trainStageOf } from "../support/tinyStages.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "any-stages-"));
 const [data, out] = [join(folder, "data"), join(folder, "run")];
@@ -25,42 +25,17 @@ const test = suite("any stages");
 
 test.before(async () => {
   await silenced(() => makePhantom({ out: data, cases: 4, size: 20, seed: 5 }));
-  const split = { train: ["PHANTOM_001", "PHANTOM_002"], val: ["PHANTOM_003"], test: ["PHANTOM_004"] };
-  writeFileSync(join(data, "split.json"), JSON.stringify(split));
+  writeSplitOfFour(join(data, "split.json"), 4);
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-const FLAGS = {
-  filters: 2,
-  levels: 2,
-  batch: 1,
-  epochs: 2,
-  patch: [16, 16, 16],
-  workers: 0,
-  data,
-  out,
-} as const satisfies TrainFlags;
+const FLAGS = { ...TINY, data, out } as const satisfies TrainFlags;
 const ANY = { stage: "student", modality: "any" } as const;
 const SELF = { ...ANY, method: "kd", teacher: "self" } as const;
 
-const trainWith = async (more: TrainFlags, unfinished: "refuse" | "resume" = "refuse") => {
-  const flags = await resolveConfig({ ...FLAGS, ...more });
-  return (await silenced(() => train(open, flags, { unfinished }))).join("\n");
-};
+const trainWith = (more: TrainFlags, unfinished?: "resume") =>
+  trainStageOf({ ...FLAGS, ...more }, unfinished);
 const refused = async (more: TrainFlags) => (await failure(() => trainWith(more))).message;
-
-/** The tensors of a stage's file, as text. */
-function tensors(path: string): string {
-  const found = decodeSafetensors(readFileSync(path), path).tensors;
-  return JSON.stringify(
-    Object.entries(found).map(([name, { data: values }]) => [
-      name,
-      Buffer.from(
-        new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, values.byteLength),
-      ).toString("base64"),
-    ]),
-  );
-}
 
 test("one network for all subsets is trained alone, and its file says what it takes", async () => {
   const said = await trainWith({ ...ANY, method: "none" });
@@ -99,8 +74,8 @@ test("taught by itself it has a folder of its own, and resumes to the same bits"
   assert.match(await trainWith({ ...SELF, out: stopped }, "resume"), /resuming after \d+ step/);
   for (const file of [FILES.latest, FILES.best])
     assert.is(
-      tensors(join(stopped, "student_any_kd_self", file)),
-      tensors(join(out, "student_any_kd_self", file)),
+      tensorText(join(stopped, "student_any_kd_self", file)),
+      tensorText(join(out, "student_any_kd_self", file)),
     );
   const again = await resolveConfig({ config: join(out, "student_any_kd_self", FILES.config) });
   assert.equal(again, { ...config, tuning: again.tuning }, "config.json describes the same run");

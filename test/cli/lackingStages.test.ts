@@ -9,14 +9,12 @@ import * as assert from "uvu/assert";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import { checkFolder } from "../../cli/check.ts";
-import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
-import { train } from "../../cli/stages/training.ts";
+import type { TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { allFindings } from "../../data/check/check.ts";
 import type { CaseRecord } from "../../data/datasets/manifest.ts";
-import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import { run as command } from "../support/command.ts";
-import { device } from "../support/gradcheck.ts";
 import { failure, silenced } from "../support/quietly.ts";
+import { tensorText, TINY, trainStageOf } from "../support/tinyStages.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lacking-stages-"));
 const [data, out] = [join(folder, "data"), join(folder, "run")];
@@ -44,34 +42,15 @@ test.before(async () => {
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-const FLAGS = {
-  filters: 2,
-  levels: 2,
-  batch: 2,
-  epochs: 3,
-  validateEvery: 1,
-  patch: [16, 16, 16],
-  workers: 0,
-  data,
-  out,
-} as const satisfies TrainFlags;
+const FLAGS = { ...TINY, batch: 2, epochs: 3, validateEvery: 1, data, out } as const satisfies TrainFlags;
 const ALONE = { stage: "student", modality: "t1ce+flair", method: "none" } as const;
 const STUDENT = { ...ALONE, teacher: join(out, "teacher", FILES.best) };
 const NAME = "student_t1ce+flair";
 
-async function trainWith(more: TrainFlags, unfinished: "refuse" | "resume" = "refuse"): Promise<string> {
-  const config = await resolveConfig({ ...FLAGS, ...more });
-  return (await silenced(() => train(() => Promise.resolve(device), config, { unfinished }))).join("\n");
-}
+const trainWith = (more: TrainFlags, unfinished?: "resume") =>
+  trainStageOf({ ...FLAGS, ...more }, unfinished);
 
-/** The tensors of a stage's file, as text. */
-function tensors(at: string, stage: string, file: string): string {
-  const path = join(at, stage, file);
-  const found = decodeSafetensors(readFileSync(path), path).tensors;
-  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
-    Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength).toString("base64");
-  return JSON.stringify(Object.entries(found).map(([name, { data: values }]) => [name, bytes(values)]));
-}
+const tensors = (at: string, stage: string, file: string) => tensorText(join(at, stage, file));
 
 function read<Content>(...path: string[]): Content {
   return JSON.parse(readFileSync(join(out, ...path), "utf8")) as Content;

@@ -15,11 +15,11 @@ import { EXPERIMENT } from "../../cli/report/experimentReport.ts";
 import { resolveExperiment, runExperiment } from "../../cli/stages/experiment.ts";
 import { withContrasts } from "../../cli/stages/teacherSees.ts";
 import { type CommandFlags, resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
-import { train } from "../../cli/stages/training.ts";
 import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
-import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import { device } from "../support/gradcheck.ts";
+import { writeSplitOfFour } from "../support/heldOut.ts";
 import { failure, silenced } from "../support/quietly.ts";
+import { tensorText, TINY, trainStageOf } from "../support/tinyStages.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "subset-stages-"));
 const [data, out] = [join(folder, "data"), join(folder, "run")];
@@ -28,36 +28,16 @@ const test = suite("subset stages");
 
 test.before(async () => {
   await silenced(() => makePhantom({ out: data, cases: 4, size: 20, seed: 5 }));
-  const split = { train: ["PHANTOM_001", "PHANTOM_002"], val: ["PHANTOM_003"], test: ["PHANTOM_004"] };
-  writeFileSync(join(data, "split.json"), JSON.stringify(split));
+  writeSplitOfFour(join(data, "split.json"), 4);
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-const FLAGS = {
-  filters: 2,
-  levels: 2,
-  batch: 1,
-  epochs: 2,
-  patch: [16, 16, 16],
-  workers: 0,
-  data,
-  out,
-} as const satisfies TrainFlags;
+const FLAGS = { ...TINY, data, out } as const satisfies TrainFlags;
 const PAIR = { stage: "student", modality: "flair+t1ce" } as const;
 
-const trainWith = async (more: TrainFlags, unfinished: "refuse" | "resume" = "refuse") => {
-  const flags = await resolveConfig({ ...FLAGS, ...more });
-  return (await silenced(() => train(open, flags, { unfinished }))).join("\n");
-};
+const trainWith = (more: TrainFlags, unfinished?: "resume") =>
+  trainStageOf({ ...FLAGS, ...more }, unfinished);
 const best = (stage: string, run = out) => join(run, stage, FILES.best);
-
-/** The tensors of a stage's file, as text. */
-function tensors(path: string): string {
-  const found = decodeSafetensors(readFileSync(path), path).tensors;
-  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
-    Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength).toString("base64");
-  return JSON.stringify(Object.entries(found).map(([name, { data: values }]) => [name, bytes(values)]));
-}
 
 test("a teacher of three contrasts teaches a student of two of them; both say what they see", async () => {
   const said = await trainWith({ ...PAIR, teacherModality: "flair+T1+t1ce" });
@@ -85,7 +65,7 @@ test("a stopped student of two contrasts resumes to the same bits, alone and wit
     await trainWith({ ...flags, out: stopped, maxTime: "0.01s" });
     assert.match(await trainWith({ ...flags, out: stopped }, "resume"), /resuming after \d+ step/);
     for (const file of [FILES.latest, FILES.best])
-      assert.is(tensors(join(stopped, name, file)), tensors(join(out, name, file)), `${name} ${file}`);
+      assert.is(tensorText(join(stopped, name, file)), tensorText(join(out, name, file)), `${name} ${file}`);
   }
 });
 

@@ -140,13 +140,14 @@ export async function visit(hash = "", options: BrowserContextOptions = {}): Pro
 }
 
 /**
- * Waits until an element's text matches; fails at once where it is not an alert that is awaited, and one is
- * shown.
+ * Waits until there is an element whose text matches; fails at once where it is not an alert that is
+ * awaited, and one is shown.
  */
 export async function shows(page: Page, selector: string, text: RegExp): Promise<void> {
   const met = await page.waitForFunction(
     ({ selector, source, flags }) => {
-      if (new RegExp(source, flags).test(document.querySelector(selector)!.textContent)) return "met";
+      const shown = document.querySelector(selector); // perhaps not made yet
+      if (shown && new RegExp(source, flags).test(shown.textContent)) return "met";
       const alert = selector === "#alerts" ? null : document.querySelector(".alert");
       return alert?.textContent;
     },

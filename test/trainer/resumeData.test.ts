@@ -15,6 +15,7 @@ import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { device } from "../support/gradcheck.ts";
 import { writeSplitOfFour } from "../support/heldOut.ts";
 import { failure, silenced } from "../support/quietly.ts";
+import { TINY } from "../support/tinyStages.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "resume-data-"));
 const [data, out] = [join(folder, "data"), join(folder, "run")];
@@ -27,13 +28,8 @@ test.before(async () => {
 test.after(() => rmSync(folder, { recursive: true }));
 
 const FLAGS = {
-  filters: 2,
-  levels: 2,
-  batch: 1,
-  epochs: 2,
-  patch: [16, 16, 16],
+  ...TINY,
   validateEvery: 2,
-  workers: 0,
   stage: "teacher",
   data,
   out,
