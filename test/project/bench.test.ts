@@ -10,12 +10,13 @@ import { convolutionCases } from "../../bench/kernels/convolutions.ts";
 import { SUBJECTS } from "../../bench/lab.ts";
 import { checkVersion } from "../../bench/lab/measure.ts";
 import { volumeCases } from "../../bench/kernels/volumes.ts";
+import { methodCosts, table } from "../../bench/methods.ts";
 import { measureSteps } from "../../bench/step/measure.ts";
 import { traceOf } from "../../bench/step/trace.ts";
 import { channelsFirst, channelsLast, filterFirst, filterLast, oneHot } from "../../bench/peers/permute.ts";
 import { array64, normal } from "../../bench/values.ts";
 import { openDevice } from "../../cli/device/gpu.ts";
-import { METHODS } from "../../model/methods/index.ts";
+import { type Method, METHODS } from "../../model/methods/index.ts";
 import type { Values } from "../../model/networks/params.ts";
 import { type Array64, device, random } from "../support/gradcheck.ts";
 import * as convolutions from "../support/reference/conv3d.ts";
@@ -235,6 +236,25 @@ test("a measured step reports time and memory by phase, and its trace has all di
   );
   assert.ok(drawn.every(({ ts, dur }) => ts >= 0 && dur >= 0));
   assert.is(Math.min(...gpu.map(({ ts }) => ts)), 0);
+});
+
+test("steps of methods take turns, and their table has multiples of the default method's", async () => {
+  const sizes = { filters: 2, levels: 2, norm: "instance", patch: [16, 16, 16], batch: 2 } as const;
+  const methods = [METHODS.none, METHODS.protokd] as Method[];
+  const turns: string[] = [];
+  const options = { ...sizes, precision: "f32", steps: 1, sees: "one" } as const;
+  const costs = await methodCosts(methods, options, 2, (line) => turns.push(line.split(":")[0]!));
+  assert.equal(turns, ["round 1, none", "round 1, protokd", "round 2, none", "round 2, protokd"]);
+  const [alone, taught] = costs;
+  assert.ok(alone!.peakBytes < taught!.peakBytes && alone!.calls < taught!.calls);
+  const rows = [
+    { method: "none", seconds: 0.5, peakBytes: 3 * 2 ** 20, calls: 7 },
+    { method: "protokd", seconds: 2, peakBytes: 4 * 2 ** 20, calls: 9 },
+  ];
+  assert.equal(table(rows).slice(2), [
+    "| none | 0.25 | 0.75 | 0.50 | 3.0 MiB | 7 |",
+    "| protokd | 1.00 | 1.00 | 2.00 | 4.0 MiB | 9 |",
+  ]);
 });
 
 test("layouts for other engines convert both ways, and a label becomes a map for each class", () => {
