@@ -8,12 +8,18 @@ import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { channelNames } from "../../model/networks/anyContrasts.ts";
-import { isTaught } from "../../model/methods/index.ts";
+import { methodOf, PLAIN, rolesOf } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { Interval } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
-import { networkContrasts, stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
+import {
+  networkContrasts,
+  runOf,
+  stageName,
+  stageTitle,
+  type TrainConfig,
+} from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
 import { bestValidation, costOf, type ReportStage } from "./reportCurves.ts";
 import { count, timeText } from "./reportPage.ts";
@@ -78,10 +84,25 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
 function about(config: TrainConfig): string {
   const { modalities, any } = networkContrasts(config);
   const seen = (any ? "any of " : "") + modalities.join(", ");
-  const how = isTaught(config.method)
-    ? `from labels and from a teacher network (method: ${config.method})`
-    : "from labels alone";
-  return `Segments brain tumours in MRI: ${stageTitle(config)}. Its input is ${seen}; it marks enhancing tumour, necrotic or non-enhancing core, and oedema. It was trained ${how}.`;
+  return `Segments brain tumours in MRI: ${stageTitle(config)}. Its input is ${seen}; it marks enhancing tumour, necrotic or non-enhancing core, and oedema. It was trained ${trainedFrom(config)}.`;
+}
+
+/** A network's teachers, and the paper of its method: "from labels and the network of teacher". */
+export function trainedFrom(config: TrainConfig): string {
+  const method = methodOf(config.method);
+  const roles = Object.entries(rolesOf(method, runOf(config, MODALITIES)));
+  const stages = roles.flatMap(([, role]) => ("frozen" in role ? [role.frozen] : []));
+  const itself = roles.some(([, role]) => "sameAs" in role);
+  const beside = roles.some(([name, role]) => "spec" in role && name !== method.deployed);
+  const sources = [
+    "labels",
+    ...(stages.length ? [`the ${stages.length > 1 ? "networks" : "network"} of ${stages.join(", ")}`] : []),
+    ...(itself ? ["its own predictions from every contrast of a case"] : []),
+  ];
+  const alone = sources.length === 1 && !beside ? " alone" : "";
+  const together = beside ? ", together with a teacher network" : "";
+  const paper = method.name === PLAIN ? "" : ` (method: ${method.name}; ${method.source})`;
+  return `from ${sources.join(" and ")}${alone}${together}${paper}`;
 }
 
 function network(config: TrainConfig, { parameters }: ReportStage): string {

@@ -13,11 +13,11 @@ import { scorePairs, writeSummary } from "../../cli/prediction/evaluation.ts";
 import { EXPERIMENT, writeExperiment } from "../../cli/report/experimentReport.ts";
 import { experimentCsv, formatExperiment } from "../../cli/report/experimentTable.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
-import { writeModelCard } from "../../cli/report/modelCard.ts";
+import { trainedFrom, writeModelCard } from "../../cli/report/modelCard.ts";
 import { costOf } from "../../cli/report/reportCurves.ts";
 import { differences, worstSlice } from "../../cli/report/slices.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
-import { resolveConfig } from "../../cli/stages/trainFlags.ts";
+import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { experiment, type ExperimentRun } from "../../trainer/experiments/experiment.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 
@@ -259,6 +259,19 @@ test("a model card describes the network, its data and scores, and that it is no
   assert.match(readFileSync(join(at, FILES.card), "utf8"), /on which its best epoch was chosen too/);
   assert.not.ok(card.includes(folder), "no absolute path");
   assert.not.match(card, /undefined|NaN|null \|.*HD95/);
+});
+
+test("a model card says which networks taught, and by which paper", async () => {
+  const words = async (flags: TrainFlags) => trainedFrom(await resolveConfig({ stage: "student", ...flags }));
+  assert.is(await words({ method: "none" }), "from labels alone");
+  const source = "Wang et al., ICASSP 2023 (arXiv 2303.09830)";
+  const taught = await words({ method: "protokd" });
+  assert.is(taught, `from labels and the network of teacher (method: protokd; ${source})`);
+  const itself = await words({ method: "kd", modality: "any", teacher: "self" });
+  assert.match(itself, /^from labels and its own predictions from every contrast of a case \(method: kd; /);
+  assert.match(await words({ method: "barlow" }), /^from labels, together with a teacher network \(/);
+  const frozen = await words({ method: "barlow", barlowTeacher: "frozen" });
+  assert.match(frozen, /^from labels and the network of teacher \(method: barlow; /);
 });
 
 /** Writes a finished stage whose predictions are right, but for those of a student alone for one case. */
