@@ -22,9 +22,10 @@ L_BT = Σ_i (1 - C_ii)² + 0.0051 Σ_{i≠j} C_ij², with C the correlation of t
   verified:
     "Verified in the abstract: both networks train in one stage, a Barlow Twins loss compares their " +
     "latent vectors, both have deep supervision by cross-entropy, and the student sees FLAIR and T1ce. " +
-    "The authors published no code. Our choices: the bottleneck's voxels as rows, the weight, L_seg with " +
-    "Dice, the teacher as a constant of the student's loss, both as they are before the step, and no " +
-    "projector; 0.0051 is that of Zbontar et al., ICML 2021.",
+    "The authors published no code. Our choices: the levels of the deep supervision and their weights, " +
+    "which are nnU-Net's, the bottleneck's voxels as rows, the weight, L_seg with Dice, the teacher as a " +
+    "constant of the student's loss, both as they are before the step, and no projector; 0.0051 is that " +
+    "of Zbontar et al., ICML 2021.",
   settings: {
     barlowWeight: row(number(), {
       help: "weight of the Barlow Twins loss of both bottlenecks",
@@ -41,7 +42,7 @@ L_BT = Σ_i (1 - C_ii)² + 0.0051 Σ_{i≠j} C_ij², with C the correlation of t
       default: false,
     }),
   },
-  defaults: { modality: "t1ce+flair" },
+  defaults: { modality: "t1ce+flair", deepSupervision: true },
   comparedWith: ["none"],
   networks: (run) => ({
     student: { spec: run.network, group: "main" },

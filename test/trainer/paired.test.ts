@@ -17,7 +17,16 @@ import { Trainer } from "../../trainer/loop/trainer.ts";
 import { readTensors } from "../../trainer/loop/state.ts";
 import { numbers } from "../support/methodTrials.ts";
 import { failure } from "../support/quietly.ts";
-import { batch, MODALITIES, network, of, trained, trainOptions, type Trial } from "../support/training.ts";
+import {
+  batch,
+  MODALITIES,
+  network,
+  of,
+  stream,
+  trained,
+  trainOptions,
+  type Trial,
+} from "../support/training.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
 
 const STEPS = 3;
@@ -88,21 +97,31 @@ for (const name of ["pmkl", "barlow"]) {
 const barlow = methodOf("barlow");
 
 test("barlow's teacher is trained as it would be alone, bit for bit, unless it is drawn, too", async () => {
-  const alone = await trained({
-    network: network(MODALITIES),
-    channels: [0, 1, 2],
-    stepsPerEpoch: STEPS,
-  });
-  const teacher = async (settings = {}) => {
-    const { tensors, steps } = await train(trial(barlow, settings));
-    assert.equal(Object.keys(steps[0]!.losses).slice(0, 3), ["total", "crossEntropy", "dice"]);
-    const key = "role/teacher/";
-    const own = Object.entries(tensors).filter(([name]) => name.startsWith(key));
-    return Object.fromEntries(own.map(([name, values]) => [name.slice(key.length), numbers(values)]));
-  };
-  const plain = Object.fromEntries(Object.entries(alone).map(([name, values]) => [name, numbers(values)]));
-  for (const weight of [1, 0]) assert.equal(await teacher({ barlowWeight: weight }), plain);
-  assert.not.equal(await teacher({ barlowBoth: true }), plain);
+  const patch = [16, 16, 32] as const;
+  for (const deepSupervision of [false, true]) {
+    const deep = (modalities: number) => {
+      const { params, config } = network(modalities);
+      return { params, config: { ...config, levels: 4, deepSupervision } };
+    };
+    const shared = () => ({ stepsPerEpoch: STEPS, patch, next: stream(patch) });
+    const alone = await trained({ network: deep(MODALITIES), channels: [0, 1, 2], ...shared() });
+    const teacher = async (settings = {}) => {
+      const { tensors, steps } = await train({ ...trial(barlow, settings), network: deep(1), ...shared() });
+      const levels = deepSupervision ? ["crossEntropyHalf", "diceHalf"] : [];
+      const labels = ["total", "crossEntropy", "dice", ...levels].map((term) => `teacher.${term}`);
+      for (const term of labels) assert.ok(term in steps[0]!.losses, term);
+      const key = "role/teacher/";
+      const own = Object.entries(tensors).filter(([name]) => name.startsWith(key));
+      return Object.fromEntries(own.map(([name, values]) => [name.slice(key.length), numbers(values)]));
+    };
+    const plain = Object.fromEntries(Object.entries(alone).map(([name, values]) => [name, numbers(values)]));
+    assert.is(
+      Object.keys(plain).some((name) => name.startsWith("deep_supervision.")),
+      deepSupervision,
+    );
+    for (const weight of [1, 0]) assert.equal(await teacher({ barlowWeight: weight }), plain);
+    assert.not.equal(await teacher({ barlowBoth: true }), plain);
+  }
 });
 
 test("barlow's bottlenecks come nearer where its loss counts, beside each kind of teacher", async () => {
@@ -134,11 +153,14 @@ test("barlow refuses bottlenecks of too few voxels, and a frozen teacher of anot
   );
 });
 
-test("barlow's student sees T1ce and FLAIR unless another is named", async () => {
+test("barlow's student sees T1ce and FLAIR, with deep supervision, unless flags say otherwise", async () => {
   const flags = { stage: "student", method: "barlow" } as const;
   assert.is((await resolveConfig(flags)).modality, "t1ce+flair");
   assert.is((await resolveConfig({ ...flags, modality: "t1" })).modality, "t1");
   assert.is((await resolveConfig({ ...flags, method: "none" })).modality, "t1ce");
+  const supervised = async (given: object) => (await resolveConfig({ ...flags, ...given })).deepSupervision;
+  assert.equal([await supervised({}), await supervised({ deepSupervision: false })], [true, false]);
+  assert.is(await supervised({ method: "none" }), false);
   const taught = { ...flags, teacher: "teacher.safetensors" };
   assert.match(
     (await failure(() => resolveConfig(taught))).message,
