@@ -102,9 +102,9 @@ for (const { method: name, settings = {}, identical } of CONTROLS) {
   const method = methodOf(name);
   const own = { ...defaultSettings(method), ...settings };
   const title = [name, ...Object.values(settings)].join(" ");
-  const isFrozen = Object.values(method.networks({ settings: own, network: {}, modalities: [] } as never)).some(
-    (role) => "frozen" in role,
-  );
+  const isFrozen = Object.values(
+    method.networks({ settings: own, network: {}, modalities: [] } as never),
+  ).some((role) => "frozen" in role);
   const train = (changed: Method = method, more: MethodTrial = {}) =>
     run(changed, { frozen: TAUGHT, settings: own, stepsPerEpoch: 3, ...more });
   const usual = await train();

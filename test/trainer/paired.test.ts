@@ -1,18 +1,10 @@
-// Controls of the methods whose teacher sees the same patches: without weights they are plain supervision bit
-// for bit, other cases' teachings change the result, and what they cannot do is refused.
+// barlow and pmkl, whose teachers see the student's patches: all that they train, and refusals of networks,
+// batches and flags that they cannot take. Their controls are in controls.test.ts.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { resolveConfig } from "../../cli/stages/trainFlags.ts";
-import { samples, stack, type Tensor } from "../../engine/index.ts";
-import {
-  defaultSettings,
-  type Method,
-  methodOf,
-  type Runnable,
-  type Step,
-} from "../../model/methods/index.ts";
-import type { BatchOutput } from "../../model/networks/parts.ts";
+import { defaultSettings, type Method, methodOf } from "../../model/methods/index.ts";
 import { Trainer } from "../../trainer/loop/trainer.ts";
 import { readTensors } from "../../trainer/loop/state.ts";
 import { numbers } from "../support/methodTrials.ts";
@@ -45,53 +37,6 @@ async function train(trial: Trial) {
 function trial(method: Method, settings: Readonly<Record<string, unknown>> = {}): Trial {
   const own = { ...defaultSettings(method), ...settings };
   return { method, network: network(1), teacher: network(MODALITIES, 9), settings: own };
-}
-
-/** The method with its teacher's outputs rolled by one along the samples. */
-function shuffled(method: Method): Method {
-  const roll = (x: Tensor) => stack([samples(x, 1, x.shape[0]!), samples(x, 0, 1)]);
-  const rolled = ({ logits, taps, coarse }: BatchOutput): BatchOutput => ({
-    logits: roll(logits),
-    taps: Object.fromEntries(Object.entries(taps).map(([name, [part]]) => [name, [roll(part!)]])),
-    coarse,
-  });
-  return {
-    ...method,
-    step(context: Step<string>) {
-      const { student, teacher } = context.networks;
-      const run: Runnable["run"] = (...given) => rolled(teacher!.run(...given));
-      method.step({ ...context, networks: { student: student!, teacher: { ...teacher!, run } } } as never);
-    },
-  };
-}
-
-/** The settings that switch a method's terms off. */
-function off({ settings }: Method): Record<string, number> {
-  const weights = Object.keys(settings).filter((name) => name.endsWith("Weight"));
-  return Object.fromEntries(weights.map((name) => [name, 0]));
-}
-
-for (const name of ["pmkl", "barlow"]) {
-  const method = methodOf(name);
-
-  test(`${name} without weights is plain supervision, bit for bit`, async () => {
-    const { tensors } = await train(trial(method, off(method)));
-    const plain = await trained({ network: network(1), stepsPerEpoch: STEPS });
-    for (const [key, values] of Object.entries(plain))
-      assert.equal(numbers(tensors[key]), numbers(values), key);
-    assert.equal(
-      Object.keys(tensors).filter((key) => key.startsWith("own/")),
-      [],
-    );
-  });
-
-  test(`${name} of an untrained teacher trains; of a teacher of another case it trains otherwise`, async () => {
-    const [usual, other] = [await train(trial(method)), await train(trial(shuffled(method)))];
-    for (const { losses } of usual.steps) assert.ok(Object.values(losses).every(Number.isFinite));
-    const weights = (of: typeof usual) => numbers(of.tensors["out_conv.weight"]);
-    assert.not.equal(weights(usual), weights(other));
-    assert.equal(weights(usual), weights(await train(trial(method))), "the same again");
-  });
 }
 
 const barlow = methodOf("barlow");
