@@ -53,10 +53,11 @@ interface Described {
 export function methodsText(methods: readonly Described[]): string {
   const sections = methods.map(({ name, title, source, formula, verified, settings, defaults }) => {
     const rows = Object.entries(settings).map(([key, { help, ...row }]) => {
-      const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
       const usual = row.defaultHelp ?? defaults?.[key] ?? row.default;
-      return `| \`--${flag}\` | ${help} | ${textOf(usual)} |`;
+      return `| \`--${flagOf(key)}\` | ${help} | ${textOf(usual)} |`;
     });
+    const others = Object.entries(defaults ?? {}).filter(([key]) => !(key in settings));
+    const own = others.map(([key, value]) => `\`--${flagOf(key)}\` ${textOf(value)}`);
     const table = ["", "| setting | effect | default |", "|---|---|---|", ...rows, ""];
     return [
       `## ${name}: ${title}`,
@@ -69,10 +70,15 @@ export function methodsText(methods: readonly Described[]): string {
       "",
       verified ?? "",
       ...(rows.length ? table : [""]),
+      ...(own.length ? [`Other defaults of its own: ${own.join(", ")}.`, ""] : []),
     ].join("\n");
   });
   const note = "<!-- Made by npm run docs from model/methods/*.ts: not to be edited. -->";
   return `# Methods\n\n${note}\n\n${NOTATION}\n\n${sections.join("\n")}`;
+}
+
+function flagOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 /** A default as text. */

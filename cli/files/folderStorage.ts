@@ -7,13 +7,14 @@ import type { Position } from "../../trainer/loop/position.ts";
 import type { StageStorage } from "../../trainer/stages/storage.ts";
 import { saveState } from "./checkpoints.ts";
 import { appendLine, writeAtomically } from "./files.ts";
-import { FILES, SOMETIMES } from "./stageFolder.ts";
+import { fileBeside, FILES, SOMETIMES } from "./stageFolder.ts";
 
 export function folderStorage(folder: string): StageStorage {
   return {
     addEpoch: (record) => appendLine(join(folder, FILES.metrics), JSON.stringify(record)),
     addSkipped: (step) => appendLine(join(folder, SOMETIMES.badBatches), JSON.stringify(step)),
     saveBest: (bytes) => writeAtomically(join(folder, FILES.best), bytes),
+    saveBeside: (role, bytes) => writeAtomically(join(folder, fileBeside(role)), bytes),
     saveState: (bytes) => saveState(folder, bytes),
   };
 }

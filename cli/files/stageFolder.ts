@@ -40,6 +40,11 @@ export const SOMETIMES = {
   damaged: "checkpoint_damaged.safetensors",
 } as const;
 
+/** The file of the network of this role, which a method trains beside the deployed one. */
+export function fileBeside(role: string): string {
+  return `${role}_last.safetensors`;
+}
+
 /** The files in a stage's folder, without locks and temporary files. */
 export async function held(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {

@@ -21,7 +21,7 @@ import { FILES } from "../files/stageFolder.ts";
 export interface Member {
   model: StoredModel;
   use: ModelUse;
-  /** Mean Dice over the validation cases; null if not recorded, or if it takes any of its modalities. */
+  /** Mean Dice over the validation cases; null if not recorded, as where it takes any of its modalities. */
   dice: number | null;
   /** The same for each subset, of a network that takes any of its modalities; null if not recorded. */
   subsetScores: SubsetScores | null;
@@ -186,7 +186,7 @@ async function readMember(path: string, useOf: (model: StoredModel) => ModelUse)
   return {
     model,
     use: useOf(model),
-    dice: card && !card.any ? await validationDice(path, card.epoch) : null,
+    dice: card && !card.any && card.role === undefined ? await validationDice(path, card.epoch) : null,
     subsetScores: card?.any ? await readSubsetScores(path) : null,
     postprocessing: await readPostprocessing(path),
     checksum: createHash("sha256").update(bytes).digest("hex").slice(0, 16),

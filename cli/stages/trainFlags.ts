@@ -6,7 +6,14 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism } from "node:os";
 import * as v from "valibot";
 import type { Modality } from "../../data/datasets/datasets.ts";
-import { DEFAULT_METHOD, isTaught, methodOf, PLAIN, unusedSettings } from "../../model/methods/index.ts";
+import {
+  DEFAULT_METHOD,
+  isTaught,
+  methodOf,
+  METHODS,
+  PLAIN,
+  unusedSettings,
+} from "../../model/methods/index.ts";
 import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -114,12 +121,19 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     );
   }
   fittingPatch(patch, config.levels);
-  const remedy = ", for --recipe nnunet: use --levels 4 or more, or --no-deep-supervision";
-  fittingSupervision(config, chosen.recipe === "nnunet" ? remedy : "");
+  fittingSupervision(config, supervisedBy(chosen, method));
   checkBatch(config);
   checkTeacherSees(config);
   checkAny(config);
   return config;
+}
+
+/** Names the recipe or method that asks for deep supervision, and how to mend it, to end a message. */
+function supervisedBy({ recipe, deepSupervision }: TrainFlags, method: string): string {
+  const isOwn = methodOf(method).defaults?.["deepSupervision"] === true;
+  const by =
+    recipe === "nnunet" ? "--recipe nnunet" : isOwn && !deepSupervision ? `--method ${method}` : null;
+  return by === null ? "" : `, for ${by}: use --levels 4 or more, or --no-deep-supervision`;
 }
 
 /** The modality of a method's student where no flag names one. */
@@ -251,9 +265,9 @@ function optionsOf(name: string, row: Setting): Option[] {
   const heading = `${row.group}:`;
   if (row.argument === null) {
     const off = new Option(`--no-${flag}`, "override a --config file that sets it").hideHelp();
-    return [new Option(`--${flag}`, described(row)).helpGroup(heading), off];
+    return [new Option(`--${flag}`, described(name, row)).helpGroup(heading), off];
   }
-  const option = new Option(`--${flag} <${row.argument}>`, described(row)).helpGroup(heading);
+  const option = new Option(`--${flag} <${row.argument}>`, described(name, row)).helpGroup(heading);
   if (name === "stage") return [option.choices([...row.choices!, "all"])];
   if (name === "modality" || name === "dropWeights") return [option]; // resolveConfig() says more
   if (name === "teacherModality") return [option]; // teacherSubset() says more about a mistake
@@ -268,11 +282,13 @@ function parseText<Value>({ parse, schema, expected }: Kind<Value>, text: string
   throw new InvalidArgumentError(`expected ${expected}.`);
 }
 
-/** A setting's help with its defaults: "patches per step (default: 4; phantom: 2)". */
-export function described(row: Setting): string {
+/** A setting's help with its defaults, and methods' own: "patches per step (default: 4; phantom: 2)". */
+export function described(name: string, row: Setting): string {
   const { help, defaultHelp = row.default, phantom, parity, parityHelp = parity, nnunet } = row;
-  const defaults = Object.entries({ default: defaultHelp, phantom, parity: parityHelp, nnunet })
+  const methods = Object.keys(METHODS).map((method) => [method, methodOf(method).defaults?.[name]]);
+  const named = { default: defaultHelp, phantom, parity: parityHelp, nnunet };
+  const defaults = [...Object.entries(named), ...methods]
     .filter(([, value]) => value !== undefined && value !== "")
-    .map(([name, value]) => `${name}: ${String(value)}`);
+    .map(([of, value]) => `${String(of)}: ${String(value)}`);
   return defaults.length ? `${help} (${defaults.join("; ")})` : help;
 }

@@ -21,6 +21,8 @@ export interface NetworkCard {
   /** How the windows of a prediction are placed and weighted. */
   window: Tiling["weighting"];
   stage: string;
+  /** Its name in the method, of a network that was trained beside the one that the stage is for. */
+  role?: string;
   epoch: number;
   step: number;
   seed: number;
@@ -64,6 +66,7 @@ const NetworkSchema = v.object({
   patch: v.tuple([count, count, count]),
   window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // older cards lack it
   stage: v.string(),
+  role: v.exactOptional(v.string()),
   epoch: v.number(),
   step: v.number(),
   seed: v.number(),

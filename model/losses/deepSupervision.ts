@@ -6,6 +6,9 @@ import { RESOLUTIONS } from "../networks/layers.ts";
 import type { BatchOutput } from "../networks/parts.ts";
 import { segmentationTerms, type Terms } from "./losses.ts";
 
+/** Computes the labels' terms of logits [N,C,D,H,W] and a label [N,D,H,W]. */
+export type LabelTerms = (logits: Tensor, label: Tensor) => Terms;
+
 /**
  * The weights of the losses at full resolution and at `below` lower ones: 1, 1/2, 1/4, …, divided by their
  * sum. (nnU-Net has one more level, the lowest of the decoder, with weight 0.)
@@ -17,22 +20,28 @@ export function levelWeights(below: number): number[] {
 }
 
 /**
- * Shares the weights of a loss's segmentation terms (crossEntropy, dice) between full resolution and the
- * lower ones, given the output's coarse logits and labels [N,D/2,H/2,W/2], [N,D/4,…], …. Without coarse
- * logits the terms stay the same.
+ * Shares the weights of a loss's terms of the labels between full resolution and the lower ones, given the
+ * output's coarse logits, labels [N,D/2,H/2,W/2], [N,D/4,…], … and the function that computes those terms.
+ * Without coarse logits the terms stay the same.
  */
-export function withCoarse(terms: Terms, { coarse }: BatchOutput, labels: readonly Tensor[]): Terms {
+export function withCoarse(
+  terms: Terms,
+  { coarse }: BatchOutput,
+  labels: readonly Tensor[],
+  ofLabels: LabelTerms = segmentationTerms,
+): Terms {
   if (!coarse.length) return terms;
   const [full, ...below] = levelWeights(coarse.length) as [number, ...number[]];
+  const lower = coarse.map((logits, i) => ofLabels(logits, labels[i]!));
   const shared = Object.entries(terms).map(([name, [weight, term]]) => {
-    return [name, [name === "crossEntropy" || name === "dice" ? full * weight : weight, term]] as const;
+    return [name, [name in lower[0]! ? full * weight : weight, term]] as const;
   });
-  const added = coarse.flatMap((logits, i) => {
+  const added = lower.flatMap((own, i) => {
     const resolution = RESOLUTIONS[i]!;
     const title = resolution[0]!.toUpperCase() + resolution.slice(1);
-    return Object.entries(segmentationTerms(logits, labels[i]!)).map(([name, [weight, term]]) => {
-      const own = terms[name]?.[0] ?? 1; // auxiliary heads learn from labels in any case
-      return [name + title, [below[i]! * own * weight, term]] as const;
+    return Object.entries(own).map(([name, [weight, term]]) => {
+      const given = terms[name]?.[0] ?? 1; // auxiliary heads learn from labels in any case
+      return [name + title, [below[i]! * given * weight, term]] as const;
     });
   });
   return Object.fromEntries([...shared, ...added]);

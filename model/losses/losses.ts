@@ -6,8 +6,10 @@
 
 import {
   classCounts,
+  classWeights,
   commonClasses,
   cosineMaps,
+  crossEntropy,
   klDivergence,
   meanSquaredError,
   prototypeDistance,
@@ -56,6 +58,12 @@ export const PROTOKD: Readonly<ProtokdWeights> = { kdWeight: 10, prototypeWeight
 export function segmentationTerms(logits: Tensor, label: Tensor): Terms {
   const { crossEntropy, dice } = segmentationLosses(logits, label);
   return { crossEntropy: [1, crossEntropy], dice: [1, dice] };
+}
+
+/** The cross-entropy of segmentationTerms() alone. */
+export function crossEntropyTerm(logits: Tensor, label: Tensor): Terms {
+  const rarity = classWeights(classCounts(label, logits.shape[1]!));
+  return { crossEntropy: [1, crossEntropy(logits, label, rarity)] };
 }
 
 /**

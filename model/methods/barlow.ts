@@ -5,7 +5,8 @@ import { UsageError } from "../settings/errors.ts";
 import { choice, number, onOff } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
 import { type DeviceBatch, method, type Role, type Run } from "./method.ts";
-import { deeplySupervised, segmentation } from "./segmentation.ts";
+import { deeplySupervised, segmentation as labelTerms } from "./segmentation.ts";
+import { segmentation } from "./settings.ts";
 
 /**
  * Single-stage distillation with Barlow Twins: a teacher of all contrasts and a student train together from
@@ -18,13 +19,15 @@ export const barlow = method({
   source: "Choi et al., Computer Methods and Programs in Biomedicine 2023",
   formula: `L_teacher = L_seg        L_student = L_seg + barlowWeight · L_BT / D
 L_BT = Σ_i (1 - C_ii)² + 0.0051 Σ_{i≠j} C_ij², with C the correlation of the D channels of both
-       bottlenecks, each standardised, over the voxels of all samples`,
+       bottlenecks, each standardised, over the voxels of all samples
+L_seg  with --segmentation ce is the abstract's: cross-entropy alone, at each level of the deep supervision`,
   verified:
     "Verified in the abstract: both networks train in one stage, a Barlow Twins loss compares their " +
     "latent vectors, both have deep supervision by cross-entropy, and the student sees FLAIR and T1ce. " +
-    "The authors published no code. Our choices: the bottleneck's voxels as rows, the weight, L_seg with " +
-    "Dice, the teacher as a constant of the student's loss, both as they are before the step, and no " +
-    "projector; 0.0051 is that of Zbontar et al., ICML 2021.",
+    "The authors published no code. Our choices: the levels of the deep supervision and their weights, " +
+    "which are nnU-Net's, the bottleneck's voxels as rows, the weight, L_seg with Dice, the teacher as a " +
+    "constant of the student's loss, both as they are before the step, and no projector; 0.0051 is that " +
+    "of Zbontar et al., ICML 2021.",
   settings: {
     barlowWeight: row(number(), {
       help: "weight of the Barlow Twins loss of both bottlenecks",
@@ -40,8 +43,9 @@ L_BT = Σ_i (1 - C_ii)² + 0.0051 Σ_{i≠j} C_ij², with C the correlation of t
       help: "draw the teacher's bottleneck to the student's, too, where they train together",
       default: false,
     }),
+    segmentation,
   },
-  defaults: { modality: "t1ce+flair" },
+  defaults: { modality: "t1ce+flair", deepSupervision: true },
   comparedWith: ["none"],
   networks: (run) => ({
     student: { spec: run.network, group: "main" },
@@ -49,7 +53,7 @@ L_BT = Σ_i (1 - C_ii)² + 0.0051 Σ_{i≠j} C_ij², with C the correlation of t
   }),
   deployed: "student",
   step({ networks: { student, teacher }, batch: { paired }, settings, update }) {
-    const { barlowWeight, barlowTeacher, barlowBoth } = settings;
+    const { barlowWeight, barlowTeacher, barlowBoth, segmentation: labels } = settings;
     const joint = barlowTeacher === "joint";
     const bottleneck = `E_${student.spec.config.levels}`;
     const taps = barlowWeight === 0 ? [] : [bottleneck];
@@ -58,13 +62,13 @@ L_BT = Σ_i (1 - C_ii)² + 0.0051 Σ_{i≠j} C_ij², with C the correlation of t
     const mutual = joint && barlowBoth && guide !== null;
     const other = mutual ? rows(student.run(paired, { taps })) : null;
     const loss = (output: BatchOutput, constant: Tensor | null): Terms => ({
-      ...segmentation(output, paired),
+      ...labelTerms(output, paired, labels),
       ...(constant && { barlow: [barlowWeight / constant.shape[1]!, twins(rows(output), constant)] }),
     });
     const train = (group: string, network: typeof student, constant: Tensor | null, batch: DeviceBatch) =>
       update(group, () => {
         const output = network.run(batch, { taps: constant ? taps : [] });
-        return deeplySupervised(loss(output, constant), output, batch);
+        return deeplySupervised(loss(output, constant), output, batch, labels);
       });
     train("main", student, guide, paired);
     if (joint) train("teacher", teacher, other, paired);

@@ -2,21 +2,17 @@ import {
   binaryLosses,
   featureDivergence,
   regionLogits,
-  regionMasks,
   regionProbabilities,
   type Tensor,
 } from "../../engine/index.ts";
 import type { Terms } from "../losses/losses.ts";
-import { type BatchOutput, whole } from "../networks/parts.ts";
-import { REGION_NAMES, REGIONS } from "../scoring/regions.ts";
+import { whole } from "../networks/parts.ts";
 import { UsageError } from "../settings/errors.ts";
-import { choice, number, optional, share } from "../settings/kinds.ts";
+import { number, optional, share } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
-import { type DeviceBatch, method, type NetworkSpec } from "./method.ts";
-import { deeplySupervised, segmentation } from "./segmentation.ts";
-import { temperature } from "./settings.ts";
-
-const CLASSES = REGION_NAMES.map((region) => REGIONS[region]);
+import { method, type NetworkSpec } from "./method.ts";
+import { deeplySupervised, REGION_CLASSES, segmentation as labelTerms } from "./segmentation.ts";
+import { segmentation, temperature } from "./settings.ts";
 
 /**
  * KD-Net: the student learns the teacher's probabilities of the regions and the distribution of its
@@ -30,7 +26,7 @@ export const kdnet = method({
 L_soft = Dice with squared denominators + binary cross-entropy of sigmoid(l_s / Ts) and sigmoid(l_t / T),
          with l the logits of the overlapping regions WT, TC, ET
 L_bn   = KL(softmax(teacher's bottleneck) ‖ softmax(student's)), each over all elements of a sample
-L_seg  of the four classes, or with --segmentation regions the paper's: L_soft with the label as target`,
+L_seg  with --segmentation regions is the paper's: L_soft with the label as target`,
   verified:
     "The authors published no code. The weights, T and the normalisation of the bottlenecks are recalled and " +
     "not verified; that both sides have a temperature, and L_seg on the four classes, are our choices.",
@@ -54,11 +50,7 @@ L_seg  of the four classes, or with --segmentation regions the paper's: L_soft w
       default: null,
       defaultHelp: "--temperature",
     }),
-    /** L_seg: cross-entropy and Dice of the four classes, or the paper's, of the regions. */
-    segmentation: row(choice(["classes", "regions"], "of"), {
-      help: "the labels' term: of the four classes, as in every other method, or of the regions, as in the paper",
-      default: "classes",
-    }),
+    segmentation,
   },
   defaults: { temperature: 5 },
   comparedWith: ["none", "kd"],
@@ -70,12 +62,11 @@ L_seg  of the four classes, or with --segmentation regions the paper's: L_soft w
     const bottleneck = `E_${student.spec.config.levels}`;
     const taps = bottleneckWeight === 0 ? [] : [bottleneck];
     const guide = softWeight === 0 && bottleneckWeight === 0 ? null : teacher.run(paired, { taps });
-    const targets = softWeight === 0 ? null : regionProbabilities(guide!.logits, CLASSES, temperature);
+    const targets = softWeight === 0 ? null : regionProbabilities(guide!.logits, REGION_CLASSES, temperature);
     update("main", () => {
       const own = student.run(paired, { taps });
       const terms: Terms = {
-        ...(softWeight < 1 &&
-          scaled((labels === "regions" ? regionTerms : segmentation)(own, paired), 1 - softWeight)),
+        ...(softWeight < 1 && scaled(labelTerms(own, paired, labels), 1 - softWeight)),
         ...(targets && softTerms(own.logits, targets, softWeight, studentTemperature ?? temperature)),
         ...(bottleneckWeight !== 0 && {
           bottleneck: [
@@ -84,24 +75,17 @@ L_seg  of the four classes, or with --segmentation regions the paper's: L_soft w
           ] as const,
         }),
       };
-      return deeplySupervised(terms, own, paired);
+      return deeplySupervised(terms, own, paired, labels);
     });
   },
 });
-
-/** Dice and binary cross-entropy of the student's regions and those of the label: the paper's L_GT. */
-function regionTerms({ logits }: BatchOutput, { label }: DeviceBatch): Terms {
-  const masks = regionMasks(label, CLASSES, logits.shape[1]!);
-  const { crossEntropy, dice } = binaryLosses(regionLogits(logits, CLASSES), masks);
-  return { regionCrossEntropy: [1, crossEntropy], regionDice: [1, dice] };
-}
 
 /**
  * Dice and binary cross-entropy of the student's regions and the teacher's probabilities [N,3,D,H,W], a
  * constant.
  */
 function softTerms(logits: Tensor, targets: Tensor, weight: number, temperature: number): Terms {
-  const { crossEntropy, dice } = binaryLosses(regionLogits(logits, CLASSES), targets, { temperature });
+  const { crossEntropy, dice } = binaryLosses(regionLogits(logits, REGION_CLASSES), targets, { temperature });
   return { softCrossEntropy: [weight, crossEntropy], softDice: [weight, dice] };
 }
 

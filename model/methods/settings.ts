@@ -3,6 +3,7 @@
 import { KD_UNITS, PROTOKD } from "../losses/losses.ts";
 import { choice, number } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
+import { SEGMENTATIONS } from "./segmentation.ts";
 
 export const kdWeight = row(number(), {
   help: "weight of the pixel-wise distillation",
@@ -34,4 +35,12 @@ export const temperature = row(number(1e-3), {
   help: "divides the logits that are compared, which softens both predictions",
   default: PROTOKD.temperature,
   page: { label: "Temperature" },
+});
+
+/** The terms of L_seg: see segmentation.ts. */
+export const segmentation = row(choice(SEGMENTATIONS, "of"), {
+  help:
+    "the labels' term L_seg: cross-entropy and Dice of the classes, as in every method; cross-entropy alone " +
+    "(ce), as in barlow's paper; or cross-entropy and Dice of the regions, as in kdnet's",
+  default: "classes",
 });

@@ -144,7 +144,7 @@ test("every row has a flag that takes its values, is described, and allows its o
       continue;
     }
     const { description, parseArg } = options.find((option) => option.attributeName() === name)!;
-    assert.is(description, described(row), name);
+    assert.is(description, described(name, row), name);
     assert.ok(row.help.length > 5, name);
     const path = { file: "a", folder: "a" }[row.argument ?? ""];
     const some = ["1", "6h"].find((given) => v.is(row.schema, row.parse(given)));

@@ -3,7 +3,8 @@
 
 import * as engine from "../../engine/index.ts";
 import { fill, type Regions, type Tensor, tensor, type Term, weightedSum } from "../../engine/index.ts";
-import { coarseLabels, levelWeights } from "../../model/losses/deepSupervision.ts";
+import { coarseLabels, withCoarse } from "../../model/losses/deepSupervision.ts";
+import { crossEntropyTerm, total } from "../../model/losses/losses.ts";
 import { embedding } from "../../model/methods/pmkl.ts";
 import { device } from "../support/gradcheck.ts";
 import type { OpCase } from "./folder.ts";
@@ -76,16 +77,11 @@ const RUNS: Readonly<Record<string, Run>> = {
   },
   deep_cross_entropy: ({ y, ...logits }, { levels }, golden) => {
     const [batch, ...patch] = y!.shape as [number, number, number, number];
-    const coarse = coarseLabels(Uint8Array.from(golden.in["y"]!.data), patch, levels - 1);
-    const labels = [y!, ...coarse.map(({ shape, data }) => tensor(device, [batch, ...shape], data))];
-    const weights = levelWeights(levels - 1);
-    return weightedSum(
-      labels.map((label, level): Term => {
-        const z = logits[`z${level}`]!;
-        const weight = engine.classWeights(engine.classCounts(label, z.shape[1]!));
-        return [weights[level]!, engine.crossEntropy(z, label, weight)];
-      }),
-    );
+    const below = coarseLabels(Uint8Array.from(golden.in["y"]!.data), patch, levels - 1);
+    const labels = below.map(({ shape, data }) => tensor(device, [batch, ...shape], data));
+    const [finest, ...coarse] = Array.from({ length: levels }, (_, level) => logits[`z${level}`]!);
+    const output = { logits: finest!, taps: {}, coarse };
+    return total(withCoarse(crossEntropyTerm(finest!, y!), output, labels, crossEntropyTerm));
   },
   adain: ({ fs, ft }, { eps }) => engine.adain(ft!, fs!, eps),
   adain_head: ({ fs, ft, w, b }, { eps }) => {

@@ -16,7 +16,7 @@ import {
 } from "../../engine/index.ts";
 import { vnetToOnnx } from "../../model/files/onnx.ts";
 import { coarseLabels, levelWeights, withCoarse } from "../../model/losses/deepSupervision.ts";
-import { FEATURES, segmentationTerms, total } from "../../model/losses/losses.ts";
+import { crossEntropyTerm, FEATURES, segmentationTerms, total } from "../../model/losses/losses.ts";
 import { initialSource, withoutAuxiliary } from "../../model/networks/auxiliary.ts";
 import { forward, initialise, type Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
@@ -179,6 +179,16 @@ test("the segmentation's terms are shared between the levels; other terms stay a
   const sum = async (list: typeof own) => (await read(list["crossEntropy"]!)) + (await read(list["dice"]!));
   close([await total(terms).item()], [(2 * (await sum(own)) + (await sum(coarse))) / 3 + 30], 1e-6, "loss");
   assert.is(withCoarse(own, { ...output, coarse: [] }, []), own);
+  const alone = withCoarse(crossEntropyTerm(output.logits, full), output, below, crossEntropyTerm);
+  assert.equal(
+    Object.entries(alone).map(([name, [weight]]) => [name, weight]),
+    [
+      ["crossEntropy", 2 / 3],
+      ["crossEntropyHalf", 1 / 3],
+    ],
+  );
+  for (const [name, [, value]] of Object.entries(alone))
+    close([await value.item()], [await terms[name]![1].item()], 1e-6, name);
 });
 
 const training = (config: VnetConfig, lowMemory = false): Trial => ({

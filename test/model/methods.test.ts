@@ -35,8 +35,11 @@ function trial(name: string, settings: Readonly<Record<string, unknown>> = {}): 
   return { method: name, teacher, settings: { ...defaultSettings(methodOf(name)), ...settings } };
 }
 
-/** The terms of one step of a trial, each with its weight and its value. */
-async function termsOf(trial: Trial): Promise<Record<string, readonly [weight: number, value: number]>> {
+/** The terms of one step of a trial, of one optimizer's group, each with its weight and its value. */
+async function termsOf(
+  trial: Trial,
+  of = "main",
+): Promise<Record<string, readonly [weight: number, value: number]>> {
   const { method, run, members, patch } = trainOptions(trial);
   const paired = new UploadedBatch(device, batch(5, patch), { patch, modalities: run.modalities });
   const specs = Object.fromEntries(Object.entries(members).map(([name, { spec }]) => [name, spec]));
@@ -50,7 +53,7 @@ async function termsOf(trial: Trial): Promise<Record<string, readonly [weight: n
       after: () => undefined,
       update(group, make) {
         const made = make();
-        if (group !== "main") return;
+        if (group !== of) return;
         terms = made;
         for (const [, scalar] of Object.values(terms)) keep(scalar);
       },
@@ -140,6 +143,31 @@ test("a method that learns from a teacher asks for one", () => {
     frozenStages(methodOf(name), trainOptions(trial(name)).run),
   );
   assert.equal(teachers, [[], ["teacher"], ["teacher"], ["teacher"], ["teacher"]]);
+});
+
+test("--segmentation is the labels' term of both of barlow's networks, at each level", async () => {
+  const deep = { modalities: 1, classes: 4, filters: 2, levels: 4, norm: "instance" } as const;
+  const given = (segmentation: string): Trial => ({
+    ...trial("barlow", { segmentation }),
+    network: { params: new Params(device, { seed: 1 }), config: { ...deep, deepSupervision: true } },
+    patch: [16, 16, 32],
+  });
+  const names = {
+    classes: ["crossEntropy", "dice", "crossEntropyHalf", "diceHalf"],
+    ce: ["crossEntropy", "crossEntropyHalf"],
+    regions: ["regionCrossEntropy", "regionDice", "regionCrossEntropyHalf", "regionDiceHalf"],
+  };
+  for (const [segmentation, wanted] of Object.entries(names)) {
+    const student = await termsOf(given(segmentation));
+    const { barlow, ...labels } = student;
+    assert.is(barlow![0], 1 / 16);
+    const teacher = await termsOf(given(segmentation), "teacher");
+    for (const terms of [labels, teacher])
+      assert.equal(
+        Object.entries(terms).map(([name, [weight]]) => [name, weight]),
+        wanted.map((name) => [name, name.endsWith("Half") ? 1 / 3 : 2 / 3]),
+      );
+  }
 });
 
 test("KD-Net shares the loss between the labels and the teacher's regions, and compares bottlenecks", async () => {

@@ -9,9 +9,9 @@ import { type FrozenNetwork, openMembers } from "../../trainer/loop/members.ts";
 import { decodeTraining, encodeTraining, readTensors, restoreTensors } from "../../trainer/loop/state.ts";
 import { type TrainEvent, Trainer, type TrainOptions } from "../../trainer/loop/trainer.ts";
 import { device } from "./gradcheck.ts";
-import { batch, initialise, network, of, type Trial, trained, trainOptions } from "./training.ts";
+import { batch, initialise, network, type Trial, trained, trainOptions } from "./training.ts";
 
-interface MethodTrial extends Trial, Partial<Pick<TrainOptions, "sources">> {
+export interface MethodTrial extends Trial, Partial<Pick<TrainOptions, "sources">> {
   /** The frozen networks, by the names of their stages. */
   frozen?: (stage: string) => FrozenNetwork;
 }
@@ -97,22 +97,34 @@ export function rolled(network: Runnable): Runnable {
   };
 }
 
-/** A method whose step sees some of its networks changed. */
-export function withNetworks(
-  { step, ...rest }: Method,
-  change: (networks: Readonly<Record<string, Runnable>>) => Readonly<Record<string, Runnable>>,
-): Method {
+/**
+ * A method whose student sees other teachers; a teacher that the method trains runs as it is in its updates.
+ */
+export function taughtBy(method: Method, change: (teacher: Runnable, student: Runnable) => Runnable): Method {
   return {
-    ...rest,
-    step: (context) => step({ ...context, networks: { ...context.networks, ...change(context.networks) } }),
+    ...method,
+    step(context) {
+      const student = context.networks[method.deployed!]!;
+      let updating = false;
+      const shown = (teacher: Runnable): Runnable => {
+        const changed = change(teacher, student);
+        const run: Runnable["run"] = (...given) => (updating ? teacher : changed).run(...given);
+        return { ...changed, run };
+      };
+      const networks = Object.entries(context.networks).map(
+        ([name, one]) => [name, one === student ? one : shown(one)] as const,
+      );
+      method.step({
+        ...context,
+        networks: Object.fromEntries(networks),
+        update: (group, terms) => {
+          updating = true;
+          context.update(group, terms);
+          updating = false;
+        },
+      });
+    },
   };
-}
-
-/** The losses of a run's steps, and its parameters without those that only training has. */
-export function outcome({ seen, tensors }: Awaited<ReturnType<typeof run>>) {
-  const losses = of(seen, "step").map((step) => step.losses);
-  const values = Object.entries(tensors).filter(([name]) => !/^own\/|\.own\//.test(name));
-  return { losses, values: values.map(([name, value]) => [name, numbers(value)]) };
 }
 
 const frozenValues = await trained({ network: network(1, 9), stepsPerEpoch: 1 });

@@ -1,23 +1,24 @@
-// Controls of the methods whose teacher sees the same patches: without weights they are plain supervision bit
-// for bit, other cases' teachings change the result, and what they cannot do is refused.
+// barlow and pmkl, whose teachers see the student's patches: all that they train, and refusals of networks,
+// batches and flags that they cannot take. Their controls are in controls.test.ts.
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { resolveConfig } from "../../cli/stages/trainFlags.ts";
-import { samples, stack, type Tensor } from "../../engine/index.ts";
-import {
-  defaultSettings,
-  type Method,
-  methodOf,
-  type Runnable,
-  type Step,
-} from "../../model/methods/index.ts";
-import type { BatchOutput } from "../../model/networks/parts.ts";
+import { defaultSettings, type Method, methodOf } from "../../model/methods/index.ts";
 import { Trainer } from "../../trainer/loop/trainer.ts";
 import { readTensors } from "../../trainer/loop/state.ts";
 import { numbers } from "../support/methodTrials.ts";
 import { failure } from "../support/quietly.ts";
-import { batch, MODALITIES, network, of, trained, trainOptions, type Trial } from "../support/training.ts";
+import {
+  batch,
+  MODALITIES,
+  network,
+  of,
+  stream,
+  trained,
+  trainOptions,
+  type Trial,
+} from "../support/training.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
 
 const STEPS = 3;
@@ -38,71 +39,34 @@ function trial(method: Method, settings: Readonly<Record<string, unknown>> = {})
   return { method, network: network(1), teacher: network(MODALITIES, 9), settings: own };
 }
 
-/** The method with its teacher's outputs rolled by one along the samples. */
-function shuffled(method: Method): Method {
-  const roll = (x: Tensor) => stack([samples(x, 1, x.shape[0]!), samples(x, 0, 1)]);
-  const rolled = ({ logits, taps, coarse }: BatchOutput): BatchOutput => ({
-    logits: roll(logits),
-    taps: Object.fromEntries(Object.entries(taps).map(([name, [part]]) => [name, [roll(part!)]])),
-    coarse,
-  });
-  return {
-    ...method,
-    step(context: Step<string>) {
-      const { student, teacher } = context.networks;
-      const run: Runnable["run"] = (...given) => rolled(teacher!.run(...given));
-      method.step({ ...context, networks: { student: student!, teacher: { ...teacher!, run } } } as never);
-    },
-  };
-}
-
-/** The settings that switch a method's terms off. */
-function off({ settings }: Method): Record<string, number> {
-  const weights = Object.keys(settings).filter((name) => name.endsWith("Weight"));
-  return Object.fromEntries(weights.map((name) => [name, 0]));
-}
-
-for (const name of ["pmkl", "barlow"]) {
-  const method = methodOf(name);
-
-  test(`${name} without weights is plain supervision, bit for bit`, async () => {
-    const { tensors } = await train(trial(method, off(method)));
-    const plain = await trained({ network: network(1), stepsPerEpoch: STEPS });
-    for (const [key, values] of Object.entries(plain))
-      assert.equal(numbers(tensors[key]), numbers(values), key);
-    assert.equal(
-      Object.keys(tensors).filter((key) => key.startsWith("own/")),
-      [],
-    );
-  });
-
-  test(`${name} of an untrained teacher trains; of a teacher of another case it trains otherwise`, async () => {
-    const [usual, other] = [await train(trial(method)), await train(trial(shuffled(method)))];
-    for (const { losses } of usual.steps) assert.ok(Object.values(losses).every(Number.isFinite));
-    const weights = (of: typeof usual) => numbers(of.tensors["out_conv.weight"]);
-    assert.not.equal(weights(usual), weights(other));
-    assert.equal(weights(usual), weights(await train(trial(method))), "the same again");
-  });
-}
-
 const barlow = methodOf("barlow");
 
 test("barlow's teacher is trained as it would be alone, bit for bit, unless it is drawn, too", async () => {
-  const alone = await trained({
-    network: network(MODALITIES),
-    channels: [0, 1, 2],
-    stepsPerEpoch: STEPS,
-  });
-  const teacher = async (settings = {}) => {
-    const { tensors, steps } = await train(trial(barlow, settings));
-    assert.equal(Object.keys(steps[0]!.losses).slice(0, 3), ["total", "crossEntropy", "dice"]);
-    const key = "role/teacher/";
-    const own = Object.entries(tensors).filter(([name]) => name.startsWith(key));
-    return Object.fromEntries(own.map(([name, values]) => [name.slice(key.length), numbers(values)]));
-  };
-  const plain = Object.fromEntries(Object.entries(alone).map(([name, values]) => [name, numbers(values)]));
-  for (const weight of [1, 0]) assert.equal(await teacher({ barlowWeight: weight }), plain);
-  assert.not.equal(await teacher({ barlowBoth: true }), plain);
+  const patch = [16, 16, 32] as const;
+  for (const deepSupervision of [false, true]) {
+    const deep = (modalities: number) => {
+      const { params, config } = network(modalities);
+      return { params, config: { ...config, levels: 4, deepSupervision } };
+    };
+    const shared = () => ({ stepsPerEpoch: STEPS, patch, next: stream(patch) });
+    const alone = await trained({ network: deep(MODALITIES), channels: [0, 1, 2], ...shared() });
+    const teacher = async (settings = {}) => {
+      const { tensors, steps } = await train({ ...trial(barlow, settings), network: deep(1), ...shared() });
+      const levels = deepSupervision ? ["crossEntropyHalf", "diceHalf"] : [];
+      const labels = ["total", "crossEntropy", "dice", ...levels].map((term) => `teacher.${term}`);
+      for (const term of labels) assert.ok(term in steps[0]!.losses, term);
+      const key = "role/teacher/";
+      const own = Object.entries(tensors).filter(([name]) => name.startsWith(key));
+      return Object.fromEntries(own.map(([name, values]) => [name.slice(key.length), numbers(values)]));
+    };
+    const plain = Object.fromEntries(Object.entries(alone).map(([name, values]) => [name, numbers(values)]));
+    assert.is(
+      Object.keys(plain).some((name) => name.startsWith("deep_supervision.")),
+      deepSupervision,
+    );
+    for (const weight of [1, 0]) assert.equal(await teacher({ barlowWeight: weight }), plain);
+    assert.not.equal(await teacher({ barlowBoth: true }), plain);
+  }
 });
 
 test("barlow's bottlenecks come nearer where its loss counts, beside each kind of teacher", async () => {
@@ -134,11 +98,14 @@ test("barlow refuses bottlenecks of too few voxels, and a frozen teacher of anot
   );
 });
 
-test("barlow's student sees T1ce and FLAIR unless another is named", async () => {
+test("barlow's student sees T1ce and FLAIR, with deep supervision, unless flags say otherwise", async () => {
   const flags = { stage: "student", method: "barlow" } as const;
   assert.is((await resolveConfig(flags)).modality, "t1ce+flair");
   assert.is((await resolveConfig({ ...flags, modality: "t1" })).modality, "t1");
   assert.is((await resolveConfig({ ...flags, method: "none" })).modality, "t1ce");
+  const supervised = async (given: object) => (await resolveConfig({ ...flags, ...given })).deepSupervision;
+  assert.equal([await supervised({}), await supervised({ deepSupervision: false })], [true, false]);
+  assert.is(await supervised({ method: "none" }), false);
   const taught = { ...flags, teacher: "teacher.safetensors" };
   assert.match(
     (await failure(() => resolveConfig(taught))).message,

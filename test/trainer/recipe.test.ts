@@ -74,6 +74,9 @@ test("--parity beside it, too few levels and another name are refused; help show
     (await resolveConfig({ stage: "teacher", recipe: "nnunet", levels: 3, deepSupervision: false })).levels,
     3,
   );
+  const barlow = { stage: "student", recipe: "paper", method: "barlow", levels: 3 } as const;
+  assert.match(await message(barlow), /got 3, for --method barlow: use --levels 4 or more, or --no-deep/);
+  assert.match(await message({ ...barlow, deepSupervision: true }), /expected at least 4 levels, got 3$/);
   const config = join(folder, "wrong.json");
   writeFileSync(config, '{"recipe": "nnu"}');
   assert.match(await message({ config }), /recipe: expected one of paper, nnunet, got "nnu"/);

@@ -43,6 +43,8 @@ export async function keepTraining(stage: Stage, options: KeepOptions): Promise<
   let steps = trainer.steps; // at the last checkpoint event
   let unsaved: Extract<TrainEvent, { type: "checkpoint" }> | null = null;
   const save = async (event: NonNullable<typeof unsaved>) => {
+    const beside = await stage.filesBeside(event.position.epoch - 1, trainer.steps);
+    for (const [role, bytes] of Object.entries(beside)) await storage.saveBeside(role, bytes);
     await storage.saveState(await stage.stateFile(event));
     last = { time: performance.now(), step: trainer.steps };
     unsaved = null;

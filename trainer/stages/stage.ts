@@ -2,6 +2,7 @@
 // from its settings, cases and earlier networks. The command line and the page train the same stage; they
 // differ in where they keep it.
 
+import type { Modality } from "../../data/datasets/datasets.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import type { CommonGrid, Input } from "../../data/preparation/input.ts";
 import { type Case, channelsThere } from "../../data/preparation/preprocess.ts";
@@ -135,6 +136,24 @@ export class Stage {
    */
   modelFile(epoch: number, step: number): Promise<Uint8Array<ArrayBuffer>> {
     return encodeModel(this.params, this.card(epoch, step), this.name);
+  }
+
+  /**
+   * The checkpoints of the networks that the method trains beside the deployed one, by their names; errors as
+   * in modelFile().
+   */
+  async filesBeside(epoch: number, step: number): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
+    const files: Record<string, Uint8Array<ArrayBuffer>> = {};
+    const { deployed } = this.trainer.learner;
+    for (const [role, { params, spec, role: how }] of Object.entries(this.#members)) {
+      if (!("group" in how) || params === deployed.params) continue;
+      const { modalities, any, config: network } = spec;
+      const { any: _, ...card } = this.card(epoch, step);
+      const own = { network, modalities: [...modalities] as Modality[], ...(any && { any }) };
+      const stage = `${this.name}_${role}`;
+      files[role] = await encodeModel(params, { ...card, ...own, stage, role }, stage);
+    }
+    return files;
   }
 
   /** The training state at a checkpoint event. Throws a DivergedError rather than store NaN. */

@@ -25,6 +25,8 @@ export interface StageStorage {
   addSkipped?(step: SkippedStep): Promise<void>;
   /** Replaces the best network: a checkpoint's bytes. */
   saveBest(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Replaces the network of this role, which the method trains beside the deployed one. */
+  saveBeside(role: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Replaces the latest training state, and keeps the one before it. */
   saveState(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }

@@ -10,7 +10,16 @@ import { APART, AUTO } from "../../data/datasets/patients.ts";
 import { checkAny } from "../../trainer/settings/anyContrasts.ts";
 import { DEFAULTS } from "../../trainer/settings/config.ts";
 import type { StageStorage } from "../../trainer/stages/storage.ts";
-import { forgetFolder, keptFolder, read, readJson, TwoSlots, write, writeJson } from "../worker/opfs.ts";
+import {
+  forgetFolder,
+  keptFolder,
+  namesIn,
+  read,
+  readJson,
+  TwoSlots,
+  write,
+  writeJson,
+} from "../worker/opfs.ts";
 import { stagesOf } from "./pageSettings.ts";
 import type { KeptRun } from "./trainProtocol.ts";
 
@@ -20,6 +29,7 @@ const FILES = {
   teacher: "teacher.safetensors", // a student's, that was not trained in the same run
   history: "history.json",
   best: "best.safetensors",
+  beside: "_last.safetensors", // after the role of a network that is trained beside the stage's own
   state: "state.safetensors",
 };
 
@@ -65,6 +75,21 @@ export class KeptStage implements StageStorage {
 
   saveBest(bytes: Bytes): Promise<void> {
     return write(this.#folder, FILES.best, bytes);
+  }
+
+  saveBeside(role: string, bytes: Bytes): Promise<void> {
+    return write(this.#folder, role + FILES.beside, bytes);
+  }
+
+  /** The best network so far, and the latest of those that are trained beside it. */
+  async networks(stage: string): Promise<{ name: string; bytes: Bytes }[]> {
+    const found = [{ name: trainedName(stage), bytes: await this.best() }];
+    for (const file of await namesIn(this.#folder)) {
+      if (!file.endsWith(FILES.beside)) continue;
+      const role = file.slice(0, -FILES.beside.length);
+      found.push({ name: trainedName(`${stage}_${role}`), bytes: await read(this.#folder, file) });
+    }
+    return found.flatMap(({ name, bytes }) => (bytes ? [{ name, bytes }] : []));
   }
 
   /** The epochs before `epoch`, after which addEpoch() adds more. */
@@ -146,11 +171,9 @@ export async function keptNetworks(): Promise<{ name: string; bytes: Bytes }[]> 
   const run = await readJson<KeptRun>(await keptFolder(RUN), FILES.run);
   if (!run) return [];
   const taught = await read(await keptFolder(RUN), FILES.teacher);
-  const found = [{ name: teacherOf(run.settings) ?? "", bytes: taught }];
-  for (const { stage } of run.stages) {
-    found.push({ name: trainedName(stage), bytes: await (await KeptStage.open(stage)).best() });
-  }
-  return found.flatMap(({ name, bytes }) => (bytes ? [{ name, bytes }] : []));
+  const found = taught ? [{ name: teacherOf(run.settings) ?? "", bytes: taught }] : [];
+  for (const { stage } of run.stages) found.push(...(await (await KeptStage.open(stage)).networks(stage)));
+  return found;
 }
 
 /** A checkpoint of a saved stage; null before there is one. */

@@ -103,8 +103,8 @@ export class Training {
         entry.done = true;
         await saveRun(run);
       }
-      const best = await (await KeptStage.open(name)).best();
-      if (best) await this.#models.add(best, trainedName(name));
+      const made = await (await KeptStage.open(name)).networks(name);
+      for (const network of made) await this.#models.add(network.bytes, network.name);
       tell({ type: "stageDone", stage: name, model: trainedName(name) });
     }
   }

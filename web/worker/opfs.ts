@@ -10,6 +10,7 @@ interface Access {
   flush(): void;
   close(): void;
 }
+type Listed = FileSystemDirectoryHandle & { keys(): AsyncIterable<string> };
 type WorkerFile = FileSystemFileHandle & { createSyncAccessHandle(): Promise<Access> };
 
 /** A folder in the page's storage; made if it is missing. */
@@ -56,6 +57,13 @@ export async function read(
     ignoreMissing(error);
     return null;
   }
+}
+
+/** The names of the files in a folder, sorted. */
+export async function namesIn(folder: FileSystemDirectoryHandle): Promise<string[]> {
+  const names: string[] = [];
+  for await (const name of (folder as Listed).keys()) names.push(name);
+  return names.sort();
 }
 
 /** The content of a JSON file; null if it does not exist or is not whole. */
