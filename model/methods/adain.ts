@@ -64,6 +64,7 @@ L_A  = the mean over logits of (tail(σ_s (F_t - μ_t) / σ_t + μ_s) - tail(F_t
       {
         help: "outputs of the decoder to compare, from full resolution (D_1) on; below it with --norm batch alone",
         default: "D_1",
+        page: { label: "Compared outputs" },
       },
     ),
   },

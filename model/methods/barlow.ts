@@ -38,10 +38,12 @@ L_seg  with --segmentation ce is the abstract's: cross-entropy alone, at each le
     barlowTeacher: row(choice(["joint", "frozen"], "how"), {
       help: "train the teacher together with the student, or take one that was trained before",
       default: "joint",
+      page: { label: "Barlow Twins' teacher" },
     }),
     barlowBoth: row(onOff(), {
       help: "draw the teacher's bottleneck to the student's, too, where they train together",
       default: false,
+      page: { label: "Draw the teacher, too" },
     }),
     segmentation,
   },

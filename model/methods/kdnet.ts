@@ -49,6 +49,7 @@ L_seg  with --segmentation regions is the paper's: L_soft with the label as targ
       help: "divides the student's region logits; 1 leaves them, as in generalised distillation",
       default: null,
       defaultHelp: "--temperature",
+      page: { label: "Student's temperature" },
     }),
     segmentation,
   },

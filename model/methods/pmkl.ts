@@ -54,10 +54,12 @@ L_con = 1/N² (Σ_i ‖a_i - b_i‖² + Σ_{i≠j} max(0, margin - ‖a_i - b_j�
     probabilityClip: row(share(), {
       help: "least probability of the student that is compared; below it nothing is learned",
       default: 0.005,
+      page: { label: "Least probability" },
     }),
     contrastiveMargin: row(number(1e-3), {
       help: "distance beyond which embeddings of different cases no longer repel",
       default: 1,
+      page: { label: "Margin of contrast" },
     }),
   },
   comparedWith: ["none", "kd"],

@@ -43,4 +43,5 @@ export const segmentation = row(choice(SEGMENTATIONS, "of"), {
     "the labels' term L_seg: cross-entropy and Dice of the classes, as in every method; cross-entropy alone " +
     "(ce), as in barlow's paper; or cross-entropy and Dice of the regions, as in kdnet's",
   default: "classes",
+  page: { label: "Loss of labels" },
 });

@@ -23,6 +23,7 @@ export function fieldElement({
   value,
   choices: options = [],
   range,
+  optional,
 }: Field): HTMLElement {
   if (kind === "choice") {
     const items = options.map((option) =>
@@ -35,7 +36,7 @@ export function fieldElement({
     id: name,
     title: help,
     type,
-    required: kind === "number" || kind === "patch",
+    required: !optional && (kind === "number" || kind === "patch"),
     value: kind === "switch" ? "on" : textOf(value),
     checked: kind === "switch" && value === true,
     min: range?.min ?? false,
@@ -49,6 +50,13 @@ export function fieldElement({
 export function textOf(value: unknown): string {
   if (!Array.isArray(value)) return value === null || value === undefined ? "" : String(value);
   return value.every((edge) => edge === value[0]) ? String(value[0]) : value.join();
+}
+
+/** Puts a value into the field of this name. */
+export function setValue(name: string, value: unknown): void {
+  const field = byId<HTMLInputElement | HTMLSelectElement>(name);
+  if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = value === true;
+  else field.value = textOf(value);
 }
 
 /** The value in a field; null for an empty text. */
@@ -67,6 +75,7 @@ export function valueOf(field: Field): unknown {
     case "patch":
       return patchOf(input.value) ?? refuse();
     case "number": {
+      if (field.optional && input.value === "" && !input.validity.badInput) return null;
       const { valueAsNumber: value } = input;
       const { min, max = Infinity, step } = field.range!;
       const fits = value >= min && value <= max && (step === "any" || Number.isInteger(value));

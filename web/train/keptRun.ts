@@ -161,8 +161,9 @@ export function forgetRun(): Promise<void> {
  * The name of the network that a student of this run learns from; null where none of its stages has a
  * teacher.
  */
-export function teacherOf({ stages, method, teacher, selfTaught }: KeptRun["settings"]): string | null {
-  if (stages === "teacher" || selfTaught || !isTaught(method)) return null;
+export function teacherOf(settings: KeptRun["settings"]): string | null {
+  const { stages, method, teacher, selfTaught } = settings;
+  if (stages === "teacher" || selfTaught || !isTaught(method, { ...settings })) return null;
   return stages === "both" ? trainedName("teacher") : teacher;
 }
 

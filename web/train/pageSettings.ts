@@ -1,15 +1,16 @@
 // The settings of a training in the page: those of the command line, by the same names, and which stages it
 // has.
 
+import * as v from "valibot";
 import { CheckpointError } from "../../model/errors.ts";
 import { DataError } from "../../data/errors.ts";
-import { methodOf, METHODS, PLAIN } from "../../model/methods/index.ts";
+import { isTaught, methodOf, METHODS, PLAIN } from "../../model/methods/index.ts";
 import type { Setting } from "../../model/settings/rows.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { DEFAULTS, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { ROWS } from "../../trainer/settings/settings.ts";
-import type { Field, TrainSettings } from "./trainProtocol.ts";
+import type { Field, FormChoices, TrainSettings } from "./trainProtocol.ts";
 
 /** Settings that the page has no use for: it divides the cases by the folder's split.json alone. */
 const REFUSED = ["split", "fold"] as const;
@@ -17,6 +18,19 @@ const REFUSED = ["split", "fold"] as const;
 /** The fields of the form: every setting that has a label for the page. */
 export function fields(): Field[] {
   return ROWS.flatMap(([name, row]) => (row.page ? [fieldOf(name, row, row.page)] : []));
+}
+
+/** The methods that learn from a network that was trained before, by default or by a setting's choice. */
+export function taughtMethods(): FormChoices["taught"] {
+  return Object.entries(METHODS).flatMap(([method, { settings }]) => {
+    if (isTaught(method)) return [{ method }];
+    return Object.entries(settings).flatMap(
+      ([field, { choices = [] }]: [string, { choices?: readonly string[] }]) =>
+        choices
+          .filter((value) => isTaught(method, { [field]: value }))
+          .map((value) => ({ method, field, value })),
+    );
+  });
 }
 
 function fieldOf(name: string, row: Setting, page: NonNullable<Setting["page"]>): Field {
@@ -39,6 +53,7 @@ function fieldOf(name: string, row: Setting, page: NonNullable<Setting["page"]>)
     value: page.value ?? row.phantom ?? row.default ?? null,
     ...(choices && { choices }),
     ...(range && { range }),
+    ...(v.is(row.schema, null) && { optional: true }),
     ...(users.length && { methods: users.map((method) => method.name) }),
   };
 }

@@ -7,7 +7,7 @@ import type { FileSettings } from "../../trainer/settings/check.ts";
 import type { Recipe } from "../../trainer/settings/settings.ts";
 import { byId, element } from "../ui/dom.ts";
 import { MODALITY_TITLES } from "../segment/modelList.ts";
-import { fieldElement, formError, select, textOf, valueOf } from "./formFields.ts";
+import { fieldElement, formError, select, setValue, valueOf } from "./formFields.ts";
 import type { ModelInfo } from "../worker/protocol.ts";
 import type { Field, FormChoices, PhantomData, TrainSettings } from "./trainProtocol.ts";
 
@@ -43,6 +43,8 @@ export interface Form {
 
 let choices: FormChoices;
 let known: readonly ModelInfo[] = [];
+let isStudentGiven = false; // by the user or a file: else a method chooses
+let isBothWanted = false; // where a method without a teacher has put a student alone in its place
 
 /** Shows the fields; `changed` is called when the data are. */
 export function showForm(given: FormChoices, models: readonly ModelInfo[], changed: () => void): void {
@@ -73,12 +75,19 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
   byId<HTMLSelectElement>("modality").value = STUDENT;
   byId<HTMLSelectElement>("method").value = choices.defaultMethod;
   showTeachers(models);
-  byId("stages").addEventListener("change", showUsed);
-  byId("modality").addEventListener("change", () => showTeachers(known));
-  byId("method").addEventListener("change", () => {
-    showDefaults();
+  byId("stages").addEventListener("change", () => {
+    isBothWanted = false;
     showUsed();
   });
+  byId("modality").addEventListener("change", () => {
+    isStudentGiven = true;
+    showTeachers(known);
+  });
+  byId("method").addEventListener("change", () => {
+    showDefaults();
+    showTeachers(known);
+  });
+  for (const { field } of choices.taught) if (field) byId(field).addEventListener("change", showUsed);
   byId("recipe").addEventListener("change", showRecipe);
   byId("data").addEventListener("change", changed);
 }
@@ -95,21 +104,34 @@ function chosen(): { seen: string; method: string; stages: TrainSettings["stages
   const value = (id: string) => byId<HTMLSelectElement>(id).value;
   const [seen, method] = [value("modality"), value("method")];
   const stages = value("stages") as TrainSettings["stages"];
-  return { seen, method, stages, isTaught: choices.taught.includes(method) };
+  const isTaught = choices.taught.some((one) => {
+    return one.method === method && (one.field === undefined || value(one.field) === one.value);
+  });
+  return { seen, method, stages, isTaught };
 }
 
-/** Sets the fields of methods to the chosen method's defaults. */
+/** The chosen method's own defaults. */
+function methodDefaults(): Readonly<Record<string, unknown>> {
+  return choices.defaults[byId<HTMLSelectElement>("method").value] ?? {};
+}
+
+/** Sets the fields of methods to the chosen method's defaults, and the student, unless one was given. */
 function showDefaults(): void {
-  const own = choices.defaults[byId<HTMLSelectElement>("method").value] ?? {};
-  for (const { name, methods, value } of choices.fields)
-    if (methods) byId<HTMLInputElement>(name).value = textOf(own[name] ?? value);
+  const own = methodDefaults();
+  if (!isStudentGiven) setValue("modality", own["modality"] ?? STUDENT);
+  for (const { name, methods, value } of choices.fields) if (methods) setValue(name, own[name] ?? value);
+}
+
+/** The title of a method. */
+function titleOf(method: string): string {
+  return choices.methods.find(([name]) => name === method)?.[1] ?? method;
 }
 
 /** Sets the fields that recipes differ in to the chosen one's values. */
 function showRecipe(): void {
   const own = recipe();
   for (const { name, value } of choices.fields)
-    if (name in choices.recipes.nnunet) byId<HTMLInputElement>(name).value = textOf(own[name] ?? value);
+    if (name in choices.recipes.nnunet) setValue(name, own[name] ?? value);
 }
 
 /** The settings that the chosen recipe stands for. */
@@ -117,8 +139,18 @@ function recipe(): Readonly<Record<string, unknown>> {
   return choices.recipes[byId<HTMLSelectElement>("recipe").value as Recipe];
 }
 
+/** Offers a teacher's stage before the student where the method needs one; else the student stands alone. */
+function fitStages(): void {
+  const list = byId<HTMLSelectElement>("stages");
+  const { stages, isTaught } = chosen();
+  list.querySelector<HTMLOptionElement>("[value=both]")!.disabled = !isTaught;
+  if (stages === "both" && !isTaught) [list.value, isBothWanted] = ["student", true];
+  else if (isBothWanted && isTaught) [list.value, isBothWanted] = ["both", false];
+}
+
 /** Shows the fields that the chosen stages, student and method use. */
 function showUsed(): void {
+  fitStages();
   const { seen, method, stages, isTaught } = chosen();
   const show = (name: string, used: boolean) => (byId(name).closest("label")!.hidden = !used);
   for (const { name, methods } of choices.fields)
@@ -153,12 +185,12 @@ export function fillForm(settings: Partial<TrainSettings>): void {
   if (Object.keys(settings).length) byId<HTMLSelectElement>("recipe").value = isNnunet ? "nnunet" : "paper";
   const { teacher, selfTaught, ...first } = settings; // the teachers on offer depend on the student
   if (settings.modality) offerStudent(settings.modality);
+  if (settings.modality) isStudentGiven = true;
   for (const [id, value] of Object.entries(first)) {
     const field = document.getElementById(id);
     if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement)) continue;
     if (value === null && field.type !== "text") continue;
-    if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = value === true;
-    else field.value = textOf(value);
+    setValue(id, value);
   }
   showTeachers(known);
   const taughtBy = selfTaught ? ITSELF : teacher;
@@ -207,8 +239,10 @@ export function readForm(file: Partial<TrainSettings> = {}): Form {
     selfTaught: taughtBy === ITSELF,
     teacher: taughtBy === ITSELF ? null : taughtBy,
   } as TrainSettings;
-  if (settings.deepSupervision && settings.levels! < 4) {
-    throw formError(`Levels: expected at least 4 for nnU-Net's deep supervision, got ${settings.levels}`);
+  const isDeep = settings.deepSupervision ?? (stages !== "teacher" && methodDefaults()["deepSupervision"]);
+  if (isDeep && settings.levels! < 4) {
+    const whose = recipe()["deepSupervision"] ? "nnU-Net" : titleOf(method);
+    throw formError(`Levels: expected at least 4 for ${whose}'s deep supervision, got ${settings.levels}`);
   }
   if (text("data") === "files") return { settings, data: "files" };
   const [cases, size] = PHANTOM.map(valueOf) as [number, number];

@@ -33,6 +33,8 @@ export interface Field {
   range?: { min: number; max?: number; step: number | "any" };
   /** The methods that use it; all unless given. */
   methods?: readonly string[];
+  /** It may be empty, which stands for null. */
+  optional?: true;
 }
 
 /** The choices of the form. */
@@ -40,8 +42,8 @@ export interface FormChoices {
   fields: readonly Field[];
   /** By name, with their titles. */
   methods: readonly (readonly [name: string, title: string])[];
-  /** The names of those that need a teacher. */
-  taught: readonly string[];
+  /** Those that need a network that was trained before, some only where a field has this value. */
+  taught: readonly { method: string; field?: string; value?: string }[];
   defaultMethod: string;
   /** The settings that each recipe stands for, by the values of --recipe. */
   recipes: Readonly<Record<Recipe, Readonly<Record<string, unknown>>>>;

@@ -9,11 +9,11 @@ import { openDataset, type Modality, type Source } from "../../data/datasets/dat
 import { DataError } from "../../data/errors.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import { phantomSource } from "../../data/phantom/files.ts";
-import { DEFAULT_METHOD, isTaught, methodOf, METHODS } from "../../model/methods/index.ts";
+import { DEFAULT_METHOD, methodOf, METHODS } from "../../model/methods/index.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import { datasetOf, fileSource, recognise } from "../segment/cases.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
-import { fields, settingsIn } from "../train/pageSettings.ts";
+import { fields, settingsIn, taughtMethods } from "../train/pageSettings.ts";
 import { gpuInfo } from "./gpu.ts";
 import { forgetRun, keptFile, keptRun } from "../train/keptRun.ts";
 import { Models } from "./models.ts";
@@ -74,7 +74,7 @@ const engine = {
   form: (): FormChoices => ({
     fields: fields(),
     methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
-    taught: Object.keys(METHODS).filter((name) => isTaught(name)),
+    taught: taughtMethods(),
     defaultMethod: DEFAULT_METHOD,
     recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
     defaults: Object.fromEntries(Object.keys(METHODS).map((name) => [name, methodOf(name).defaults ?? {}])),

@@ -1,0 +1,112 @@
+// The page trains a student with every method: its form shows the method's own settings, its usual student,
+// and a teacher only where the method needs one.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { isTaught, METHODS, methodOf } from "../../model/methods/index.ts";
+import { taughtMethods } from "../../web/train/pageSettings.ts";
+import { chromiumPath, type Visit, visit } from "../support/browser.ts";
+import { fill, heard, history, SETTINGS, told, watch } from "../support/pageTraining.ts";
+
+/** One epoch of two steps, for four levels: barlow has deep supervision. */
+const TINY = { ...SETTINGS, epochs: 1, batch: 2, filters: 1, levels: 4, validateEvery: 1 } as const;
+const test = suite("webMethods");
+let opened: Visit;
+
+test("a method that is taught by default needs a teacher, others by the choice of a setting", () => {
+  const names = (list: ReturnType<typeof taughtMethods>) => list.map(({ method }) => method);
+  const taught = taughtMethods();
+  const always = taught.filter(({ field }) => field === undefined);
+  assert.equal(
+    names(always),
+    Object.keys(METHODS).filter((name) => isTaught(name)),
+  );
+  assert.equal(
+    taught.filter(({ field }) => field !== undefined),
+    [{ method: "barlow", field: "barlowTeacher", value: "frozen" }],
+  );
+});
+
+/** Fills the form for a student of this method, and trains it; the stage's losses in its epoch. */
+async function train(
+  name: string,
+  stages: "teacher" | "student" = "student",
+): Promise<Record<string, number>> {
+  const { page } = opened;
+  if (stages === "student") await page.selectOption("#method", name);
+  await page.selectOption("#stages", stages);
+  if (await page.locator("#teacher").isVisible())
+    await page.selectOption("#teacher", { label: "teacher (trained here)" });
+  const from = (await told(page)).length;
+  await page.click("#train-start");
+  const stage = await heard(page, "^(\\S+): done$", from);
+  const records = await history(page, stage);
+  assert.is(records.length, 1, stage);
+  return records[0]!.losses;
+}
+
+if (!chromiumPath)
+  console.log("SKIPPED: webMethods: no Chromium; install one, or name it with PROTOKD_CHROMIUM");
+else {
+  test.before(async () => {
+    opened = await visit("#train");
+    await watch(opened.page);
+  });
+  test.after(() => opened.close());
+
+  const isShown = (name: string) => opened.page.locator(`#${name}`).isVisible();
+
+  test("a method chooses the student's contrasts until the user does", async () => {
+    const { page } = opened;
+    const chosen = async (method: string) => {
+      await page.selectOption("#method", method);
+      return page.inputValue("#modality");
+    };
+    assert.equal([await chosen("barlow"), await chosen("kd")], ["t1ce+flair", "t1ce"]);
+    const { modality: _, method: _method, stages: _stages, ...shared } = TINY;
+    await fill(page, { ...shared, modality: "t1ce", method: "protokd", stages: "teacher" });
+    await page.fill("#phantomCases", "5");
+    assert.is(await chosen("barlow"), "t1ce");
+  });
+
+  test("the form shows a method's own settings, and asks for a teacher where it needs one", async () => {
+    const { page } = opened;
+    await page.selectOption("#method", "kd");
+    await page.selectOption("#stages", "both");
+    for (const name of Object.keys(METHODS)) {
+      await page.selectOption("#method", name);
+      for (const [setting, row] of Object.entries(methodOf(name).settings))
+        if (row.page) assert.ok(await isShown(setting), `${name}: ${setting}`);
+      const own = isTaught(name);
+      assert.is(await page.inputValue("#stages"), own ? "both" : "student", name);
+      if (own) await page.selectOption("#stages", "student");
+      assert.is(await isShown("teacher"), own, name);
+      if (own) await page.selectOption("#stages", "both");
+    }
+    await page.selectOption("#method", "barlow");
+    await page.selectOption("#barlowTeacher", "frozen");
+    assert.is(await page.inputValue("#stages"), "both");
+    await page.selectOption("#barlowTeacher", "joint");
+    assert.is(await page.inputValue("#stages"), "student");
+    assert.not(await isShown("maskedWeight"), "another method's");
+  });
+
+  test("a teacher, and a student by each method; the teacher that barlow trains is a network to choose", async () => {
+    const { page } = opened;
+    await page.selectOption("#method", "protokd");
+    assert.ok((await train("none", "teacher"))["total"]! > 0);
+    for (const name of Object.keys(METHODS)) {
+      const losses = await train(name);
+      assert.ok(Object.values(losses).every(Number.isFinite), JSON.stringify(losses));
+      assert.is(Object.keys(losses).length > 3, name !== "none", `${name}: ${Object.keys(losses).join()}`);
+    }
+    await page.selectOption("#method", "kd");
+    const teachers = await page.locator("#teacher option").allTextContents();
+    assert.ok(
+      teachers.some((text) => /_barlow_teacher/.test(text)),
+      teachers.join(),
+    );
+  });
+}
+
+test.run();
