@@ -13,8 +13,15 @@ const sgd = await shader("sgd");
 /** An optimizer over some parameters, which it owns until it is freed. Throws where the list is empty. */
 export interface Optimizer {
   readonly params: readonly Tensor[];
+  /** The parameters that step() updates, in the order of `params`: all, unless some are held. */
+  readonly moving: readonly Tensor[];
   /**
-   * Updates the parameters in place; `grads` are in the order of `params`. A `guard` scales and clips the
+   * Until the next call, step() leaves these parameters and their moments as they are; the guard does not see
+   * them. Throws for one that was not among those to `hold` when the optimizer was made, or for all.
+   */
+  hold(params: readonly Tensor[]): void;
+  /**
+   * Updates the parameters in place; `grads` are in the order of `moving`. A `guard` scales and clips the
    * gradients, and skips a step whose gradients are not all finite: no parameter or moment changes, but the
    * step counts.
    */
@@ -27,12 +34,14 @@ export interface Optimizer {
   free(): void;
 }
 
-/** Multiples of the learning rate, one for each parameter; 1 unless given. */
-interface Rates {
+interface Packing {
+  /** Multiples of the learning rate, one for each parameter; 1 unless given. */
   rates?: readonly number[];
+  /** Parameters that hold() may be given: they share no buffer. */
+  holdable?: readonly Tensor[];
 }
 
-interface AdamOptions extends Rates {
+interface AdamOptions extends Packing {
   beta1?: number;
   beta2?: number;
   eps?: number;
@@ -42,6 +51,7 @@ interface AdamOptions extends Rates {
 
 /** Parameters that fit one binding together, with their gradients and moments. */
 interface Group {
+  params: readonly Tensor[];
   parameter: Tensor;
   gradient: Tensor;
   views: readonly Tensor[]; // the part of `gradient` of each parameter
@@ -57,19 +67,27 @@ export class Adam implements Optimizer {
   readonly params: readonly Tensor[];
   readonly moments: Readonly<Record<"mean" | "square", readonly Tensor[]>>;
   steps = 0;
-  readonly #groups: readonly Group[];
+  readonly #packs: Packs;
   readonly #options: { beta1: number; beta2: number; eps: number; decay: number };
   readonly #shrinkage: number;
 
   constructor(
     params: readonly Tensor[],
-    { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, decay = 1e-5, shrinkage = 0, rates }: AdamOptions = {},
+    { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, decay = 1e-5, shrinkage = 0, ...packing }: AdamOptions = {},
   ) {
     this.params = params;
     this.#options = { beta1, beta2, eps, decay };
     this.#shrinkage = shrinkage;
     this.moments = { mean: zeros(params), square: zeros(params) };
-    this.#groups = groups(params, [this.moments.mean, this.moments.square], rates);
+    this.#packs = new Packs(params, [this.moments.mean, this.moments.square], packing);
+  }
+
+  get moving(): readonly Tensor[] {
+    return this.#packs.moving;
+  }
+
+  hold(params: readonly Tensor[]): void {
+    this.#packs.hold(params);
   }
 
   step(grads: readonly Tensor[], rate: number, guard: GradientGuard | null = null): void {
@@ -77,8 +95,7 @@ export class Adam implements Optimizer {
     const { beta1, beta2 } = this.#options;
     const size = rate / (1 - beta1 ** this.steps);
     const root = Math.sqrt(1 - beta2 ** this.steps);
-    collect(this.#groups, grads, guard);
-    for (const { gradient, parameter, moments, rate: multiple } of this.#groups) {
+    for (const { gradient, parameter, moments, rate: multiple } of this.#packs.collect(grads, guard)) {
       const [mean, square] = moments as [Tensor, Tensor];
       const config = {
         ...this.#options,
@@ -94,7 +111,7 @@ export class Adam implements Optimizer {
   }
 
   free(): void {
-    freeAll(this.params, this.moments, this.#groups);
+    this.#packs.free(this.params, this.moments);
   }
 }
 
@@ -114,23 +131,30 @@ export class Sgd implements Optimizer {
   readonly params: readonly Tensor[];
   readonly moments: Readonly<Record<"velocity", readonly Tensor[]>>;
   steps = 0;
-  readonly #groups: readonly Group[];
+  readonly #packs: Packs;
   readonly #options: { momentum: number; decay: number };
 
   constructor(
     params: readonly Tensor[],
-    { momentum = 0.99, decay = 3e-5, rates }: { momentum?: number; decay?: number } & Rates = {},
+    { momentum = 0.99, decay = 3e-5, ...packing }: { momentum?: number; decay?: number } & Packing = {},
   ) {
     this.params = params;
     this.#options = { momentum, decay };
     this.moments = { velocity: zeros(params) };
-    this.#groups = groups(params, [this.moments.velocity], rates);
+    this.#packs = new Packs(params, [this.moments.velocity], packing);
+  }
+
+  get moving(): readonly Tensor[] {
+    return this.#packs.moving;
+  }
+
+  hold(params: readonly Tensor[]): void {
+    this.#packs.hold(params);
   }
 
   step(grads: readonly Tensor[], rate: number, guard: GradientGuard | null = null): void {
     this.steps++;
-    collect(this.#groups, grads, guard);
-    for (const { gradient, parameter, moments, rate: multiple } of this.#groups) {
+    for (const { gradient, parameter, moments, rate: multiple } of this.#packs.collect(grads, guard)) {
       const velocity = moments[0]!;
       const args = { gradient, velocity, parameter, rate: multiple * rate, ...guarding(guard, gradient) };
       sgd.step({ ...args, ...this.#options }, parameter.size);
@@ -138,7 +162,7 @@ export class Sgd implements Optimizer {
   }
 
   free(): void {
-    freeAll(this.params, this.moments, this.#groups);
+    this.#packs.free(this.params, this.moments);
   }
 }
 
@@ -153,50 +177,75 @@ function zeros(params: readonly Tensor[]): Tensor[] {
   return params.map((p) => keep(fill(p.device, p.shape, 0)));
 }
 
-/** Packs the parameters, and gradients and moments likewise, into as few buffers as bindings allow. */
-function groups(
-  params: readonly Tensor[],
-  moments: readonly (readonly Tensor[])[],
-  rates: readonly number[] = params.map(() => 1),
-): Group[] {
-  if (!params.length) throw new Error("optimizer: expected at least one parameter to train, got none");
-  const { largest } = params[0]!.device;
-  const result: Group[] = [];
-  for (let begin = 0, end = 0; begin < params.length; begin = end) {
-    for (let bytes = 0; end < params.length; end++) {
-      bytes += 4 * params[end]!.size + 256;
-      if (end > begin && (bytes > largest || rates[end] !== rates[begin])) break;
-    }
-    const views = zeros(params.slice(begin, end));
-    result.push({
-      parameter: pack(params.slice(begin, end)),
-      moments: moments.map((list) => pack(list.slice(begin, end))),
-      gradient: pack(views),
-      views,
-      rate: rates[begin]!,
-    });
-  }
-  return result;
-}
+/** Parameters in as few buffers as bindings allow, their gradients and moments likewise. */
+class Packs {
+  readonly #all: readonly Group[];
+  readonly #holdable: ReadonlySet<Tensor>;
+  #moving: readonly Group[];
 
-function freeAll(params: readonly Tensor[], moments: Optimizer["moments"], groups: readonly Group[]): void {
-  for (const list of [...Object.values(moments), ...groups.map(({ views }) => views)]) list.forEach(free);
-  unpack(params);
+  constructor(
+    params: readonly Tensor[],
+    moments: readonly (readonly Tensor[])[],
+    { rates = params.map(() => 1), holdable = [] }: Packing,
+  ) {
+    if (!params.length) throw new Error("optimizer: expected at least one parameter to train, got none");
+    const { largest } = params[0]!.device;
+    const all: Group[] = [];
+    const alone = (this.#holdable = new Set(holdable));
+    const apart = (i: number, begin: number) =>
+      rates[i] !== rates[begin] || alone.has(params[i]!) || alone.has(params[begin]!);
+    for (let begin = 0, end = 0; begin < params.length; begin = end) {
+      for (let bytes = 0; end < params.length; end++) {
+        bytes += 4 * params[end]!.size + 256;
+        if (end > begin && (bytes > largest || apart(end, begin))) break;
+      }
+      const views = zeros(params.slice(begin, end));
+      all.push({
+        params: params.slice(begin, end),
+        parameter: pack(params.slice(begin, end)),
+        moments: moments.map((list) => pack(list.slice(begin, end))),
+        gradient: pack(views),
+        views,
+        rate: rates[begin]!,
+      });
+    }
+    this.#all = this.#moving = all;
+  }
+
+  get moving(): readonly Tensor[] {
+    return this.#moving.flatMap(({ params }) => params);
+  }
+
+  hold(held: readonly Tensor[]): void {
+    if (held.some((param) => !this.#holdable.has(param)))
+      throw new Error("optimizer: expected parameters that can be held, got another");
+    const moving = this.#all.filter(({ params: [first] }) => !held.includes(first!));
+    if (!moving.length) throw new Error("optimizer: expected at least one parameter to train, got none");
+    this.#moving = moving;
+  }
+
+  /** Copies the gradients into the moving groups' buffers, has the guard check them, returns these groups. */
+  collect(grads: readonly Tensor[], guard: GradientGuard | null): readonly Group[] {
+    let i = 0;
+    for (const { views } of this.#moving) {
+      for (const { device, buffer, storage, size } of views) {
+        const { buffer: from, storage: source } = grads[i++]!;
+        device.copy(from, source.offset, buffer, storage.offset, 4 * size);
+      }
+    }
+    guard?.check(this.#moving.map(({ gradient }) => gradient));
+    return this.#moving;
+  }
+
+  /** Frees gradients and moments. */
+  free(params: readonly Tensor[], moments: Optimizer["moments"]): void {
+    for (const list of [...Object.values(moments), ...this.#all.map(({ views }) => views)])
+      list.forEach(free);
+    unpack(params);
+  }
 }
 
 /** A guard as a kernel's arguments; without one the gradient is bound instead, and not read. */
 function guarding(guard: GradientGuard | null, gradient: Tensor) {
   return { guard: guard?.state ?? gradient, guarded: guard !== null };
-}
-
-/** Copies the gradients into the groups' buffers, and has the guard check them. */
-function collect(groups: readonly Group[], grads: readonly Tensor[], guard: GradientGuard | null): void {
-  let i = 0;
-  for (const { views } of groups) {
-    for (const { device, buffer, storage, size } of views) {
-      const { buffer: from, storage: source } = grads[i++]!;
-      device.copy(from, source.offset, buffer, storage.offset, 4 * size);
-    }
-  }
-  guard?.check(groups.map(({ gradient }) => gradient));
 }

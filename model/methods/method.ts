@@ -149,6 +149,8 @@ export interface Phase<Net extends string = string> {
   share: number;
   /** Networks that are reset to their first weights when it begins, with their optimizers. */
   restart?: readonly Net[];
+  /** The method's own tensors that it leaves as they are, by the names of own(). */
+  holds?: readonly string[];
 }
 
 /** The score of a validation. */
@@ -177,6 +179,11 @@ export interface Step<Net extends string = string, S = unknown, In extends strin
    * trains.
    */
   update(group: string, terms: () => Terms): void;
+  /**
+   * Logs numbers of the step that nothing minimises: of `values` [N, names] the mean over N of each column. A
+   * name such as "teacherWeight/t1" is a line of the chart "teacherWeight".
+   */
+  observe(names: readonly string[], values: Tensor): void;
   /** Registers a change of state after all updates; skipped when the step is rehearsed or measured. */
   after(change: () => void): void;
 }

@@ -3,15 +3,17 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { meanSquaredError } from "../../engine/index.ts";
+import { globalAveragePool, meanSquaredError, tensor } from "../../engine/index.ts";
 import { segmentationTerms } from "../../model/losses/losses.ts";
 import type { Method } from "../../model/methods/index.ts";
 import { method } from "../../model/methods/method.ts";
+import { forward } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
+import { decodeTraining } from "../../trainer/loop/state.ts";
 import { Trainer } from "../../trainer/loop/trainer.ts";
 import { device } from "../support/gradcheck.ts";
-import { fixed, numbers, plain, run } from "../support/methodTrials.ts";
-import { of, stream, trained, trainOptions } from "../support/training.ts";
+import { checkResumes, fixed, numbers, plain, run } from "../support/methodTrials.ts";
+import { batch, MODALITIES, of, PATCH, stream, trained, trainOptions, VOXELS } from "../support/training.ts";
 
 test("own tensors are trained at a rate of their own, saved in the state, and not with the network", async () => {
   const zeros = (shape: number[]) => new Params(device, { zeros: true }).constant("zeros", shape, 0);
@@ -78,8 +80,90 @@ test("a phase that restarts a network begins with its first weights and a new op
   assert.not.equal(numbers(on.tensors["out_conv.weight"]), numbers(once["out_conv.weight"]));
   assert.throws(
     () => new Trainer({ ...trainOptions({ epochs: 1 }), method: phased(true) as Method }),
-    /^phases: 1 epochs are too few for the phase/,
+    /^--epochs 1: too few for the method's phases, for "second" would have none: use more$/,
   );
+});
+
+test("a phase leaves own tensors that it holds as they are, and clips the others' gradients alone", async () => {
+  const zeros = new Params(device, { zeros: true }).constant("zeros", [4], 0);
+  const held = (weight: number, holds?: readonly string[]) =>
+    method({
+      name: "held",
+      title: "a phase that holds",
+      source: "this test",
+      settings: {},
+      networks: ({ network: spec }) => ({ student: { spec, group: "main" } }),
+      deployed: "student",
+      own: () => ({ scale: { shape: [4], init: { value: 0.2 }, group: "main", rate: 10 } }),
+      phases: () => [
+        { name: "first", share: 0.5 },
+        { name: "second", share: 0.5, restart: ["student"], ...(holds && { holds }) },
+      ],
+      step({ networks: { student }, own, batch: { paired }, update }) {
+        update("main", () => ({
+          ...segmentationTerms(student.run(paired).logits, paired.label),
+          scale: [weight, meanSquaredError(own["scale"]!, zeros)],
+        }));
+      },
+    });
+  for (const optimizer of ["adam", "sgd"] as const) {
+    const trial = { stepsPerEpoch: 2, next: fixed(), optimizer: { optimizer, clip: 0.5, weightDecay: 0.1 } };
+    const whole = await run(held(1, ["scale"]), { ...trial, epochs: 2 });
+    const states = await Promise.all(whole.files.map((file) => decodeTraining(file, "state")));
+    const first = states.find(({ position: { epoch, done } }) => epoch === 2 && done === 0)!;
+    assert.equal(numbers(whole.tensors["own/scale"]), numbers(first.tensors["own/scale"]), optimizer);
+    assert.not.equal(numbers(first.tensors["own/scale"]), [0.2, 0.2, 0.2, 0.2].map(Math.fround));
+    const alone = await trained(trial);
+    for (const [name, values] of Object.entries(alone))
+      assert.equal(numbers(whole.tensors[name]), numbers(values), `${optimizer}: ${name}`);
+    const free = await run(held(1), { ...trial, epochs: 2 });
+    assert.not.equal(numbers(free.tensors["own/scale"]), numbers(first.tensors["own/scale"]));
+    await checkResumes(held(1, ["scale"]), trial);
+  }
+});
+
+test("numbers that a step observes are logged by step and epoch, and are no losses", async () => {
+  const watched = method({
+    name: "watched",
+    title: "observed",
+    source: "this test",
+    settings: {},
+    networks: ({ network: spec }) => ({ student: { spec, group: "main" } }),
+    deployed: "student",
+    step({ networks: { student }, batch: { paired }, update, observe }) {
+      update("main", () => {
+        const { logits } = student.run(paired);
+        observe(["logit/0", "logit/1", "logit/2", "logit/3"], globalAveragePool(logits));
+        return segmentationTerms(logits, paired.label);
+      });
+    },
+  });
+  const { seen, tensors } = await run(watched, { epochs: 2, stepsPerEpoch: 2 });
+  const plainly = await trained({ epochs: 2, stepsPerEpoch: 2 });
+  for (const [name, values] of Object.entries(plainly))
+    assert.equal(numbers(tensors[name]), numbers(values), `${name}: observing changes nothing`);
+  const steps = of(seen, "step");
+  for (const [i, { record }] of of(seen, "epoch").entries()) {
+    const own = steps.slice(2 * i, 2 * i + 2).map(({ observed }) => observed!);
+    assert.equal(Object.keys(record.observed!), ["logit/0", "logit/1", "logit/2", "logit/3"]);
+    assert.not.ok(Object.keys(record.losses).some((name) => name.includes("logit")));
+    for (const [name, mean] of Object.entries(record.observed!))
+      assert.is(mean, (own[0]![name]! + own[1]![name]!) / 2);
+  }
+  const network = { params: new Params(device, { seed: 1 }), config: trainOptions().run.network.config };
+  const { images } = batch(102); // stream()'s first; the network sees the second channel
+  const shown = [0, 1].flatMap((n) => {
+    const from = (n * MODALITIES + 1) * VOXELS;
+    return [...images.subarray(from, from + VOXELS)];
+  });
+  const x = tensor(device, [2, 1, ...PATCH], shown);
+  const { logits } = forward(network, x, { mode: "train" });
+  const pooled = await globalAveragePool(logits).read();
+  for (let c = 0; c < 4; c++) {
+    const mean = (pooled[c]! + pooled[4 + c]!) / 2;
+    assert.ok(Math.abs(steps[0]!.observed![`logit/${c}`]! - mean) < 1e-6);
+  }
+  await checkResumes(watched, {});
 });
 
 test("a score of another name is named, and may be better when it is lower", async () => {

@@ -20,6 +20,7 @@ import {
   prefixOf,
   type TrainedTensor,
 } from "./members.ts";
+import { Observations } from "./observations.ts";
 import type { Batches, ResolvedOptions } from "./options.ts";
 import { gradientShares, recordShares } from "./shares.ts";
 import { runStep, type StepOptions, type StepPlace } from "./step.ts";
@@ -30,6 +31,8 @@ export interface Noted {
   cases: string[];
   /** The groups that it updated. */
   groups: string[];
+  /** By name, the number of samples whose observed numbers the reader has the sum of. */
+  observed: Record<string, number>;
 }
 
 /** The prefix of the guards' numbers among the losses. */
@@ -84,7 +87,7 @@ export class Learner {
 
   /** The trained tensors of each group: the networks' first, then the method's own. */
   #trained(): Map<string, TrainedTensor[]> {
-    const { method, members } = this.#options;
+    const { method, run, members } = this.#options;
     const groups = new Map<string, TrainedTensor[]>();
     const add = (group: string, entry: TrainedTensor) =>
       groups.set(group, [...(groups.get(group) ?? []), entry]);
@@ -95,9 +98,10 @@ export class Learner {
       for (const [key, tensor] of params.tensors)
         if (trained.has(tensor)) add(role.group, { name: prefix + key, tensor, rate: 1 });
     }
+    const holdable = (method.phases?.(run) ?? []).flatMap(({ holds = [] }) => holds);
     for (const [name, { group, rate = 1 }] of Object.entries(this.#declared)) {
-      const key = `own/${name}`;
-      add(group, { name: key, tensor: this.own.tensors.get(key)!, rate });
+      const [key, held] = [`own/${name}`, holdable.includes(name)];
+      add(group, { name: key, tensor: this.own.tensors.get(key)!, rate, holdable: held });
     }
     return groups;
   }
@@ -119,6 +123,11 @@ export class Learner {
       params.reset();
       if ("group" in role) this.groups.get(role.group)!.restart();
     }
+  }
+
+  /** Until the next call, leaves these tensors of the method as they are, by the names that it gives them. */
+  hold(names: readonly string[]): void {
+    for (const group of this.groups.values()) group.hold(names.map((name) => `own/${name}`));
   }
 
   /** All tensors that a training state holds, by name: the deployed network's under their own names. */
@@ -152,11 +161,13 @@ export class Learner {
     const verdicts: Record<string, Scalar> = {};
     const changes: (() => void)[] = [];
     const groups: string[] = [];
+    const observed = new Observations();
     const { updates } = this;
     const taught = !untaught(batches, this.members);
     this.#onDevice(batches, place, (uploaded) =>
       runStep(this.#optionsOf(batches), uploaded, place, {
         after: (change) => void changes.push(change),
+        observe: (names, values) => observed.take(names, values),
         update: (name, make) => {
           const group = this.groups.get(name);
           if (!group)
@@ -170,14 +181,17 @@ export class Learner {
         },
       }),
     );
+    const sums = observed.sums();
     for (const { average, momentum } of this.#averages) average.update(reader ? momentum(place.done) : 1);
     if (reader) {
       changes.forEach((change) => change());
       const cases = Object.values(batches).flatMap((batch) => batch.cases);
-      reader.note({ step: place.number, cases, groups }, { ...scalars, ...verdicts });
+      const noted = { step: place.number, cases, groups, observed: observed.counts };
+      reader.note(noted, { ...scalars, ...verdicts, ...sums });
     } else this.updates = updates;
     device.phase = "";
     Object.values(scalars).forEach(free);
+    observed.free();
   }
 
   /**
@@ -201,10 +215,10 @@ export class Learner {
         device.phase = "backward";
         return loss;
       };
-      const { params } = optimizer;
+      const { moving } = optimizer;
       const grads = taught
-        ? grad(params, measured, guard.seed).grads
-        : partials(params, measured, guard.seed);
+        ? grad(moving, measured, guard.seed).grads
+        : partials(moving, measured, guard.seed);
       device.phase = "optimizer";
       optimizer.step(grads, lr, guard);
     });

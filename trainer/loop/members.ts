@@ -127,6 +127,8 @@ export interface TrainedTensor {
   tensor: Tensor;
   /** Its learning rate, as a multiple of the group's. */
   rate: number;
+  /** True where a phase leaves it as it is. */
+  holdable?: boolean;
 }
 
 /** Tensors that one optimizer trains, with their own clipping and guard. */
@@ -152,6 +154,7 @@ export class Group {
     this.#spec = spec;
     const params = trained.map(({ tensor }) => tensor);
     const rates = trained.map(({ rate }) => rate);
+    const holdable = trained.flatMap((entry) => (entry.holdable ? [entry.tensor] : []));
     const { optimizer, weightDecay: decay, momentum, beta1, beta2, clip } = spec;
     this.guard = new GradientGuard(device, { clip, scaled });
     this.optimizer =
@@ -159,16 +162,22 @@ export class Group {
         ? new Adam(params, {
             decay,
             rates,
+            holdable,
             ...(beta1 !== undefined && { beta1 }),
             ...(beta2 !== undefined && { beta2 }),
           })
-        : new Sgd(params, { decay, momentum, rates });
+        : new Sgd(params, { decay, momentum, rates, holdable });
   }
 
   /** The learning rate after a part of the phase, from 0 to 1. */
   lr(done: number): number {
     const { lr, schedule } = this.#spec;
     return schedule === "poly" ? polyRate(lr, done) : lr;
+  }
+
+  /** Until the next call, leaves the tensors of these names as they are, with their moments. */
+  hold(names: readonly string[]): void {
+    this.optimizer.hold(this.optimizer.params.filter((_, i) => names.includes(this.names[i]!)));
   }
 
   /** Resets the optimizer: no moments, no steps. */

@@ -78,7 +78,16 @@ export type Ending = "time" | "patience" | "request";
 export type TrainEvent =
   | { type: "start"; parameters: number }
   | { type: "compile"; done: number; kernels: number }
-  | { type: "step"; epoch: number; step: number; steps: number; losses: Record<string, number>; lr: number }
+  | {
+      type: "step";
+      epoch: number;
+      step: number;
+      steps: number;
+      losses: Record<string, number>;
+      /** Numbers that nothing minimises, in steps that have some. */
+      observed?: Record<string, number>;
+      lr: number;
+    }
   /**
    * A step that changed nothing, because its loss or a gradient was not finite. "overflow": half precision
    * was too small.

@@ -1,6 +1,7 @@
 // The phases of a training and their epochs.
 
 import type { Phase } from "../../model/methods/index.ts";
+import { UsageError } from "../../model/settings/errors.ts";
 
 interface Stretch extends Phase {
   /** Its first epoch, and the first after it. */
@@ -11,7 +12,7 @@ interface Stretch extends Phase {
 export class Phases {
   readonly #stretches: readonly Stretch[];
 
-  /** Shares `epochs` between the phases, by default one. Throws if a phase has no epoch. */
+  /** Shares `epochs` between the phases, by default one. Throws a UsageError if a phase has no epoch. */
   constructor(phases: readonly Phase[] = [{ name: "training", share: 1 }], epochs: number) {
     let share = 0;
     let from = 1;
@@ -24,8 +25,8 @@ export class Phases {
     });
     const empty = this.#stretches.find((stretch) => stretch.to <= stretch.from);
     if (empty)
-      throw new Error(
-        `phases: ${epochs} epochs are too few for the phase "${empty.name}": train for more epochs`,
+      throw new UsageError(
+        `--epochs ${epochs}: too few for the method's phases, for "${empty.name}" would have none: use more`,
       );
   }
 
@@ -44,6 +45,11 @@ export class Phases {
   restarting(epoch: number): readonly string[] {
     const stretch = this.#at(epoch);
     return stretch.from === epoch && epoch > 1 ? (stretch.restart ?? []) : [];
+  }
+
+  /** The method's own tensors that stay as they are at an epoch, by their names. */
+  held(epoch: number): readonly string[] {
+    return this.#at(epoch).holds ?? [];
   }
 
   #at(epoch: number): Stretch {

@@ -12,7 +12,10 @@ export const PositionSchema = v.object({
   epoch: v.pipe(count, v.minValue(1)),
   /** Steps of the epoch done so far. */
   done: count,
-  /** The sums of their losses by term, over `counted` steps; skipped steps do not count. */
+  /**
+   * The sums of their losses by term, over `counted` steps; skipped steps do not count. Numbers that a step
+   * observed are among them, with the prefix OBSERVED.
+   */
   sums: v.custom<Record<string, number>>(isNumbers), // v.record() would drop the term "prototype"
   counted: count,
   /** The steps that had a term; older states lack it, in which every step had every term. */
@@ -64,6 +67,9 @@ export function nextEpoch({ epoch, skippedInRow, total, best, idle, average, upd
   return { ...beginning(), epoch: epoch + 1, skippedInRow, total, best, idle, average, updates };
 }
 
+/** The prefix of numbers that nothing minimises, among the sums and the numbers that are read of a step. */
+export const OBSERVED = "observed/";
+
 /** Adds the losses of a step that was not skipped. */
 export function addLosses(at: Position, losses: Readonly<Record<string, number>>): void {
   for (const name of Object.keys({ ...at.sums, ...losses })) at.counts[name] = stepsWith(at, name);
@@ -76,7 +82,21 @@ export function addLosses(at: Position, losses: Readonly<Record<string, number>>
 
 /** Returns the mean of each term over the steps that had it. */
 export function meanLosses(at: Position): Record<string, number> {
-  return Object.fromEntries(Object.entries(at.sums).map(([name, sum]) => [name, sum / stepsWith(at, name)]));
+  return meansOf(at, (name) => (name.startsWith(OBSERVED) ? null : name));
+}
+
+/** Returns the mean of each number that steps observed, over those that did. */
+export function meanObserved(at: Position): Record<string, number> {
+  return meansOf(at, (name) => (name.startsWith(OBSERVED) ? name.slice(OBSERVED.length) : null));
+}
+
+/** The means of those sums that `nameOf` does not return null for, by the names that it returns. */
+function meansOf(at: Position, nameOf: (key: string) => string | null): Record<string, number> {
+  const means = Object.entries(at.sums).flatMap(([key, sum]) => {
+    const name = nameOf(key);
+    return name === null ? [] : [[name, sum / stepsWith(at, key)] as const];
+  });
+  return Object.fromEntries(means);
 }
 
 function stepsWith({ sums, counts, counted }: Position, name: string): number {

@@ -17,6 +17,8 @@ export interface EpochRecord {
   rate: number;
   /** Means over the epoch's steps that had a term, by term. */
   losses: Record<string, number>;
+  /** Means of numbers that nothing minimises, over the steps that had them: see Step. */
+  observed?: Record<string, number>;
   /** Seconds of waiting for batches, and steps skipped because a loss or gradient was not finite. */
   waited?: number;
   skipped?: number;

@@ -21,6 +21,8 @@ export interface StepPlace {
 export interface StepActions {
   update(group: string, terms: () => Terms): void;
   after(change: () => void): void;
+  /** Takes what a step observes; by default nothing does. */
+  observe?(names: readonly string[], values: Tensor): void;
   /** Replaces a trained network's run within update(); null to run it. */
   replace?(member: Member, how: How, run: (how: How) => BatchOutput): BatchOutput | null;
 }
@@ -84,6 +86,7 @@ export function runStep(
         updating = null;
       }
     },
+    observe: (names, values) => actions.observe?.(names, values),
     after: (change) => actions.after(change),
   };
   scope(() => method.step(context as never));

@@ -23,7 +23,9 @@ import {
   beginning,
   judge,
   meanLosses,
+  meanObserved,
   nextEpoch,
+  OBSERVED,
   over,
   type Position,
   stepsDone,
@@ -132,18 +134,25 @@ export class Trainer {
   }
 
   /** Updates the position by a step's losses, and returns the step's event. */
-  #account({ step: { step, cases, groups }, values }: Read<Noted>): TrainEvent {
+  #account({ step: { step, cases, groups, observed: counts }, values }: Read<Noted>): TrainEvent {
     const at = this.#position;
     const { epochs, stepsPerEpoch } = this.#options;
-    const losses = Object.fromEntries(Object.entries(values).filter(([name]) => !name.startsWith(VERDICT)));
+    const isLoss = (name: string) => !name.startsWith(VERDICT) && !name.startsWith(OBSERVED);
+    const losses = Object.fromEntries(Object.entries(values).filter(([name]) => isLoss(name)));
+    const means = Object.entries(counts).map(([name, n]) => [name, values[OBSERVED + name]! / n] as const);
+    const seen = means.filter(([, mean]) => Number.isFinite(mean));
     const verdict = (group: string, what: string) => values[`${VERDICT}${group}/${what}`]!;
     const bad = groups.find((group) => !verdict(group, "finite"));
     const finite = Object.values(losses).every(Number.isFinite);
     const { epoch } = at;
     if (bad === undefined && finite) {
       at.skippedInRow = 0;
-      addLosses(at, losses);
-      return { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, lr: this.#lr };
+      addLosses(at, {
+        ...losses,
+        ...Object.fromEntries(seen.map(([name, mean]) => [OBSERVED + name, mean])),
+      });
+      const observed = seen.length > 0 && { observed: Object.fromEntries(seen) };
+      return { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, ...observed, lr: this.#lr };
     }
     at.skipped++;
     const group = bad ?? groups[0]!;
@@ -204,6 +213,7 @@ export class Trainer {
   #record(validation?: Scores): EpochRecord {
     const { epoch, seconds, waited, skipped, average } = this.#position;
     const losses = meanLosses(this.#position);
+    const observed = meanObserved(this.#position);
     const { score } = this.#options.method;
     const scores = validation && {
       validation,
@@ -215,6 +225,7 @@ export class Trainer {
       step: this.steps,
       seconds,
       losses,
+      ...(Object.keys(observed).length > 0 && { observed }),
       rate: this.#lr,
       waited,
       skipped,
@@ -229,9 +240,10 @@ export class Trainer {
     return first!.lr(this.#phases.done(this.#position.epoch));
   }
 
-  /** Resets the networks that a phase starts anew, if one begins with this epoch. */
+  /** Holds what the epoch's phase holds, and resets the networks that it starts anew, if it begins here. */
   #beginPhase(): void {
     const at = this.#position;
+    this.learner.hold(this.#phases.held(at.epoch));
     if (at.done > 0) return;
     const names = this.#phases.restarting(at.epoch);
     this.learner.restart(names);
