@@ -10,7 +10,7 @@ import { resolveExperiment, runExperiment } from "./stages/experiment.ts";
 import { scoreTable } from "./report/runReport.ts";
 import { FILES } from "./files/stageFolder.ts";
 import { type CommandFlags, ofOneStage, resolveConfig, trainCommand } from "./stages/trainFlags.ts";
-import { type Existing, teacherStage, train } from "./stages/training.ts";
+import { type Existing, teacherStages, train } from "./stages/training.ts";
 import { openTuned } from "./device/tuning.ts";
 
 async function main(flags: CommandFlags): Promise<void> {
@@ -28,7 +28,7 @@ async function main(flags: CommandFlags): Promise<void> {
   }
   const config = await resolveConfig(ofOneStage(flags));
   const done = await train(opener(config), config, existing(resume ? "resume" : "refuse"));
-  result(await scoreTable([...(done.teacher ? await teacherStage(done) : []), done]));
+  result(await scoreTable([...(await teacherStages(done)), done]));
   const report = join(done.out, stageName(done), FILES.report);
   result(`report: ${report}`);
   emit("end", { report });

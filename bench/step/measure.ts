@@ -173,7 +173,11 @@ function trainerOf(device: Device, options: StepOptions, begin: () => void): Tra
     optimizer: TRAINING,
   };
   const teacher = spec({ modalities: MODALITIES });
-  const frozen = () => ({ spec: teacher, values: networkValues(vnetShapes(teacher.config)) });
+  const frozen = (stage: string) => {
+    const isWhole = stage === "teacher";
+    const own = isWhole ? teacher : spec({ modalities: stage.slice("student_".length).split("+") });
+    return { spec: own, values: networkValues(vnetShapes(own.config)) };
+  };
   const data = randomBatch(patch, batch);
   const source = {
     next: () => {

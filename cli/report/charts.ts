@@ -35,6 +35,31 @@ export function lossChart(records: readonly EpochRecord[]): Chart | null {
   });
 }
 
+/**
+ * Numbers that nothing minimises over epochs: those whose names begin alike ("teacherWeight/t1") share a
+ * chart.
+ */
+export function observedCharts(records: readonly EpochRecord[]): Chart[] {
+  const names = new Set(records.flatMap(({ observed }) => Object.keys(observed ?? {})));
+  const groups = new Set([...names].map((name) => name.split("/")[0]!));
+  return [...groups].flatMap((group) => {
+    const points = [...names]
+      .filter((name) => name.startsWith(`${group}/`))
+      .flatMap((name) =>
+        records.map(({ epoch, observed }) => {
+          return { epoch, value: observed?.[name] ?? NaN, series: name.slice(group.length + 1) };
+        }),
+      );
+    return draw(`${wordsOf(group)} (mean of an epoch, not a loss)`, points, { y: { zero: true } }) ?? [];
+  });
+}
+
+/** A name such as teacherWeight in words: "Teacher weight". */
+function wordsOf(name: string): string {
+  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return words.slice(0, 1).toUpperCase() + words.slice(1);
+}
+
 /** Validation Dice of each region over the validated epochs; null without one. */
 export function validationChart(records: readonly EpochRecord[]): Chart | null {
   const points = REGION_NAMES.flatMap((series) =>

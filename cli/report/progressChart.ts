@@ -2,7 +2,14 @@
 // drawn while it trains, as nnU-Net users know it.
 
 import type { EpochRecord } from "../../trainer/loop/records.ts";
-import { type Chart, lossChart, progressDiceChart, rateChart, secondsChart } from "./charts.ts";
+import {
+  type Chart,
+  lossChart,
+  observedCharts,
+  progressDiceChart,
+  rateChart,
+  secondsChart,
+} from "./charts.ts";
 import { FONT } from "./rasterise.ts";
 import { LIGHT_SERIES } from "./reportStyle.ts";
 import { escape } from "./reportPage.ts";
@@ -14,9 +21,8 @@ const MARGIN = 20;
 export function progressSvg(title: string, records: readonly EpochRecord[]): string | null {
   const last = records.at(-1);
   if (!last) return null;
-  const charts = [lossChart, progressDiceChart, secondsChart, rateChart].flatMap(
-    (draw) => draw(records) ?? [],
-  );
+  const usual = [lossChart, progressDiceChart, secondsChart, rateChart];
+  const charts = [...usual.flatMap((draw) => draw(records) ?? []), ...observedCharts(records)];
   const [column, row] = [PANEL.width + PANEL.gap, PANEL.head + PANEL.height + PANEL.gap];
   const width = 2 * column - PANEL.gap + 2 * MARGIN;
   const top = MARGIN + 28;

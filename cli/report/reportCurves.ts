@@ -5,7 +5,7 @@ import { bytesText } from "../../engine/gpu/errors.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { quantile } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
-import { lossChart, rateChart, stagesChart, validationChart } from "./charts.ts";
+import { lossChart, observedCharts, rateChart, stagesChart, validationChart } from "./charts.ts";
 import { count, escape, figuresOf, timeText } from "./reportPage.ts";
 
 /** One stage of a run: a teacher, a student. */
@@ -34,7 +34,12 @@ export function curves(stages: readonly ReportStage[]): string {
 /** One stage's curves, and a line on its time and its best epoch. */
 export function stageCurves(stage: ReportStage): string {
   const { metrics } = stage;
-  const charts = [lossChart(metrics), validationChart(metrics), rateChart(metrics)];
+  const charts = [
+    lossChart(metrics),
+    validationChart(metrics),
+    rateChart(metrics),
+    ...observedCharts(metrics),
+  ];
   return `<p class="quiet">${escape(facts(stage))}</p>${figuresOf(charts)}`;
 }
 

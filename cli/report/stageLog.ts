@@ -72,6 +72,7 @@ export class StageLog {
     if (event.type === "step" && (event.step % STEPS === 0 || event.step === 1)) {
       this.#events.scalars(event.step, [
         ...lossScalars(event.losses),
+        ...observedScalars(event.observed),
         { tag: "train/learning_rate", value: event.lr },
       ]);
       if (performance.now() - this.#flushed > FLUSH) await this.#flush();
@@ -119,9 +120,14 @@ export function lossScalars(losses: Readonly<Record<string, number>>): Scalar[] 
   ];
 }
 
+/** Numbers that nothing minimises; their names are the tags. */
+function observedScalars(observed: Readonly<Record<string, number>> = {}): Scalar[] {
+  return Object.entries(observed).map(([tag, value]) => ({ tag, value }));
+}
+
 /** The values of an epoch of `samples` patches: means of its losses, validation, time, memory. */
 function epochScalars(record: EpochRecord, samples: number): Scalar[] {
-  const { epoch, seconds, losses, validation, average, waited, skipped, gpuBytes } = record;
+  const { epoch, seconds, losses, observed, validation, average, waited, skipped, gpuBytes } = record;
   const known: Record<string, number | undefined> = {
     "val/dice_mean_moving_average": average,
     "train/epoch": epoch,
@@ -132,7 +138,9 @@ function epochScalars(record: EpochRecord, samples: number): Scalar[] {
     "train/gpu_mib": gpuBytes === undefined ? undefined : gpuBytes / 2 ** 20,
   };
   return [
-    ...lossScalars(losses).map(({ tag, value }) => ({ tag: `epoch_${tag}`, value })),
+    ...[...lossScalars(losses), ...observedScalars(observed)].map(({ tag, value }) => {
+      return { tag: `epoch_${tag}`, value };
+    }),
     ...Object.entries(validation ?? {}).map(([name, value]) => ({ tag: DICE_TAGS[name]!, value })),
     ...Object.entries(known).flatMap(([tag, value]) => (value === undefined ? [] : [{ tag, value }])),
   ];

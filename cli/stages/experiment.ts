@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { ALL_SUBSETS, contrastsIn, isAny, parseSubset } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
-import { baselinesOf, isTaught, METHODS, unusedSettings } from "../../model/methods/index.ts";
+import { baselinesOf, METHODS, PLAIN, unusedSettings, usesTeacher } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.ts";
 import { emit, result, say } from "../terminal/console.ts";
@@ -18,8 +18,9 @@ import { scoreSubsets } from "../report/scoreSubsets.ts";
 import { checkAny } from "../../trainer/settings/anyContrasts.ts";
 import { studentOf } from "../../trainer/settings/contrasts.ts";
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
+import { teachingStudents } from "../../trainer/settings/teachers.ts";
 import { readTeacher } from "./stageModels.ts";
-import { checkStageCases, withAnyContrasts, withContrasts } from "./teacherSees.ts";
+import { checkStageCases, withAnyContrasts, withContrasts, withTeachers } from "./teacherSees.ts";
 import { type Existing, train } from "./training.ts";
 import { type CommandFlags, flagOf, resolveConfig } from "./trainFlags.ts";
 
@@ -86,30 +87,55 @@ function methodsOf(
 /** The flags without those that a method does not use. */
 function flagsOf(method: string, flags: Omit<CommandFlags, "stage" | "modality">) {
   const unused = new Set(unusedSettings(method));
-  if (!isTaught(method)) unused.add("teacher").add("teacherModality");
+  if (!usesTeacher(method, { ...flags })) unused.add("teacher").add("teacherModality");
   return Object.fromEntries(Object.entries(flags).filter(([name]) => !unused.has(name)));
 }
 
 /**
- * Every stage in the order of training: of each seed the teacher, unless one is given or none is needed, then
- * its students. One seed's stages are in `shared.out`, those of several in its folders seed_N.
+ * Every stage in the order of training: of each seed the teacher, unless one is given or none is needed, the
+ * students that teach others, then the other students. One seed's stages are in `shared.out`, those of
+ * several in its folders seed_N.
  */
 export function stagesOf({ shared, modalities, methods, seeds }: Experiment): TrainConfig[] {
-  const needsTeacher = methods.some(({ method, selfTaught }) => isTaught(method) && !selfTaught);
+  const isTaught = ({ selfTaught, ...config }: TrainConfig) =>
+    usesTeacher(config.method, config) && !selfTaught;
+  const given = givenTeacher(methods);
   return seeds.flatMap((seed) => {
     const out = seeds.length === 1 ? shared.out : join(shared.out, `seed_${seed}`);
     const own = teacherOf({ ...shared, out, seed });
-    const teacher = shared.teacher ?? join(out, stageName(own), FILES.best);
+    const teacher = given ?? join(out, stageName(own), FILES.best);
     const students = modalities.flatMap((modality) =>
       methods.map((config): TrainConfig => {
-        const taught = isTaught(config.method) && !config.selfTaught;
+        const taught = isTaught(config);
         const own = { out, seed, modality, teacher: taught ? teacher : null };
         const dropWeights = isAny(modality) ? config.dropWeights : null;
         return { ...config, ...own, dropWeights, teacherModality: null };
       }),
     );
-    return needsTeacher && !shared.teacher ? [own, ...students] : students;
+    const all = teachingFirst(students, methods);
+    return methods.some(isTaught) && given === null ? [own, ...all] : all;
   });
+}
+
+/** The teacher's file that flags name, for all methods that use one. */
+function givenTeacher(methods: readonly TrainConfig[]): string | null {
+  return methods.find(({ teacher }) => teacher !== null)?.teacher ?? null;
+}
+
+/** The students of one seed, those that teach others first, also where no flag names them. */
+function teachingFirst(students: readonly TrainConfig[], methods: readonly TrainConfig[]): TrainConfig[] {
+  const plain = methods.find(({ method }) => method === PLAIN);
+  const teaching = new Map(
+    students
+      .flatMap((config) => teachingStudents(config))
+      .map((config) => {
+        const name = stageName(config);
+        const { out, seed, modality } = config;
+        const own = plain ? { ...plain, out, seed, modality, teacherModality: null } : config;
+        return [name, students.find((other) => stageName(other) === name) ?? own] as const;
+      }),
+  );
+  return [...teaching.values(), ...students.filter((config) => !teaching.has(stageName(config)))];
 }
 
 /**
@@ -157,12 +183,15 @@ async function tableOfFifteen(
  * case to train on has what a network sees, a UsageError for a given teacher that cannot teach all of them.
  */
 async function checkedStages(experiment: Experiment, replace: boolean): Promise<TrainConfig[]> {
-  const given = stagesOf(experiment);
-  const stages = await Promise.all(given.map((stage) => withAnyContrasts(stage)));
-  const students = stages.flatMap(({ modality }) => (modality === null ? [] : [contrastsIn(modality)]));
+  const methods = await Promise.all(experiment.methods.map(withTeachers));
+  const planned = stagesOf({ ...experiment, methods });
+  const stages = await Promise.all(planned.map((stage) => withAnyContrasts(stage)));
+  const given = givenTeacher(methods);
+  const taught = stages.filter(({ method, ...config }) => usesTeacher(method, config));
+  const students = taught.flatMap(({ modality }) => (modality === null ? [] : [contrastsIn(modality)]));
   for (const [i, stage] of stages.entries()) {
     if (stage.stage === "teacher") stages[i] = await withContrasts(stage, { students, replace });
-    else if (experiment.shared.teacher !== null) await readTeacher(stage);
+    else if (given !== null) await readTeacher(stage);
     const isFirst = stages.findIndex(({ modality }) => modality === stage.modality) === i;
     if (stage.stage === "student" && isFirst) await checkStageCases(stage);
   }

@@ -13,7 +13,7 @@ import {
 import { subsetName } from "../../data/datasets/subsets.ts";
 import type { Split } from "../../data/datasets/splits.ts";
 import { describeVnet } from "../../model/files/published.ts";
-import { frozenStages, methodOf } from "../../model/methods/index.ts";
+import { frozenStages, methodOf, type NetworkSpec, rolesOf, TEACHER } from "../../model/methods/index.ts";
 import type { VnetConfig } from "../../model/networks/layers.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -21,8 +21,9 @@ import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { fileChecksum, realPath } from "../files/inputs.ts";
-import { channelsOf, readModel, type StoredModel } from "../files/models.ts";
+import { channelsOf, frozenNetwork, readModel, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { readStudent } from "./students.ts";
 
 /** The networks that a stage starts from. */
 export interface StageNetworks {
@@ -33,15 +34,13 @@ export interface StageNetworks {
   checksums: Record<string, string>;
 }
 
-/** The stage of the network that --teacher names. */
-export const TEACHER = "teacher";
-
 /** Reads the networks that a stage starts from. Throws a UsageError where one of them does not fit. */
 export async function readNetworks(config: TrainConfig): Promise<StageNetworks> {
   const frozen = new Map<string, StoredModel>();
   const run = runOf(config, networkModalities(config));
   for (const stage of frozenStages(methodOf(config.method), run))
     frozen.set(stage, await readFrozen(config, stage));
+  checkSizes(config, frozen);
   const init = await readInit(config);
   const checksums: Record<string, string> = {};
   for (const [name, { path }] of [...frozen, ...(init ? [["init", init] as const] : [])])
@@ -49,9 +48,20 @@ export async function readNetworks(config: TrainConfig): Promise<StageNetworks> 
   return { frozen, init, checksums };
 }
 
+/** Throws a UsageError where the sizes of the networks do not fit together. */
+function checkSizes(config: TrainConfig, frozen: ReadonlyMap<string, StoredModel>): void {
+  const method = methodOf(config.method);
+  const run = runOf(config, networkModalities(config));
+  const specs = Object.entries(rolesOf(method, run)).flatMap(([name, role]): [string, NetworkSpec][] => {
+    if ("spec" in role) return [[name, role.spec]];
+    return "frozen" in role ? [[name, frozenNetwork(frozen.get(role.frozen)!).spec]] : [];
+  });
+  method.own?.(run, Object.fromEntries(specs));
+}
+
 /** Reads the network of an earlier stage: of --teacher, or in a folder of the same run. */
 async function readFrozen(config: TrainConfig, stage: string): Promise<StoredModel> {
-  if (stage !== TEACHER) return readModel(join(config.out, stage, FILES.best));
+  if (stage !== TEACHER) return readStudent(config, stage);
   const model = await readTeacher(config);
   if (model) return model;
   throw new UsageError(`--teacher: the method ${config.method} needs one`);
@@ -97,8 +107,9 @@ export async function warnings(
 ): Promise<string[]> {
   const patientOf = patientsBy(config.patients);
   const lines: (string | null)[] = [patientNote(split, patientOf)];
-  for (const model of frozen.values()) {
-    const leak = { flag: "--teacher", path: model.path, remedy: "use a teacher of the same split" };
+  for (const [stage, model] of frozen) {
+    const flag = stage === TEACHER ? "--teacher" : "--teachers";
+    const leak = { flag, path: model.path, remedy: "use a teacher of the same split" };
     lines.push(assumption(model, config), await leakWarning(leak, split.test, patientOf));
   }
   const remedy = "give it the same split, with --split";
@@ -154,7 +165,7 @@ async function leakWarning(
   const seen = shared.length === 1 ? "a case" : `${shared.length} of ${tested.length} cases`;
   const cases = same.length === shared.length ? seen : `${seen}, or other cases of their patients,`;
   return (
-    `${flag} ${path}: trained on ${cases} that ${flag === "--teacher" ? "the student" : "this stage"} is tested on (${listed(shared)}): ` +
+    `${flag} ${path}: trained on ${cases} that ${flag.startsWith("--teacher") ? "the student" : "this stage"} is tested on (${listed(shared)}): ` +
     `its scores will be too good; ${remedy}`
   );
 }

@@ -2,12 +2,14 @@
 // the run that its folder holds: a teacher's, and those of a student that takes any.
 
 import { join } from "node:path";
-import type { Modality } from "../../data/datasets/datasets.ts";
+import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import { contrastsOf } from "../../data/datasets/gaps.ts";
 import { ANY, subsetName } from "../../data/datasets/subsets.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { anyContrasts } from "../../trainer/settings/anyContrasts.ts";
 import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
+import { withTeacherNames } from "../../trainer/settings/teachers.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import { casesOf, filesById, openRunData } from "../files/cases.ts";
 import { exists } from "../files/files.ts";
@@ -53,6 +55,20 @@ export async function withAnyContrasts(config: TrainConfig): Promise<TrainConfig
   const { modality, note } = anyContrasts(casesOf(dataset, split.train));
   if (note) warn(`--modality ${ANY}: ${note}`);
   return { ...config, modality };
+}
+
+/**
+ * Returns a student's settings with the names of its teachers: where none are given, those are students of
+ * each contrast that at least one case to train on has. Other settings stay as they are. Reads no volume.
+ */
+export async function withTeachers(config: TrainConfig): Promise<TrainConfig> {
+  if (withTeacherNames(config, MODALITIES) === config) return config;
+  if (!(await exists(config.data))) {
+    const recorded = await readConfig(join(config.out, stageName(config)));
+    return withTeacherNames({ ...config, teachers: recorded?.teachers ?? null }, MODALITIES);
+  }
+  const { dataset, split } = await openRunData(config, null, () => undefined);
+  return withTeacherNames(config, contrastsOf(casesOf(dataset, split.train)));
 }
 
 /** Throws a DataError if no case to train on has what a student sees. Reads no volume. */

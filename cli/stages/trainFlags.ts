@@ -8,17 +8,18 @@ import * as v from "valibot";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import {
   DEFAULT_METHOD,
-  isTaught,
   methodOf,
   METHODS,
   PLAIN,
   unusedSettings,
+  usesTeacher,
 } from "../../model/methods/index.ts";
 import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import {
   checkBatch,
+  checkPhases,
   DEFAULTS,
   fittingPatch,
   fittingSupervision,
@@ -28,6 +29,7 @@ import {
   SMALL,
 } from "../../trainer/settings/config.ts";
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
+import { teachersFor, usesNone } from "../../trainer/settings/teachers.ts";
 import { withVoices } from "../terminal/console.ts";
 import { settingsIn } from "../files/imported.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
@@ -87,9 +89,9 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   }
   if (chosen.resume && chosen.overwrite)
     throw new UsageError("--resume, --overwrite: use one of them, not both");
-  const untaught = stage === "student" && !isTaught(method, { ...chosen });
+  const untaught = stage === "student" && !usesTeacher(method, { ...chosen });
   const surplus = chosen.teacher ? "teacher" : given.teacherModality ? "teacherModality" : null;
-  if (untaught && surplus) throw new UsageError(`--${flagOf(surplus)}: the method ${method} uses no teacher`);
+  if (untaught && surplus) throw new UsageError(`--${flagOf(surplus)}: ${usesNone(method)}`);
   const idle = unusedSettings(method).find((name) => given[name] !== undefined);
   if (idle) throw new UsageError(`--${flagOf(idle)}: the method ${method} does not use it`);
   const small = !chosen.data || (await exists(join(data, "phantom.json")));
@@ -113,6 +115,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     modality: stage === "student" ? studentOf("--modality", chosen.modality ?? usualModality(method)) : null,
     ...taughtBySelf(chosen, given),
     teacherModality: untaught ? null : teacherSubset(chosen.teacherModality),
+    teachers: teachersFor(method, chosen.teachers),
   };
   const config = Object.fromEntries(ROWS.map(([name]) => [name, values[name]])) as TrainConfig;
   if (config.validateFrom > epochs) {
@@ -123,6 +126,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   fittingPatch(patch, config.levels);
   fittingSupervision(config, supervisedBy(chosen, method));
   checkBatch(config);
+  checkPhases(config);
   checkTeacherSees(config);
   checkAny(config);
   return config;

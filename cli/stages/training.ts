@@ -5,7 +5,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { subsetName } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
-import { frozenStages, methodOf } from "../../model/methods/index.ts";
+import { frozenStages, methodOf, TEACHER } from "../../model/methods/index.ts";
 import { over } from "../../trainer/loop/position.ts";
 import { openRunData } from "../files/cases.ts";
 import { fileChecksum, readInputs } from "../files/inputs.ts";
@@ -21,15 +21,17 @@ import {
   teacherOf,
   type TrainConfig,
 } from "../../trainer/settings/config.ts";
+import { teachingStudents } from "../../trainer/settings/teachers.ts";
 import { say } from "../terminal/console.ts";
 import { exists, removeTemporaries } from "../files/files.ts";
 import { lockFolder } from "../files/lock.ts";
 import { writeModelCard } from "../report/modelCard.ts";
 import { makePhantom } from "../files/phantomFolder.ts";
 import { writeReport } from "../report/runReport.ts";
-import { readInit, readTeacher, TEACHER } from "./stageModels.ts";
+import { readInit, readTeacher } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
-import { withAnyContrasts, withContrasts } from "./teacherSees.ts";
+import { checkStudents } from "./students.ts";
+import { withAnyContrasts, withContrasts, withTeachers } from "./teacherSees.ts";
 import { finished, isFinished, taughtOn } from "../files/sameRun.ts";
 import { FILES, held, readConfig } from "../files/stageFolder.ts";
 
@@ -45,8 +47,9 @@ export interface Existing {
 
 /**
  * Trains the stage of `config`, and before it a teacher where one is needed and none is found; returns the
- * configuration with its teacher. `open` is called when all has been checked. Nobody else writes to a stage's
- * folder meanwhile. Throws a StoppedError when it was stopped, with all saved.
+ * configuration with its teacher and the names of --teachers. `open` is called when all has been checked.
+ * Nobody else writes to a stage's folder meanwhile. Throws a StoppedError when it was stopped, with all
+ * saved; a UsageError where a student that teaches is missing.
  */
 export async function train(
   open: () => Promise<Device>,
@@ -57,9 +60,10 @@ export async function train(
     await makePhantom({ out: config.data, ...PHANTOM, report: say });
   }
   const replace = existing.unfinished === "replace";
-  config = await withAnyContrasts(config);
+  config = await withTeachers(await withAnyContrasts(config));
   if (config.stage === "teacher") config = await withContrasts(config, { replace });
   await readInit(config);
+  await checkStudents(config);
   if (needsTeacher(config)) config = { ...config, teacher: await findTeacher(config, existing) };
   if (needsTeacher(config)) {
     say("no teacher has been trained on these data: training one first");
@@ -133,7 +137,7 @@ async function trainLocked(
     );
   }
   await trainStage(open, state && !state.imported ? { ...config, tuning: recorded!.tuning } : config, state);
-  const shown = config.teacher ? [...(await teacherStage(config)), config] : [config];
+  const shown = [...(await teacherStages(config)), config];
   await writeModelCard(config);
   await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);
 }
@@ -178,9 +182,20 @@ function canTeach(teacher: TrainConfig, student: TrainConfig): boolean {
   return networkModalities(student).every((modality) => seen.includes(modality));
 }
 
-/** The teacher's own stage, where its folder is at hand, for the report. */
-export async function teacherStage({ teacher, out }: TrainConfig): Promise<TrainConfig[]> {
-  const folder = resolve(teacher!, "..");
-  const config = basename(folder) === "teacher" ? await readConfig(folder) : null;
-  return config ? [{ ...config, out: folder === resolve(out, "teacher") ? out : resolve(folder, "..") }] : [];
+/** The stages of a student's teachers, where their folders are at hand, for the report. */
+export async function teacherStages(config: TrainConfig): Promise<TrainConfig[]> {
+  const { teacher, out } = config;
+  const students = await Promise.all(
+    teachingStudents(config).map(async (student) => {
+      const recorded = await readConfig(join(out, stageName(student)));
+      return recorded ? [{ ...recorded, out }] : [];
+    }),
+  );
+  const folder = teacher === null ? null : resolve(teacher, "..");
+  const found = folder !== null && basename(folder) === TEACHER ? await readConfig(folder) : null;
+  if (!found) return students.flat();
+  return [
+    { ...found, out: folder === resolve(out, TEACHER) ? out : resolve(folder!, "..") },
+    ...students.flat(),
+  ];
 }

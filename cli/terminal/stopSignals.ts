@@ -60,10 +60,13 @@ function end(signal: StopSignal): never {
 /** The command line that resumes a stopped command: itself, with --resume. */
 export function resumeCommand(argv: readonly string[] = process.argv): string {
   const flags = argv.slice(2).filter((flag) => flag !== "--resume" && flag !== "--overwrite");
-  const words = [...flags, "--resume"].map((word) =>
-    /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word),
-  );
-  return `node ${SCRIPT.exec(argv[1] ?? "")?.[0] ?? "cli/train.js"} ${words.join(" ")}`;
+  const script = SCRIPT.exec(argv[1] ?? "")?.[0] ?? "cli/train.js";
+  return `node ${script} ${shellWords([...flags, "--resume"])}`;
+}
+
+/** Words of a command line, in quotation marks where they need them. */
+export function shellWords(words: readonly string[]): string {
+  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word))).join(" ");
 }
 
 const SCRIPT = /cli\/\w+\.js$/;

@@ -18,6 +18,7 @@ import { number, text } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
 import { method, type NetworkSpec, type OwnTensor, type Runnable } from "./method.ts";
 import { deeplySupervised, segmentation } from "./segmentation.ts";
+import { levelOf, widthOf } from "./taps.ts";
 
 /** The outputs of the decoders to compare: D_1 is the input of the last convolution. */
 const TAPS = /^D_[1-9](,D_[1-9])*$/;
@@ -110,12 +111,6 @@ interface Weights {
 /** The taps to compare; none where both weights are 0. */
 function tapsOf({ statisticsWeight, adainWeight, adainTaps }: Weights & { adainTaps: string }): string[] {
   return statisticsWeight === 0 && adainWeight === 0 ? [] : [...new Set(adainTaps.split(","))];
-}
-
-const levelOf = (tap: string) => Number(tap.slice(2));
-
-function widthOf({ config }: NetworkSpec, tap: string): number {
-  return config.filters * 2 ** (levelOf(tap) - 1);
 }
 
 /** The encoder's outputs that the teacher's tails add. */

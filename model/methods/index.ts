@@ -4,6 +4,7 @@
 import { VNET } from "../networks/layers.ts";
 import type { SettingRows } from "../settings/rows.ts";
 import { adain } from "./adain.ts";
+import { amtml } from "./amtml.ts";
 import { barlow } from "./barlow.ts";
 import { kd } from "./kd.ts";
 import { kdnet } from "./kdnet.ts";
@@ -16,7 +17,7 @@ export type * from "./method.ts";
 export { DICE } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
-export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, adain };
+export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain };
 
 export type MethodName = keyof typeof METHODS;
 
@@ -65,7 +66,7 @@ export function rolesOf(method: Method, run: Run): Readonly<Record<string, Role>
   const roles = method.networks(run);
   if (!run.selfTaught) return roles;
   const own = ([name, role]: [string, Role]): [string, Role] =>
-    "frozen" in role && role.frozen === "teacher" ? [name, { sameAs: method.deployed! }] : [name, role];
+    "frozen" in role && role.frozen === TEACHER ? [name, { sameAs: method.deployed! }] : [name, role];
   return Object.fromEntries(Object.entries(roles).map(own));
 }
 
@@ -74,8 +75,27 @@ export function frozenStages(method: Method, run: Run): string[] {
   return Object.values(rolesOf(method, run)).flatMap((role) => ("frozen" in role ? [role.frozen] : []));
 }
 
+/** The stage of a teacher, which sees every contrast. */
+export const TEACHER = "teacher";
+
+type Given = Readonly<Record<string, unknown>>;
+
 /** Tells whether a method, with some of its settings given, learns from a network that was trained before. */
-export function isTaught(name: string, given: Readonly<Record<string, unknown>> = {}): boolean {
+export function isTaught(name: string, given: Given = {}): boolean {
+  return stagesBefore(name, given).length > 0;
+}
+
+/** The same for the network of the stage "teacher". */
+export function usesTeacher(name: string, given: Given = {}): boolean {
+  return stagesBefore(name, given).includes(TEACHER);
+}
+
+/** The same for students that were trained before in the same run. */
+export function usesStudents(name: string, given: Given = {}): boolean {
+  return stagesBefore(name, given).some((stage) => stage !== TEACHER);
+}
+
+function stagesBefore(name: string, given: Given): string[] {
   const method = methodOf(name);
   const network = { config: { ...VNET, modalities: 1 }, modalities: ["t1"] };
   const optimizer = {
@@ -88,7 +108,7 @@ export function isTaught(name: string, given: Readonly<Record<string, unknown>> 
   } as const;
   const settings = { ...defaultSettings(method), ...given };
   const run: Run = { settings, network, modalities: ["t1"], optimizer };
-  return frozenStages(method, run).length > 0;
+  return frozenStages(method, run);
 }
 
 type Rows<Name extends MethodName> = (typeof METHODS)[Name]["settings"];

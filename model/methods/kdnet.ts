@@ -8,11 +8,11 @@ import {
 import type { Terms } from "../losses/losses.ts";
 import { whole } from "../networks/parts.ts";
 import { UsageError } from "../settings/errors.ts";
-import { number, optional, share } from "../settings/kinds.ts";
+import { number, optional } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
 import { method, type NetworkSpec } from "./method.ts";
-import { deeplySupervised, REGION_CLASSES, segmentation as labelTerms } from "./segmentation.ts";
-import { segmentation, temperature } from "./settings.ts";
+import { deeplySupervised, REGION_CLASSES, scaled, segmentation as labelTerms } from "./segmentation.ts";
+import { segmentation, softWeight, temperature } from "./settings.ts";
 
 /**
  * KD-Net: the student learns the teacher's probabilities of the regions and the distribution of its
@@ -32,12 +32,7 @@ L_seg  with --segmentation regions is the paper's: L_soft with the label as targ
     "not verified; that both sides have a temperature, and L_seg on the four classes, are our choices.",
   settings: {
     temperature,
-    softWeight: row(share(), {
-      help: "share of the teacher's region probabilities in the loss; the labels have the rest",
-      default: 0.75,
-      teaches: true,
-      page: { label: "Share of soft labels" },
-    }),
+    softWeight,
     bottleneckWeight: row(number(), {
       help: "weight of the bottlenecks' divergence",
       default: 10,
@@ -88,12 +83,6 @@ L_seg  with --segmentation regions is the paper's: L_soft with the label as targ
 function softTerms(logits: Tensor, targets: Tensor, weight: number, temperature: number): Terms {
   const { crossEntropy, dice } = binaryLosses(regionLogits(logits, REGION_CLASSES), targets, { temperature });
   return { softCrossEntropy: [weight, crossEntropy], softDice: [weight, dice] };
-}
-
-function scaled(terms: Terms, factor: number): Terms {
-  return Object.fromEntries(
-    Object.entries(terms).map(([name, [weight, term]]) => [name, [factor * weight, term] as const]),
-  );
 }
 
 /** Throws a UsageError if two networks' bottlenecks have different shapes. */

@@ -48,3 +48,10 @@ function regionTerms(logits: Tensor, label: Tensor): Terms {
   const { crossEntropy, dice } = binaryLosses(regionLogits(logits, REGION_CLASSES), masks);
   return { regionCrossEntropy: [1, crossEntropy], regionDice: [1, dice] };
 }
+
+/** Multiplies the weights of terms. */
+export function scaled(terms: Terms, factor: number): Terms {
+  return Object.fromEntries(
+    Object.entries(terms).map(([name, [weight, term]]) => [name, [factor * weight, term] as const]),
+  );
+}

@@ -1,7 +1,7 @@
 // Settings that methods share.
 
 import { KD_UNITS, PROTOKD } from "../losses/losses.ts";
-import { choice, number } from "../settings/kinds.ts";
+import { choice, number, share } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
 import { SEGMENTATIONS } from "./segmentation.ts";
 
@@ -44,4 +44,11 @@ export const segmentation = row(choice(SEGMENTATIONS, "of"), {
     "(ce), as in barlow's paper; or cross-entropy and Dice of the regions, as in kdnet's",
   default: "classes",
   page: { label: "Loss of labels" },
+});
+
+export const softWeight = row(share(), {
+  help: "share of the teachers' soft labels in the loss; the labels have the rest",
+  default: 0.75,
+  teaches: true,
+  page: { label: "Share of soft labels" },
 });

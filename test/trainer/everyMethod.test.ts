@@ -7,10 +7,10 @@ import * as assert from "uvu/assert";
 import * as v from "valibot";
 import { openDevice } from "../../cli/device/gpu.ts";
 import { MODALITIES } from "../../data/datasets/source.ts";
-import { METHODS, methodOf, PLAIN } from "../../model/methods/index.ts";
+import { METHODS, methodOf, type NetworkSpec, PLAIN } from "../../model/methods/index.ts";
 import { VNET, vnet } from "../../model/networks/vnet.ts";
 import type { SettingRows } from "../../model/settings/rows.ts";
-import { DEFAULTS, networkConfig, type TrainConfig } from "../../trainer/settings/config.ts";
+import { DEFAULTS, networkSpec, type TrainConfig } from "../../trainer/settings/config.ts";
 import { footprintOn } from "../../trainer/stages/memory.ts";
 
 const device = await openDevice();
@@ -37,6 +37,12 @@ function isValid(row: SettingRows[string], value: unknown): boolean {
   return v.is(row.schema, value);
 }
 
+/** The network of an earlier stage, with the channels that its name says. */
+function specOf(stage: string, config: TrainConfig): NetworkSpec {
+  const modality = stage === "teacher" ? null : stage.slice("student_".length);
+  return networkSpec({ ...config, stage: modality ? "student" : "teacher", method: PLAIN, modality });
+}
+
 for (const name of Object.keys(METHODS)) {
   test(`${name}: each option x norm x precision x deep supervision plans a step at the default sizes`, () => {
     const method = methodOf(name);
@@ -56,11 +62,10 @@ for (const name of Object.keys(METHODS)) {
               precision,
               deepSupervision,
             } as TrainConfig;
-            const teacher = networkConfig({ ...config, stage: "teacher", method: PLAIN, modality: null });
             const { peakBytes } = footprintOn(device.counting(LARGEST), {
               config,
               modalities: MODALITIES,
-              frozen: () => ({ spec: { config: teacher, modalities: MODALITIES } }),
+              frozen: (stage) => ({ spec: specOf(stage, config) }),
             });
             const voxels = config.batch * config.patch.reduce((a, b) => a * b, 1);
             assert.ok(peakBytes > 4 * voxels, `${JSON.stringify(options)}: ${peakBytes} bytes`);
@@ -74,8 +79,7 @@ for (const name of Object.keys(METHODS)) {
 test("terms of weight 0 take no memory: with all weights 0 a method takes what plain supervision takes", () => {
   const taken = (settings: Partial<TrainConfig>) => {
     const config = { ...DEFAULTS, stage: "student", modality: "t1ce", ...settings } as TrainConfig;
-    const teacher = networkConfig({ ...config, stage: "teacher", method: PLAIN, modality: null });
-    const frozen = () => ({ spec: { config: teacher, modalities: MODALITIES } });
+    const frozen = (stage: string) => ({ spec: specOf(stage, config) });
     return footprintOn(device.counting(LARGEST), { config, modalities: MODALITIES, frozen }).peakBytes;
   };
   const off = { kdWeight: 0, prototypeWeight: 0 };

@@ -39,7 +39,7 @@ function inTurn(batches: readonly TrainBatch[]): () => TrainBatch {
 function student(method: string, batches: readonly TrainBatch[]): Trial {
   const settings = { ...defaultSettings(methodOf(method)), ...(method === "kdnet" && { temperature: 5 }) };
   return {
-    method,
+    method: { ...methodOf(method), phases: () => [{ name: "training", share: 1 }] }, // of AMTML-KD the first
     settings,
     next: inTurn(batches),
     ...(isTaught(method) && { teacher: network(MODALITIES, 9) }),

@@ -106,6 +106,11 @@ const CASES: Record<string, () => Parameters<typeof run>[0]> = {
     method: "barlow",
     settings: defaultSettings(METHODS.barlow as Method),
   }),
+  "AMTML-KD, two phases and observed weights": () => ({
+    method: "amtml",
+    teacher: network(3, 9, "batch"),
+    settings: defaultSettings(METHODS.amtml as Method),
+  }),
   "SGD, clipped, best by average": () => ({ optimizer: { optimizer: "sgd", clip: 0.5 }, bestBy: "ema" }),
   ...(half && {
     "half precision": () => ({

@@ -3,13 +3,15 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { isTaught, METHODS, methodOf } from "../../model/methods/index.ts";
-import { taughtMethods } from "../../web/train/pageSettings.ts";
+import { METHODS, methodOf, usesStudents, usesTeacher } from "../../model/methods/index.ts";
+import { settingsIn, taughtMethods } from "../../web/train/pageSettings.ts";
 import { chromiumPath, type Visit, visit } from "../support/browser.ts";
 import { fill, heard, history, SETTINGS, told, watch } from "../support/pageTraining.ts";
 
 /** One epoch of two steps, for four levels: barlow has deep supervision. */
 const TINY = { ...SETTINGS, epochs: 1, batch: 2, filters: 1, levels: 4, validateEvery: 1 } as const;
+/** The methods that the page trains: others learn from several students of one run. */
+const HERE = Object.keys(METHODS).filter((name) => !usesStudents(name));
 const test = suite("webMethods");
 let opened: Visit;
 
@@ -19,11 +21,19 @@ test("a method that is taught by default needs a teacher, others by the choice o
   const always = taught.filter(({ field }) => field === undefined);
   assert.equal(
     names(always),
-    Object.keys(METHODS).filter((name) => isTaught(name)),
+    Object.keys(METHODS).filter((name) => usesTeacher(name)),
   );
   assert.equal(
     taught.filter(({ field }) => field !== undefined),
     [{ method: "barlow", field: "barlowTeacher", value: "frozen" }],
+  );
+});
+
+test("a training with several teachers is refused, with the command that resumes it", () => {
+  const config = JSON.stringify({ stage: "student", modality: "t1ce", method: "amtml" });
+  assert.throws(
+    () => settingsIn({ config }, "FILE"),
+    /^FILE: was trained with AMTML-KD, which learns from several students .* \(train --resume-from\)\.$/,
   );
 });
 
@@ -73,11 +83,11 @@ else {
     const { page } = opened;
     await page.selectOption("#method", "kd");
     await page.selectOption("#stages", "both");
-    for (const name of Object.keys(METHODS)) {
+    for (const name of HERE) {
       await page.selectOption("#method", name);
       for (const [setting, row] of Object.entries(methodOf(name).settings))
         if (row.page) assert.ok(await isShown(setting), `${name}: ${setting}`);
-      const own = isTaught(name);
+      const own = usesTeacher(name);
       assert.is(await page.inputValue("#stages"), own ? "both" : "student", name);
       if (own) await page.selectOption("#stages", "student");
       assert.is(await isShown("teacher"), own, name);
@@ -91,11 +101,20 @@ else {
     assert.not(await isShown("maskedWeight"), "another method's");
   });
 
+  test("a method that the page cannot train tells why, and cannot be chosen", async () => {
+    const { page } = opened;
+    const off = page.locator("#method option:disabled");
+    assert.equal(await off.allTextContents(), [
+      "AMTML-KD: learns from several students, on the command line only",
+    ]);
+    assert.is(await page.locator("#method option:enabled").count(), HERE.length);
+  });
+
   test("a teacher, and a student by each method; the teacher that barlow trains is a network to choose", async () => {
     const { page } = opened;
     await page.selectOption("#method", "protokd");
     assert.ok((await train("none", "teacher"))["total"]! > 0);
-    for (const name of Object.keys(METHODS)) {
+    for (const name of HERE) {
       const losses = await train(name);
       assert.ok(Object.values(losses).every(Number.isFinite), JSON.stringify(losses));
       assert.is(Object.keys(losses).length > 3, name !== "none", `${name}: ${Object.keys(losses).join()}`);

@@ -5,7 +5,7 @@ import { type CaseFiles, MODALITIES } from "../../data/datasets/datasets.ts";
 import { contrastsOf } from "../../data/datasets/gaps.ts";
 import { ANY, anyOf, isAny } from "../../data/datasets/subsets.ts";
 import { DataError } from "../../data/errors.ts";
-import { isTaught } from "../../model/methods/index.ts";
+import { usesTeacher } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { dropWeightsIn } from "./contrasts.ts";
 import type { TrainConfig } from "./settings.ts";
@@ -35,7 +35,8 @@ export function checkAny(settings: AnySettings): void {
     throw new UsageError(
       `--teacher-modality: --teacher ${SELF} sees what the network sees: give one of them`,
     );
-  if (!isTaught(method)) throw new UsageError(`--teacher ${SELF}: the method ${method} uses no teacher`);
+  if (!usesTeacher(method, { ...settings }))
+    throw new UsageError(`--teacher ${SELF}: the method ${method} uses no teacher`);
 }
 
 /**

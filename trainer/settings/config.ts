@@ -6,9 +6,18 @@ import { contrastsIn, isAny } from "../../data/datasets/subsets.ts";
 import type { AffineChoice } from "../../data/preparation/grids.ts";
 import type { Preparation } from "../../data/preparation/preprocess.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
+import { Phases } from "../loop/phases.ts";
 import type { Limits } from "../loop/position.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
-import { methodOf, type NetworkSpec, PLAIN, type Run, titleOf } from "../../model/methods/index.ts";
+import {
+  methodOf,
+  METHODS,
+  type NetworkSpec,
+  PLAIN,
+  type Run,
+  titleOf,
+  unusedSettings,
+} from "../../model/methods/index.ts";
 import { channelCount } from "../../model/networks/anyContrasts.ts";
 import { checkDeepSupervision, VNET, type VnetConfig } from "../../model/networks/vnet.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -163,6 +172,12 @@ export function checkBatch(config: TrainConfig): void {
   );
 }
 
+/** Throws a UsageError where the epochs are too few for the phases of the method. */
+export function checkPhases(config: TrainConfig): void {
+  const run = runOf(config, networkModalities(config));
+  void new Phases(methodOf(config.method).phases?.(run), config.epochs);
+}
+
 /** The settings of the training loop. */
 export function trainingOptions(config: TrainConfig) {
   const { patch, seed, validateEvery, validateFrom, bestBy, maxBadSteps } = config;
@@ -189,11 +204,13 @@ export function portable({ split, ...config }: TrainConfig): Partial<TrainConfig
 }
 
 /**
- * The names of the settings that differ between two configurations and make them different runs. Paths count
- * as different where they are spelt differently.
+ * The names of the settings that differ between two configurations and make them different runs; settings
+ * that their method does not use do not. Paths count as different where they are spelt differently.
  */
 export function differences(a: TrainConfig, b: TrainConfig): string[] {
   const keys = new Set([...Object.keys(SETTINGS), ...Object.keys(a), ...Object.keys(b)] as SettingName[]);
+  if (a.method === b.method && a.method in METHODS)
+    for (const key of unusedSettings(a.method)) keys.delete(key as SettingName);
   for (const [key, { counts }] of ROWS) if (counts === false) keys.delete(key);
   return [...keys].filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }

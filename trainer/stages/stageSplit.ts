@@ -2,7 +2,7 @@
 // these are, and what the others lack.
 
 import { gapsOf, listOf } from "../../data/datasets/gaps.ts";
-import type { CaseFiles, Modality } from "../../data/datasets/source.ts";
+import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/source.ts";
 import { isAny } from "../../data/datasets/subsets.ts";
 import type { Split } from "../../data/datasets/splits.ts";
 import { DataError } from "../../data/errors.ts";
@@ -65,7 +65,8 @@ export function stageSplit(config: Stage, { split, filesOf, taughtBy }: SplitOpt
     if (split.test.length && !used.test.length)
       about.push("no case is left to test on: no scores are computed");
   }
-  for (const seen of taughtBy) about.push(...taughtLines(trained, seen, config));
+  const seen = MODALITIES.filter((one) => taughtBy.some((teacher) => teacher.includes(one)));
+  if (taughtBy.length) about.push(...taughtLines(trained, seen, { ...config, teachers: taughtBy.length }));
   if (any && !taughtBy.length) {
     const whole = trained.filter(({ images }) => own.every((one) => images[one])).length;
     if (whole < trained.length)
@@ -98,16 +99,23 @@ const REMEDY = {
   student: "choose another --modality",
 } as const;
 
-/** Returns a line on the cases that lack what a teacher sees. Throws a DataError if all of them do. */
-function taughtLines(trained: readonly CaseFiles[], seen: readonly Modality[], { method }: Stage): string[] {
+/** Returns a line on the cases that lack what the teachers see. Throws a DataError if all of them do. */
+function taughtLines(
+  trained: readonly CaseFiles[],
+  seen: readonly Modality[],
+  { method, teachers }: Stage & { teachers: number },
+): string[] {
   const taught = trained.filter(({ images }) => seen.every((one) => images[one]));
   if (taught.length === trained.length) return [];
   const gaps = gapsOf(trained, seen);
+  const several = teachers > 1;
   if (taught.length) {
-    return [`the teacher's terms count for ${taught.length} of ${trained.length} cases to train: ${gaps}`];
+    return [
+      `the ${several ? "teachers'" : "teacher's"} terms count for ${taught.length} of ${trained.length} cases to train: ${gaps}`,
+    ];
   }
   throw new DataError(
-    `${titleOf(method)}: no case to train on has all that the teacher sees (${listOf(seen)}): ${gaps}: choose a ` +
-      "teacher of fewer contrasts, or train with --method none",
+    `${titleOf(method)}: no case to train on has all that the ${several ? "teachers see" : "teacher sees"} (${listOf(seen)}): ` +
+      `${gaps}: choose ${several ? "teachers" : "a teacher"} of fewer contrasts, or train with --method none`,
   );
 }

@@ -2,7 +2,7 @@
 // are from, and for each stage the state to resume, the best network and the epochs so far.
 
 import { DataError } from "../../data/errors.ts";
-import { isTaught } from "../../model/methods/index.ts";
+import { usesTeacher } from "../../model/methods/index.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts";
 import { OldStateError } from "../../model/errors.ts";
@@ -163,7 +163,7 @@ export function forgetRun(): Promise<void> {
  */
 export function teacherOf(settings: KeptRun["settings"]): string | null {
   const { stages, method, teacher, selfTaught } = settings;
-  if (stages === "teacher" || selfTaught || !isTaught(method, { ...settings })) return null;
+  if (stages === "teacher" || selfTaught || !usesTeacher(method, { ...settings })) return null;
   return stages === "both" ? trainedName("teacher") : teacher;
 }
 

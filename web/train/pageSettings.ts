@@ -4,7 +4,7 @@
 import * as v from "valibot";
 import { CheckpointError } from "../../model/errors.ts";
 import { DataError } from "../../data/errors.ts";
-import { isTaught, methodOf, METHODS, PLAIN } from "../../model/methods/index.ts";
+import { methodOf, METHODS, PLAIN, titleOf, usesStudents, usesTeacher } from "../../model/methods/index.ts";
 import type { Setting } from "../../model/settings/rows.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
@@ -23,11 +23,11 @@ export function fields(): Field[] {
 /** The methods that learn from a network that was trained before, by default or by a setting's choice. */
 export function taughtMethods(): FormChoices["taught"] {
   return Object.entries(METHODS).flatMap(([method, { settings }]) => {
-    if (isTaught(method)) return [{ method }];
+    if (usesTeacher(method)) return [{ method }];
     return Object.entries(settings).flatMap(
       ([field, { choices = [] }]: [string, { choices?: readonly string[] }]) =>
         choices
-          .filter((value) => isTaught(method, { [field]: value }))
+          .filter((value) => usesTeacher(method, { [field]: value }))
           .map((value) => ({ method, field, value })),
     );
   });
@@ -106,6 +106,11 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
     problems.push(`modality: a ${stage}'s cannot be ${modality}`);
   if (problems.length)
     throw new CheckpointError(`${name}: its settings are not known here: ${problems.join("; ")}`);
+  if (settings.method !== undefined && usesStudents(settings.method, { ...settings }))
+    throw new DataError(
+      `${name}: was trained with ${titleOf(settings.method)}, which learns from several students of one run; this ` +
+        "page keeps one. The command line can resume it (train --resume-from).",
+    );
   const others = REFUSED.filter((key) => settings[key] !== undefined);
   if (!others.length) return settings;
   const list = others.map((key) => `${key} ${shown(settings[key])}`).join(", ");

@@ -64,7 +64,7 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
       "The student sees",
       [...ALL_SUBSETS, ANY].map((seen) => [seen, seenTitle(seen)] as const),
     ),
-    select("method", "Method", choices.methods),
+    methodList(),
     select("teacher", "Its teacher", []),
     select("recipe", "Recipe", [
       ["paper", "the paper's"],
@@ -90,6 +90,21 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
   for (const { field } of choices.taught) if (field) byId(field).addEventListener("change", showUsed);
   byId("recipe").addEventListener("change", showRecipe);
   byId("data").addEventListener("change", changed);
+}
+
+/** The methods; one that the page cannot train tells why, and cannot be chosen. */
+function methodList(): HTMLElement {
+  const made = select(
+    "method",
+    "Method",
+    choices.methods.map(([name, title]) => {
+      const isHere = !choices.elsewhere.includes(name);
+      return [name, isHere ? title : `${title}: learns from several students, on the command line only`];
+    }),
+  );
+  for (const option of made.querySelectorAll("option"))
+    option.disabled = choices.elsewhere.includes(option.value);
+  return made;
 }
 
 /** "T1ce and FLAIR", or "whatever is there". */
