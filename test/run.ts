@@ -1,112 +1,60 @@
-// Runs every test/**/*.test.js, or those whose paths contain one of the arguments, in one process with one
-// device:
+// Runs every test/**/*.test.js, or those whose paths contain one of the arguments:
 //   node test/run.js [name ...]
-// The last line is `N passed, N failed`. A file that cannot be loaded, holds no test or ends the process
-// counts as failed.
+// The files of each folder run in one process with one device (runFiles.ts): under lavapipe a kernel holds
+// some 120 mappings of memory, a process may have 65,530, and all tests' kernels together need more. The last
+// line is `N passed, N failed`. A file that cannot be loaded or holds no test, and a process that ends before
+// its tests do, count as failed.
 
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { Device } from "../engine/gpu/device.ts";
-
-/** The result of uvu's runner of a suite: true or the errors' text, and counts. */
-type Outcome = [errors: true | string, passed: number, skipped: number, total: number];
-type Suite = () => Promise<Outcome>;
-
-declare global {
-  var UVU_DEFER: number;
-  var UVU_INDEX: number;
-  var UVU_QUEUE: [name: string, ...suites: Suite[]][];
-}
-
-let passed = 0;
-let failed = 0;
-let finished = false;
-const skipped: string[] = [];
-
-process.env["PROTOKD_TUNING"] = "off"; // the choice of kernels must not depend on their speed while tests run
-globalThis.UVU_DEFER = 1; // uvu reads it when it is first imported
-const { exec } = await import("uvu"); // before the lines below, so that uvu's message at exit comes first
-
-process.on("exit", () => {
-  if (!finished) {
-    failed++;
-    console.log("the process ended before the tests did");
-  }
-  if (failed > 0) process.exitCode ||= 1;
-  if (skipped.length > 0)
-    console.log(`${skipped.length} skipped:\n${skipped.map((line) => `  ${line}`).join("\n")}`);
-  console.log(`${passed} passed, ${failed} failed`);
-});
-process.on("uncaughtException", (error) => {
-  console.error(error);
-  process.exit(1);
-});
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Counts } from "./runFiles.ts";
 
 const filters = process.argv.slice(2);
 const known = (await readdir(new URL(".", import.meta.url), { recursive: true }))
   .filter((path) => path.endsWith(".test.ts"))
   .sort();
 const files = known.filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)));
-if (files.length === 0) fail(`no test file matches ${filters.join(" ")}: there are ${known.join(", ")}`);
+const total: Counts = { passed: 0, failed: 0, skipped: [] };
+if (files.length === 0) {
+  total.failed++;
+  console.error(`no test file matches ${filters.join(" ")}: there are ${known.join(", ")}`);
+}
 
-listenForSkips();
-for (const [index, name] of files.entries()) {
-  globalThis.UVU_INDEX = index;
-  globalThis.UVU_QUEUE.push([name]);
+const folder = mkdtempSync(join(tmpdir(), "tests-"));
+for (const part of new Set(files.map(folderOf))) {
+  const { passed, failed, skipped } = runPart(part);
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped.push(...skipped);
+}
+rmSync(folder, { recursive: true });
+
+const { passed, failed, skipped } = total;
+if (skipped.length > 0)
+  console.log(`${skipped.length} skipped:\n${skipped.map((line) => `  ${line}`).join("\n")}`);
+console.log(`${passed} passed, ${failed} failed`);
+if (failed > 0) process.exitCode = 1;
+
+/** Runs the files of a folder of test/ in a process of their own. */
+function runPart(part: string): Counts {
+  const runner = fileURLToPath(new URL("runFiles.js", import.meta.url));
+  const report = join(folder, `${part}.json`);
+  const own = files.filter((name) => folderOf(name) === part);
+  const { status, signal } = spawnSync(process.execPath, [...process.execArgv, runner, report, ...own], {
+    stdio: "inherit",
+  });
   try {
-    await import(new URL(name.replace(/\.ts$/, ".js"), import.meta.url).href);
-    if (globalThis.UVU_QUEUE[index]!.length === 1)
-      fail(`${name}: holds no test, or does not end in test.run()`);
-  } catch (error) {
-    fail(`${name}: cannot be loaded: ${error instanceof Error ? error.stack : String(error)}`);
-  }
-}
-for (const group of globalThis.UVU_QUEUE) {
-  const [name, ...suites] = group;
-  group.splice(1, suites.length, ...suites.map((suite) => () => counted(name, suite)));
-}
-const opened = listenForDevices();
-await exec();
-finished = true;
-
-/** Runs a suite and adds its counts to ours. uvu itself would stop at a hook that throws. */
-async function counted(file: string, suite: Suite): Promise<Outcome> {
-  try {
-    const outcome = await suite();
-    for (const device of opened.splice(0)) device.gpu.destroy();
-    passed += outcome[1];
-    failed += outcome[3] - outcome[1];
-    if (outcome[2] > 0) skipped.push(`${file}: ${outcome[2]} by test.skip or test.only`);
-    return outcome;
-  } catch (error) {
-    failed++;
-    return [`${file}: a hook failed: ${error instanceof Error ? error.stack : String(error)}`, 0, 0, 1];
+    return JSON.parse(readFileSync(report, "utf8")) as Counts;
+  } catch {
+    console.log(`${part}: the process ended before the tests did: ${signal ?? `exit code ${status}`}`);
+    return { passed: 0, failed: 1, skipped: [] };
   }
 }
 
-/**
- * The devices that tests open while they run. Under lavapipe each kernel of a device holds some 120 mappings
- * of memory, and a process may have 65,530: so no device outlives the file that opened it.
- */
-function listenForDevices(): Device[] {
-  const devices: Device[] = [];
-  Device.opened.add((device) => devices.push(device));
-  return devices;
-}
-
-function fail(message: string): void {
-  failed++;
-  console.error(message);
-}
-
-/**
- * Collects the lines beginning with SKIPPED, by which tests report missing data, to repeat them at the end.
- */
-function listenForSkips(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
-    stream.write = (...args: unknown[]) => {
-      for (const [, line] of String(args[0]).matchAll(/^SKIPPED: (.*)$/gm)) skipped.push(line!);
-      return write(...args);
-    };
-  }
+function folderOf(name: string): string {
+  return name.split(/[\\/]/)[0]!;
 }

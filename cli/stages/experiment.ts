@@ -28,6 +28,8 @@ import { type CommandFlags, flagOf, resolveConfig } from "./trainFlags.ts";
 export interface Experiment {
   /** The settings of the chosen method's students, but for their modality and seed. */
   shared: TrainConfig;
+  /** The settings of their teacher, but for its seed: no method's own defaults change it. */
+  teacher: TrainConfig;
   /** The contrasts of each student, as subsetName() joins them. */
   modalities: readonly string[];
   /** The settings of each method's students, in the order of training; the chosen method's come last. */
@@ -53,11 +55,14 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
     checkTeacherSees({ ...shared, modality: one });
     if (shared.selfTaught) checkAny({ ...shared, modality: one });
   }
-  const others = names.map((method) => resolveConfig({ ...flagsOf(method, rest), ...student, method }));
+  const resolve = (method: string) => resolveConfig({ ...flagsOf(method, rest), ...student, method });
+  const methods = [...(await Promise.all(names.map(resolve))), shared];
+  const teacherModality = methods.find((one) => one.teacherModality)?.teacherModality ?? null;
   return {
     shared,
+    teacher: teacherOf({ ...(await resolve(PLAIN)), teacherModality }),
     modalities,
-    methods: [...(await Promise.all(others)), shared],
+    methods,
     seeds: list === undefined ? [shared.seed] : seedsOf(list),
   };
 }
@@ -96,13 +101,19 @@ function flagsOf(method: string, flags: Omit<CommandFlags, "stage" | "modality">
  * students that teach others, then the other students. One seed's stages are in `shared.out`, those of
  * several in its folders seed_N.
  */
-export function stagesOf({ shared, modalities, methods, seeds }: Experiment): TrainConfig[] {
+export function stagesOf({
+  shared,
+  teacher: taughtBy,
+  modalities,
+  methods,
+  seeds,
+}: Experiment): TrainConfig[] {
   const isTaught = ({ selfTaught, ...config }: TrainConfig) =>
     usesTeacher(config.method, config) && !selfTaught;
   const given = givenTeacher(methods);
   return seeds.flatMap((seed) => {
     const out = seeds.length === 1 ? shared.out : join(shared.out, `seed_${seed}`);
-    const own = teacherOf({ ...shared, out, seed });
+    const own = { ...taughtBy, out, seed };
     const teacher = given ?? join(out, stageName(own), FILES.best);
     const students = modalities.flatMap((modality) =>
       methods.map((config): TrainConfig => {

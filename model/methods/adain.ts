@@ -69,7 +69,6 @@ L_A  = the mean over logits of (tail(σ_s (F_t - μ_t) / σ_t + μ_s) - tail(F_t
       },
     ),
   },
-  comparedWith: ["none", "kd"],
   networks({ network, selfTaught = false }) {
     if (selfTaught) throw new UsageError("--teacher self: AdaIN-KD needs a teacher that does not change");
     return { student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } };

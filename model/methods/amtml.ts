@@ -91,7 +91,6 @@ phase 1, 35 % of the epochs: student, θ, W and A train; phase 2: the student ag
     }),
   },
   defaults: { softWeight: 0.7, temperature: 5 },
-  comparedWith: ["none", "kd"],
   networks(run): Record<string, Role> {
     if (run.selfTaught) throw new UsageError("--teacher self: AMTML-KD needs teachers that do not change");
     const teachers = teachersOf(run).map((name): [string, Role] => [name, { frozen: stageOf(name) }]);

@@ -48,7 +48,6 @@ L_seg  with --segmentation ce is the abstract's: cross-entropy alone, at each le
     segmentation,
   },
   defaults: { modality: "t1ce+flair", deepSupervision: true },
-  comparedWith: ["none"],
   networks: (run) => ({
     student: { spec: run.network, group: "main" },
     teacher: run.settings.barlowTeacher === "frozen" ? { frozen: "teacher" } : besides(run),

@@ -41,9 +41,16 @@ export function titleOf(name: string): string {
   return BY_NAME[name]?.title ?? name;
 }
 
-/** The methods that --baselines trains beside a method; empty for an unknown name. */
+/** The methods that every other one is compared with. */
+const BASELINES: readonly MethodName[] = ["none", "kd"];
+
+/**
+ * The methods that --baselines trains beside a method; for a baseline those before it, for an unknown name
+ * none.
+ */
 export function baselinesOf(name: string): readonly string[] {
-  return BY_NAME[name]?.comparedWith ?? [];
+  const place = BASELINES.findIndex((baseline) => baseline === name);
+  return place >= 0 ? BASELINES.slice(0, place) : name in METHODS ? BASELINES : [];
 }
 
 /** The default settings of a method. */

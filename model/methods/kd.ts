@@ -18,7 +18,6 @@ L_kd  = KL(softmax(z_t / T) ‖ softmax(z_s / T)): the published code's mean ove
     "The published units are those of ProtoKD's code, whose weight of 10 at T 10 is 0.025 in Hinton's units; " +
     "Hinton's are from his paper.",
   settings: { kdWeight, kdUnits, temperature },
-  comparedWith: ["none"],
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
   deployed: "student",
   step({ networks: { student, teacher }, batch: { paired }, settings, update }) {

@@ -49,7 +49,6 @@ L_seg  with --segmentation regions is the paper's: L_soft with the label as targ
     segmentation,
   },
   defaults: { temperature: 5 },
-  comparedWith: ["none", "kd"],
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
   deployed: "student",
   step({ networks: { student, teacher }, batch: { paired }, settings, update }) {

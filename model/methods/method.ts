@@ -33,8 +33,6 @@ export interface Method<
    * form.
    */
   settings: S;
-  /** The methods that --baselines trains beside it. */
-  comparedWith?: readonly string[];
   /** Its own defaults of settings, by their names. */
   defaults?: Readonly<Record<string, unknown>>;
   /** The least number of samples in a batch; by default 1. */

@@ -62,7 +62,6 @@ L_con = 1/N² (Σ_i ‖a_i - b_i‖² + Σ_{i≠j} max(0, margin - ‖a_i - b_j�
       page: { label: "Margin of contrast" },
     }),
   },
-  comparedWith: ["none", "kd"],
   leastBatch: ({ contrastiveWeight }) => (contrastiveWeight === 0 ? 1 : 2),
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
   deployed: "student",

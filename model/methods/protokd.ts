@@ -16,7 +16,6 @@ L_proto = the mean squared difference of the similarity maps of D_1: the cosine 
           and each class's prototype, the mean of the features over the class's voxels in a sample`,
   verified: "All terms, weights and their gradients equal those of the published code.",
   settings: { kdWeight, kdUnits, prototypeWeight, temperature },
-  comparedWith: ["none", "kd"],
   networks: ({ network }) => ({ student: { spec: network, group: "main" }, teacher: { frozen: "teacher" } }),
   deployed: "student",
   step({ networks: { student, teacher }, batch: { paired }, settings, update }) {

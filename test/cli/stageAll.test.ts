@@ -12,6 +12,7 @@ import { EXPERIMENT } from "../../cli/report/experimentReport.ts";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { ALL_SUBSETS } from "../../data/datasets/subsets.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
+import type { TrainConfig } from "../../trainer/settings/config.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "stage-all-"));
 const data = join(folder, "data");
@@ -65,6 +66,28 @@ test("--methods trains a list of methods, each with the flags that it uses", asy
     ],
   );
   assert.equal(await planned({ modality: "t1", methods: "none" }), ["run t1 none 0"]);
+});
+
+test("no method's own defaults change the shared teacher, and a given one teaches all", async () => {
+  const flags = { modality: "t1ce+flair", methods: "none,kd,barlow" };
+  const stages = stagesOf(await resolveExperiment({ data, ...flags }));
+  assert.equal(
+    stages.map(({ stage, method, deepSupervision }) => [stage, method, deepSupervision]),
+    [
+      ["teacher", "none", false],
+      ["student", "none", false],
+      ["student", "kd", false],
+      ["student", "barlow", true],
+    ],
+  );
+  const seen = { ...flags, teacherModality: "t2,t1ce,flair" };
+  const [{ teacherModality }] = stagesOf(await resolveExperiment({ data, ...seen })) as [TrainConfig];
+  assert.is(teacherModality, "t1ce+flair+t2");
+  assert.equal(await planned({ ...flags, teacher: "a.safetensors" }), [
+    "run t1ce+flair none 0",
+    "run t1ce+flair kd 0 of a.safetensors",
+    "run t1ce+flair barlow 0",
+  ]);
 });
 
 test("students of several contrasts come after the single ones; all of one teacher", async () => {

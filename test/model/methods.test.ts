@@ -13,6 +13,7 @@ import {
   type Method,
   METHOD_SETTINGS,
   methodOf,
+  baselinesOf,
   METHODS,
   PLAIN,
   titleOf,
@@ -234,15 +235,19 @@ test("every setting has a default that fits and a help text, and is one row for 
   assert.equal(defaultSettings(METHODS.protokd), { ...PROTOKD, kdUnits: "published" });
 });
 
-test("a method's defaults, baselines and roles name existing settings, methods and networks", () => {
+test("every method is compared with plain supervision and pixel-wise distillation", () => {
+  assert.equal(["none", "kd", "unknown"].map(baselinesOf), [[], ["none"], []]);
+  for (const [name] of all)
+    if (name !== "none" && name !== "kd") assert.equal(baselinesOf(name), ["none", "kd"]);
+});
+
+test("a method's defaults and roles name existing settings and networks", () => {
   const rows: Readonly<Record<string, { schema: v.GenericSchema }>> = SETTINGS;
   for (const [name, method] of all) {
     for (const [key, value] of Object.entries(method.defaults ?? {})) {
       assert.ok(rows[key], `${name}: ${key}`);
       assert.ok(v.is(rows[key].schema, value), `${name}: ${key} ${String(value)}`);
     }
-    for (const other of method.comparedWith ?? [])
-      assert.ok(other !== name && other in METHODS, `${name}: ${other}`);
     const roles = method.networks(trainOptions(trial(name)).run);
     assert.ok(method.deployed === null || method.deployed in roles, name);
     for (const role of Object.values(roles))
