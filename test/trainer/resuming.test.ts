@@ -46,7 +46,8 @@ async function run(
     return Promise.resolve(made);
   };
   const { config, precision = "f32" } = { ...network(1, 1, norm), ...rest.network };
-  const params = new Params(device, { seed: state ? 2 : 1 }); // all of it comes from the state
+  const isRestarted = rest.method === "amtml"; // the second phase draws the first weights again
+  const params = new Params(device, { seed: state && !isRestarted ? 2 : 1 }); // the rest is the state's
   let clock = 0; // so slow that every step is read
   const made = trainer({
     now: () => (clock += 3000),
