@@ -80,9 +80,9 @@ test("no method's own defaults change the shared teacher, and a given one teache
       ["student", "barlow", true],
     ],
   );
-  const seen = { ...flags, teacherModality: "t2,t1ce,flair" };
+  const seen = { ...flags, teacherModality: "t2+t1ce+flair" };
   const [{ teacherModality }] = stagesOf(await resolveExperiment({ data, ...seen })) as [TrainConfig];
-  assert.is(teacherModality, "t1ce+flair+t2");
+  assert.is(teacherModality, "t2+t1ce+flair");
   assert.equal(await planned({ ...flags, teacher: "a.safetensors" }), [
     "run t1ce+flair none 0",
     "run t1ce+flair kd 0 of a.safetensors",
