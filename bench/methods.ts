@@ -1,7 +1,7 @@
 // npm run bench:methods [-- --quick --json FILE]: the time and memory of a training step of every method, as
 // multiples of ProtoKD's. The methods take turns, so that what else the machine does slows all of them alike.
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { openDevice } from "../cli/device/gpu.ts";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
 import { bytesText } from "../engine/index.ts";
@@ -11,6 +11,7 @@ import { jsonFile } from "./jsonFile.ts";
 import { machineText, thisMachine } from "./machine.ts";
 import { measureSteps, SEES, type StepOptions } from "./step/measure.ts";
 import { median } from "./stopwatch.ts";
+import { whole } from "./whole.ts";
 
 interface Flags {
   quick?: boolean;
@@ -52,21 +53,18 @@ export async function methodCosts(
   rounds: number,
   report: (line: string) => void,
 ): Promise<MethodCost[]> {
-  const seconds = new Map<string, number[]>(methods.map(({ name }) => [name, []]));
-  const costs = new Map<string, MethodCost>();
+  const taken = methods.map(({ name }) => ({ method: name, times: [] as number[], peakBytes: 0, calls: 0 }));
   for (let round = 1; round <= rounds; round++)
-    for (const method of methods) {
+    for (const [i, method] of methods.entries()) {
       const device = await openDevice();
       const measured = await measureSteps(device, { ...sizes, method }, () => undefined);
       device.gpu.destroy();
-      const times = seconds.get(method.name)!;
-      times.push(measured.seconds);
-      const { peakBytes, calls } = measured;
-      const middle = median([...times].sort((a, b) => a - b));
-      costs.set(method.name, { method: method.name, seconds: middle, peakBytes, calls });
-      report(`round ${round}, ${method.name}: ${measured.seconds.toFixed(3)} s, ${bytesText(peakBytes)}`);
+      const { seconds, peakBytes, calls } = measured;
+      taken[i]!.times.push(seconds);
+      Object.assign(taken[i]!, { peakBytes, calls });
+      report(`round ${round}, ${method.name}: ${seconds.toFixed(3)} s, ${bytesText(peakBytes)}`);
     }
-  return [...costs.values()];
+  return taken.map(({ times, ...cost }) => ({ ...cost, seconds: median(times.sort((a, b) => a - b)) }));
 }
 
 /** The lines of a markdown table of costs as multiples of the default method's. */
@@ -86,14 +84,8 @@ export function table(costs: readonly MethodCost[]): string[] {
 const command = new Command("methods")
   .description("Times a training step of every method, beside ProtoKD's.")
   .option("--quick", "the phantom's patches")
-  .option("--rounds <n>", "how often the methods take turns", rounds, 3)
+  .option("--rounds <n>", "how often the methods take turns", whole(1), 3)
   .addOption(new Option("--sees <contrasts>", "what the network sees").choices(SEES).default("one"))
   .option("--json <file>", "file for all numbers");
-
-function rounds(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isInteger(value) && value >= 1) return value;
-  throw new InvalidArgumentError("expected an integer of at least 1.");
-}
 
 if (isMain(import.meta.url)) process.exitCode = await runCommand<Flags>(command, main);

@@ -2,7 +2,7 @@
 // contrast, with ProtoKD by default, on random patches. Prints seconds, memory, kernel calls, compile time,
 // JavaScript's share, and the GPU's time by phase and by kernel.
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
 import { fittingPatch } from "../trainer/settings/config.ts";
@@ -16,6 +16,7 @@ import { jsonFile } from "./jsonFile.ts";
 import { machineText, thisMachine } from "./machine.ts";
 import { measureSteps, SEES, type StepMeasurement } from "./step/measure.ts";
 import { traceOf } from "./step/trace.ts";
+import { whole } from "./whole.ts";
 
 interface Flags {
   filters?: number;
@@ -106,15 +107,6 @@ function line({ kernel, calls, milliseconds }: ProfileRow, busy: number): string
 
 function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
-}
-
-/** A whole number of at least `least`, as commander parses it. */
-function whole(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== "" && Number.isInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`expected an integer of at least ${least}.`);
-  };
 }
 
 const byDefault = (key: keyof typeof SIZES) => `(default: ${SIZES[key]}; quick: ${QUICK[key]})`;

@@ -8,7 +8,7 @@ import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { channelNames } from "../../model/networks/anyContrasts.ts";
-import { methodOf, PLAIN, rolesOf } from "../../model/methods/index.ts";
+import { frozenStages, methodOf, PLAIN, rolesOf, trainedBeside } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { Interval } from "../../model/scoring/statistics.ts";
@@ -90,10 +90,10 @@ function about(config: TrainConfig): string {
 /** A network's teachers, and the paper of its method: "from labels and the network of teacher". */
 export function trainedFrom(config: TrainConfig): string {
   const method = methodOf(config.method);
-  const roles = Object.entries(rolesOf(method, runOf(config, MODALITIES)));
-  const stages = roles.flatMap(([, role]) => ("frozen" in role ? [role.frozen] : []));
-  const itself = roles.some(([, role]) => "sameAs" in role);
-  const beside = roles.some(([name, role]) => "spec" in role && name !== method.deployed);
+  const run = runOf(config, MODALITIES);
+  const stages = frozenStages(method, run);
+  const itself = Object.values(rolesOf(method, run)).some((role) => "sameAs" in role);
+  const beside = trainedBeside(method, run).length > 0;
   const sources = [
     "labels",
     ...(stages.length ? [`the ${stages.length > 1 ? "networks" : "network"} of ${stages.join(", ")}`] : []),

@@ -15,7 +15,6 @@ import type { Split } from "../../data/datasets/splits.ts";
 import { describeVnet } from "../../model/files/published.ts";
 import { frozenStages, methodOf, type NetworkSpec, rolesOf, TEACHER } from "../../model/methods/index.ts";
 import type { VnetConfig } from "../../model/networks/layers.ts";
-import { checkPatch } from "../../model/networks/patch.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
@@ -23,7 +22,7 @@ import type { FoundState } from "../files/checkpoints.ts";
 import { fileChecksum, realPath } from "../files/inputs.ts";
 import { channelsOf, frozenNetwork, readModel, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { readStudent } from "./students.ts";
+import { checkFrozen, readStudent } from "./students.ts";
 
 /** The networks that a stage starts from. */
 export interface StageNetworks {
@@ -69,13 +68,13 @@ async function readFrozen(config: TrainConfig, stage: string): Promise<StoredMod
 
 /** The teacher's network, if one is given. Throws a UsageError where it cannot teach this student. */
 export async function readTeacher(config: TrainConfig): Promise<StoredModel | null> {
-  const { teacher, patch, background, teacherModality } = config;
+  const { teacher, teacherModality } = config;
   if (teacher === null) return null;
   const model = await readModel(teacher);
   const refuse = (why: string): never => {
     throw new UsageError(`--teacher ${teacher}: ${why}`);
   };
-  const { modalities, levels } = model.network;
+  const { modalities } = model.network;
   if (modalities < 2) {
     const of = model.card ? `got one of ${model.card.modalities.join(", ")}` : "got one of 1 channel";
     refuse(`expected a network of several modalities, ${of}`);
@@ -86,13 +85,7 @@ export async function readTeacher(config: TrainConfig): Promise<StoredModel | nu
     refuse(`expected one that sees ${needed.join(", ")}, got one of ${seen.join(", ")}`);
   if (teacherModality !== null && subsetName(seen) !== teacherModality)
     refuse(`sees ${seen.join(", ")}, and not ${teacherModality} as --teacher-modality has it`);
-  if (model.card && model.card.background !== background)
-    refuse(`was trained with --background ${model.card.background}: give it here too`);
-  try {
-    checkPatch(patch, levels);
-  } catch (error) {
-    refuse((error as Error).message);
-  }
+  checkFrozen(model, config, refuse);
   return model;
 }
 

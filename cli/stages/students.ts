@@ -59,12 +59,21 @@ export async function readStudent(config: TrainConfig, stage: string): Promise<S
   };
   const seen = subsetName(channelsOf(model));
   if (`student_${seen}` !== stage) refuse(`expected a network for the folder ${stage}, got one of ${seen}`);
-  if (model.card && model.card.background !== config.background)
-    refuse(`was trained with --background ${model.card.background}: give it here too`);
+  checkFrozen(model, config, refuse);
+  return model;
+}
+
+/** Refuses a frozen network that was trained on other intensities, or cannot take the stage's patches. */
+export function checkFrozen(
+  { card, network }: StoredModel,
+  { background, patch }: TrainConfig,
+  refuse: (why: string) => never,
+): void {
+  if (card && card.background !== background)
+    refuse(`was trained with --background ${card.background}: give it here too`);
   try {
-    checkPatch(config.patch, model.network.levels);
+    checkPatch(patch, network.levels);
   } catch (error) {
     refuse((error as Error).message);
   }
-  return model;
 }

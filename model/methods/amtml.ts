@@ -20,13 +20,14 @@ import { type BatchOutput, whole } from "../networks/parts.ts";
 import { UsageError } from "../settings/errors.ts";
 import { choice, number, optional, text } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
-import { method, type NetworkSpec, type OwnTensor, type Role, type Run } from "./method.ts";
+import { method, type NetworkSpec, type OwnTensor, type Role, type Run, TEACHER } from "./method.ts";
 import { deeplySupervised, scaled, segmentation } from "./segmentation.ts";
 import { softWeight, temperature } from "./settings.ts";
-import { levelOf, widthOf } from "./taps.ts";
+import { bottleneckOf, levelOf, widthOf } from "./taps.ts";
 
-const [ADAPTING, RETRAINING] = ["adapting", "retraining"]; // the phases
-const [STUDENT, TEACHER] = ["student", "teacher"];
+const ADAPTING = "adapting"; // the phases
+const RETRAINING = "retraining";
+const STUDENT = "student";
 
 /** Names of contrasts with + between those of one teacher, and teachers with commas between. */
 const TEACHERS = /^[a-z0-9]+(\+[a-z0-9]+)*(,[a-z0-9]+(\+[a-z0-9]+)*)*$/;
@@ -94,7 +95,7 @@ phase 1, 35 % of the epochs: student, θ, W and A train; phase 2: the student ag
   networks(run): Record<string, Role> {
     if (run.selfTaught) throw new UsageError("--teacher self: AMTML-KD needs teachers that do not change");
     const teachers = teachersOf(run).map((name): [string, Role] => [name, { frozen: stageOf(name) }]);
-    return { [STUDENT!]: { spec: run.network, group: "main" }, ...Object.fromEntries(teachers) };
+    return { [STUDENT]: { spec: run.network, group: "main" }, ...Object.fromEntries(teachers) };
   },
   deployed: "student",
   phases(run) {
@@ -102,11 +103,11 @@ phase 1, 35 % of the epochs: student, θ, W and A train; phase 2: the student ag
     const holds = [...mixers(run.settings), ...hintTaps(levels, run.settings).map(adapterOf)];
     if (!holds.length) return [{ name: "training", share: 1 }];
     return [
-      { name: ADAPTING!, share: 0.35 },
-      { name: RETRAINING!, share: 0.65, restart: ["student"], holds },
+      { name: ADAPTING, share: 0.35 },
+      { name: RETRAINING, share: 0.65, restart: ["student"], holds },
     ];
   },
-  own({ settings }, { [STUDENT!]: student, ...teachers }) {
+  own({ settings }, { [STUDENT]: student, ...teachers }) {
     const width = widthOf(student!, bottleneckOf(student!));
     const group = "main";
     const drawn = { init: { normal: 1 }, group } as const;
@@ -120,7 +121,7 @@ phase 1, 35 % of the epochs: student, θ, W and A train; phase 2: the student ag
     return Object.fromEntries<OwnTensor>([...mixing, ...adapters]);
   },
   step({ networks, own, batch: { paired }, settings, phase, update, observe }) {
-    const { [STUDENT!]: student, ...teachers } = networks;
+    const { [STUDENT]: student, ...teachers } = networks;
     const names = Object.keys(teachers);
     const compared = hints(student!.spec, names, settings);
     const isMixed = mixes(settings);
@@ -189,10 +190,6 @@ function teachersOf({ settings, modalities }: Run<Settings>): readonly string[] 
 /** The stage that trains a teacher. */
 function stageOf(name: string): string {
   return name === TEACHER ? TEACHER : `student_${name}`;
-}
-
-function bottleneckOf({ config }: NetworkSpec): string {
-  return `E_${config.levels}`;
 }
 
 /** The taps whose features are compared: the bottleneck, and the decoder's outputs up to full resolution. */

@@ -7,6 +7,7 @@ import { row } from "../settings/rows.ts";
 import { type DeviceBatch, method, type Role, type Run } from "./method.ts";
 import { deeplySupervised, segmentation as labelTerms } from "./segmentation.ts";
 import { segmentation } from "./settings.ts";
+import { bottleneckOf } from "./taps.ts";
 
 /**
  * Single-stage distillation with Barlow Twins: a teacher of all contrasts and a student train together from
@@ -56,7 +57,7 @@ L_seg  with --segmentation ce is the abstract's: cross-entropy alone, at each le
   step({ networks: { student, teacher }, batch: { paired }, settings, update }) {
     const { barlowWeight, barlowTeacher, barlowBoth, segmentation: labels } = settings;
     const joint = barlowTeacher === "joint";
-    const bottleneck = `E_${student.spec.config.levels}`;
+    const bottleneck = bottleneckOf(student.spec);
     const taps = barlowWeight === 0 ? [] : [bottleneck];
     const rows = (output: BatchOutput) => channelRows(whole(output.taps[bottleneck]!));
     const guide = barlowWeight === 0 ? null : rows(teacher.run(paired, { taps }));

@@ -8,13 +8,13 @@ import { amtml } from "./amtml.ts";
 import { barlow } from "./barlow.ts";
 import { kd } from "./kd.ts";
 import { kdnet } from "./kdnet.ts";
-import type { Method, Role, Run, Stream } from "./method.ts";
+import { type Method, type NetworkSpec, type Role, type Run, type Stream, TEACHER } from "./method.ts";
 import { none } from "./none.ts";
 import { pmkl } from "./pmkl.ts";
 import { protokd } from "./protokd.ts";
 
 export type * from "./method.ts";
-export { DICE } from "./method.ts";
+export { DICE, TEACHER } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
 export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain };
@@ -77,22 +77,26 @@ export function rolesOf(method: Method, run: Run): Readonly<Record<string, Role>
   return Object.fromEntries(Object.entries(roles).map(own));
 }
 
+/** The networks that a method trains beside the deployed one, with their names. */
+export function trainedBeside(method: Method, run: Run): [name: string, spec: NetworkSpec][] {
+  return Object.entries(rolesOf(method, run)).flatMap(([name, role]): [string, NetworkSpec][] =>
+    "spec" in role && name !== method.deployed ? [[name, role.spec]] : [],
+  );
+}
+
 /** The names of the stages whose networks a method needs frozen. */
 export function frozenStages(method: Method, run: Run): string[] {
   return Object.values(rolesOf(method, run)).flatMap((role) => ("frozen" in role ? [role.frozen] : []));
 }
 
-/** The stage of a teacher, which sees every contrast. */
-export const TEACHER = "teacher";
-
 type Given = Readonly<Record<string, unknown>>;
 
-/** Tells whether a method, with some of its settings given, learns from a network that was trained before. */
-export function isTaught(name: string, given: Given = {}): boolean {
-  return stagesBefore(name, given).length > 0;
+/** Tells whether a method, with its default settings, learns from a network that was trained before. */
+export function isTaught(name: string): boolean {
+  return stagesBefore(name, {}).length > 0;
 }
 
-/** The same for the network of the stage "teacher". */
+/** Tells whether a method, with some of its settings given, learns from the network of the stage TEACHER. */
 export function usesTeacher(name: string, given: Given = {}): boolean {
   return stagesBefore(name, given).includes(TEACHER);
 }

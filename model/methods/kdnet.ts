@@ -13,6 +13,7 @@ import { row } from "../settings/rows.ts";
 import { method, type NetworkSpec } from "./method.ts";
 import { deeplySupervised, REGION_CLASSES, scaled, segmentation as labelTerms } from "./segmentation.ts";
 import { segmentation, softWeight, temperature } from "./settings.ts";
+import { bottleneckOf } from "./taps.ts";
 
 /**
  * KD-Net: the student learns the teacher's probabilities of the regions and the distribution of its
@@ -54,7 +55,7 @@ L_seg  with --segmentation regions is the paper's: L_soft with the label as targ
   step({ networks: { student, teacher }, batch: { paired }, settings, update }) {
     const { temperature, softWeight, bottleneckWeight, studentTemperature, segmentation: labels } = settings;
     if (bottleneckWeight !== 0) checkBottlenecks(student.spec, teacher.spec);
-    const bottleneck = `E_${student.spec.config.levels}`;
+    const bottleneck = bottleneckOf(student.spec);
     const taps = bottleneckWeight === 0 ? [] : [bottleneck];
     const guide = softWeight === 0 && bottleneckWeight === 0 ? null : teacher.run(paired, { taps });
     const targets = softWeight === 0 ? null : regionProbabilities(guide!.logits, REGION_CLASSES, temperature);

@@ -160,6 +160,9 @@ export interface Score {
 /** The mean Dice of the regions. */
 export const DICE: Score = { name: "Dice", better: "higher" };
 
+/** The stage of a teacher, which sees every contrast. */
+export const TEACHER = "teacher";
+
 /** The context of a step. */
 export interface Step<Net extends string = string, S = unknown, In extends string = "paired"> {
   networks: Readonly<Record<Net, Runnable>>;

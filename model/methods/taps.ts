@@ -7,6 +7,11 @@ export function levelOf(tap: string): number {
   return Number(tap.slice(2));
 }
 
+/** The tap of a network's lowest level. */
+export function bottleneckOf({ config }: NetworkSpec): string {
+  return `E_${config.levels}`;
+}
+
 /** The channels of a network's tap. */
 export function widthOf({ config }: NetworkSpec, tap: string): number {
   return config.filters * 2 ** (levelOf(tap) - 1);

@@ -4,7 +4,7 @@ import { gapsOf, listOf } from "../../data/datasets/gaps.ts";
 import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/source.ts";
 import { DataError } from "../../data/errors.ts";
 import type { SamplerOptions } from "../../data/sampling/patches.ts";
-import { methodOf, rolesOf, streamsOf as methodStreams } from "../../model/methods/index.ts";
+import { methodOf, streamsOf as methodStreams, trainedBeside } from "../../model/methods/index.ts";
 import { loading, networkModalities, runOf, type TrainConfig } from "../settings/config.ts";
 
 const STREAM_SEED = 1_000_003; // between the seeds of two streams, so that each draws on its own
@@ -57,9 +57,9 @@ export function checkTrainedBeside(
   cases: readonly CaseFiles[],
 ): void {
   const method = methodOf(config.method);
-  for (const [name, role] of Object.entries(rolesOf(method, runOf(config, modalities)))) {
-    if (!("spec" in role) || name === method.deployed || role.spec.any) continue;
-    const seen = MODALITIES.filter((one) => role.spec.modalities.includes(one));
+  for (const [name, spec] of trainedBeside(method, runOf(config, modalities))) {
+    if (spec.any) continue;
+    const seen = MODALITIES.filter((one) => spec.modalities.includes(one));
     const gaps = gapsOf(cases, seen);
     if (gaps)
       throw new DataError(
