@@ -1,9 +1,9 @@
 // Runs every test/**/*.test.js, or those whose paths contain one of the arguments:
 //   node test/run.js [name ...]
-// The files of each folder run in one process with one device (runFiles.ts): under lavapipe a kernel holds
-// some 120 mappings of memory, a process may have 65,530, and all tests' kernels together need more. The last
-// line is `N passed, N failed`. A file that cannot be loaded or holds no test, and a process that ends before
-// its tests do, count as failed.
+// The files of each folder run in one process with one device (runFiles.ts), or in a few: under lavapipe a
+// kernel holds some 120 mappings of memory, a process may have 65,530, and all tests' kernels together need
+// more. The last line is `N passed, N failed`. A file that cannot be loaded or holds no test, and a process
+// that ends before its tests do, count as failed.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -18,7 +18,7 @@ const known = (await readdir(new URL(".", import.meta.url), { recursive: true })
   .filter((path) => path.endsWith(".test.ts"))
   .sort();
 const files = known.filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)));
-const total: Counts = { passed: 0, failed: 0, skipped: [] };
+const total: Counts = { passed: 0, failed: 0, skipped: [], left: [] };
 if (files.length === 0) {
   total.failed++;
   console.error(`no test file matches ${filters.join(" ")}: there are ${known.join(", ")}`);
@@ -26,10 +26,14 @@ if (files.length === 0) {
 
 const folder = mkdtempSync(join(tmpdir(), "tests-"));
 for (const part of new Set(files.map(folderOf))) {
-  const { passed, failed, skipped } = runPart(part);
-  total.passed += passed;
-  total.failed += failed;
-  total.skipped.push(...skipped);
+  let left = files.filter((name) => folderOf(name) === part);
+  while (left.length > 0) {
+    const counts = runFiles(part, left);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skipped.push(...counts.skipped);
+    ({ left } = counts);
+  }
 }
 rmSync(folder, { recursive: true });
 
@@ -39,11 +43,10 @@ if (skipped.length > 0)
 console.log(`${passed} passed, ${failed} failed`);
 if (failed > 0) process.exitCode = 1;
 
-/** Runs the files of a folder of test/ in a process of their own. */
-function runPart(part: string): Counts {
+/** Runs files of a folder of test/ in a process of their own. */
+function runFiles(part: string, own: string[]): Counts {
   const runner = fileURLToPath(new URL("runFiles.js", import.meta.url));
   const report = join(folder, `${part}.json`);
-  const own = files.filter((name) => folderOf(name) === part);
   const { status, signal } = spawnSync(process.execPath, [...process.execArgv, runner, report, ...own], {
     stdio: "inherit",
   });
@@ -51,7 +54,7 @@ function runPart(part: string): Counts {
     return JSON.parse(readFileSync(report, "utf8")) as Counts;
   } catch {
     console.log(`${part}: the process ended before the tests did: ${signal ?? `exit code ${status}`}`);
-    return { passed: 0, failed: 1, skipped: [] };
+    return { passed: 0, failed: 1, skipped: [], left: [] };
   }
 }
 
