@@ -61,7 +61,7 @@ export { binaryLosses, type BinaryLosses } from "./ops/binaryLosses.ts";
 export { barlowTwins } from "./ops/barlowTwins.ts";
 export { channelRows } from "./ops/channelRows.ts";
 export { channelStatistics } from "./ops/channelStatistics.ts";
-export { classLevelKl, type Labelled } from "./ops/classLevelKl.ts";
+export { ABSENT_CLASSES, classLevelKl, type ClassLevelOptions, type Labelled } from "./ops/classLevelKl.ts";
 export { classMeans } from "./ops/classMeans.ts";
 export { contrastiveLoss } from "./ops/contrastiveLoss.ts";
 export { linear } from "./ops/linear.ts";

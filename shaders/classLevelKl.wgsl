@@ -1,7 +1,8 @@
 // The symmetric divergence of K pairs of distributions over C: p_k = softmax(a_k / T), q_k = softmax(b_k / T)
 //   part[k] = ½ Σ_c p (log p - log q) + ½ Σ_c q (log q - log p) = ½ Σ_c (p - q) r        r = log p - log q
-//   y = Σ_k part[k] / K
-//   da[k,c] = dy / (2 K T) · (p (r - Σ_c p r) + p - q)        db: the same with a and b exchanged
+//   y = Σ_k share[k] part[k]
+//   da[k,c] = dy share[k] / (2 T) · (p (r - Σ_c p r) + p - q)        db: the same with a and b exchanged
+// share[k] = 1 / K; with `skip`, 1 / (the number of classes that both batches have) for these, else 0.
 //
 // An invocation takes one of the K pairs, which are small.
 
@@ -10,6 +11,7 @@ override WG: u32 = 64;
 struct Params {
   channels: u32,            // C
   temperature: f32,         // T
+  skip: u32,                // 1 to skip the classes that a batch lacks
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;                  // [K,C]
@@ -18,7 +20,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
 @group(0) @binding(5) var<storage, read_write> da: array<f32>;
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(6) var<storage, read> countsA: array<f32>;            // voxels [N,K]
+@group(0) @binding(7) var<storage, read> countsB: array<f32>;            // voxels [M,K]
+@group(0) @binding(8) var<storage, read_write> share: array<f32>;        // [K]
+@group(0) @binding(9) var<uniform> params: Params;
 
 // The largest logits of a pair, and log Σ_c exp((logit - largest) / T).
 struct Softmax { largest: vec2f, logSum: vec2f }
@@ -36,10 +41,31 @@ fn divergence(@builtin(global_invocation_id) id: vec3u) {
 }
 
 @compute @workgroup_size(1)
+fn shares() {
+  let classes = arrayLength(&share);
+  var sum = 0.0;
+  for (var k = 0u; k < classes; k++) {
+    share[k] = select(counts(k), 1.0, params.skip == 0u);
+    sum += share[k];
+  }
+  for (var k = 0u; k < classes; k++) { share[k] /= max(sum, 1.0); }
+}
+
+// 1 for a class that both batches have, else 0.
+fn counts(k: u32) -> f32 {
+  var inA = false;
+  var inB = false;
+  let classes = arrayLength(&share);
+  for (var i = k; i < arrayLength(&countsA); i += classes) { inA = inA || countsA[i] > 0.0; }
+  for (var i = k; i < arrayLength(&countsB); i += classes) { inB = inB || countsB[i] > 0.0; }
+  return select(0.0, 1.0, inA && inB);
+}
+
+@compute @workgroup_size(1)
 fn mean() {
   var sum = 0.0;
-  for (var k = 0u; k < arrayLength(&part); k++) { sum += part[k]; }
-  y[0] = sum / f32(arrayLength(&part));
+  for (var k = 0u; k < arrayLength(&part); k++) { sum += share[k] * part[k]; }
+  y[0] = sum;
 }
 
 @compute @workgroup_size(WG)
@@ -53,7 +79,7 @@ fn backward(@builtin(global_invocation_id) id: vec3u) {
     let logs = logsOf(start + c, softmax);
     mean += exp(logs.x) * (logs.x - logs.y);
   }
-  let factor = dy[0] / (2.0 * f32(classes) * params.temperature);
+  let factor = dy[0] * share[id.x] / (2.0 * params.temperature);
   for (var c = 0u; c < params.channels; c++) {
     let logs = logsOf(start + c, softmax);
     let p = exp(logs.x);

@@ -8,6 +8,7 @@ import { classLevelKl } from "../../engine/ops/classLevelKl.ts";
 import { classMeans } from "../../engine/ops/classMeans.ts";
 import { linear } from "../../engine/ops/linear.ts";
 import { statisticsL2 } from "../../engine/ops/statisticsL2.ts";
+import { grad } from "../../engine/autograd/tape.ts";
 import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { close, device, random } from "../support/gradcheck.ts";
 
@@ -30,6 +31,7 @@ test("the class-level divergence of two unpaired batches has the value computed 
   const loss = classLevelKl(
     { logits: wave(size, 0.7, 0.1, 2), label: label([0, 0, 1, 2, 0, 3, 0, 1, 0, 0, 0, 0, 1, 2, 2, 1]) },
     { logits: wave(size, 1.3, 0.5, 3), label: label([1, 0, 1, 2, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 2, 1]) },
+    { absent: "uniform" },
   );
   close([await loss.item()], [0.156862955669], 2e-6, "loss");
 });
@@ -37,6 +39,16 @@ test("the class-level divergence of two unpaired batches has the value computed 
 test("the Barlow Twins loss of two waves has the value computed elsewhere", async () => {
   const loss = barlowTwins(wave([4, 3], 0.7, 0.1, 2), wave([4, 3], 1.3, 0.5, 3));
   close([await loss.item()], [4.041285379], 2e-6, "loss");
+});
+
+test("batches without a class in common are at distance 0, and have no gradient", async () => {
+  const [a, b] = [upload([1, 2, 1, 1, 3]), upload([1, 2, 1, 1, 3], 2)];
+  const label = (k: number) => tensor(device, [1, 1, 1, 3], [k, k, k]);
+  const labelled = [label(0), label(1)];
+  const measured = () => classLevelKl({ logits: a, label: labelled[0]! }, { logits: b, label: labelled[1]! });
+  const { loss, grads } = grad([a, b], measured);
+  assert.is(await loss.item(), 0);
+  for (const one of grads) assert.ok((await one.read()).every((value) => value === 0));
 });
 
 test("a representation is at distance 0 from itself; exchanging voxels keeps its statistics", async () => {

@@ -31,6 +31,7 @@ interface Attributes {
   margin: number;
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
+  modalities: readonly string[];
 }
 
 type Run = (tensors: Tensors, attributes: Attributes, golden: OpCase) => Tensor;
@@ -62,6 +63,11 @@ const RUNS: Readonly<Record<string, Run>> = {
     };
     const [a, b] = [net(t["xa"]!, t["ga"]!, t["ba"]!), net(t["xb"]!, t["gb"]!, t["bb"]!)];
     return classLevel([a, t["ya"]!], [b, t["yb"]!], attributes);
+  },
+  ummkd_pairs: (t, attributes) => {
+    const labelled = attributes.modalities.map((name) => [t[`z${name}`]!, t[`y${name}`]!] as const);
+    const pairs = labelled.flatMap((a, i) => labelled.slice(i + 1).map((b) => classLevel(a, b, attributes)));
+    return weightedSum(pairs.map((pair): Term => [1 / pairs.length, pair]));
   },
   normalise_rows: ({ x }, { eps }) => engine.normaliseRows(x!, eps),
   pmkl_kd: ({ zs, zt, y }, { temperature, clip }) =>
@@ -126,8 +132,7 @@ const RUNS: Readonly<Record<string, Run>> = {
 export function methodRun(golden: OpCase): ((tensors: Tensors) => Tensor) | null {
   const attributes = golden.attributes as unknown as Attributes;
   const run = RUNS[String(golden.attributes["op"])];
-  if (!run || attributes.absent === "skip") return null; // classLevelKl() has no such option
-  return (tensors) => run(tensors, attributes, golden);
+  return run ? (tensors) => run(tensors, attributes, golden) : null;
 }
 
 /** AMTML's mixture of the teachers' predictions. */
@@ -188,8 +193,8 @@ function softened(student: Tensor, teacher: Tensor, attributes: Attributes): Ter
 function classLevel(
   a: readonly [logits: Tensor, label: Tensor],
   b: readonly [logits: Tensor, label: Tensor],
-  { temperature, eps }: Attributes,
+  { temperature, absent, eps }: Attributes,
 ): Tensor {
   const labelled = ([logits, label]: typeof a) => ({ logits, label });
-  return engine.classLevelKl(labelled(a), labelled(b), { temperature, eps });
+  return engine.classLevelKl(labelled(a), labelled(b), { temperature, absent, eps });
 }

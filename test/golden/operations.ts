@@ -56,7 +56,7 @@ const RUNS: Readonly<Record<string, Run>> = {
     engine.classLevelKl(
       { logits: za!, label: ya! },
       { logits: zb!, label: yb! },
-      { temperature: temperature! },
+      { temperature: temperature!, absent: "uniform" },
     ),
   statistics_l2: ({ fs, ft }, { eps }) => engine.statisticsL2(fs!, ft!, eps),
 };

@@ -1,7 +1,7 @@
 import { adain } from "../../../engine/ops/adain.ts";
 import { barlowTwins } from "../../../engine/ops/barlowTwins.ts";
 import { channelStatistics } from "../../../engine/ops/channelStatistics.ts";
-import { classLevelKl } from "../../../engine/ops/classLevelKl.ts";
+import { type ClassLevelOptions, classLevelKl } from "../../../engine/ops/classLevelKl.ts";
 import { classMeans } from "../../../engine/ops/classMeans.ts";
 import { linear } from "../../../engine/ops/linear.ts";
 import { statisticsL2 } from "../../../engine/ops/statisticsL2.ts";
@@ -71,16 +71,30 @@ const divergence = (
   name: string,
   a: Array64,
   b: Array64,
-  { present = a.shape[1]!, temperature = 2 } = {},
+  {
+    present = a.shape[1]!,
+    temperature = 2,
+    absent = "skip",
+  }: ClassLevelOptions & { present?: number | readonly number[] } = {},
 ): OpCase => ({
   op: "classLevelKl",
   name,
   inputs: { a, b },
-  constants: { labelA: labelOf(a, a.shape[1]!), labelB: labelOf(b, present) },
+  constants: {
+    labelA: labelOf(a, a.shape[1]!),
+    labelB: typeof present === "number" ? labelOf(b, present) : labelAmong(b, present),
+  },
   run: ({ a, b, labelA, labelB }) =>
-    classLevelKl({ logits: a!, label: labelA! }, { logits: b!, label: labelB! }, { temperature }),
-  reference: ({ a, b, labelA, labelB }) => reference.classLevelKl([a!, b!], [labelA!, labelB!], temperature),
+    classLevelKl({ logits: a!, label: labelA! }, { logits: b!, label: labelB! }, { temperature, absent }),
+  reference: ({ a, b, labelA, labelB }) =>
+    reference.classLevelKl([a!, b!], [labelA!, labelB!], temperature, absent === "skip"),
 });
+
+/** A label of some classes alone. */
+function labelAmong(x: Array64, classes: readonly number[]): Array64 {
+  const { shape, data } = labelOf(x, classes.length);
+  return { shape, data: data.map((k) => classes[k]!) };
+}
 
 function labelOf({ shape: [batch = 1, , ...size] }: Array64, classes: number): Array64 {
   return randomLabels([batch, ...size], classes);
@@ -151,6 +165,19 @@ export const distances: OpCase[] = [
   divergence("of different sizes, a class without voxels", random([1, 3, 2, 3, 5]), random([2, 3, 1, 2, 7]), {
     present: 2,
     temperature: 1,
+  }),
+  divergence(
+    "of different sizes, an absent class uniform",
+    random([1, 3, 2, 3, 5]),
+    random([2, 3, 1, 2, 7]),
+    {
+      absent: "uniform",
+      present: 2,
+      temperature: 1,
+    },
+  ),
+  divergence("the second class lacks voxels", random([1, 3, 2, 3, 5]), random([2, 3, 1, 2, 7]), {
+    present: [0, 2],
   }),
   statistics("two samples and channels of two chunks", random(CHUNKS, { offset: 3 })),
   statistics("more channels than two workgroups hold", random([2, 100, 1, 1, 3])),

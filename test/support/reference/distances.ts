@@ -85,27 +85,32 @@ export function classMeans(x: Array64, label: Array64, classes: number, eps = 1e
 }
 
 /**
- * The mean over classes of ½ KL(p ‖ q) + ½ KL(q ‖ p), p and q the softmax of the class means divided by T.
+ * The mean over classes of ½ KL(p ‖ q) + ½ KL(q ‖ p), p and q the softmax of the class means divided by T;
+ * with `skip` over the classes that both batches have.
  */
 export function classLevelKl(
   logits: readonly Array64[],
   labels: readonly Array64[],
   temperature = 2,
+  skip = true,
 ): Array64 {
   const classes = logits[0]!.shape[1]!;
+  const rows = Array.from({ length: classes }, (_, k) => k).filter(
+    (k) => !skip || labels.every(({ data }) => data.includes(k)),
+  );
   const [p, q] = logits.map((z, i) => {
     const { data } = classMeans(z, labels[i]!, classes);
-    return Array.from({ length: classes }, (_, k) => {
+    return rows.flatMap((k) => {
       const powers = Array.from(data.subarray(k * classes, (k + 1) * classes), (m) =>
         Math.exp(m / temperature),
       );
       const sum = powers.reduce((s, value) => s + value, 0);
       return powers.map((value) => value / sum);
-    }).flat();
+    });
   }) as [number[], number[]];
   const divergence = (one: number[], other: number[]) =>
     one.reduce((sum, value, i) => sum + value * Math.log(value / other[i]!), 0);
-  return scalar((divergence(p, q) + divergence(q, p)) / 2 / classes);
+  return scalar((divergence(p, q) + divergence(q, p)) / 2 / Math.max(1, rows.length));
 }
 
 function moments(values: number[], eps: number): [mean: number, deviation: number] {
