@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Device } from "../engine/index.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
 import { stageName, type TrainConfig } from "../trainer/settings/config.ts";
+import { yieldedStages } from "../trainer/settings/eachContrast.ts";
 import { emit, result } from "./terminal/console.ts";
 import { resolveExperiment, runExperiment } from "./stages/experiment.ts";
 import { scoreTable } from "./report/runReport.ts";
@@ -28,7 +29,7 @@ async function main(flags: CommandFlags): Promise<void> {
   }
   const config = await resolveConfig(ofOneStage(flags));
   const done = await train(opener(config), config, existing(resume ? "resume" : "refuse"));
-  result(await scoreTable([...(await teacherStages(done)), done]));
+  result(await scoreTable([...(await teacherStages(done)), ...yieldedStages(done)]));
   const report = join(done.out, stageName(done), FILES.report);
   result(`report: ${report}`);
   emit("end", { report });

@@ -26,16 +26,17 @@ export async function saveModel(path: string, params: Params, card: ModelCard): 
 }
 
 /**
- * Reads a network that this project wrote, or a published one, and checks all of it without a device. Throws
- * a CheckpointError unless its tensors are what its card says, or, without one, those of some V-Net.
+ * Reads a network that this project wrote, or a published one, and checks all of it without a device. If it
+ * sees each of several contrasts alone, `contrast` chooses one. Throws a CheckpointError unless its tensors
+ * are what its card says, or, without one, those of some V-Net.
  */
-export async function readModel(path: string): Promise<StoredModel> {
+export async function readModel(path: string, contrast?: Modality): Promise<StoredModel> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new CheckpointError(
       `${path}: expected a checkpoint, got ${error.code === "ENOENT" ? "no file" : error.code}`,
     );
   });
-  return decodeModel(bytes, path, INPUT);
+  return decodeModel(bytes, path, INPUT, contrast);
 }
 
 /** A stored network as the frozen one of another stage. */

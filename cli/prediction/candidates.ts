@@ -16,6 +16,7 @@ import { type ModelUse, readModel, type StoredModel } from "../files/models.ts";
 import { readPostprocessing } from "./postprocessing.ts";
 import { readSubsetScores, type SubsetScores } from "./subsetScores.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { isEachStage } from "../../trainer/settings/config.ts";
 
 /** One checkpoint, and how to use it. */
 export interface Member {
@@ -165,10 +166,13 @@ async function checkpointsOf(path: string): Promise<{ run: boolean; checkpoints:
   );
 }
 
-/** The best checkpoints of a run's stages, also those in its folders of seeds and folds. */
+/**
+ * The best checkpoints of a run's stages, also those in its folders of seeds and folds. A network that sees
+ * each of several contrasts alone has its checkpoints in the stages of these.
+ */
 async function stagesOf(run: string): Promise<string[]> {
   const folders = (await readdir(run, { withFileTypes: true }))
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && !isEachStage(entry.name))
     .map(({ name }) => name)
     .sort();
   const lists = folders.map(async (name) => {

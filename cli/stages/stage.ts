@@ -27,13 +27,14 @@ import {
 } from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
 import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
-import { streamsOf } from "../../trainer/stages/sources.ts";
+import { streamLines, streamsOf } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
+import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import { reportMemory } from "../device/memory.ts";
 import { applyTuning } from "../device/tuning.ts";
 import { scorePairs, writeSummary } from "../prediction/evaluation.ts";
 import { pairsOf } from "../prediction/labelPairs.ts";
-import { casesOf, openRunData, type RunData } from "../files/cases.ts";
+import { casesOf, filesById, openRunData, type RunData } from "../files/cases.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { checkRoom } from "../files/files.ts";
 import { folderStorage, rewind } from "../files/folderStorage.ts";
@@ -53,6 +54,7 @@ import { FAST, trainingProgress } from "../terminal/progress.ts";
 import { listenForStop, resumeCommand, StoppedError } from "../terminal/stopSignals.ts";
 import { readStageCases, type StageCases } from "./stageCases.ts";
 import { readNetworks, type StageNetworks, warnings } from "./stageModels.ts";
+import { writeYielded } from "./yielded.ts";
 
 const PREDICTION = 1e6; // bytes of a predicted case, generously
 
@@ -79,6 +81,7 @@ export async function trainStage(
     const about = data.about && `; ${data.about}`;
     say(`  ${train.length} cases to train, ${val.length} to validate, ${test.length} to test${about}`);
     for (const line of mergedLabels(data.dataset.convention)) say(`  ${line}`);
+    for (const line of streamLines(streamsOf(cases.training, config, cases.modalities))) say(`  ${line}`);
     await trainOn(cases, open, config, { folder, networks, data, state });
   } finally {
     await cases.close();
@@ -107,6 +110,7 @@ async function trainOn(
   config = { ...config, tuning: tuningOf(device) };
   const frozen = (name: string) => frozenNetwork(networks.frozen.get(name)!);
   reportMemory(device, { config, modalities, frozen }, hostBytes);
+  const began = { data, files: records, networks: networks.checksums, tests: split.test.length };
   const loaders = await openLoaders(training, config, modalities, state);
   try {
     const stage = new Stage(device, {
@@ -121,12 +125,12 @@ async function trainOn(
       init: networks.init?.values ?? null,
       state,
     });
-    const began = { data, files: records, networks: networks.checksums, tests: split.test.length };
     await trainInto(folder, stage, began, state).finally(() => stage.free());
   } finally {
     for (const loader of Object.values(loaders)) await loader.close();
   }
-  await scoreStage(device, config, { ...data, split }, { folder, validation, grid });
+  for (const own of await writeYielded(config, began))
+    await scoreStage(device, own, { ...data, split }, { validation, grid });
   device.trim();
 }
 
@@ -233,8 +237,12 @@ async function scoreStage(
   device: Device,
   config: TrainConfig,
   data: RunData,
-  { folder, validation, grid }: { folder: string } & Pick<StageCases, "validation" | "grid">,
+  { validation: all, grid }: Pick<StageCases, "validation" | "grid">,
 ): Promise<void> {
+  const folder = join(config.out, stageName(config));
+  const used = stageSplit(config, { split: data.split, filesOf: filesById(data.dataset), taughtBy: [] });
+  data = { ...data, split: used.split };
+  const validation = all.filter(({ id }) => used.split.val.includes(id));
   const best = upload(device, await readModel(join(folder, FILES.best)));
   const rule = await tunePostprocessing(device, best, validation, { folder, config });
   await validateSubsets(device, best, validation, { folder, config });

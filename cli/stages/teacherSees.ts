@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { contrastsOf } from "../../data/datasets/gaps.ts";
-import { ANY, subsetName } from "../../data/datasets/subsets.ts";
+import { ANY, EACH, subsetName } from "../../data/datasets/subsets.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { anyContrasts } from "../../trainer/settings/anyContrasts.ts";
 import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
@@ -45,15 +45,16 @@ export async function withContrasts(
 }
 
 /**
- * Returns a student's settings in which "any" names the contrasts that at least one case to train on has, and
- * tells the user where it is not all four. Other settings stay as they are. Reads no volume. Throws a
- * DataError where fewer than two are there.
+ * Returns a student's settings in which "any" or "each" names the contrasts that at least one case to train
+ * on has, and tells the user where it is not all four. Other settings stay as they are. Reads no volume.
+ * Throws a DataError where fewer than two are there.
  */
 export async function withAnyContrasts(config: TrainConfig): Promise<TrainConfig> {
-  if (config.modality !== ANY || !(await exists(config.data))) return config;
+  const { modality: which } = config;
+  if ((which !== ANY && which !== EACH) || !(await exists(config.data))) return config;
   const { dataset, split } = await openRunData(config, null, () => undefined);
-  const { modality, note } = anyContrasts(casesOf(dataset, split.train));
-  if (note) warn(`--modality ${ANY}: ${note}`);
+  const { modality, note } = anyContrasts(casesOf(dataset, split.train), which);
+  if (note) warn(`--modality ${which}: ${note}`);
   return { ...config, modality };
 }
 

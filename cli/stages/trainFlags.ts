@@ -5,7 +5,6 @@ import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism } from "node:os";
 import * as v from "valibot";
-import type { Modality } from "../../data/datasets/datasets.ts";
 import {
   DEFAULT_METHOD,
   methodOf,
@@ -39,6 +38,7 @@ import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
 import { checkAny, SELF } from "../../trainer/settings/anyContrasts.ts";
 import { studentOf, subsetOf } from "../../trainer/settings/contrasts.ts";
+import { checkEach, studentSees } from "../../trainer/settings/eachContrast.ts";
 import { RECIPES, ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
 /**
@@ -112,7 +112,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     patch,
     data,
     out: chosen.out ?? defaultOut(data, chosen.fold ?? null),
-    modality: stage === "student" ? studentOf("--modality", chosen.modality ?? usualModality(method)) : null,
+    modality: stage === "student" ? studentSees(method, chosen.modality) : null,
     ...taughtBySelf(chosen, given),
     teacherModality: untaught ? null : teacherSubset(chosen.teacherModality),
     teachers: teachersFor(method, chosen.teachers),
@@ -129,6 +129,7 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   checkPhases(config);
   checkTeacherSees(config);
   checkAny(config);
+  checkEach(config);
   return config;
 }
 
@@ -138,12 +139,6 @@ function supervisedBy({ recipe, deepSupervision }: TrainFlags, method: string): 
   const by =
     recipe === "nnunet" ? "--recipe nnunet" : isOwn && !deepSupervision ? `--method ${method}` : null;
   return by === null ? "" : `, for ${by}: use --levels 4 or more, or --no-deep-supervision`;
-}
-
-/** The modality of a method's student where no flag names one. */
-function usualModality(method: string): string {
-  const own = methodOf(method).defaults?.["modality"];
-  return typeof own === "string" ? own : STUDENT;
 }
 
 /** The teacher that `--teacher self` stands for, or the file that it names. */
@@ -212,9 +207,6 @@ export function flagOf(name: string): string {
 
 /** The values of --modality that stand for several students. */
 export const LISTS: readonly string[] = ["all", "subsets"];
-
-/** A student's default modality: the contrast that shows most of a tumour's core. */
-const STUDENT: Modality = "t1ce";
 
 /** The command's options and its help. */
 export function trainCommand(): Command {

@@ -3,7 +3,7 @@
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { subsetName } from "../../data/datasets/subsets.ts";
+import { isEach, subsetName } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
 import { frozenStages, methodOf, TEACHER } from "../../model/methods/index.ts";
 import { over } from "../../trainer/loop/position.ts";
@@ -21,6 +21,7 @@ import {
   teacherOf,
   type TrainConfig,
 } from "../../trainer/settings/config.ts";
+import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
 import { teachingStudents } from "../../trainer/settings/teachers.ts";
 import { say } from "../terminal/console.ts";
 import { exists, removeTemporaries } from "../files/files.ts";
@@ -32,6 +33,7 @@ import { readInit, readTeacher } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
 import { checkStudents } from "./students.ts";
 import { withAnyContrasts, withContrasts, withTeachers } from "./teacherSees.ts";
+import { checkYielded } from "./yielded.ts";
 import { finished, isFinished, taughtOn } from "../files/sameRun.ts";
 import { FILES, held, readConfig } from "../files/stageFolder.ts";
 
@@ -136,10 +138,21 @@ async function trainLocked(
         "--overwrite would delete that training",
     );
   }
+  await checkYielded(config);
   await trainStage(open, state && !state.imported ? { ...config, tuning: recorded!.tuning } : config, state);
-  const shown = [...(await teacherStages(config)), config];
-  await writeModelCard(config);
-  await writeReport(join(folder, FILES.report), `ProtoKD: ${stageName(config)}`, shown);
+  const teachers = await teacherStages(config);
+  const networks = yieldedStages(config);
+  for (const own of networks) {
+    await writeModelCard(own);
+    await reportOn(own, [...teachers, own]);
+  }
+  if (isEach(config.modality)) await reportOn(config, [config, ...networks]); // last: then all is done
+}
+
+/** Writes the report of a stage, with others beside it, into its folder. */
+function reportOn(config: TrainConfig, shown: readonly TrainConfig[]): Promise<void> {
+  const path = join(config.out, stageName(config), FILES.report);
+  return writeReport(path, `ProtoKD: ${stageName(config)}`, shown);
 }
 
 /**

@@ -43,10 +43,28 @@ export function anyOf(modalities: readonly Modality[]): string {
   return modalities.length === MODALITIES.length ? ANY : `${ANY}:${subsetName(modalities)}`;
 }
 
-/** Returns the contrasts of a network, fixed ones ("t1ce+flair") or any of them. Throws as parseSubset(). */
+/** The text for a network that sees one contrast at a time, of all; after a colon come those of fewer. */
+export const EACH = "each";
+
+/** Tells whether a text stands for a network that sees one contrast at a time: "each", "each:t1ce+flair". */
+export function isEach(text: string | null): boolean {
+  return text === EACH || (text?.startsWith(`${EACH}:`) ?? false);
+}
+
+/** Tells whether a network of these contrasts can use a case that has but some of them. */
+export function takesSome(text: string | null): boolean {
+  return isAny(text) || isEach(text);
+}
+
+/** Returns the text for a network that sees these contrasts, one at a time. */
+export function eachOf(modalities: readonly Modality[]): string {
+  return modalities.length === MODALITIES.length ? EACH : `${EACH}:${subsetName(modalities)}`;
+}
+
+/** Returns the contrasts of a network, fixed ones ("t1ce+flair"), any or each. Throws as parseSubset(). */
 export function contrastsIn(text: string): Modality[] {
-  if (text === ANY) return [...MODALITIES];
-  return parseSubset(isAny(text) ? text.slice(ANY.length + 1) : text);
+  if (text === ANY || text === EACH) return [...MODALITIES];
+  return parseSubset(isAny(text) || isEach(text) ? text.slice(text.indexOf(":") + 1) : text);
 }
 
 /** The form of a subset, for messages. */

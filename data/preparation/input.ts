@@ -13,6 +13,8 @@ export interface Input extends Preparation {
   modalities: Modality[];
   /** True for a network that takes any of them, with a plane for each that says whether it is there. */
   any?: true | undefined;
+  /** True for a network that sees one of them at a time, with norms for each. */
+  each?: true | undefined;
   /** The convention of its training labels, and the default convention of its predictions. */
   labels: LabelConvention;
   /** The grid of its training data; older cards lack it. */
@@ -34,6 +36,7 @@ export const INPUT = {
   schema: v.object({
     modalities: v.array(v.picklist(MODALITIES)),
     any: v.exactOptional(v.literal(true)),
+    each: v.exactOptional(v.literal(true)),
     labels: v.picklist(CONVENTION_NAMES),
     background: v.picklist(["zero", "shifted"]),
     crop: v.optional(v.picklist(["brain", "published"]), "brain"),

@@ -6,6 +6,7 @@ import * as v from "valibot";
 import { type Checkpoint, decodeSafetensors } from "./safetensors.ts";
 import { CheckpointError } from "../errors.ts";
 import { channelCount } from "../networks/anyContrasts.ts";
+import { mergedBank } from "../networks/banks.ts";
 import type { Values } from "../networks/params.ts";
 import { checkPatch } from "../networks/patch.ts";
 import { storedNetwork } from "./published.ts";
@@ -34,6 +35,8 @@ export interface InputCard {
   modalities: readonly string[];
   /** True for a network that takes any of them: see model/networks/anyContrasts.ts. */
   any?: true | undefined;
+  /** True for a network that sees one of them at a time: see model/networks/banks.ts. */
+  each?: true | undefined;
 }
 
 /** A network from a file, read and checked; a published one has no card. */
@@ -78,16 +81,18 @@ export function cardMetadata(card: NetworkCard & InputCard): Record<string, stri
 }
 
 /**
- * Decodes the network in the bytes of the file `path`: this project's, or a published one. Throws a
- * CheckpointError for a wrong checksum, or tensors that do not match the card or, without a card, any V-Net.
+ * Decodes the network in the bytes of the file `path`: this project's, or a published one. If it sees each of
+ * several contrasts alone, `contrast` chooses one. Throws a CheckpointError for a wrong checksum, for tensors
+ * that do not match the card or, without a card, any V-Net, and where that contrast is missing.
  */
 export async function decodeModel<Input extends InputCard>(
   bytes: Uint8Array,
   path: string,
   rule: InputRule<Input>,
+  contrast?: string,
 ): Promise<StoredModel<Input>> {
   await checkSeal(bytes, path);
-  return modelIn(decodeSafetensors(bytes, path), path, rule);
+  return modelIn(decodeSafetensors(bytes, path), path, rule, contrast);
 }
 
 /** The network in a decoded file; errors as in decodeModel(). */
@@ -95,6 +100,7 @@ export function modelIn<Input extends InputCard>(
   { tensors, metadata }: Checkpoint,
   path: string,
   rule: InputRule<Input>,
+  contrast?: string,
 ): StoredModel<Input> {
   const { format, card: text, sha256 } = metadata;
   const ours = FORMATS.includes(format);
@@ -102,11 +108,30 @@ export function modelIn<Input extends InputCard>(
     throw new CheckpointError(`${path}: expected the format "${FORMAT}" with a card, got "${format}"`);
   }
   if (format === FORMAT && !sha256) throw new CheckpointError(`${path}: damaged: its checksum is missing`);
-  const card = ours ? readCard(text!, path, rule) : null;
-  const { config: network, values } = storedNetwork(tensors, path, card?.network);
+  const described = ours ? readCard(text!, path, rule) : null;
+  const card = described?.each ? cardOf(described, path, contrast) : described;
+  const own = described?.each ? mergedBank(tensors, contrast!) : tensors;
+  const { config: network, values } = storedNetwork(own, path, card?.network);
   if (network.classes === rule.classes.length) return { path, network, card, values };
   const classes = rule.classes.join(", ");
   throw new CheckpointError(`${path}: expected the classes ${classes}, got ${network.classes} classes`);
+}
+
+/** The card of one contrast of a network that sees each alone. Throws a CheckpointError unless it has it. */
+function cardOf<Card extends NetworkCard & InputCard>(card: Card, path: string, contrast?: string): Card {
+  const { each: _, ...rest } = card;
+  const { modalities, stage } = card;
+  if (contrast !== undefined && modalities.includes(contrast))
+    return { ...rest, modalities: [contrast], stage: soleStage(stage, contrast) } as unknown as Card;
+  throw new CheckpointError(
+    `${path}: holds one network for each of ${modalities.join(", ")}: use the checkpoint of one contrast, such as ` +
+      `that in the folder ${soleStage(stage, modalities[0]!)} beside ${stage}`,
+  );
+}
+
+/** The stage of one contrast of a network for several: "student_t1ce_ummkd" of "student_each_ummkd". */
+export function soleStage(stage: string, contrast: string): string {
+  return stage.replace(/_each[^_]*/, `_${contrast}`);
 }
 
 function readCard<Input extends InputCard>(

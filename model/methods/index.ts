@@ -12,12 +12,13 @@ import { type Method, type NetworkSpec, type Role, type Run, type Stream, TEACHE
 import { none } from "./none.ts";
 import { pmkl } from "./pmkl.ts";
 import { protokd } from "./protokd.ts";
+import { ummkd } from "./ummkd.ts";
 
 export type * from "./method.ts";
 export { DICE, TEACHER } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
-export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain };
+export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain, ummkd };
 
 export type MethodName = keyof typeof METHODS;
 

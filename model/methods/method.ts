@@ -35,6 +35,11 @@ export interface Method<
   settings: S;
   /** Its own defaults of settings, by their names. */
   defaults?: Readonly<Record<string, unknown>>;
+  /**
+   * True for a method that trains one network on each of several contrasts alone: --modality lists them, and
+   * each gets a checkpoint of its own.
+   */
+  eachContrast?: true;
   /** The least number of samples in a batch; by default 1. */
   leastBatch?(settings: SettingValues<S>): number;
   /** The networks of a step. */
@@ -88,6 +93,10 @@ export interface NetworkSpec {
   modalities: readonly string[];
   /** True for a network that takes any of its modalities: see networks/anyContrasts.ts. */
   any?: true;
+  /** True for a network of one channel that sees each of its modalities alone. */
+  each?: true;
+  /** The modalities that have norms of their own: see networks/banks.ts. */
+  banks?: readonly string[];
 }
 
 /** A network's role in the training. */
@@ -108,8 +117,10 @@ export type Role =
 
 /** A stream of batches. */
 export interface Stream {
-  /** Selects training cases by their index; by default all. */
-  cases?(index: number): boolean;
+  /** The modality that its cases must have; by default they may lack any. */
+  sees?: string;
+  /** Selects training patients by their place in the order of their case ids; by default all. */
+  patients?(index: number): boolean;
 }
 
 /** A trained tensor that belongs to the method and not to a network. */

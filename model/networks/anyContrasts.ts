@@ -2,24 +2,26 @@
 // each contrast a plane that is 1 where it is there and 0 where it is absent. Zeros alone would not say it: 0
 // is also the mean of a scaled brain.
 
-/** The contrasts of a network in channel order, and whether it takes any of them. */
+/** The contrasts of a network in channel order; `any`: it takes any of them; `each`: one at a time. */
 export interface Contrasts {
   modalities: readonly string[];
   any?: true | undefined;
+  each?: true | undefined;
 }
 
 /** The number of channels of a network's input. */
-export function channelCount({ modalities, any }: Contrasts): number {
-  return modalities.length * (any ? 2 : 1);
+export function channelCount({ modalities, any, each }: Contrasts): number {
+  return each ? 1 : modalities.length * (any ? 2 : 1);
 }
 
 /**
  * The contrasts that validation shows to a network, of a case that has `there`: its own; for one that takes
- * any of them each alone, and all.
+ * any of them each alone, and all; for one that sees one at a time each alone.
  */
-export function validatedSubsets({ modalities, any }: Contrasts, there: readonly string[]): string[][] {
-  if (!any) return [[...modalities]];
+export function validatedSubsets({ modalities, any, each }: Contrasts, there: readonly string[]): string[][] {
+  if (!any && !each) return [[...modalities]];
   const all = modalities.filter((name) => there.includes(name));
+  if (each) return all.map((name) => [name]);
   return all.length > 1 ? [...all.map((name) => [name]), all] : [all];
 }
 

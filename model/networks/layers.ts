@@ -1,6 +1,8 @@
 // The V-Net's layers as a list, under the names of the published checkpoints. The forward pass runs through
 // this list, and so do checks of files, without a device.
 
+import { bankPrefix } from "./banks.ts";
+
 /** The sizes of a V-Net. */
 export interface VnetConfig {
   /** Channels of the input. */
@@ -129,7 +131,7 @@ export function layerTensors<T>(
   const weight = source.weight(`${name}.weight`, shape, fan);
   const bias = kind === "same" ? null : source.weight(`${name}.bias`, [outputs], fan);
   if (headed) return { weight, bias, norm: null };
-  const after = `${domain === undefined ? "" : `bank.${domain}.`}${block}.${index + 1}`;
+  const after = `${domain === undefined ? "" : bankPrefix(domain)}${block}.${index + 1}`;
   return {
     weight,
     bias,

@@ -13,6 +13,7 @@ import {
   Tensor,
 } from "../../engine/index.ts";
 import { type Architecture, type How, type Output, tensorsOf } from "./architecture.ts";
+import { everyBank } from "./banks.ts";
 import type { Params } from "./params.ts";
 import { vnet, type VnetConfig } from "./vnet.ts";
 
@@ -26,18 +27,25 @@ export interface Network {
   precision?: Precision;
   /** Gradient checkpointing: the same bits in less memory. */
   lowMemory?: boolean;
+  /** The contrasts that have norms of their own, and the one whose norms it runs with: see banks.ts. */
+  banks?: readonly string[];
+  bank?: string;
 }
 
 export function architectureOf({ architecture = vnet }: Pick<Network, "architecture">) {
   return architecture;
 }
 
-/** Runs a network on x [N,M,D,H,W]; within grad() it is taped. */
+/**
+ * Runs a network on x [N,M,D,H,W]; within grad() it is taped. Throws for a network with banks unless it or
+ * `how` names one of them.
+ */
 export function forward(network: Network, x: Tensor, how: How): Output {
-  const { params, config, precision = "f32", lowMemory = false } = network;
-  return scopedOutput(() =>
-    architectureOf(network).forward(params, cast(x, precision), config, { lowMemory, ...how }),
-  );
+  const { params, config, precision = "f32", lowMemory = false, banks, bank } = network;
+  const full: How = { lowMemory, ...(bank !== undefined && { domain: bank }), ...how };
+  if (banks && !banks.includes(full.domain ?? ""))
+    throw new Error(`forward: expected a bank of ${banks.join(", ")}, got ${full.domain ?? "none"}`);
+  return scopedOutput(() => architectureOf(network).forward(params, cast(x, precision), config, full));
 }
 
 /** Runs a function in a scope that keeps its output alive. */
@@ -62,7 +70,8 @@ export function initialise(
 ): Plan {
   const planned = plan(device, () => {
     const x = new Tensor(device, [1, network.config.modalities, ...patch]);
-    scope(() => void softmax(forward(network, x, { mode: "eval", ...how }).logits));
+    for (const one of everyBank(network))
+      scope(() => void softmax(forward(one, x, { mode: "eval", ...how }).logits));
     free(x);
   });
   network.params.checkUsed();

@@ -57,7 +57,7 @@ for (const name of Object.keys(METHODS)) {
               ...options,
               stage: "student",
               method: name,
-              modality: "t1ce",
+              modality: method.eachContrast ? "each" : "t1ce",
               norm,
               precision,
               deepSupervision,

@@ -198,7 +198,7 @@ test("each stream has a source, and its state is kept by its name", async () => 
     settings: {},
     networks: ({ network: spec }) => ({ student: { spec, group: "main" } }),
     deployed: "student",
-    streams: () => ({ paired: {}, other: { cases: (index) => index % 2 === 0 } }),
+    streams: () => ({ paired: {}, other: { patients: (index) => index % 2 === 0 } }),
     step({ networks: { student }, batch: { paired, other }, update }) {
       update("main", () => {
         const one = segmentationTerms(student.run(paired).logits, paired.label);

@@ -86,7 +86,7 @@ function network(
   { role, spec, precision, lowMemory = false }: Pick<Member, "role" | "spec" | "precision" | "lowMemory">,
   source: ParamSource,
 ): Member {
-  const { architecture, config } = spec;
+  const { architecture, config, banks } = spec;
   const params = new Params(device, source);
   return {
     role,
@@ -96,6 +96,7 @@ function network(
     lowMemory,
     ...(precision && { precision }),
     ...(architecture && { architecture }),
+    ...(banks && { banks }),
   };
 }
 

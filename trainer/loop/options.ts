@@ -6,9 +6,9 @@ import type { Network } from "../../model/networks/network.ts";
 import type { DropWeights } from "./drawSubset.ts";
 import type { Members } from "./members.ts";
 import type { BestBy, Position } from "./position.ts";
-import type { EpochRecord, Scores } from "./records.ts";
+import type { EpochRecord, Validation } from "./records.ts";
 
-export type { Scores } from "./records.ts";
+export type { Scores, Validation } from "./records.ts";
 
 /** A few patches of all loaded modalities. */
 export interface TrainBatch {
@@ -52,7 +52,7 @@ export interface TrainOptions {
    * Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and after the
    * last. It may return null after stop(): then a resumed run validates the epoch.
    */
-  validate?: (network: Network) => Promise<Scores | null>;
+  validate?: (network: Network) => Promise<Validation | null>;
   validateEvery?: number;
   validateFrom?: number;
   /** Decides which network is the best: a validation's mean score (by default), or its moving average. */

@@ -5,6 +5,9 @@ import type { Region } from "../../model/scoring/regions.ts";
 /** The scores of a validation: by default the mean over cases of each region's Dice, and their mean. */
 export type Scores = Record<Region | "mean", number>;
 
+/** The scores of a validation; of a network that sees one contrast at a time also those of each. */
+export type Validation = Scores & { contrasts?: Readonly<Record<string, Scores>> };
+
 /** One line of metrics.jsonl: an epoch. */
 export interface EpochRecord {
   /** Counted from 1. */
@@ -24,6 +27,8 @@ export interface EpochRecord {
   skipped?: number;
   /** Scores of the validation cases, in epochs that were validated. */
   validation?: Scores;
+  /** The same of each contrast, of a network that sees one at a time: `validation` is their mean. */
+  contrasts?: Readonly<Record<string, Scores>>;
   /** The name of the score, where it is not Dice. */
   score?: string;
   /** The moving average of validations' mean scores; each new one counts a tenth. */

@@ -30,7 +30,7 @@ import {
   type Position,
   stepsDone,
 } from "./position.ts";
-import type { EpochRecord, Scores } from "./records.ts";
+import type { EpochRecord, Scores, Validation } from "./records.ts";
 
 export * from "./options.ts";
 
@@ -210,13 +210,15 @@ export class Trainer {
   }
 
   /** The record of the epoch so far, for metrics.jsonl. */
-  #record(validation?: Scores): EpochRecord {
+  #record(validation?: Validation): EpochRecord {
     const { epoch, seconds, waited, skipped, average } = this.#position;
     const losses = meanLosses(this.#position);
     const observed = meanObserved(this.#position);
     const { score } = this.#options.method;
+    const { contrasts, ...mean } = validation ?? {};
     const scores = validation && {
-      validation,
+      validation: mean as Scores,
+      ...(contrasts && { contrasts }),
       ...(average !== null && { average }),
       ...(score && { score: score.name }),
     };

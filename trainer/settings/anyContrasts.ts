@@ -3,7 +3,7 @@
 
 import { type CaseFiles, MODALITIES } from "../../data/datasets/datasets.ts";
 import { contrastsOf } from "../../data/datasets/gaps.ts";
-import { ANY, anyOf, isAny } from "../../data/datasets/subsets.ts";
+import { ANY, anyOf, type EACH, eachOf, isAny } from "../../data/datasets/subsets.ts";
 import { DataError } from "../../data/errors.ts";
 import { usesTeacher } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -40,20 +40,23 @@ export function checkAny(settings: AnySettings): void {
 }
 
 /**
- * Returns the setting of a student that takes any of the contrasts that at least one of the cases to train on
- * has; where these are not all four, with a note for the user, such as "takes any of t1, t2: no case to train
- * on has t1ce or flair". Throws a DataError where fewer than two are there.
+ * Returns the setting of a student that takes any, or each, of the contrasts that at least one of the cases
+ * to train on has; where these are not all four, with a note for the user, such as "takes any of t1, t2: no
+ * case to train on has t1ce or flair". Throws a DataError where fewer than two are there.
  */
-export function anyContrasts(cases: readonly CaseFiles[]): { modality: string; note: string | null } {
+export function anyContrasts(
+  cases: readonly CaseFiles[],
+  which: typeof ANY | typeof EACH = ANY,
+): { modality: string; note: string | null } {
   const found = contrastsOf(cases);
   const [only] = found;
   if (found.length < 2) {
     const remedy = only ? `train a student with --modality ${only}` : "choose other cases";
     throw new DataError(
-      `--modality ${ANY}: expected cases of two contrasts or more, got ${only ? `${only} alone` : "none"}: ${remedy}`,
+      `--modality ${which}: expected cases of two contrasts or more, got ${only ? `${only} alone` : "none"}: ${remedy}`,
     );
   }
   const missing = MODALITIES.filter((modality) => !found.includes(modality));
-  const note = `takes any of ${found.join(", ")}: no case to train on has ${missing.join(" or ")}`;
-  return { modality: anyOf(found), note: missing.length ? note : null };
+  const note = `takes ${which} of ${found.join(", ")}: no case to train on has ${missing.join(" or ")}`;
+  return { modality: (which === ANY ? anyOf : eachOf)(found), note: missing.length ? note : null };
 }

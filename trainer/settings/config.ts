@@ -2,7 +2,7 @@
 // options of the network, the data and the training loop.
 
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
-import { contrastsIn, isAny } from "../../data/datasets/subsets.ts";
+import { contrastsIn, EACH, isAny, isEach } from "../../data/datasets/subsets.ts";
 import type { AffineChoice } from "../../data/preparation/grids.ts";
 import type { Preparation } from "../../data/preparation/preprocess.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
@@ -93,11 +93,16 @@ export function stageName({ stage, modality, method, selfTaught }: Named): strin
   return method === PLAIN ? student : `${student}_${method}${selfTaught ? "_self" : ""}`;
 }
 
+/** Tells whether a folder is that of a stage whose network sees each of several contrasts alone. */
+export function isEachStage(folder: string): boolean {
+  return folder.startsWith(`student_${EACH}`);
+}
+
 /** A stage in words, for tables and reports. */
 export function stageTitle(config: Named & Seeing): string {
   const { stage, method, selfTaught } = config;
-  const { modalities, any } = networkContrasts(config);
-  const title = `${stage} (${any ? "any of " : ""}${modalities.join(", ")})`;
+  const { modalities, any, each } = networkContrasts(config);
+  const title = `${stage} (${any ? "any of " : each ? "each of " : ""}${modalities.join(", ")})`;
   if (stage === "teacher") return title;
   if (method === PLAIN) return `${title} ${titleOf(PLAIN)}`;
   return `${title} with ${titleOf(method)}${selfTaught ? ", taught by itself" : ""}`;
@@ -120,9 +125,10 @@ export function networkModalities({ modality, teacherModality }: Seeing): Modali
   return seen === null ? [...MODALITIES] : contrastsIn(seen);
 }
 
-/** The same, and whether it takes any of them. */
-export function networkContrasts(config: Seeing): { modalities: Modality[]; any?: true } {
+/** The same, and whether it takes any of them, or sees one at a time. */
+export function networkContrasts(config: Seeing): { modalities: Modality[]; any?: true; each?: true } {
   const modalities = networkModalities(config);
+  if (isEach(config.modality)) return { modalities, each: true };
   return isAny(config.modality) ? { modalities, any: true } : { modalities };
 }
 

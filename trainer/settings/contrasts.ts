@@ -5,11 +5,14 @@ import {
   ANY,
   anyOf,
   contrastsIn,
+  EACH,
+  eachOf,
   isAny,
   parseSubset,
   SUBSET_TEXT,
   subsetName,
   subsetProblem,
+  takesSome,
 } from "../../data/datasets/subsets.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { type Kind, onOff, optional, text } from "../../model/settings/kinds.ts";
@@ -22,10 +25,10 @@ function contrasts(): Kind<string> {
   return text("contrasts", { expected: SUBSET_TEXT, isValid });
 }
 
-/** A kind of setting: contrasts joined by "+", or any of them. */
+/** A kind of setting: contrasts joined by "+", any of them, or each alone. */
 function studentContrasts(): Kind<string> {
   const isValid = (given: string) => studentProblem(given) === null;
-  return text("contrasts", { expected: `${SUBSET_TEXT}, or ${ANY}`, isValid });
+  return text("contrasts", { expected: `${SUBSET_TEXT}, ${ANY} or ${EACH}`, isValid });
 }
 
 /** A kind of setting: weights between 0 and 1 for some contrasts. */
@@ -38,10 +41,13 @@ const DROP_TEXT = "contrasts with numbers from 0 to below 1, like t1=0.3,t1ce=0.
 
 export const CONTRAST_SETTINGS = {
   /**
-   * The student's contrasts, as subsetName() joins them, or "any" as anyOf() writes it; null for a teacher.
+   * The student's contrasts, as subsetName() joins them, or "any" as anyOf() and "each" as eachOf() write it;
+   * null for a teacher.
    */
   modality: row(optional(studentContrasts()), {
-    help: "what the student sees, such as t1ce+flair; any: whatever is there, with one network for all subsets",
+    help:
+      "what the student sees, such as t1ce+flair; any: whatever is there, with one network for all subsets; with " +
+      "--method ummkd the contrasts that share its network",
     defaultHelp: "t1ce",
   }),
   /**
@@ -71,21 +77,22 @@ export function subsetOf(flag: string, given: string): string {
   return subsetName(parseSubset(given));
 }
 
-/** The same for a student, who may take any of some contrasts: "any", "any:t1ce+flair". */
+/** The same for a student, who may take any or each of some contrasts: "any", "each:t1ce+flair". */
 export function studentOf(flag: string, given: string): string {
   const text = given.trim().toLowerCase();
-  if (!isAny(text)) return subsetOf(flag, given);
+  if (!takesSome(text)) return subsetOf(flag, given);
   const problem = studentProblem(text);
   if (problem !== null) throw new UsageError(`${flag}: ${problem}`);
-  return anyOf(contrastsIn(text));
+  return (isAny(text) ? anyOf : eachOf)(contrastsIn(text));
 }
 
 function studentProblem(given: string): string | null {
-  if (!isAny(given) || given === ANY) return given === ANY ? null : subsetProblem(given);
-  const problem = subsetProblem(given.slice(ANY.length + 1));
-  if (problem !== null || contrastsIn(given).length > 1) return problem;
+  if (given === ANY || given === EACH) return null;
+  const problem = subsetProblem(takesSome(given) ? given.slice(given.indexOf(":") + 1) : given);
+  if (!takesSome(given) || problem !== null || contrastsIn(given).length > 1) return problem;
   const [only] = contrastsIn(given);
-  return `expected two contrasts or more to take any of, got ${only} alone: use --modality ${only}`;
+  const what = isAny(given) ? "to take any of" : "to see each of";
+  return `expected two contrasts or more ${what}, got ${only} alone: use --modality ${only}`;
 }
 
 /** Returns the weights in "t1=0.3,t1ce=0.7". Throws a UsageError. */

@@ -58,15 +58,17 @@ export function caseProbabilities(
 }
 
 /**
- * Returns the input of a network made from a case: the contrasts that it sees, in its order; or, for one that
- * takes any of them, those of `shown` that the case has, with their availability.
+ * Returns the input of a network made from a case: the contrasts that it sees, in its order; for one that
+ * takes any of them, those of `shown` that the case has, with their availability; for one that sees one at a
+ * time, the one of `shown`.
  */
 export function seenBy(
   prepared: Case,
-  { modalities, any }: Contrasts,
-  shown: readonly string[] = modalities,
+  { modalities: own, any, each }: Contrasts,
+  shown: readonly string[] = own,
 ): Seen {
   const { channels, images, size, background } = prepared;
+  const modalities = each ? shown : own;
   if (any) return { size, ...anyInput(prepared, modalities, shown) };
   if (channels.join() === modalities.join()) return prepared;
   const voxels = size[0] * size[1] * size[2];

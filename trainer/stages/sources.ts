@@ -2,12 +2,20 @@
 
 import { gapsOf, listOf } from "../../data/datasets/gaps.ts";
 import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/source.ts";
+import { patientGroups, patientsBy } from "../../data/datasets/patients.ts";
 import { DataError } from "../../data/errors.ts";
 import type { SamplerOptions } from "../../data/sampling/patches.ts";
 import { methodOf, streamsOf as methodStreams, trainedBeside } from "../../model/methods/index.ts";
 import { loading, networkModalities, runOf, type TrainConfig } from "../settings/config.ts";
 
 const STREAM_SEED = 1_000_003; // between the seeds of two streams, so that each draws on its own
+
+/** The parts of a case to train on that decide which streams draw it. */
+interface TrainedCase {
+  id: string;
+  /** The modalities that it lacks. */
+  absent?: readonly string[] | undefined;
+}
 
 /** How to draw one stream. */
 export interface StreamPlan<Case> {
@@ -17,17 +25,42 @@ export interface StreamPlan<Case> {
 }
 
 /** The streams of the stage's method, drawn from these cases; the first one counts the steps of an epoch. */
-export function streamsOf<Case>(
+export function streamsOf<Case extends TrainedCase>(
   cases: readonly Case[],
   config: TrainConfig,
   modalities: readonly string[],
 ): StreamPlan<Case>[] {
   const streams = methodStreams(methodOf(config.method), runOf(config, modalities));
+  const patientOf = patientsBy(config.patients);
+  const patients = patientGroups(
+    cases.map(({ id }) => id),
+    patientOf,
+  ).map(([first]) => patientOf(first!));
+  const shows = ({ id, absent }: Case, { sees, patients: chosen }: Stream) =>
+    (sees === undefined || !absent?.includes(sees)) && (chosen?.(patients.indexOf(patientOf(id))) ?? true);
   return Object.entries(streams).map(([name, stream], i) => ({
     name,
-    cases: stream.cases ? cases.filter((_, index) => stream.cases!(index)) : cases,
+    cases: cases.filter((one) => shows(one, stream)),
     options: { ...loading(config), seed: config.seed + STREAM_SEED * i },
   }));
+}
+
+/**
+ * Returns a line on the cases of each stream, where there are several: "t1ce of 6 cases, flair of 5 cases".
+ * Throws a DataError for a stream without a case.
+ */
+export function streamLines(streams: readonly StreamPlan<TrainedCase>[]): string[] {
+  if (streams.length === 1) return [];
+  const empty = streams.find(({ cases }) => !cases.length);
+  if (empty) {
+    const all = streams.map(({ name, cases }) => `${name} ${cases.length}`).join(", ");
+    throw new DataError(
+      `no case is left to train on with ${empty.name} (${all}): train on more cases, or choose other contrasts with ` +
+        "--modality",
+    );
+  }
+  const counts = streams.map(({ name, cases }) => `${name} of ${cases.length}`);
+  return [`a batch of each: ${counts.join(", ")} cases`];
 }
 
 /**

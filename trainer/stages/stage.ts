@@ -13,6 +13,7 @@ import { encodeSealed } from "../../model/files/seal.ts";
 import { methodOf } from "../../model/methods/index.ts";
 import { validatedSubsets } from "../../model/networks/anyContrasts.ts";
 import { deployed, deployedConfig } from "../../model/networks/auxiliary.ts";
+import { withBank } from "../../model/networks/banks.ts";
 import { checkPrecision } from "../../model/networks/network.ts";
 import type { Params, Values } from "../../model/networks/params.ts";
 import { diceByRegion, meanDice } from "../../model/scoring/metrics.ts";
@@ -21,7 +22,7 @@ import { checkFinite } from "../loop/diverged.ts";
 import { type FrozenNetwork, type Members, openMembers } from "../loop/members.ts";
 import type { BatchSource, TrainEvent } from "../loop/options.ts";
 import { beginning } from "../loop/position.ts";
-import type { Scores } from "../loop/records.ts";
+import type { Validation } from "../loop/records.ts";
 import {
   encodeTraining,
   readTensors,
@@ -177,24 +178,33 @@ export class Stage {
 
   /**
    * The mean Dice of the validation cases; of a network that takes any contrasts, over each contrast alone
-   * and all together. Null where the training was stopped before the last.
+   * and all together; of one that sees one contrast at a time, the mean over the contrasts. Null where the
+   * training was stopped before the last.
    */
-  async #validate(): Promise<Scores | null> {
+  async #validate(): Promise<Validation | null> {
     const { validation, validated } = this.#options;
-    const scores: Record<Region, number>[] = [];
+    const scores: (Record<Region, number> & { shown: string })[] = [];
     const contrasts = networkContrasts(this.config);
+    const { deployed } = this.trainer.learner;
     let index = 0;
     for await (const prepared of inTurn(validation)) {
       let classes: Uint8Array = new Uint8Array();
       for (const shown of validatedSubsets(contrasts, channelsThere(prepared))) {
         if (this.trainer.stopping) return null;
         const seen = seenBy(prepared, contrasts, shown);
-        classes = await predictCase(this.#device, this.trainer.learner.deployed, seen, this.config);
-        scores.push(diceByRegion(classes, prepared.label!));
+        const network = withBank(deployed, shown[0]!);
+        classes = await predictCase(this.#device, network, seen, this.config);
+        scores.push({ ...diceByRegion(classes, prepared.label!), shown: shown.join() });
       }
       validated?.(prepared, classes, index++);
     }
-    return meanDice(scores);
+    if (!contrasts.each) return meanDice(scores);
+    const byContrast = contrasts.modalities.flatMap((name) => {
+      const own = scores.filter(({ shown }) => shown === name);
+      return own.length ? [[name, meanDice(own)] as const] : [];
+    });
+    const mean = meanDice(byContrast.map(([, one]) => one));
+    return { ...mean, contrasts: Object.fromEntries(byContrast) };
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { gapsOf, listOf } from "../../data/datasets/gaps.ts";
 import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/source.ts";
-import { isAny } from "../../data/datasets/subsets.ts";
+import { takesSome } from "../../data/datasets/subsets.ts";
 import type { Split } from "../../data/datasets/splits.ts";
 import { DataError } from "../../data/errors.ts";
 import { titleOf } from "../../model/methods/index.ts";
@@ -22,7 +22,7 @@ export interface SplitOptions {
 /** The cases that a stage uses. */
 export interface StageSplit {
   split: Split;
-  /** The contrasts that each of them has; none for a network that takes any. */
+  /** The contrasts that each of them has; none for a network that takes any, or each alone. */
   required: Modality[];
   /** Lines for the user, if some cases lack contrasts. */
   about: string[];
@@ -36,7 +36,7 @@ type Stage = Pick<TrainConfig, "stage" | "modality" | "teacherModality" | "metho
  */
 export function stageSplit(config: Stage, { split, filesOf, taughtBy }: SplitOptions): StageSplit {
   const own = networkModalities(config);
-  const any = isAny(config.modality);
+  const any = takesSome(config.modality);
   const usable = (id: string) => {
     const { images } = filesOf(id);
     return any ? own.some((one) => images[one]) : own.every((one) => images[one]);
@@ -83,7 +83,7 @@ export function recordedSplit<Recorded extends Split & { absent?: readonly strin
   const lacks = (id: string, one: Modality) => split.absent?.includes(`${id} ${one}`) ?? false;
   const own = networkModalities(config);
   const usable = (id: string) =>
-    isAny(config.modality) ? own.some((one) => !lacks(id, one)) : own.every((one) => !lacks(id, one));
+    takesSome(config.modality) ? own.some((one) => !lacks(id, one)) : own.every((one) => !lacks(id, one));
   const { train, val, test } = split;
   return { ...split, train: train.filter(usable), val: val.filter(usable), test: test.filter(usable) };
 }

@@ -58,10 +58,19 @@ function fieldOf(name: string, row: Setting, page: NonNullable<Setting["page"]>)
   };
 }
 
-/** The configuration of a stage, "teacher" or "student". */
+/**
+ * The configuration of a stage, "teacher" or "student". Throws a DataError for a method that trains one
+ * network on each of several contrasts.
+ */
 export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): TrainConfig {
   const { stages: _, teacher: _teacher, ...shared } = settings;
   const student = stage === "student";
+  const { name, title, eachContrast } = methodOf(shared.method);
+  if (student && eachContrast)
+    throw new DataError(
+      `Method: ${title} trains one network for several contrasts, and this page keeps one of fixed contrasts: train ` +
+        `it on the command line, with --method ${name}`,
+    );
   return {
     ...DEFAULTS,
     workers: 0,
