@@ -3,9 +3,17 @@
 
 import { join } from "node:path";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
-import { ALL_SUBSETS, contrastsIn, isAny, parseSubset } from "../../data/datasets/subsets.ts";
+import { ALL_SUBSETS, contrastsIn, eachOf, isAny, isEach, parseSubset } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
-import { baselinesOf, METHODS, PLAIN, unusedSettings, usesTeacher } from "../../model/methods/index.ts";
+import {
+  baselinesOf,
+  DEFAULT_METHOD,
+  methodOf,
+  METHODS,
+  PLAIN,
+  unusedSettings,
+  usesTeacher,
+} from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.ts";
 import { emit, result, say } from "../terminal/console.ts";
@@ -17,6 +25,7 @@ import { FILES } from "../files/stageFolder.ts";
 import { scoreSubsets } from "../report/scoreSubsets.ts";
 import { checkAny } from "../../trainer/settings/anyContrasts.ts";
 import { studentOf } from "../../trainer/settings/contrasts.ts";
+import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { teachingStudents } from "../../trainer/settings/teachers.ts";
 import { readTeacher } from "./stageModels.ts";
@@ -45,17 +54,22 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   if (list !== undefined && flags.seed !== undefined)
     throw new UsageError("--seed, --seeds: use one of them, not both");
   const modalities = modalitiesOf(modality);
-  const student = { stage: "student", modality: modalities.at(-1)! } as const; // one that takes any is last
+  const contrasts = [...new Set(modalities.flatMap(contrastsIn))];
+  const student = (method = DEFAULT_METHOD as string) => {
+    const last = modalities.at(-1)!; // one that takes any is last
+    const seen = methodOf(method).eachContrast ? eachOf(contrasts) : last;
+    return { stage: "student", modality: seen } as const;
+  };
   const names = named === undefined ? [] : methodsOf(named, { baselines, ...rest });
   const chosen = names.pop();
   const settings = chosen === undefined ? rest : { ...flagsOf(chosen, rest), method: chosen };
-  const shared = await resolveConfig({ ...settings, ...student });
+  const shared = await resolveConfig({ ...settings, ...student(settings.method) });
   if (baselines) names.push(...baselinesOf(shared.method));
   for (const one of modalities) {
     checkTeacherSees({ ...shared, modality: one });
     if (shared.selfTaught) checkAny({ ...shared, modality: one });
   }
-  const resolve = (method: string) => resolveConfig({ ...flagsOf(method, rest), ...student, method });
+  const resolve = (method: string) => resolveConfig({ ...flagsOf(method, rest), ...student(method), method });
   const methods = [...(await Promise.all(names.map(resolve))), shared];
   const teacherModality = methods.find((one) => one.teacherModality)?.teacherModality ?? null;
   return {
@@ -115,12 +129,14 @@ export function stagesOf({
     const out = seeds.length === 1 ? shared.out : join(shared.out, `seed_${seed}`);
     const own = { ...taughtBy, out, seed };
     const teacher = given ?? join(out, stageName(own), FILES.best);
-    const students = modalities.flatMap((modality) =>
-      methods.map((config): TrainConfig => {
+    const students = modalities.flatMap((seen, i) =>
+      methods.flatMap((config): TrainConfig[] => {
+        if (isEach(config.modality) && i > 0) return []; // one training for all modalities
+        const modality = isEach(config.modality) ? config.modality : seen;
         const taught = isTaught(config);
         const own = { out, seed, modality, teacher: taught ? teacher : null };
         const dropWeights = isAny(modality) ? config.dropWeights : null;
-        return { ...config, ...own, dropWeights, teacherModality: null };
+        return [{ ...config, ...own, dropWeights, teacherModality: null }];
       }),
     );
     const all = teachingFirst(students, methods);
@@ -170,7 +186,7 @@ export async function runExperiment(
     say(place);
     await train(open, stage, existing);
   }
-  result(await writeExperiment(out, stages));
+  result(await writeExperiment(out, stages.flatMap(yieldedStages)));
   const report = join(out, EXPERIMENT.report);
   result(`report: ${report}`);
   await tableOfFifteen(open, experiment);

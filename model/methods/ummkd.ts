@@ -72,7 +72,7 @@ p_k^m = softmax(the mean of the logits over the voxels of class k in the batch o
         Object.assign(terms, of(contrast, deeplySupervised(segmentation(output, own), output, own)));
         labelled.push({ logits: output.logits, label: own.label });
       }
-      if (klWeight === 0) return terms;
+      if (klWeight === 0 || labelled.length === 1) return terms;
       const options = { temperature, absent: absentClasses };
       const pairs = labelled.flatMap((a, i) => labelled.slice(i + 1).map((b) => classLevelKl(a, b, options)));
       const mean = weightedSum(pairs.map((pair) => [1 / pairs.length, pair]));

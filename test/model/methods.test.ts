@@ -16,6 +16,7 @@ import {
   baselinesOf,
   METHODS,
   PLAIN,
+  streamsOf,
   titleOf,
 } from "../../model/methods/index.ts";
 import type { Network } from "../../model/networks/network.ts";
@@ -42,13 +43,14 @@ async function termsOf(
   of = "main",
 ): Promise<Record<string, readonly [weight: number, value: number]>> {
   const { method, run, members, patch } = trainOptions(trial);
-  const paired = new UploadedBatch(device, batch(5, patch), { patch, modalities: run.modalities });
+  const same = new UploadedBatch(device, batch(5, patch), { patch, modalities: run.modalities });
+  const streams = Object.keys(streamsOf(method, run));
   const specs = Object.fromEntries(Object.entries(members).map(([name, { spec }]) => [name, spec]));
   const own = openOwn(device, method.own?.(run, specs) ?? {}, 0);
   let terms: Terms = {};
   runStep(
     { method, settings: run.settings, members, own: ownByName(own), patch, seed: 0 },
-    { paired },
+    Object.fromEntries(streams.map((name) => [name, same])),
     { done: 0, phase: "", number: 1 },
     {
       after: () => undefined,
@@ -60,10 +62,11 @@ async function termsOf(
       },
     },
   );
-  paired.free();
+  same.free();
   own.free();
   const read = Object.entries(terms).map(
-    async ([term, [weight, scalar]]) => [term, [weight, await scalar.item()]] as const,
+    async ([term, [weight, scalar]]) =>
+      [term.replace(`${streams[0]}.`, ""), [weight, await scalar.item()]] as const, // a contrast's own term
   );
   return Object.fromEntries(await Promise.all(read));
 }

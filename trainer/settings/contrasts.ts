@@ -91,8 +91,10 @@ function studentProblem(given: string): string | null {
   const problem = subsetProblem(takesSome(given) ? given.slice(given.indexOf(":") + 1) : given);
   if (!takesSome(given) || problem !== null || contrastsIn(given).length > 1) return problem;
   const [only] = contrastsIn(given);
-  const what = isAny(given) ? "to take any of" : "to see each of";
-  return `expected two contrasts or more ${what}, got ${only} alone: use --modality ${only}`;
+  const needed = "expected two contrasts or more";
+  return isAny(given)
+    ? `${needed} to take any of, got ${only} alone: use --modality ${only}`
+    : `${needed} to share a network, got ${only} alone`;
 }
 
 /** Returns the weights in "t1=0.3,t1ce=0.7". Throws a UsageError. */
