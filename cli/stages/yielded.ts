@@ -1,17 +1,16 @@
 // The stages that a training yields, where one network sees each of several contrasts alone: each contrast
 // gets an ordinary stage of one channel in a folder of its own, from the best network of the training.
 
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isEach } from "../../data/datasets/subsets.ts";
-import { cardMetadata } from "../../model/files/card.ts";
-import { encodeSealed } from "../../model/files/seal.ts";
+import { INPUT } from "../../data/preparation/input.ts";
+import { soleCheckpoint } from "../../model/files/card.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
 import { appendLine, writeAtomically } from "../files/files.ts";
-import { readModel } from "../files/models.ts";
 import { begin, FILES, held, readConfig } from "../files/stageFolder.ts";
 import { readRecords } from "../report/stageResults.ts";
 
@@ -50,14 +49,15 @@ export async function writeYielded(
   if (!isEach(config.modality)) return stages;
   const from = join(config.out, stageName(config));
   const records = await readRecords(from);
+  const whole = await readFile(join(from, FILES.best));
   for (const own of stages) {
     const [contrast] = networkModalities(own);
     const folder = join(own.out, stageName(own));
     await begin(folder, own, data, files, networks);
     for (const record of records)
       await appendLine(join(folder, FILES.metrics), JSON.stringify(recordOf(record, contrast!)));
-    const { values, card } = await readModel(join(from, FILES.best), contrast);
-    await writeAtomically(join(folder, FILES.best), await encodeSealed(values, cardMetadata(card!)));
+    const best = await soleCheckpoint(whole, join(from, FILES.best), INPUT, contrast!);
+    await writeAtomically(join(folder, FILES.best), best);
   }
   return stages;
 }

@@ -11,7 +11,7 @@ import type { Values } from "../networks/params.ts";
 import { checkPatch } from "../networks/patch.ts";
 import { storedNetwork } from "./published.ts";
 import type { Vec3 } from "../scoring/regions.ts";
-import { checkSeal } from "./seal.ts";
+import { checkSeal, encodeSealed } from "./seal.ts";
 import type { VnetConfig } from "../networks/vnet.ts";
 import type { Tiling } from "../inference/windows.ts";
 
@@ -95,6 +95,17 @@ export async function decodeModel<Input extends InputCard>(
   return modelIn(decodeSafetensors(bytes, path), path, rule, contrast);
 }
 
+/** The checkpoint of one contrast of a network that sees each alone; errors as in decodeModel(). */
+export async function soleCheckpoint<Input extends InputCard>(
+  bytes: Uint8Array,
+  path: string,
+  rule: InputRule<Input>,
+  contrast: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { values, card } = await decodeModel(bytes, path, rule, contrast);
+  return encodeSealed(values, cardMetadata(card!));
+}
+
 /** The network in a decoded file; errors as in decodeModel(). */
 export function modelIn<Input extends InputCard>(
   { tensors, metadata }: Checkpoint,
@@ -115,6 +126,13 @@ export function modelIn<Input extends InputCard>(
   if (network.classes === rule.classes.length) return { path, network, card, values };
   const classes = rule.classes.join(", ");
   throw new CheckpointError(`${path}: expected the classes ${classes}, got ${network.classes} classes`);
+}
+
+/** The contrasts of a network that sees each alone, by its file's bytes; null for any other. */
+export function contrastsOf(bytes: Uint8Array, path: string): string[] | null {
+  const { card } = decodeSafetensors(bytes, path).metadata;
+  const { modalities, each } = JSON.parse(card ?? "{}") as Partial<InputCard>;
+  return each ? [...modalities!] : null;
 }
 
 /** The card of one contrast of a network that sees each alone. Throws a CheckpointError unless it has it. */

@@ -171,12 +171,13 @@ test("contrasts, first weights and folders that do not fit are refused", async (
   );
 });
 
-test("the page says that it does not train it, and why", () => {
-  const settings = { ...TINY, stages: "student", method: "ummkd", modality: "t1ce" };
-  assert.throws(
-    () => configOf("student", settings as never),
-    /^Method: UMMKD trains one network for several contrasts, and this page keeps one .* --method ummkd$/,
-  );
+test("the page takes and refuses the same contrasts", () => {
+  const config = (modality: string, method = "ummkd") =>
+    configOf("student", { ...TINY, stages: "student", method, modality } as never);
+  assert.is(config("t1ce+flair").modality, "each:t1ce+flair");
+  assert.is(stageName(config("each")), "student_each_ummkd");
+  assert.throws(() => config("t1ce"), /UMMKD shares a network between two contrasts or more/);
+  assert.throws(() => config("each", "kd"), /--modality each: goes with --method ummkd/);
 });
 
 test.run();

@@ -44,6 +44,8 @@ async function train(
 ): Promise<Record<string, number>> {
   const { page } = opened;
   if (stages === "student") await page.selectOption("#method", name);
+  if (stages === "student")
+    await page.selectOption("#modality", methodOf(name).eachContrast ? "t1ce+flair" : "t1ce");
   await page.selectOption("#stages", stages);
   if (await page.locator("#teacher").isVisible())
     await page.selectOption("#teacher", { label: "teacher (trained here)" });
@@ -72,7 +74,8 @@ else {
       await page.selectOption("#method", method);
       return page.inputValue("#modality");
     };
-    assert.equal([await chosen("barlow"), await chosen("kd")], ["t1ce+flair", "t1ce"]);
+    const seen = [await chosen("barlow"), await chosen("kd"), await chosen("ummkd")];
+    assert.equal(seen, ["t1ce+flair", "t1ce", "each"]);
     const { modality: _, method: _method, stages: _stages, ...shared } = TINY;
     await fill(page, { ...shared, modality: "t1ce", method: "protokd", stages: "teacher" });
     await page.fill("#phantomCases", "5");
@@ -118,6 +121,10 @@ else {
       const losses = await train(name);
       assert.ok(Object.values(losses).every(Number.isFinite), JSON.stringify(losses));
       assert.is(Object.keys(losses).length > 3, name !== "none", `${name}: ${Object.keys(losses).join()}`);
+    }
+    for (const contrast of ["t1ce", "flair"]) {
+      const hasText = `student_${contrast}_ummkd (trained here)`;
+      await page.locator("#models label", { hasText }).waitFor({ state: "attached" });
     }
     await page.selectOption("#method", "kd");
     const teachers = await page.locator("#teacher option").allTextContents();

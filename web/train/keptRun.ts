@@ -2,6 +2,8 @@
 // are from, and for each stage the state to resume, the best network and the epochs so far.
 
 import { DataError } from "../../data/errors.ts";
+import { INPUT } from "../../data/preparation/input.ts";
+import { contrastsOf, soleCheckpoint, soleStage } from "../../model/files/card.ts";
 import { usesTeacher } from "../../model/methods/index.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts";
@@ -81,9 +83,19 @@ export class KeptStage implements StageStorage {
     return write(this.#folder, role + FILES.beside, bytes);
   }
 
-  /** The best network so far, and the latest of those that are trained beside it. */
+  /**
+   * The best network so far, of one that sees each of several contrasts alone that of each; and the latest of
+   * those that are trained beside it.
+   */
   async networks(stage: string): Promise<{ name: string; bytes: Bytes }[]> {
-    const found = [{ name: trainedName(stage), bytes: await this.best() }];
+    const best = await this.best();
+    const found: { name: string; bytes: Bytes | null }[] = [];
+    const contrasts = best ? contrastsOf(best, stage) : null;
+    if (!contrasts) found.push({ name: trainedName(stage), bytes: best });
+    for (const contrast of contrasts ?? []) {
+      const bytes = await soleCheckpoint(best!, stage, INPUT, contrast);
+      found.push({ name: trainedName(soleStage(stage, contrast)), bytes });
+    }
     for (const file of await namesIn(this.#folder)) {
       if (!file.endsWith(FILES.beside)) continue;
       const role = file.slice(0, -FILES.beside.length);

@@ -4,7 +4,7 @@ import { DataError, grouped } from "../../data/errors.ts";
 import { contrastsOf } from "../../data/datasets/gaps.ts";
 import type { CaseFiles, Modality } from "../../data/datasets/source.ts";
 import { textOf } from "../../data/datasets/json.ts";
-import { ANY, isAny } from "../../data/datasets/subsets.ts";
+import { ANY, EACH, isEach, takesSome } from "../../data/datasets/subsets.ts";
 import { checkPatients, patientsBy } from "../../data/datasets/patients.ts";
 import { parseSplits, type Split, SPLIT_FILE, SPLIT_SEED, splitCases } from "../../data/datasets/splits.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
@@ -18,7 +18,12 @@ import type { TrainingState } from "../../trainer/loop/state.ts";
 import { anyContrasts } from "../../trainer/settings/anyContrasts.ts";
 import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { teacherContrasts } from "../../trainer/settings/teacherContrasts.ts";
-import { checkTrainedBeside, loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import {
+  checkTrainedBeside,
+  loadedModalities,
+  streamLines,
+  streamsOf,
+} from "../../trainer/stages/sources.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import type { Study } from "../segment/segmentation.ts";
 import { configOf } from "./pageSettings.ts";
@@ -68,12 +73,14 @@ export async function loadStage(
   const options = { trained: training.length, convention, patch: config.patch, known };
   const { grid, warnings } = compareRun(reports, options);
   const upright = [...training, ...validation].map((one, i) => inGrid(one, reports[i]!, grid));
+  const drawn = upright.slice(0, training.length);
+  const streams = streamsOf(drawn, config, modalities);
   return {
-    training: upright.slice(0, training.length),
+    training: drawn,
     validation: upright.slice(training.length),
     modalities,
     grid,
-    warnings: [...about, ...grouped(warnings)],
+    warnings: [...about, ...streamLines(streams), ...grouped(warnings)],
   };
 }
 
@@ -87,10 +94,11 @@ export async function withContrasts(
   config: TrainConfig,
   students: readonly (readonly Modality[])[],
 ): Promise<{ config: TrainConfig; notes: string[] }> {
-  if (config.stage !== "teacher" && !isAny(config.modality)) return { config, notes: [] };
+  const which = isEach(config.modality) ? EACH : ANY;
+  if (config.stage !== "teacher" && !takesSome(config.modality)) return { config, notes: [] };
   const cases = await trainedOn(study, config);
   if (config.stage !== "teacher") {
-    const { modality, note } = anyContrasts(cases);
+    const { modality, note } = anyContrasts(cases, which);
     return { config, notes: note && modality === config.modality ? [`the student ${note}`] : [] };
   }
   const { teacherModality, notes } = teacherContrasts(cases, { given: config.teacherModality, students });
@@ -98,13 +106,14 @@ export async function withContrasts(
 }
 
 /**
- * Returns settings in which "any" names the contrasts that at least one case to train on has. Throws a
- * DataError where fewer than two are there.
+ * Returns settings in which "any" or "each" names the contrasts that at least one case to train on has.
+ * Throws a DataError where fewer than two are there.
  */
 export async function withAnyContrasts(study: Study, settings: TrainSettings): Promise<TrainSettings> {
-  if (settings.stages === "teacher" || settings.modality !== ANY) return settings;
+  const { stages, modality: which } = settings;
+  if (stages === "teacher" || (which !== ANY && which !== EACH)) return settings;
   const cases = await trainedOn(study, configOf("student", settings));
-  return { ...settings, modality: anyContrasts(cases).modality };
+  return { ...settings, modality: anyContrasts(cases, which).modality };
 }
 
 /** The files of the cases that a stage trains on, before those that lack contrasts are put aside. */

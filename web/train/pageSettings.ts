@@ -9,6 +9,7 @@ import type { Setting } from "../../model/settings/rows.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { DEFAULTS, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
+import { contrastsFor } from "../../trainer/settings/eachContrast.ts";
 import { ROWS } from "../../trainer/settings/settings.ts";
 import type { Field, FormChoices, TrainSettings } from "./trainProtocol.ts";
 
@@ -59,18 +60,12 @@ function fieldOf(name: string, row: Setting, page: NonNullable<Setting["page"]>)
 }
 
 /**
- * The configuration of a stage, "teacher" or "student". Throws a DataError for a method that trains one
- * network on each of several contrasts.
+ * The configuration of a stage, "teacher" or "student". Throws a UsageError for contrasts that do not go with
+ * the method.
  */
 export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): TrainConfig {
   const { stages: _, teacher: _teacher, ...shared } = settings;
   const student = stage === "student";
-  const { name, title, eachContrast } = methodOf(shared.method);
-  if (student && eachContrast)
-    throw new DataError(
-      `Method: ${title} trains one network for several contrasts, and this page keeps one of fixed contrasts: train ` +
-        `it on the command line, with --method ${name}`,
-    );
   return {
     ...DEFAULTS,
     workers: 0,
@@ -79,7 +74,7 @@ export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): 
     ...(student && methodOf(shared.method).defaults),
     ...shared,
     stage,
-    modality: student ? shared.modality : null,
+    modality: student ? contrastsFor(shared.method, shared.modality) : null,
     teacherModality: student ? null : (shared.teacherModality ?? null),
     method: student ? shared.method : PLAIN,
     dropWeights: student ? (shared.dropWeights ?? null) : null,

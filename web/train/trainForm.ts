@@ -2,7 +2,7 @@
 // no engine.
 
 import { someOf } from "../../data/datasets/source.ts";
-import { ALL_SUBSETS, ANY, contrastsIn, isAny } from "../../data/datasets/subsets.ts";
+import { ALL_SUBSETS, ANY, contrastsIn, EACH, isAny, isEach } from "../../data/datasets/subsets.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
 import type { Recipe } from "../../trainer/settings/settings.ts";
 import { byId, element } from "../ui/dom.ts";
@@ -62,7 +62,7 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
     select(
       "modality",
       "The student sees",
-      [...ALL_SUBSETS, ANY].map((seen) => [seen, seenTitle(seen)] as const),
+      [...ALL_SUBSETS, ANY, EACH].map((seen) => [seen, seenTitle(seen)] as const),
     ),
     methodList(),
     select("teacher", "Its teacher", []),
@@ -110,8 +110,9 @@ function methodList(): HTMLElement {
 /** "T1ce and FLAIR", or "whatever is there". */
 function seenTitle(seen: string): string {
   if (seen === ANY) return "whatever is there (one network for all)";
+  if (seen === EACH) return "each alone (UMMKD)";
   const titles = contrastsIn(seen).map((modality) => MODALITY_TITLES[modality]);
-  return `${isAny(seen) ? "whatever is there of " : ""}${someOf(titles, titles.length)}`;
+  return `${isAny(seen) ? "whatever is there of " : isEach(seen) ? "each alone of " : ""}${someOf(titles, titles.length)}`;
 }
 
 /** Returns the form's choice of student, method and stages. */
