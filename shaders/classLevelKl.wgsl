@@ -70,8 +70,7 @@ fn mean() {
 
 @compute @workgroup_size(WG)
 fn backward(@builtin(global_invocation_id) id: vec3u) {
-  let classes = arrayLength(&da) / params.channels;
-  if (id.x >= classes) { return; }
+  if (id.x >= arrayLength(&share)) { return; }
   let softmax = softmaxOf(id.x);
   let start = id.x * params.channels;
   var mean = 0.0;

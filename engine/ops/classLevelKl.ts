@@ -50,7 +50,7 @@ export function classLevelKl(
   return scope(() => {
     const share = new Tensor(a.logits.device, [classes]);
     const [countsA, countsB] = [classCounts(a.label, classes), classCounts(b.label, classes)];
-    const skip = absent === "skip" ? 1 : 0;
+    const skip = Number(absent === "skip");
     kernel.shares({ countsA, countsB, share, channels: classes, temperature, skip }, 1);
     return symmetricKl(means(a), means(b), share, temperature);
   });

@@ -41,6 +41,16 @@ test("the Barlow Twins loss of two waves has the value computed elsewhere", asyn
   close([await loss.item()], [4.041285379], 2e-6, "loss");
 });
 
+test("a class that either batch lacks is skipped, whichever comes first", async () => {
+  const label = (classes: readonly number[]) => tensor(device, [1, 1, 1, 3], classes);
+  const one = { logits: upload([1, 3, 1, 1, 3]), label: label([0, 1, 2]) };
+  const other = { logits: upload([1, 3, 1, 1, 3], 2), label: label([0, 2, 2]) };
+  const [forth, back] = [await classLevelKl(one, other).item(), await classLevelKl(other, one).item()];
+  close([back], [forth], 1e-6, "exchanged");
+  const uniform = await classLevelKl(other, one, { absent: "uniform" }).item();
+  assert.ok(forth > 0 && Math.abs(uniform - forth) > 1e-3, `${forth}, with uniform classes ${uniform}`);
+});
+
 test("batches without a class in common are at distance 0, and have no gradient", async () => {
   const [a, b] = [upload([1, 2, 1, 1, 3]), upload([1, 2, 1, 1, 3], 2)];
   const label = (k: number) => tensor(device, [1, 1, 1, 3], [k, k, k]);

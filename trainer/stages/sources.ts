@@ -5,7 +5,12 @@ import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/s
 import { patientGroups, patientsBy } from "../../data/datasets/patients.ts";
 import { DataError } from "../../data/errors.ts";
 import type { SamplerOptions } from "../../data/sampling/patches.ts";
-import { methodOf, streamsOf as methodStreams, trainedBeside } from "../../model/methods/index.ts";
+import {
+  methodOf,
+  type Stream,
+  streamsOf as methodStreams,
+  trainedBeside,
+} from "../../model/methods/index.ts";
 import { loading, networkModalities, runOf, type TrainConfig } from "../settings/config.ts";
 
 const STREAM_SEED = 1_000_003; // between the seeds of two streams, so that each draws on its own
