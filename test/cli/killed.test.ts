@@ -1,127 +1,17 @@
 // Trainings that are killed, stopped, or run out of disk: their files are whole, and resume to the same bits.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES, SOMETIMES } from "../../cli/files/stageFolder.ts";
 import { Random } from "../../engine/autograd/random.ts";
-import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
+import { command, folder, makeData, type Outcome, result, text, train } from "../support/killing.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "killed-"));
 const test = suite("killed");
-
-/**
- * Loaded before the command: counts what it does to files, and at the one of the number KILL_AT does what
- * KILL says. A write is done by half before the process dies.
- */
-const FAULTS = `import fs from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
-const at = Number(process.env.KILL_AT);
-let count = 0;
-const due = (path) => /tmp$|jsonl$|lock|checkpoint|config|split/.test(String(path)) && ++count === at;
-const die = () => process.kill(process.pid, "SIGKILL");
-const fault = (code) => Object.assign(new Error(code + ": injected"), { code });
-for (const name of ["rename", "link", "rm", "open"]) {
-  const original = fs.promises[name];
-  fs.promises[name] = async (path, ...rest) => {
-    if (due(path)) die();
-    const result = await original(path, ...rest);
-    if (name === "open") watch(result, path);
-    return result;
-  };
-}
-function watch(handle, path) {
-  const { writeFile, sync } = handle;
-  handle.writeFile = async (content) => {
-    if (process.env.FULL && String(path).includes(process.env.FULL)) {
-      await writeFile.call(handle, content.slice(0, content.length >> 1));
-      throw fault("ENOSPC");
-    }
-    if (!due(path)) return writeFile.call(handle, content);
-    await writeFile.call(handle, content.slice(0, content.length >> 1));
-    die();
-  };
-  handle.sync = async () => {
-    if (due(path)) die();
-    return sync.call(handle);
-  };
-}
-syncBuiltinESMExports();
-process.on("exit", () => console.log("OPERATIONS " + count));
-`;
-
-test.before(async () => {
-  writeFileSync(join(folder, "faults.js"), FAULTS);
-  await makePhantom({ out: join(folder, "data"), cases: 4, size: 24, seed: 5 });
-  const split = { train: ["PHANTOM_001", "PHANTOM_002"], val: ["PHANTOM_003"], test: ["PHANTOM_004"] };
-  writeFileSync(join(folder, "split.json"), JSON.stringify(split));
-});
+test.before(makeData);
 test.after(() => rmSync(folder, { recursive: true }));
-
-interface Outcome {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  output: string;
-}
-
-type Watch = (output: string, kill: (signal: NodeJS.Signals) => void) => void;
-
-/** Trains. */
-function train(run: string, flags: string[], env?: Record<string, string>, watch?: Watch): Promise<Outcome> {
-  const least = ["--patch", "16", "--levels", "2", "--filters", "2", "--batch", "1", "--workers", "0"];
-  const places = ["--data", join(folder, "data"), "--split", join(folder, "split.json")];
-  return command("train", [...places, "--out", join(folder, run, "out"), ...least, ...flags], env, watch);
-}
-
-/** Runs a command; `watch` is called with its output so far. */
-async function command(
-  name: string,
-  flags: string[],
-  env: Record<string, string> = {},
-  watch: Watch = () => undefined,
-): Promise<Outcome> {
-  const script = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
-  const child = spawn(
-    process.execPath,
-    ["--import", pathToFileURL(join(folder, "faults.js")).href, script, ...flags],
-    { env: { ...process.env, PROTOKD_TUNING: "off", ...env } },
-  );
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (data: Buffer) => {
-      output += data.toString();
-      watch(output, (signal) => child.kill(signal));
-    });
-  }
-  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  return { code, signal, output };
-}
-
-const text = (run: string, stage: string, file: string) =>
-  readFileSync(join(folder, run, "out", stage, file), "utf8");
-
-/** The files of a stage, without what may differ between two runs: times and memory. */
-function result(run: string, stage: string) {
-  const tensors = (file: string) =>
-    decodeSafetensors(readFileSync(join(folder, run, "out", stage, file)), file).tensors;
-  const lines = text(run, stage, FILES.metrics).trim().split("\n");
-  return {
-    latest: tensors(FILES.latest),
-    best: tensors(FILES.best),
-    epochs: lines.map((line) => ({ ...(JSON.parse(line) as object), seconds: 0, waited: 0, gpuBytes: 0 })),
-    summary: text(run, stage, FILES.summary)
-      .replaceAll(join(folder, run), "RUN")
-      .replace(/"seconds[^\n]*/g, ""),
-    files: readdirSync(join(folder, run, "out", stage)).sort(),
-  };
-}
 
 test("a teacher and its student, killed at any moment and resumed, end in the same tensors", async () => {
   const flags = ["--stage", "student", "--epochs", "3", "--norm", "batch", "--validate-every", "2"];
@@ -158,6 +48,35 @@ test("a teacher and its student, killed at any moment and resumed, end in the sa
       assert.equal(killed[key], whole[key], `${stage}: ${key}: ${said.join("\n")}`);
     }
   }
+});
+
+test("a student of several teachers, killed in each phase and resumed, ends in the same tensors", async () => {
+  const epochs = ["--epochs", "6", "--save-every", "1", "--validate-every", "1"];
+  for (const modality of ["t1", "flair"])
+    for (const run of ["students", "students killed"]) {
+      const flags = ["--stage", "student", "--method", "none", "--modality", modality, "--epochs", "1"];
+      const { code, output } = await train(run, flags);
+      assert.is(code, 0, output);
+    }
+  const flags = ["--stage", "student", "--method", "amtml", "--teachers", "t1,flair", ...epochs];
+  const whole = await train("students", flags);
+  assert.is(whole.code, 0, whole.output);
+  const killAfter = (epoch: number) => (output: string, kill: (signal: NodeJS.Signals) => void) => {
+    if (new RegExp(`epoch ${epoch}/6.*\\n`).test(output)) kill("SIGKILL");
+  };
+  const said: string[] = [];
+  for (const epoch of [1, 4]) {
+    const resume = epoch > 1 ? ["--resume"] : [];
+    const { signal, output } = await train("students killed", [...flags, ...resume], {}, killAfter(epoch));
+    said.push(output);
+    assert.is(signal, "SIGKILL", said.join("\n"));
+  }
+  const last = await train("students killed", [...flags, "--resume"]);
+  assert.is(last.code, 0, last.output);
+  const stage = "student_t1ce_amtml";
+  const [once, killed] = [result("students", stage), result("students killed", stage)];
+  for (const key of Object.keys(once) as (keyof typeof once)[])
+    assert.equal(killed[key], once[key], `${key}: ${said.join("\n")}`);
 });
 
 test("a prediction, killed at any moment and started again, ends in the same files", async () => {

@@ -118,6 +118,29 @@ test("it depends on whose predictions and features the teachers show", async () 
   }
 });
 
+test("a twin, which sees the student's contrast alone, teaches something else", async () => {
+  const settings = { teachers: "t1" };
+  const values = async (frozen: typeof TAUGHT) => outcome(await run(METHOD, trial(settings, frozen))).values;
+  const [twin, usual] = [await values(() => TAUGHT("student_t2")), await values(TAUGHT)];
+  assert.not.equal(twin, usual);
+  for (const [name, numbers] of twin) assert.ok((numbers as number[]).every(Number.isFinite), String(name));
+});
+
+test("teachers with the student's own outputs have nothing to teach", async () => {
+  const itself = withNetworks(METHOD, ({ student }) => ({ t1: student!, flair: student! }));
+  const settings = { teachers: "t1,flair", hintWeight: 0, regularisation: 0 };
+  const validate = () => Promise.resolve({ WT: 0, TC: 0, ET: 0, mean: 0 });
+  const { seen } = await run(itself, { ...trial(settings), validate });
+  for (const { losses } of of(seen, "step"))
+    for (const term of ["mixture", "angle"]) assert.ok(losses[term]! < 1e-6, `${term}: ${losses[term]}`);
+  for (const { record } of of(seen, "epoch"))
+    for (const { mixture = 0, angle = 0, crossEntropy } of Object.values(record.gradients!)) {
+      assert.ok(mixture < 1e-5, `the mixture's gradient: ${mixture}`);
+      assert.ok(angle < 0.02, `the angles' gradient: ${angle}`); // rounding: class means are close together
+      assert.ok(crossEntropy === undefined || crossEntropy > 1e-3, `${crossEntropy}`);
+    }
+});
+
 test("the plain average of the teachers is what θ = 0 gives, bit for bit", async () => {
   const still = (all: Readonly<Record<string, OwnTensor>>) =>
     Object.entries(all).map(([name, own]): [string, OwnTensor] => {

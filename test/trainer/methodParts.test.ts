@@ -78,6 +78,9 @@ test("a phase that restarts a network begins with its first weights and a new op
   );
   const on = await run(phased(false), { epochs: 2, stepsPerEpoch: 2, next: fixed() });
   assert.not.equal(numbers(on.tensors["out_conv.weight"]), numbers(once["out_conv.weight"]));
+  const validate = () => Promise.resolve({ WT: 0, TC: 0, ET: 0, mean: NaN });
+  const patient = await run(phased(true), { epochs: 8, stepsPerEpoch: 1, validate, patience: 2 });
+  assert.is(of(patient.seen, "epoch").length, 4 + 2, "the patience counts in the last phase alone");
   assert.throws(
     () => new Trainer({ ...trainOptions({ epochs: 1 }), method: phased(true) as Method }),
     /^--epochs 1: too few for the method's phases, for "second" would have none: use more$/,

@@ -35,6 +35,11 @@ export class Phases {
     return this.#at(epoch).name;
   }
 
+  /** True if an epoch is in the last phase: the only one that a patience ends. */
+  isLast(epoch: number): boolean {
+    return this.#at(epoch) === this.#stretches.at(-1);
+  }
+
   /** The part of its phase that is done when an epoch begins, from 0 to 1. */
   done(epoch: number): number {
     const { from, to } = this.#at(epoch);

@@ -186,7 +186,7 @@ export class Trainer {
     const { better, ...standing } = validation
       ? judge(at, validation.mean, bestBy, method.score?.better)
       : { better: !validate };
-    Object.assign(at, standing);
+    Object.assign(at, standing, !this.#phases.isLast(at.epoch) && { idle: 0 });
     const record = { ...this.#record(validation), ...(gradients && { gradients }) };
     Object.assign(at, nextEpoch(at));
     yield { type: "epoch", record, best: better };
