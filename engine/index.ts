@@ -73,3 +73,5 @@ export { mixtureDivergence } from "./ops/mixtureDivergence.ts";
 export { normaliseChannels } from "./ops/normaliseChannels.ts";
 export { teacherMixture } from "./ops/teacherMixture.ts";
 export { teacherWeights } from "./ops/teacherWeights.ts";
+export { softCrossEntropy } from "./ops/softCrossEntropy.ts";
+export { columnMeans, meanEntropy, softTargets } from "./ops/softTargets.ts";

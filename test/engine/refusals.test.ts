@@ -25,6 +25,8 @@ import { maskedSoftCrossEntropy } from "../../engine/ops/maskedSoftCrossEntropy.
 import { maxPool3d } from "../../engine/ops/maxPool3d.ts";
 import { meanSquaredError } from "../../engine/ops/meanSquaredError.ts";
 import { normaliseRows } from "../../engine/ops/normaliseRows.ts";
+import { softCrossEntropy } from "../../engine/ops/softCrossEntropy.ts";
+import { softTargets, columnMeans, meanEntropy } from "../../engine/ops/softTargets.ts";
 import { prototypeDistance } from "../../engine/ops/prototypeDistance.ts";
 import { prototypes } from "../../engine/ops/prototypes.ts";
 import { regionLogits, regionMasks, regionProbabilities } from "../../engine/ops/regionLogits.ts";
@@ -182,6 +184,17 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => channelRows(of(2, 3)), /^channelRows: expected \[N,C,D,H,W\], got \[2,3\]$/],
   [() => normaliseRows(of(5)), /^normaliseRows: expected \[N,\.\.\.\], got \[5\]$/],
   [() => normaliseRows(of(2, 5), 0), /^normaliseRows: expected a positive eps, got 0$/],
+  [() => softCrossEntropy(of(5), of(5), 1), /^softCrossEntropy: expected \[N,K\], got \[5\]$/],
+  [() => softCrossEntropy(of(2, 3), of(3, 2), 1), /^softCrossEntropy: expected q \[2,3\], got \[3,2\]$/],
+  [
+    () => softCrossEntropy(of(2, 3), of(2, 3), 0),
+    /^softCrossEntropy: expected a positive temperature, got 0$/,
+  ],
+  [() => softTargets(of(5), of(5), 1), /^softTargets: expected \[N,K\], got \[5\]$/],
+  [() => softTargets(of(2, 3), of(1, 2), 1), /^softTargets: expected a center \[1,3\], got \[1,2\]$/],
+  [() => softTargets(of(2, 3), of(1, 3), 0), /^softTargets: expected a positive temperature, got 0$/],
+  [() => columnMeans(of(2, 0)), /^columnMeans: expected \[N,K\], got \[2,0\]$/],
+  [() => meanEntropy(of(2, 3, 1)), /^meanEntropy: expected \[N,K\], got \[2,3,1\]$/],
   [() => contrastiveLoss(of(5), of(5)), /^contrastiveLoss: expected tensors .* got \[5\] and \[5\]$/],
   [() => contrastiveLoss(of(2, 3), of(3, 3)), /of one shape \[N,\.\.\.\], got \[2,3\] and \[3,3\]$/],
   [() => contrastiveLoss(of(2, 3), of(2, 3), 0), /^contrastiveLoss: expected a positive margin, got 0$/],

@@ -145,6 +145,8 @@ const UNTIMED = [
   "linear",
   "normaliseRows",
   "samples",
+  "softCrossEntropy",
+  "softTargets",
   "stack",
   "statisticsL2",
   "teacherWeights",

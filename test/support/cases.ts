@@ -11,6 +11,7 @@ import { paired } from "./cases/paired.ts";
 import { regions } from "./cases/regions.ts";
 import { resampling } from "./cases/resampling.ts";
 import { batches } from "./cases/samples.ts";
+import { softTargets } from "./cases/softTargets.ts";
 import { teachers } from "./cases/teachers.ts";
 
 export const cases: OpCase[] = [
@@ -25,4 +26,5 @@ export const cases: OpCase[] = [
   ...distances,
   ...teachers,
   ...paired,
+  ...softTargets,
 ];
