@@ -1,5 +1,6 @@
-// node cli/train.js --stage teacher|student|all: trains one stage, or all stages of an experiment. Without
-// data it makes the phantom; without a teacher it takes the last one trained on the data, or trains one.
+// node cli/train.js --stage teacher|student|pretrain|all: trains one stage, or all stages of an experiment.
+// Without data it makes the phantom; without a teacher it takes the last one trained on the data, or trains
+// one.
 
 import { join } from "node:path";
 import type { Device } from "../engine/index.ts";
@@ -29,8 +30,10 @@ async function main(flags: CommandFlags): Promise<void> {
   }
   const config = await resolveConfig(ofOneStage(flags));
   const done = await train(opener(config), config, existing(resume ? "resume" : "refuse"));
-  result(await scoreTable([...(await teacherStages(done)), ...yieldedStages(done)]));
-  const report = join(done.out, stageName(done), FILES.report);
+  const folder = join(done.out, stageName(done));
+  if (done.stage === "pretrain") result(`the encoder, for --init-encoder: ${join(folder, FILES.best)}`);
+  else result(await scoreTable([...(await teacherStages(done)), ...yieldedStages(done)]));
+  const report = join(folder, FILES.report);
   result(`report: ${report}`);
   emit("end", { report });
 }

@@ -93,10 +93,11 @@ a formula says otherwise. With all its weights 0, a method equals \`none\` bit f
 choices are not tuned yet.`;
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { METHODS } = (await import(join(root, "model/methods/index.js"))) as {
+  const { METHODS, PRETRAININGS } = (await import(join(root, "model/methods/index.js"))) as {
     METHODS: Record<string, Described>;
+    PRETRAININGS: Record<string, Described>;
   };
   writeFileSync(join(root, commandsPage), pageOf(await helpOfCommands()));
-  writeFileSync(join(root, methodsPage), methodsText(Object.values(METHODS)));
+  writeFileSync(join(root, methodsPage), methodsText(Object.values({ ...METHODS, ...PRETRAININGS })));
   console.log(`written: ${commandsPage}, ${methodsPage}`);
 }

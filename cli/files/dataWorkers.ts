@@ -20,6 +20,8 @@ export interface Reading {
   /** Those that a case must have; by default all. */
   required?: readonly Modality[];
   preparation: PrepareOptions & Pick<CaseExpectations, "affine">;
+  /** False to read no labels; by default every case must have one. */
+  labels?: boolean;
 }
 
 /** A case that was read, the record of its files, and what the check found. */

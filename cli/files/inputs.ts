@@ -15,7 +15,7 @@ const Schema = v.object({ data: v.string(), networks: v.record(v.string(), v.str
 export interface Inputs {
   /** The real path of the data's folder. */
   data: string;
-  /** The SHA-256 of each network's file, by its stage; that of --init is "init". */
+  /** The SHA-256 of each network's file, by its stage; of --init and --init-encoder by the setting. */
   networks: Readonly<Record<string, string>>;
 }
 

@@ -24,13 +24,14 @@ import {
 } from "./dataWorkers.ts";
 import { folderSource } from "./folderSource.ts";
 
-/** Reads one case with its label. Throws one DataError with all its problems. */
+/** Reads one case with its label, unless labels are not read. Throws one DataError with all its problems. */
 export async function loadRecorded(reading: Reading, files: CaseFiles): Promise<LoadedCase> {
   const read: FileRecord[] = [];
   let report: CaseReport | null = null;
   const dataset = { ...reading.dataset, cases: [files] };
   const prepared = await loadCase(await folderSource(reading.data), dataset, files, reading.modalities, {
-    labels: true,
+    labels: reading.labels ?? true,
+    millimetres: true,
     required: reading.required,
     ...reading.preparation,
     seen: async (path, bytes, volume) => void read.push(await recordOf(path, bytes, volume)),

@@ -5,7 +5,12 @@ import { readFile } from "node:fs/promises";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { type Input, INPUT } from "../../data/preparation/input.ts";
 import type { Device } from "../../engine/index.ts";
-import { decodeModel, type NetworkCard, type StoredModel as Stored } from "../../model/files/card.ts";
+import {
+  decodeEncoder,
+  decodeModel,
+  type NetworkCard,
+  type StoredModel as Stored,
+} from "../../model/files/card.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import type { FrozenNetwork } from "../../trainer/loop/members.ts";
 import { encodeModel, type ModelCard } from "../../trainer/stages/stage.ts";
@@ -31,12 +36,20 @@ export async function saveModel(path: string, params: Params, card: ModelCard): 
  * are what its card says, or, without one, those of some V-Net.
  */
 export async function readModel(path: string, contrast?: Modality): Promise<StoredModel> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+  return decodeModel(await readBytes(path), path, INPUT, contrast);
+}
+
+/** Reads the encoder of a pretraining, or that of any network, with the same checks. */
+export async function readEncoder(path: string): Promise<StoredModel> {
+  return decodeEncoder(await readBytes(path), path, INPUT);
+}
+
+function readBytes(path: string): Promise<Uint8Array> {
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new CheckpointError(
       `${path}: expected a checkpoint, got ${error.code === "ENOENT" ? "no file" : error.code}`,
     );
   });
-  return decodeModel(bytes, path, INPUT, contrast);
 }
 
 /** A stored network as the frozen one of another stage. */

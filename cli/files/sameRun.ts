@@ -71,6 +71,7 @@ const BY_CONTENT: { [Name in SettingName]?: Compare } = {
   },
   teacher: (before, now) => changedNetwork("teacher", before, now),
   init: (before, now) => changedNetwork("init", before, now),
+  initEncoder: (before, now) => changedNetwork("initEncoder", before, now),
 };
 
 /** The settings that differ, with what they were and are: `lr (0.003 → 0.01)`. */
@@ -86,7 +87,7 @@ async function differencesOf(recorded: Recorded, now: TrainConfig): Promise<stri
   // the rest are settings of another version, which the table does not have
   for (const name of differing) lines.push(changed(name as SettingName, recorded.config, now));
   for (const [stage, checksum] of Object.entries(recorded.inputs?.networks ?? {})) {
-    if (stage === "teacher" || stage === "init") continue;
+    if (stage in BY_CONTENT) continue;
     const path = join(now.out, stage, FILES.best);
     if ((await fileChecksum(path)) !== checksum) lines.push(`the network ${path}, which changed since`);
   }
@@ -98,8 +99,12 @@ function changed(name: SettingName, before: TrainConfig, now: TrainConfig): stri
   return `${name} (${shown(before)} → ${shown(now)})`;
 }
 
-/** Compares the networks of --teacher or --init by the bytes of their files. */
-async function changedNetwork(name: "teacher" | "init", { config, inputs }: Recorded, now: TrainConfig) {
+/** Compares the networks of these settings by the bytes of their files. */
+async function changedNetwork(
+  name: "teacher" | "init" | "initEncoder",
+  { config, inputs }: Recorded,
+  now: TrainConfig,
+) {
   const [before, path] = [config[name], now[name]];
   if (before === null || path === null) return before === path ? null : changed(name, config, now);
   const known = inputs?.networks[name] ?? (await fileChecksum(before));

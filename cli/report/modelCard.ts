@@ -8,7 +8,7 @@ import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { channelNames } from "../../model/networks/anyContrasts.ts";
-import { frozenStages, methodOf, PLAIN, rolesOf, trainedBeside } from "../../model/methods/index.ts";
+import { frozenStages, methodOf, PLAIN, rolesOf, titleOf, trainedBeside } from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { Interval } from "../../model/scoring/statistics.ts";
@@ -64,7 +64,7 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     "## Training",
     training(config, stage),
     "## Scores",
-    summary ? scores(summary, split) : "There were no test cases: its accuracy is unknown.",
+    config.stage === "pretrain" ? observed(stage) : summary ? scores(summary, split) : UNKNOWN,
     "## Limits",
     limits(config, split),
     "## How to use it",
@@ -81,8 +81,20 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     .join("\n");
 }
 
+const UNKNOWN = "There were no test cases: its accuracy is unknown.";
+
+/** The numbers that a pretraining observed at its end. */
+function observed({ metrics }: ReportStage): string {
+  const numbers = Object.entries(metrics.at(-1)?.observed ?? {}).map(
+    ([name, value]) => `${name} ${value.toFixed(3)}`,
+  );
+  return `It segments nothing, and has no scores. In its last epoch: loss ${metrics.at(-1)?.losses["total"]?.toFixed(3) ?? "unknown"}, ${numbers.join(", ")} (entropies of the teacher's predictions, as shares of the most possible).`;
+}
+
 function about(config: TrainConfig): string {
   const { modalities, any } = networkContrasts(config);
+  if (config.stage === "pretrain")
+    return `The encoder of a V-Net, pretrained without labels by ${titleOf(config.method)} on ${modalities.join(", ")}. It segments nothing yet: training another stage from it, with labels, makes a network that does. The file holds the last epoch's teacher, a moving average of the trained encoder.`;
   const seen = (any ? "any of " : "") + modalities.join(", ");
   return `Segments brain tumours in MRI: ${stageTitle(config)}. Its input is ${seen}; it marks enhancing tumour, necrotic or non-enhancing core, and oedema. It was trained ${trainedFrom(config)}.`;
 }
@@ -107,7 +119,8 @@ export function trainedFrom(config: TrainConfig): string {
 
 function network(config: TrainConfig, { parameters }: ReportStage): string {
   const size = parameters === undefined ? "" : `, ${parameters.toLocaleString("en")} trained parameters`;
-  return `A 3-D V-Net with ${config.filters} channels at full resolution, ${config.levels} resolutions and ${config.norm} norm${size}. Its window is ${config.patch.join(" x ")} voxels.`;
+  const kind = config.stage === "pretrain" ? "The encoder of a 3-D V-Net" : "A 3-D V-Net";
+  return `${kind} with ${config.filters} channels at full resolution, ${config.levels} resolutions and ${config.norm} norm${size}. Its window is ${config.patch.join(" x ")} voxels.`;
 }
 
 function data(config: TrainConfig, stage: ReportStage, split: StoredSplit): string {
@@ -194,6 +207,7 @@ const AVAILABILITY =
   'It takes any of its contrasts: a channel "has X" is 1 in every voxel where the case has X; otherwise it is 0, and so is the image of X';
 
 function use(config: TrainConfig, split: StoredSplit): string {
+  if (config.stage === "pretrain") return pretrainedUse(config);
   const seen = networkContrasts(config);
   const planes = seen.any ? `. ${AVAILABILITY}` : ", in this order";
   return `\`\`\`sh
@@ -208,6 +222,14 @@ state = load_file("${FILES.best}")
 \`\`\`
 
 Input channels: ${channelNames(seen).join(", ")}${planes}. Classes: 0 background, 1 ET, 2 NCR, 3 ED; labels are written as \`${split.labels}\` has them.`;
+}
+
+function pretrainedUse({ modality, filters, levels, norm }: TrainConfig): string {
+  return `\`\`\`sh
+node cli/train.js --stage student --modality ${modality!} --filters ${filters} --levels ${levels} --norm ${norm} --init-encoder ${FILES.best} --data DIR
+\`\`\`
+
+Any stage and method can start from it, if its network sees the same contrasts and has these sizes; the decoder is drawn from the seed. \`cli/predict.js\`, \`cli/export.js\` and \`--teacher\` refuse this file.`;
 }
 
 /** A Markdown table, after `before`. */

@@ -24,7 +24,7 @@ export async function writeReport(
     title,
     subtitle: `${stages.length} ${stages.length === 1 ? "stage" : "stages"}, patch ${last.patch.join("x")}, ${last.filters} filters`,
     stages,
-    slices: await readSlices(last, rowsOf(configs), CASES),
+    slices: last.stage === "pretrain" ? [] : await readSlices(last, rowsOf(configs), CASES),
     configuration: sharedSettings([last]),
     notes: [...(patients ? [patients] : []), ...notes, ...(await labelNotes(configs))],
   });

@@ -8,7 +8,7 @@ import type { Split } from "../../data/datasets/splits.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
-import { readModel, type StoredModel } from "../files/models.ts";
+import { readEncoder, readModel, type StoredModel } from "../files/models.ts";
 import type { ReportStage } from "./reportCurves.ts";
 import { FILES } from "../files/stageFolder.ts";
 
@@ -16,7 +16,8 @@ import { FILES } from "../files/stageFolder.ts";
 export async function readStage(config: TrainConfig): Promise<ReportStage> {
   const folder = join(config.out, stageName(config));
   const summary = await readFile(join(folder, FILES.summary), "utf8").catch(() => null);
-  const model = await readModel(join(folder, FILES.best)).catch(() => null);
+  const read = config.stage === "pretrain" ? readEncoder : readModel;
+  const model = await read(join(folder, FILES.best)).catch(() => null);
   const grid = model?.card?.grid;
   return {
     title: stageTitle(config),
@@ -80,7 +81,7 @@ export function sharedSettings(configs: readonly TrainConfig[]): Record<string, 
   );
 }
 
-const PATHS = new Set(["data", "split", "teacher", "init"]);
+const PATHS = new Set(["data", "split", "teacher", "init", "initEncoder"]);
 
 /** Sizes in one line: [96, 128, 128] as 96,128,128. */
 function readable(value: unknown): unknown {

@@ -123,14 +123,16 @@ async function trainOn(
       grid,
       frozen,
       init: networks.init?.values ?? null,
+      initEncoder: networks.initEncoder?.values ?? null,
       state,
     });
     await trainInto(folder, stage, began, state).finally(() => stage.free());
   } finally {
     for (const loader of Object.values(loaders)) await loader.close();
   }
-  for (const own of await writeYielded(config, began))
-    await scoreStage(device, own, { ...data, split }, { validation, grid });
+  if (config.stage !== "pretrain")
+    for (const own of await writeYielded(config, began))
+      await scoreStage(device, own, { ...data, split }, { validation, grid });
   device.trim();
 }
 

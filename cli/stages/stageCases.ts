@@ -49,7 +49,7 @@ export interface StageCases {
  */
 export async function readStageCases(
   { dataset, split: whole, modalities: there }: RunData,
-  { frozen, init }: StageNetworks,
+  { frozen, init, initEncoder }: StageNetworks,
   config: TrainConfig,
 ): Promise<StageCases> {
   const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
@@ -59,9 +59,10 @@ export async function readStageCases(
   const modalities = loadedModalities(config, taughtBy, there);
   checkTrainedBeside(config, modalities, casesOf(dataset, split.train));
   const { layout, convention } = dataset;
+  const unlabelled = config.stage === "pretrain" && { labels: false };
   const { data, workers, cacheDir } = config;
   const preparation = loadOptions(config);
-  const reading = { data, dataset: { layout, convention }, modalities, required, preparation };
+  const reading = { data, dataset: { layout, convention }, modalities, required, preparation, ...unlabelled };
   if (cacheDir !== null) await openCaseFolder(cacheDir);
   const memory = new HostMemory(config, modalities, split.val.length > 0);
   const files = casesOf(dataset, idsOf(split));
@@ -77,7 +78,7 @@ export async function readStageCases(
   const read = await loadRecordedCases(reading, groups, (first) => memory.threads(first));
   const records = read.map(({ record }) => record);
   checkDisjoint(split, records);
-  const known = [...frozen.values(), init].flatMap((model) => model?.card?.grid ?? [])[0];
+  const known = [...frozen.values(), init, initEncoder].flatMap((model) => model?.card?.grid ?? [])[0];
   const { grid, warnings } = compareRun(
     read.map(({ report }) => report),
     { trained, convention, patch: config.patch, known },

@@ -14,13 +14,20 @@ import { subsetName } from "../../data/datasets/subsets.ts";
 import type { Split } from "../../data/datasets/splits.ts";
 import { describeVnet } from "../../model/files/published.ts";
 import { frozenStages, methodOf, type NetworkSpec, rolesOf, TEACHER } from "../../model/methods/index.ts";
+import type { Contrasts } from "../../model/networks/anyContrasts.ts";
 import type { VnetConfig } from "../../model/networks/layers.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
-import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
+import {
+  networkConfig,
+  networkContrasts,
+  networkModalities,
+  runOf,
+  type TrainConfig,
+} from "../../trainer/settings/config.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { fileChecksum, realPath } from "../files/inputs.ts";
-import { channelsOf, frozenNetwork, readModel, type StoredModel } from "../files/models.ts";
+import { channelsOf, frozenNetwork, readEncoder, readModel, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { checkFrozen, readStudent } from "./students.ts";
 
@@ -29,7 +36,9 @@ export interface StageNetworks {
   /** Those of earlier stages, by their names. */
   frozen: ReadonlyMap<string, StoredModel>;
   init: StoredModel | null;
-  /** The SHA-256 of their files, by their names; that of the first weights is "init". */
+  /** The encoder of the first weights. */
+  initEncoder: StoredModel | null;
+  /** The SHA-256 of their files, by their names; those of the first weights are "init", "initEncoder". */
   checksums: Record<string, string>;
 }
 
@@ -40,11 +49,11 @@ export async function readNetworks(config: TrainConfig): Promise<StageNetworks> 
   for (const stage of frozenStages(methodOf(config.method), run))
     frozen.set(stage, await readFrozen(config, stage));
   checkSizes(config, frozen);
-  const init = await readInit(config);
+  const first = { init: await readInit(config), initEncoder: await readInitEncoder(config) };
   const checksums: Record<string, string> = {};
-  for (const [name, { path }] of [...frozen, ...(init ? [["init", init] as const] : [])])
-    checksums[name] = (await fileChecksum(path))!;
-  return { frozen, init, checksums };
+  for (const [name, model] of [...frozen, ...Object.entries(first)])
+    if (model) checksums[name] = (await fileChecksum(model.path))!;
+  return { frozen, ...first, checksums };
 }
 
 /** Throws a UsageError where the sizes of the networks do not fit together. */
@@ -95,7 +104,7 @@ export async function readTeacher(config: TrainConfig): Promise<StoredModel | nu
  */
 export async function warnings(
   config: TrainConfig,
-  { frozen, init }: StageNetworks,
+  { frozen, init, initEncoder }: StageNetworks,
   { split, state }: { split: Split; state: FoundState | null },
 ): Promise<string[]> {
   const patientOf = patientsBy(config.patients);
@@ -106,7 +115,8 @@ export async function warnings(
     lines.push(assumption(model, config), await leakWarning(leak, split.test, patientOf));
   }
   const remedy = "give it the same split, with --split";
-  if (init) lines.push(await leakWarning({ flag: "--init", path: init.path, remedy }, split.test, patientOf));
+  for (const [flag, model] of [["--init", init] as const, ["--init-encoder", initEncoder] as const])
+    if (model) lines.push(await leakWarning({ flag, path: model.path, remedy }, split.test, patientOf));
   if (state?.imported) {
     const from = { flag: "--resume-from", path: state.path, remedy };
     lines.push(await leakWarning(from, split.test, patientOf), undividedWarning(state, config, split));
@@ -176,6 +186,38 @@ export async function readInit(config: TrainConfig): Promise<StoredModel | null>
   throw new UsageError(
     `--init ${config.init}: expected ${describeVnet(wanted)}, got ${describeVnet(model.network)}: ${remedies.join(", ")}`,
   );
+}
+
+/** The file of the encoder's first weights, if one is given. Throws a UsageError where it does not fit. */
+export async function readInitEncoder(config: TrainConfig): Promise<StoredModel | null> {
+  const { initEncoder, background } = config;
+  if (initEncoder === null) return null;
+  const refuse = (why: string): never => {
+    throw new UsageError(`--init-encoder ${initEncoder}: ${why}`);
+  };
+  if (config.init !== null) refuse("use --init or --init-encoder, not both");
+  const model = await readEncoder(initEncoder);
+  const { card, network } = model;
+  const wanted = { ...networkContrasts(config), network: networkConfig(config) };
+  const names = ({ modalities, any }: Contrasts) => (any ? "any of " : "") + modalities.join(", ");
+  if (card && names(card) !== names(wanted))
+    refuse(
+      `saw ${names(card)}, and this network sees ${names(wanted)}: pretrain with ` +
+        `--stage pretrain --modality ${subsetName(wanted.modalities)}, or train one that sees ${names(card)}`,
+    );
+  const sizes = (Object.keys(OPTIONS) as (keyof typeof OPTIONS)[]).filter(
+    (key) => network[key] !== wanted.network[key],
+  );
+  if (sizes.length) {
+    const remedies = sizes.map((key) => OPTIONS[key].replace("VALUE", String(network[key])));
+    refuse(
+      `expected the encoder of ${describeVnet(wanted.network)}, got that of ${describeVnet(network)}: ` +
+        remedies.join(", "),
+    );
+  }
+  if (card && card.background !== background)
+    refuse(`was trained with --background ${card.background}: give it here too`);
+  return model;
 }
 
 /** The flag for each part of a network. */

@@ -5,14 +5,7 @@ import { basename, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism } from "node:os";
 import * as v from "valibot";
-import {
-  DEFAULT_METHOD,
-  methodOf,
-  METHODS,
-  PLAIN,
-  unusedSettings,
-  usesTeacher,
-} from "../../model/methods/index.ts";
+import { methodOf, METHODS, PLAIN, unusedSettings, usesTeacher } from "../../model/methods/index.ts";
 import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -36,6 +29,7 @@ import { ofThisStage, readSettings } from "../terminal/configFile.ts";
 import { exists } from "../files/files.ts";
 import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
+import { checkPretraining, DEFAULT_METHODS } from "../../trainer/settings/pretraining.ts";
 import { checkAny, SELF } from "../../trainer/settings/anyContrasts.ts";
 import { studentOf, subsetOf } from "../../trainer/settings/contrasts.ts";
 import { checkEach, studentSees } from "../../trainer/settings/eachContrast.ts";
@@ -77,10 +71,11 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const file = await fileSettings(flags);
   const chosen: TrainFlags = { ...file, ...given };
   const { stage, data = PHANTOM.folder } = chosen;
-  if (!stage) throw new UsageError("--stage: say what to train: teacher or student");
+  if (!stage) throw new UsageError("--stage: say what to train: teacher, student or pretrain");
   if (chosen.parity && chosen.recipe === "nnunet")
     throw new UsageError("--parity, --recipe nnunet: use one of them, not both");
-  const method = chosen.method ?? (stage === "student" ? DEFAULT_METHOD : PLAIN);
+  const method = chosen.method ?? DEFAULT_METHODS[stage];
+  checkPretraining({ ...chosen, stage, method }, given);
   if (stage === "teacher" && (chosen.modality || method !== PLAIN || chosen.teacher)) {
     throw new UsageError(
       "--stage teacher: learns from labels, and its contrasts are --teacher-modality: no --modality, --method " +
@@ -95,14 +90,13 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   const idle = unusedSettings(method).find((name) => given[name] !== undefined);
   if (idle) throw new UsageError(`--${flagOf(idle)}: the method ${method} does not use it`);
   const small = !chosen.data || (await exists(join(data, "phantom.json")));
-  const sizes = { ...DEFAULTS, ...(small && SMALL) };
+  const sizes: typeof DEFAULTS = { ...DEFAULTS, ...(small && SMALL), ...methodOf(method).defaults };
   const patch = typeof chosen.patch === "string" ? parsePatch(chosen.patch) : (chosen.patch ?? sizes.patch);
   const epochs = chosen.epochs ?? sizes.epochs;
   const values: Partial<TrainConfig> = {
     ...sizes,
     workers: defaultWorkers(),
     fast: process.env["PROTOKD_TOGGLES"] === "fast",
-    ...methodOf(method).defaults,
     ...(chosen.kdUnits === "hinton" && { kdWeight: HINTON_WEIGHT }),
     ...(chosen.parity && parity({ method, epochs })),
     ...recipeOf(chosen.recipe),
@@ -112,9 +106,9 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
     patch,
     data,
     out: chosen.out ?? defaultOut(data, chosen.fold ?? null),
-    modality: stage === "student" ? studentSees(method, chosen.modality) : null,
+    modality: stage === "teacher" ? null : studentSees(method, chosen.modality),
     ...taughtBySelf(chosen, given),
-    teacherModality: untaught ? null : teacherSubset(chosen.teacherModality),
+    teacherModality: untaught || stage === "pretrain" ? null : teacherSubset(chosen.teacherModality),
     teachers: teachersFor(method, chosen.teachers),
   };
   const config = Object.fromEntries(ROWS.map(([name]) => [name, values[name]])) as TrainConfig;
@@ -211,7 +205,9 @@ export const LISTS: readonly string[] = ["all", "subsets"];
 /** The command's options and its help. */
 export function trainCommand(): Command {
   const command = new Command("train")
-    .description("Trains a teacher, a student of fewer contrasts, or the teacher and all its students.")
+    .description(
+      "Trains a teacher, a student of fewer contrasts, the teacher and all its students, or an encoder without labels.",
+    )
     .optionsGroup("General:")
     .option("--config <file>", "settings as JSON, such as a run's config.json; flags override it")
     .option(
@@ -249,6 +245,7 @@ export function trainCommand(): Command {
       "node cli/train.js --stage all --modality all --baselines --seeds 0,1,2 --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage all --methods none,kd,protokd,kdnet --modality t1ce --data BraTS2021 --out runs/brats",
       "node cli/train.js --stage all --modality t1,t2,t1ce+flair --data BraTS2021 --out runs/brats",
+      "node cli/train.js --stage pretrain --modality t1ce --data Unlabelled --out runs/pretrained",
       "node cli/train.js --config runs/brats/teacher/config.json --seed 1 --out runs/brats-seed1",
     ),
   );

@@ -29,7 +29,7 @@ import { lockFolder } from "../files/lock.ts";
 import { writeModelCard } from "../report/modelCard.ts";
 import { makePhantom } from "../files/phantomFolder.ts";
 import { writeReport } from "../report/runReport.ts";
-import { readInit, readTeacher } from "./stageModels.ts";
+import { readInit, readInitEncoder, readTeacher } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
 import { checkStudents } from "./students.ts";
 import { withAnyContrasts, withContrasts, withTeachers } from "./teacherSees.ts";
@@ -66,6 +66,7 @@ export async function train(
   if (config.stage === "teacher") config = await withContrasts(config, { replace });
   await readInit(config);
   await checkStudents(config);
+  await readInitEncoder(config);
   if (needsTeacher(config)) config = { ...config, teacher: await findTeacher(config, existing) };
   if (needsTeacher(config)) {
     say("no teacher has been trained on these data: training one first");

@@ -21,6 +21,7 @@ const exitCodes: Readonly<Record<string, number>> = {
   NoAdapterError: 4,
   GpuError: 4,
   DivergedError: 5,
+  CollapseError: 5,
   NonFiniteError: 5,
   DiskError: 6,
   BusyError: 75, // EX_TEMPFAIL of sysexits.h: another try may succeed
@@ -30,7 +31,7 @@ const exitCodes: Readonly<Record<string, number>> = {
 
 /** The same, for the end of every command's help. */
 const EXIT_CODES = `
-Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 training diverged (NaN or infinity), 6 disk,
+Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 training diverged or collapsed, 6 disk,
             75 another process works in the folder, 130 stopped by Ctrl-C, 143 by SIGTERM, 1 any other error`;
 
 /** System calls that only a write makes; a read that is denied fails in `open` or `scandir`. */

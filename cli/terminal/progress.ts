@@ -51,7 +51,7 @@ function bar({ title, epochs, batch }: Stage): Progress {
         pace.step(event.step, performance.now());
         const payload = {
           epoch: event.epoch,
-          losses: terms(event.losses),
+          losses: terms(event),
           rate: rateText(pace, batch),
           left: leftText(pace, event.steps),
           scores,
@@ -81,15 +81,15 @@ function lines({ title, epochs, batch }: Stage): Progress {
         if (now - last < PAUSE) return;
         last = now;
         const speed = `${rateText(pace, batch)}, ${leftText(pace, event.steps)} left`;
-        say(`  step ${event.step}/${event.steps}: ${terms(event.losses)}, ${speed}`);
+        say(`  step ${event.step}/${event.steps}: ${terms(event)}, ${speed}`);
       } else if (
         event.type === "epoch" &&
         (event.record.validation || now - last > PAUSE || event.record.epoch === epochs)
       ) {
         last = now;
-        const { epoch, losses, validation } = event.record;
+        const { epoch, validation } = event.record;
         const scores = validation ? `; ${validationText(event.record)}${event.best ? " (best)" : ""}` : "";
-        say(`  epoch ${epoch}/${epochs}: ${terms(losses)}${scores}`);
+        say(`  epoch ${epoch}/${epochs}: ${terms(event.record)}${scores}`);
       }
     },
     stop: () => undefined,
@@ -189,10 +189,12 @@ export function duration(seconds: number): string {
   return h ? `${h}:${two(m)}:${two(s % 60)}` : `${m}:${two(s % 60)}`;
 }
 
-function terms(losses: Record<string, number>): string {
+/** The loss with its terms, and what the step observed. */
+function terms({ losses, observed = {} }: Pick<EpochRecord, "losses" | "observed">): string {
   const { total, ...rest } = losses;
-  const parts = Object.entries(rest).map(([name, value]) => `${name} ${value.toPrecision(3)}`);
-  return `loss ${total!.toFixed(3)} (${parts.join(", ")})`;
+  const named = (values: Record<string, number>) =>
+    Object.entries(values).map(([name, value]) => `${name} ${value.toPrecision(3)}`);
+  return [`loss ${total!.toFixed(3)} (${named(rest).join(", ")})`, ...named(observed)].join(", ");
 }
 
 /**

@@ -1,5 +1,6 @@
-// Augmentation of training patches: as in the published ProtoKD code, as in nnU-Net, or none. Spatial changes
-// are the same for all modalities and the label; intensities change channel by channel.
+// Augmentation of training patches: as in the published ProtoKD code, as in nnU-Net, for the views of a
+// pretraining, or none. Spatial changes are the same for all modalities and the label; intensities change
+// channel by channel.
 
 import type { Random } from "../../engine/autograd/random.ts";
 import {
@@ -14,7 +15,7 @@ import {
 import { type Matrix, turning } from "./augmentSpatial.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 
-export type Augmentation = "paper" | "nnunet" | "none";
+export type Augmentation = "paper" | "nnunet" | "views" | "none";
 
 /** A patch whose intensities are changed in place. */
 export interface Patch {
@@ -59,9 +60,23 @@ export const NNUNET = {
   gamma: { share: 0.3, gamma: [0.7, 1.5] },
 } as const;
 
+/**
+ * Ranges of the views that self-distillation compares, by the kinds of change in DeSD (Ye et al., MICCAI
+ * 2022), without rotation; strengths and probabilities are our choice.
+ */
+export const VIEWS = {
+  scaling: { range: [0.8, 1.2] },
+  noise: { channel: 0.5, deviation: [0, 0.1] },
+  blur: { channel: 0.5, deviation: [0.5, 1] },
+  brightness: { channel: 0.5, factor: [0.75, 1.25] },
+  contrast: { channel: 0.5, factor: [0.75, 1.25] },
+  gamma: { channel: 0.5, gamma: [0.7, 1.5] },
+} as const;
+
 export const AUGMENTATIONS: Readonly<Record<Augmentation, Recipe>> = {
   paper: { flips: true, turn: () => null, intensities: scaleChannels },
   nnunet: { flips: true, turn: drawTurn, intensities: changeIntensities },
+  views: { flips: true, turn: drawScaling, intensities: changeView },
   none: { flips: false, turn: () => null, intensities: () => undefined },
 };
 
@@ -78,6 +93,29 @@ function drawTurn(random: Random, spacing: Vec3): Matrix | null {
   const angle = () => (rotated ? uniform(random, NNUNET.rotation.range) : 0);
   const angles: Vec3 = [angle(), angle(), angle()];
   return turning(angles, scaled ? uniform(random, NNUNET.scaling.range) : 1, spacing);
+}
+
+function drawScaling(random: Random, spacing: Vec3): Matrix {
+  return turning([0, 0, 0], uniform(random, VIEWS.scaling.range), spacing);
+}
+
+/** Changes each channel of a view by itself; the air around the brain stays the same. */
+function changeView({ size, channels }: Patch): void {
+  const air = surroundings(channels);
+  for (const { voxels, random } of channels) {
+    const { noise, brightness, contrast, gamma } = VIEWS;
+    if (happens(random, noise.channel))
+      addNoise(voxels, whiteNoise(voxels.length, random), uniform(random, noise.deviation));
+    if (happens(random, VIEWS.blur.channel)) {
+      const deviation = () => uniform(random, VIEWS.blur.deviation);
+      blur(voxels, size, [deviation(), deviation(), deviation()]);
+    }
+    if (happens(random, brightness.channel)) brighten(voxels, aroundOne(random, brightness.factor));
+    if (happens(random, contrast.channel)) changeContrast(voxels, aroundOne(random, contrast.factor));
+    if (happens(random, gamma.channel))
+      changeGamma(voxels, aroundOne(random, gamma.gamma), { inverted: false });
+  }
+  keepAir(channels, air);
 }
 
 /**
@@ -110,14 +148,18 @@ function changeIntensities({ size, channels }: Patch, random: Random): void {
   each(NNUNET.gamma, ({ voxels, random: own }) =>
     changeGamma(voxels, aroundOne(own, NNUNET.gamma.gamma), { inverted: false }),
   );
-  for (const { voxels, background } of channels) {
-    for (let i = 0; i < air.length; i++) if (air[i]) voxels[i] = background;
-  }
+  keepAir(channels, air);
 
   function each(chance: { share: number; channel?: number }, change: (channel: Channel) => void): void {
     if (!happens(random, chance.share)) return;
     for (const channel of channels) if (happens(channel.random, chance.channel ?? 1)) change(channel);
   }
+}
+
+/** Sets the voxels of the air back to the background. */
+function keepAir(channels: readonly Channel[], air: Uint8Array): void {
+  for (const { voxels, background } of channels)
+    for (let i = 0; i < air.length; i++) if (air[i]) voxels[i] = background;
 }
 
 /** Returns 1 for each voxel at which every channel has exactly its background. */

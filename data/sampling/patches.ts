@@ -13,7 +13,7 @@ import { BatchOrder } from "./order.ts";
 import { type Case, gridSpacing } from "../preparation/preprocess.ts";
 import { caseOf, type SuppliedCase } from "../preparation/supply.ts";
 import { MODALITIES } from "../datasets/source.ts";
-import { CHANNEL, PATCH, SHARE, streamAt } from "./streams.ts";
+import { CHANNEL, PATCH, SHARE, streamAt, VIEW } from "./streams.ts";
 
 export interface Batch {
   /** [N, modalities, D, H, W]. */
@@ -63,6 +63,8 @@ export interface SamplerOptions extends Partial<Sampling> {
   patch: Vec3;
   batch: number;
   seed: number;
+  /** Which view of the patches to show: of images alone, with an augmentation of its own. */
+  view?: number;
 }
 
 /**
@@ -72,7 +74,7 @@ export interface SamplerOptions extends Partial<Sampling> {
  */
 export class PatchSampler {
   readonly #cases: readonly SuppliedCase[];
-  readonly #options: Required<SamplerOptions>;
+  readonly #options: Required<Omit<SamplerOptions, "view">> & Pick<SamplerOptions, "view">;
   readonly #recipe: Recipe;
   readonly #order: BatchOrder;
   #taken = 0;
@@ -83,7 +85,7 @@ export class PatchSampler {
     if (!first) throw new DataError("PatchSampler: expected at least one case to train on, got none");
     for (const one of cases) {
       const { id, channels } = one;
-      if (!("read" in one)) labelOf(one);
+      if (!("read" in one) && options.view === undefined) labelOf(one);
       if (channels.join() !== first.channels.join()) {
         throw new DataError(
           `case ${id}: expected the modalities ${first.channels.join(", ")}, got ${channels.join(", ")}`,
@@ -113,7 +115,7 @@ export class PatchSampler {
    * Throws the DataError of one that cannot be read.
    */
   async batch(number: number): Promise<Batch> {
-    const { patch, seed } = this.#options;
+    const { patch, seed, view } = this.#options;
     const chosen = this.#order.casesOf(number).map((index) => this.#cases[index]!);
     const voxels = patch[0] * patch[1] * patch[2];
     const channels = this.#cases[0]!.channels.length;
@@ -123,17 +125,19 @@ export class PatchSampler {
     for (const [n, supplied] of chosen.entries()) {
       const from = await caseOf(supplied);
       const random = streamAt(seed, PATCH, number, n);
-      const place = this.#place(from, random, n >= chosen.length - forced);
+      const own = view === undefined ? random : streamAt(seed, VIEW, view, number, n);
+      const place = this.#place(from, { random, own }, n >= chosen.length - forced);
       const target = images.subarray(n * channels * voxels, (n + 1) * channels * voxels);
       takeImages(from, target, patch, place);
-      takeLabels(labelOf(from), from.size, label.subarray(n * voxels, (n + 1) * voxels), patch, place);
+      if (view === undefined)
+        takeLabels(labelOf(from), from.size, label.subarray(n * voxels, (n + 1) * voxels), patch, place);
       const views = from.channels.map((modality, m) => ({
         voxels: target.subarray(m * voxels, (m + 1) * voxels),
         background: from.background?.[m] ?? 0,
-        random: streamAt(seed, CHANNEL, number, n, MODALITIES.indexOf(modality)),
+        random: streamAt(seed, ...channelOf(view), number, n, MODALITIES.indexOf(modality)),
       }));
       const there = views.filter((_, m) => !from.absent?.includes(from.channels[m]!));
-      this.#recipe.intensities({ size: patch, channels: there }, random);
+      this.#recipe.intensities({ size: patch, channels: there }, own);
     }
     const absent = chosen.some(lacks) && { absent: chosen.map((one) => [...(one.absent ?? [])]) };
     return { images, label, cases: chosen.map(({ id }) => id), ...absent };
@@ -158,10 +162,11 @@ export class PatchSampler {
     return Math.floor(foreground * size + streamAt(seed, SHARE, number).next());
   }
 
-  #place(prepared: Case, random: Random, forced: boolean): Placement {
+  /** Draws a patch's corner by `random`, its turn and flips by `own`: the same generator but for views. */
+  #place(prepared: Case, { random, own }: { random: Random; own: Random }, forced: boolean): Placement {
     const { patch, offsets } = this.#options;
     const { size, label } = prepared;
-    const turn = this.#recipe.turn(random, gridSpacing(prepared));
+    const turn = this.#recipe.turn(own, gridSpacing(prepared));
     const free = size.map((length, axis) => length - patch[axis]!);
     const centre = forced ? foregroundOf(label!, size, random) : null;
     const corner = free.map((room, axis) => {
@@ -171,9 +176,14 @@ export class PatchSampler {
       if (start !== null) return Math.min(room, Math.max(0, start));
       return random.integer(offsets === "inclusive" ? room + 1 : Math.max(room, 1));
     }) as [number, number, number];
-    const flip = [0, 1, 2].map(() => this.#recipe.flips && random.next() < 0.5);
+    const flip = [0, 1, 2].map(() => this.#recipe.flips && own.next() < 0.5);
     return { corner, flip: flip as [boolean, boolean, boolean], turn };
   }
+}
+
+/** The place of the generators of channels. */
+function channelOf(view: number | undefined): number[] {
+  return view === undefined ? [CHANNEL] : [CHANNEL, VIEW, view];
 }
 
 function lacks({ absent = [] }: Pick<Case, "absent">): boolean {

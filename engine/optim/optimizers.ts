@@ -173,6 +173,15 @@ export function polyRate(base: number, done: number, power = 0.9): number {
   return base * (1 - Math.min(1, done)) ** power;
 }
 
+/**
+ * The learning rate that rises from 0 to `base` over the first tenth, and falls back to 0 along half a
+ * cosine; `done` from 0 to 1. Loshchilov & Hutter, ICLR 2017, with the warm-up of DINO (Caron et al., 2021).
+ */
+export function cosineRate(base: number, done: number, warmup = 0.1): number {
+  if (done < warmup) return (base * done) / warmup;
+  return (base * (1 + Math.cos((Math.PI * (Math.min(1, done) - warmup)) / (1 - warmup)))) / 2;
+}
+
 function zeros(params: readonly Tensor[]): Tensor[] {
   return params.map((p) => keep(fill(p.device, p.shape, 0)));
 }

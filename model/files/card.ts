@@ -9,6 +9,7 @@ import { channelCount } from "../networks/anyContrasts.ts";
 import { mergedBank } from "../networks/banks.ts";
 import type { Values } from "../networks/params.ts";
 import { checkPatch } from "../networks/patch.ts";
+import { encoderShapes } from "../networks/layers.ts";
 import { storedNetwork } from "./published.ts";
 import type { Vec3 } from "../scoring/regions.ts";
 import { checkSeal, encodeSealed } from "./seal.ts";
@@ -18,6 +19,8 @@ import type { Tiling } from "../inference/windows.ts";
 /** The network's part of a card. */
 export interface NetworkCard {
   network: VnetConfig;
+  /** "encoder" where the file holds the network's encoder alone: that of a pretraining. */
+  part?: "encoder" | undefined;
   patch: Vec3;
   /** How the windows of a prediction are placed and weighted. */
   window: Tiling["weighting"];
@@ -66,6 +69,7 @@ const NetworkSchema = v.object({
     norm: v.picklist(["instance", "batch"]),
     deepSupervision: v.exactOptional(v.boolean()),
   }),
+  part: v.optional(v.literal("encoder")),
   patch: v.tuple([count, count, count]),
   window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // older cards lack it
   stage: v.string(),
@@ -120,6 +124,12 @@ export function modelIn<Input extends InputCard>(
   }
   if (format === FORMAT && !sha256) throw new CheckpointError(`${path}: damaged: its checksum is missing`);
   const described = ours ? readCard(text!, path, rule) : null;
+  if (described?.part) {
+    throw new CheckpointError(
+      `${path}: holds the encoder of a pretraining (${described.stage}), which segments nothing yet: train a ` +
+        `network from it with --init-encoder ${path}, and use that one here`,
+    );
+  }
   const card = described?.each ? cardOf(described, path, contrast) : described;
   const own = described?.each ? mergedBank(tensors, contrast!) : tensors;
   const { config: network, values } = storedNetwork(own, path, card?.network);
@@ -150,6 +160,31 @@ function cardOf<Card extends NetworkCard & InputCard>(card: Card, path: string, 
 /** The stage of one contrast of a network for several: "student_t1ce_ummkd" of "student_each_ummkd". */
 export function soleStage(stage: string, contrast: string): string {
   return stage.replace(/_each[^_]*/, `_${contrast}`);
+}
+
+/**
+ * Decodes the encoder in the bytes of the file `path`: a pretraining's, or that of any network. Errors as in
+ * decodeModel().
+ */
+export async function decodeEncoder<Input extends InputCard>(
+  bytes: Uint8Array,
+  path: string,
+  rule: InputRule<Input>,
+): Promise<StoredModel<Input>> {
+  await checkSeal(bytes, path);
+  const { tensors, metadata } = decodeSafetensors(bytes, path);
+  const pretrained = metadata["format"] === FORMAT && metadata["card"]?.includes('"part":"encoder"');
+  if (!pretrained) {
+    const model = modelIn({ tensors, metadata }, path, rule);
+    return { ...model, values: encoderOf(model) };
+  }
+  const card = readCard(metadata["card"]!, path, rule);
+  const { config, values } = storedNetwork(tensors, path, card.network, encoderShapes(card.network));
+  return { path, network: config, card, values };
+}
+
+function encoderOf({ network, values }: StoredModel<InputCard>): Record<string, Values> {
+  return Object.fromEntries([...encoderShapes(network).keys()].map((name) => [name, values[name]!]));
 }
 
 function readCard<Input extends InputCard>(

@@ -17,14 +17,16 @@ const LISTED = 10; // the most names in a message
 
 /**
  * Returns the V-Net in the tensors of the file `path`: the one `declared` by its metadata, or inferred from
- * names and shapes. Ignores the prefix "module." of PyTorch's DataParallel, counters of batches, and
- * what a training state holds beside the network. Throws a CheckpointError that names all tensors that are
- * missing, surplus, of another shape or not finite.
+ * names and shapes. Where the file holds a part of it alone, `shapes` are those of the part. Ignores the
+ * prefix "module." of PyTorch's DataParallel, counters of batches, and what a training state holds beside the
+ * network. Throws a CheckpointError that names all tensors that are missing, surplus, of another shape or not
+ * finite.
  */
 export function storedNetwork(
   tensors: Readonly<Record<string, StoredTensor>>,
   path: string,
   declared?: VnetConfig,
+  shapes?: Map<string, readonly number[]>,
 ): StoredNetwork {
   const found = weights(tensors);
   const config = declared ?? infer(found, path);
@@ -34,7 +36,7 @@ export function storedNetwork(
     misshapen: [],
     unusable: [],
   };
-  const expected = vnetShapes(config);
+  const expected = shapes ?? vnetShapes(config);
   const values: Record<string, Values> = {};
   for (const [name, shape] of expected) {
     const tensor = found.get(name);

@@ -6,6 +6,7 @@ import type { SettingRows } from "../settings/rows.ts";
 import { adain } from "./adain.ts";
 import { amtml } from "./amtml.ts";
 import { barlow } from "./barlow.ts";
+import { desd } from "./desd.ts";
 import { kd } from "./kd.ts";
 import { kdnet } from "./kdnet.ts";
 import { type Method, type NetworkSpec, type Role, type Run, type Stream, TEACHER } from "./method.ts";
@@ -20,21 +21,28 @@ export { DICE, TEACHER } from "./method.ts";
 /** Every method by its name, in the order of tables and of the page's form. */
 export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain, ummkd };
 
+/** Every pretraining by its name: a method without labels, whose encoder later stages start from. */
+export const PRETRAININGS = { desd };
+
 export type MethodName = keyof typeof METHODS;
+type AnyName = MethodName | keyof typeof PRETRAININGS;
 
 /** A student's default method. */
 export const DEFAULT_METHOD: MethodName = "protokd";
 
+/** The default method of the stage "pretrain". */
+export const DEFAULT_PRETRAINING: keyof typeof PRETRAININGS = "desd";
+
 /** The method of a teacher. */
 export const PLAIN: MethodName = "none";
 
-const BY_NAME: Readonly<Record<string, Method>> = METHODS;
+const BY_NAME: Readonly<Record<string, Method>> = { ...METHODS, ...PRETRAININGS };
 
-/** Returns the method of this name; throws unless it is one of METHODS. */
+/** Returns the method or pretraining of this name; throws unless there is one. */
 export function methodOf(name: string): Method {
   const found = BY_NAME[name];
   if (found) return found;
-  throw new Error(`method: expected one of ${Object.keys(METHODS).join(", ")}, got ${name}`);
+  throw new Error(`method: expected one of ${Object.keys(BY_NAME).join(", ")}, got ${name}`);
 }
 
 /** The title of a method for tables and reports; an unknown name (a newer version's) is its own title. */
@@ -123,7 +131,7 @@ function stagesBefore(name: string, given: Given): string[] {
   return frozenStages(method, run);
 }
 
-type Rows<Name extends MethodName> = (typeof METHODS)[Name]["settings"];
+type Rows<Name extends AnyName> = (typeof METHODS & typeof PRETRAININGS)[Name]["settings"];
 type Intersection<Union> = (Union extends unknown ? (part: Union) => void : never) extends (
   all: infer All,
 ) => void
@@ -133,8 +141,8 @@ type Intersection<Union> = (Union extends unknown ? (part: Union) => void : neve
 /** The settings of all methods; methods may share a row. */
 export const METHOD_SETTINGS = Object.assign(
   {},
-  ...Object.values(METHODS).map((m) => m.settings),
-) as Intersection<Rows<MethodName>> & SettingRows;
+  ...Object.values(BY_NAME).map((m) => m.settings),
+) as Intersection<Rows<AnyName>> & SettingRows;
 
 /** The settings of other methods, which this one does not use. */
 export function unusedSettings(name: string): string[] {

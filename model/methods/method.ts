@@ -44,10 +44,10 @@ export interface Method<
   leastBatch?(settings: SettingValues<S>): number;
   /** The networks of a step. */
   networks(run: Run<SettingValues<S>>): Readonly<Record<Net, Role>>;
-  /**
-   * The network that is validated, saved as best, and used; null for a pretraining, which scores its own way.
-   */
+  /** The network that is validated, saved as best, and used; null for a pretraining. */
   deployed: NoInfer<Net> | null;
+  /** The network that a pretraining saves, as first weights of later stages. */
+  saved?: NoInfer<Net>;
   /** The streams of batches that a step takes; by default { paired: {} }. */
   streams?(run: Run<SettingValues<S>>): Readonly<Record<In, Stream>>;
   /**
@@ -60,13 +60,18 @@ export interface Method<
   ): Readonly<Record<string, OwnTensor>>;
   /** Optimizers of groups that do not use the settings' optimizer. */
   groups?(run: Run<SettingValues<S>>): Readonly<Record<string, OptimizerSpec>>;
-  /** The phases of the training; by default one. */
-  phases?(run: Run<SettingValues<S>>): readonly Phase<NoInfer<Net>>[];
+  /** The phases of a training of so many epochs; by default one. */
+  phases?(run: Run<SettingValues<S>>, epochs: number): readonly Phase<NoInfer<Net>>[];
   /**
    * One training step. It changes the training only through `update` and `after`, for it is also rehearsed
    * and measured.
    */
   step(context: Step<Net, SettingValues<S>, In>): void;
+  /**
+   * Judges the training by the numbers that a step observed. Returns why it cannot go well any more, with its
+   * remedy, or null.
+   */
+  judge?(observed: Readonly<Record<string, number>>, done: number): string | null;
   /** The score of a validation; by default the mean Dice of the regions. */
   score?: Score;
 }
@@ -121,16 +126,37 @@ export interface Stream {
   sees?: string;
   /** Selects training patients by their place in the order of their case ids; by default all. */
   patients?(index: number): boolean;
+  /**
+   * Makes the stream a view: all views show the same patches, each with its own augmentation, and no labels.
+   */
+  view?: number;
 }
 
-/** A trained tensor that belongs to the method and not to a network. */
-export interface OwnTensor {
+/** A tensor that belongs to the method and not to a network. */
+export type OwnTensor = TrainedOwn | AveragedOwn | StateOwn;
+
+/** A shape, and first values: one value, a normal distribution's deviation around 0, or a uniform's bound. */
+interface Drawn {
   shape: readonly number[];
-  /** A value, the deviation of a normal distribution around 0, or the bound of a uniform one. */
   init: { value: number } | { normal: number } | { uniform: number };
+}
+
+/** An own tensor that an optimizer group trains. */
+export interface TrainedOwn extends Drawn {
   group: string;
   /** Its learning rate as a multiple of the group's; by default 1. */
   rate?: number;
+}
+
+/** The moving average of another own tensor, with the same first values. */
+export interface AveragedOwn {
+  averageOf: string;
+  momentum(done: number): number;
+}
+
+/** An own tensor that the method itself changes, in after(). */
+export interface StateOwn extends Drawn {
+  state: true;
 }
 
 /** An optimizer and its schedule. */
@@ -138,8 +164,11 @@ export interface OptimizerSpec {
   optimizer: "adam" | "sgd";
   /** Learning rate at the start. */
   lr: number;
-  /** "poly": in each epoch of a phase the rate is lr · (1 - done)^0.9, with the part of the phase done. */
-  schedule: "poly" | "constant";
+  /**
+   * "poly": in each epoch of a phase the rate is lr · (1 - done)^0.9, with the part of the phase done.
+   * "cosine": in each step of a phase it follows cosineRate().
+   */
+  schedule: "poly" | "cosine" | "constant";
   /** L2 regularisation, added to the gradient. */
   weightDecay: number;
   /** The momentum of SGD. */
@@ -160,6 +189,8 @@ export interface Phase<Net extends string = string> {
   restart?: readonly Net[];
   /** The method's own tensors that it leaves as they are, by the names of own(). */
   holds?: readonly string[];
+  /** True where the learning rate goes on as if the phase before had not ended. */
+  continues?: true;
 }
 
 /** The score of a validation. */
@@ -192,11 +223,14 @@ export interface Step<Net extends string = string, S = unknown, In extends strin
    */
   update(group: string, terms: () => Terms): void;
   /**
-   * Logs numbers of the step that nothing minimises: of `values` [N, names] the mean over N of each column. A
-   * name such as "teacherWeight/t1" is a line of the chart "teacherWeight".
+   * Logs numbers of the step that nothing minimises, for judge() too: of `values` [N, names] the mean over N
+   * of each column, or one scalar. A name such as "teacherWeight/t1" is a line of the chart "teacherWeight".
    */
   observe(names: readonly string[], values: Tensor): void;
-  /** Registers a change of state after all updates; skipped when the step is rehearsed or measured. */
+  /**
+   * Registers a change of state after all updates; skipped when the step is rehearsed or measured. The
+   * step's tensors are still there.
+   */
   after(change: () => void): void;
 }
 

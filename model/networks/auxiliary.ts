@@ -3,9 +3,11 @@
 import { AUXILIARY, type VnetConfig } from "./layers.ts";
 import type { Params, ParamSource, Values } from "./params.ts";
 
+const isAuxiliary = (name: string) => name.startsWith(AUXILIARY);
+
 /** The tensors of a network without those of its auxiliary heads. */
 export function withoutAuxiliary<T>(tensors: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(tensors).filter(([name]) => !name.startsWith(AUXILIARY)));
+  return Object.fromEntries(Object.entries(tensors).filter(([name]) => !isAuxiliary(name)));
 }
 
 /** Reads the tensors of a network for a checkpoint that is shared. */
@@ -29,5 +31,5 @@ export function initialSource(
   deepSupervision: boolean,
   seed: number,
 ): ParamSource {
-  return { values: deepSupervision ? values : withoutAuxiliary(values), seed, drawn: AUXILIARY };
+  return { values: deepSupervision ? values : withoutAuxiliary(values), seed, drawn: isAuxiliary };
 }

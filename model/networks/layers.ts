@@ -149,11 +149,27 @@ export function layerTensors<T>(
   };
 }
 
+/** The encoder's layers: down to the lowest resolution. */
+function* encoderLayers(config: VnetConfig): Generator<Layer> {
+  for (const layer of vnetLayers(config)) {
+    if (layer.kind === "up") return;
+    yield layer;
+  }
+}
+
+/** The names and shapes of the encoder's tensors. */
+export function encoderShapes(config: VnetConfig): Map<string, readonly number[]> {
+  return vnetShapes(config, encoderLayers(config));
+}
+
 /** The names and shapes of all tensors of the network, in the order of its forward pass. */
-export function vnetShapes(config: VnetConfig): Map<string, readonly number[]> {
+export function vnetShapes(
+  config: VnetConfig,
+  layers: Iterable<Layer> = vnetLayers(config),
+): Map<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>();
   const note = (name: string, shape: readonly number[]) => void shapes.set(name, shape);
   const source = { weight: note, constant: note, statistic: note };
-  for (const layer of vnetLayers(config)) layerTensors(source, layer, config.norm);
+  for (const layer of layers) layerTensors(source, layer, config.norm);
   return shapes;
 }

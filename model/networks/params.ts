@@ -14,8 +14,8 @@ export interface Values {
 export type ParamSource =
   | { seed: number }
   | { values: Readonly<Record<string, Values>> }
-  /** A checkpoint that may lack the tensors whose names begin with `drawn`: those are drawn from the seed. */
-  | { values: Readonly<Record<string, Values>>; seed: number; drawn: string }
+  /** A checkpoint that may lack the tensors that are `drawn` by their names from the seed. */
+  | { values: Readonly<Record<string, Values>>; seed: number; drawn: (name: string) => boolean }
   | { zeros: true };
 
 type Initial = (size: number) => Float32Array;
@@ -113,7 +113,7 @@ export class Params {
     const source = this.#source;
     if ("values" in source) {
       const value = source.values[name];
-      const drawn = "drawn" in source && name.startsWith(source.drawn);
+      const drawn = "drawn" in source && source.drawn(name);
       if (!value && !drawn) {
         throw new CheckpointError(`of another network: it has no ${name}, which should be [${shape}]`);
       }

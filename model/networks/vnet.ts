@@ -20,6 +20,7 @@ import {
 import type { Architecture, How, Mode, Output } from "./architecture.ts";
 import {
   auxiliaryHeads,
+  encoderShapes,
   type Layer,
   type LayerTensors,
   layerTensors,
@@ -53,12 +54,34 @@ export const vnet: Architecture<VnetConfig> = {
   checkPatch: (patch, { levels }) => checkPatch(patch, levels),
 };
 
+/**
+ * The encoder alone, under the same names, for pretraining; its output is the bottleneck, where a V-Net has
+ * logits.
+ */
+export const vnetEncoder: Architecture<VnetConfig> = {
+  kind: "vnet encoder",
+  tensors: encoderShapes,
+  forward(params, x, config, how) {
+    checkInput(x, config);
+    return walk(params, config, how, { x, skips: [], encoder: true });
+  },
+  extents: ({ modalities, filters, norm }) => ({
+    whole: modalities,
+    widest: filters,
+    coupled: norm === "batch",
+  }),
+  coarseLevels: () => 0,
+  checkPatch: (patch, { levels }) => checkPatch(patch, levels),
+};
+
 interface Walk {
   x: Tensor;
   /** For a run of the rest after a tap: the tap that x is, and the encoder's outputs for the skips. */
   tap?: string;
   from?: Readonly<Record<string, Tensor>>;
   skips: (Tensor | null)[];
+  /** Stops at the lowest resolution. */
+  encoder?: true;
 }
 
 /** Runs the layers, all of them or those after a tap. */
@@ -73,6 +96,7 @@ function walk(params: Params, config: VnetConfig, how: How, begin: Walk): Output
     const [{ kind }] = layers;
     if (input !== null && input === begin.tap) active = true;
     if (active && input !== null && wanted.has(input)) taps[input] = x;
+    if (begin.encoder && kind === "up") break;
     if (kind === "down") skips.push(active ? x : (from[input!] ?? null));
     if (kind === "auxiliary") {
       if (active && how.mode === "train") coarse.unshift(auxiliaryLogits(params, layers[0], x));

@@ -5,6 +5,7 @@ import * as engine from "../../engine/index.ts";
 import { fill, type Regions, type Tensor, tensor, type Term, weightedSum } from "../../engine/index.ts";
 import { coarseLabels, withCoarse } from "../../model/losses/deepSupervision.ts";
 import { crossEntropyTerm, total } from "../../model/losses/losses.ts";
+import { type DesdHead, desdHead, exchanged } from "../../model/methods/desd.ts";
 import { embedding } from "../../model/methods/pmkl.ts";
 import { device } from "../support/gradcheck.ts";
 import type { OpCase } from "./folder.ts";
@@ -29,6 +30,10 @@ interface Attributes {
   norm: "instance" | "batch";
   clip: number;
   margin: number;
+  tau_teacher: number;
+  tau_student: number;
+  center_momentum: number;
+  momentum: number;
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
   modalities: readonly string[];
@@ -124,6 +129,19 @@ const RUNS: Readonly<Record<string, Run>> = {
       [1, hint(t["fs"]!, t["ft"]!, t["w"]!)],
       ...squares([t["theta"]!, t["W"]!]),
     ]);
+  },
+  weight_norm_linear: ({ x, v }) => engine.linear(x!, engine.normaliseRows(v!)),
+  desd_head: ({ x, ...head }) => desdHead(x!, head as DesdHead),
+  desd_loss: ({ t, center, ...levels }, { tau_teacher, tau_student, center_momentum }) => {
+    const targets = exchanged(engine.softTargets(t!, center!, tau_teacher));
+    const losses = Object.values(levels).map((s) => engine.softCrossEntropy(s, targets, tau_student));
+    new engine.MovingAverage([[center!, engine.columnMeans(t!)]]).update(center_momentum);
+    return weightedSum(losses.map((loss): Term => [1 / losses.length, loss]));
+  },
+  ema: ({ student, teacher }, { momentum }) => {
+    const average = engine.stack([teacher!]);
+    new engine.MovingAverage([[average, student!]]).update(momentum);
+    return average;
   },
   wsd_stage1: ({ fs, ft }) => weightedSum([[fs!.shape[1]! / 2, engine.meanSquaredError(fs!, ft!)]]),
 };

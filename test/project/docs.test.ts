@@ -9,7 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Method, METHODS } from "../../model/methods/index.ts";
+import { type Method, METHODS, PRETRAININGS } from "../../model/methods/index.ts";
 import { helpOfCommands, methodsText, pageOf } from "../../docs/generate.ts";
 
 const test = suite("docs");
@@ -77,11 +77,14 @@ test("docs/reference/commands.md is the commands' --help", () => {
 });
 
 test("docs/reference/methods.md is what the methods say, each with its formula and what is verified", () => {
-  for (const { name, formula, verified } of Object.values(METHODS) as readonly Method[]) {
+  for (const { name, formula, verified } of Object.values({
+    ...METHODS,
+    ...PRETRAININGS,
+  }) as readonly Method[]) {
     assert.match(formula ?? "", /L.* = /, name);
     assert.match(verified ?? "", /\w.*\.$/s, name);
   }
-  const described = Object.values(METHODS) as Parameters<typeof methodsText>[0];
+  const described = Object.values({ ...METHODS, ...PRETRAININGS }) as Parameters<typeof methodsText>[0];
   assert.ok(
     methodsText(described) === read("docs/reference/methods.md"),
     "npm run docs brings it up to date",

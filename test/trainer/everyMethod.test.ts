@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import * as v from "valibot";
 import { openDevice } from "../../cli/device/gpu.ts";
 import { MODALITIES } from "../../data/datasets/source.ts";
-import { METHODS, methodOf, type NetworkSpec, PLAIN } from "../../model/methods/index.ts";
+import { METHODS, methodOf, type NetworkSpec, PLAIN, PRETRAININGS } from "../../model/methods/index.ts";
 import { VNET, vnet } from "../../model/networks/vnet.ts";
 import type { SettingRows } from "../../model/settings/rows.ts";
 import { DEFAULTS, networkSpec, type TrainConfig } from "../../trainer/settings/config.ts";
@@ -43,7 +43,7 @@ function specOf(stage: string, config: TrainConfig): NetworkSpec {
   return networkSpec({ ...config, stage: modality ? "student" : "teacher", method: PLAIN, modality });
 }
 
-for (const name of Object.keys(METHODS)) {
+for (const name of Object.keys({ ...METHODS, ...PRETRAININGS })) {
   test(`${name}: each option x norm x precision x deep supervision plans a step at the default sizes`, () => {
     const method = methodOf(name);
     let planned = 0;
@@ -55,7 +55,7 @@ for (const name of Object.keys(METHODS)) {
               ...DEFAULTS,
               ...method.defaults,
               ...options,
-              stage: "student",
+              stage: name in PRETRAININGS ? "pretrain" : "student",
               method: name,
               modality: method.eachContrast ? "each" : "t1ce",
               norm,

@@ -7,6 +7,11 @@ export class DivergedError extends Error {
   override readonly name = "DivergedError";
 }
 
+/** A training that goes on without learning anything. Checkpoints saved before are intact. */
+export class CollapseError extends Error {
+  override readonly name = "CollapseError";
+}
+
 /** The error of gradients that overflow half precision. */
 export function overflow(step: number, cases: readonly string[]): DivergedError {
   return new DivergedError(

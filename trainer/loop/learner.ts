@@ -22,6 +22,7 @@ import {
 } from "./members.ts";
 import { Observations } from "./observations.ts";
 import type { Batches, ResolvedOptions } from "./options.ts";
+import type { Place } from "./phases.ts";
 import { gradientShares, recordShares } from "./shares.ts";
 import { runStep, type StepOptions, type StepPlace } from "./step.ts";
 
@@ -40,7 +41,7 @@ export const VERDICT = "guard/";
 
 type Options = Pick<
   ResolvedOptions,
-  "device" | "method" | "run" | "members" | "patch" | "seed" | "dropWeights"
+  "device" | "method" | "run" | "members" | "patch" | "epochs" | "seed" | "dropWeights"
 >;
 
 export class Learner {
@@ -70,12 +71,18 @@ export class Learner {
       ];
     });
     this.groups = new Map(groups);
-    this.#averages = Object.values(members).flatMap(({ role, params }) => {
+    const networks = Object.values(members).flatMap(({ role, params }) => {
       if (!("averageOf" in role)) return [];
       const source = members[role.averageOf]!.params;
       const pairs = [...params.tensors].map(([name, t]) => [t, source.tensors.get(name)!] as const);
       return [{ average: new MovingAverage(pairs), momentum: role.momentum }];
     });
+    const tensors = Object.entries(this.#declared).flatMap(([name, tensor]) => {
+      if (!("averageOf" in tensor)) return [];
+      const pair = [own[name]!, own[tensor.averageOf]!] as const;
+      return [{ average: new MovingAverage([pair]), momentum: tensor.momentum }];
+    });
+    this.#averages = [...networks, ...tensors];
   }
 
   /** The method's own tensors as it declares them. */
@@ -87,7 +94,7 @@ export class Learner {
 
   /** The trained tensors of each group: the networks' first, then the method's own. */
   #trained(): Map<string, TrainedTensor[]> {
-    const { method, run, members } = this.#options;
+    const { method, run, members, epochs } = this.#options;
     const groups = new Map<string, TrainedTensor[]>();
     const add = (group: string, entry: TrainedTensor) =>
       groups.set(group, [...(groups.get(group) ?? []), entry]);
@@ -98,17 +105,20 @@ export class Learner {
       for (const [key, tensor] of params.tensors)
         if (trained.has(tensor)) add(role.group, { name: prefix + key, tensor, rate: 1 });
     }
-    const holdable = (method.phases?.(run) ?? []).flatMap(({ holds = [] }) => holds);
-    for (const [name, { group, rate = 1 }] of Object.entries(this.#declared)) {
+    const holdable = (method.phases?.(run, epochs) ?? []).flatMap(({ holds = [] }) => holds);
+    for (const [name, own] of Object.entries(this.#declared)) {
+      if (!("group" in own)) continue;
+      const { group, rate = 1 } = own;
       const [key, held] = [`own/${name}`, holdable.includes(name)];
       add(group, { name: key, tensor: this.own.tensors.get(key)!, rate, holdable: held });
     }
     return groups;
   }
 
-  /** The network that is validated and saved; in a pretraining, the first one. */
+  /** The network that is validated and saved. */
   get deployed(): Member {
-    return this.members[this.#options.method.deployed ?? Object.keys(this.members)[0]!]!;
+    const { deployed, saved } = this.#options.method;
+    return this.members[deployed ?? saved ?? Object.keys(this.members)[0]!]!;
   }
 
   /** True if a trained network computes in half precision. */
@@ -155,7 +165,7 @@ export class Learner {
    * Takes a step, and hands its losses to the reader. Without a reader the step is a rehearsal: its learning
    * rate is 0, and it does not count.
    */
-  step(batches: Batches, place: StepPlace & { phaseDone: number }, reader: LossReader<Noted> | null): void {
+  step(batches: Batches, place: Place, reader: LossReader<Noted> | null): void {
     const { device } = this.#options;
     const scalars: Record<string, Tensor> = {};
     const verdicts: Record<string, Scalar> = {};
@@ -168,13 +178,14 @@ export class Learner {
       runStep(this.#optionsOf(batches), uploaded, place, {
         after: (change) => void changes.push(change),
         observe: (names, values) => observed.take(names, values),
+        finish: () => reader && changes.forEach((change) => change()),
         update: (name, make) => {
           const group = this.groups.get(name);
           if (!group)
             throw new Error(`update: expected one of ${[...this.groups.keys()].join(", ")}, got ${name}`);
           const prefix = groups.length ? `${name}.` : "";
           groups.push(name);
-          const lr = reader ? group.lr(place.phaseDone) : 0;
+          const lr = reader ? group.lr(place) : 0;
           Object.assign(scalars, this.#update(group, make, { lr, prefix, taught }));
           for (const [what, scalar] of Object.entries(group.guard.verdict))
             verdicts[`${VERDICT}${name}/${what}`] = scalar;
@@ -184,7 +195,6 @@ export class Learner {
     const sums = observed.sums();
     for (const { average, momentum } of this.#averages) average.update(reader ? momentum(place.done) : 1);
     if (reader) {
-      changes.forEach((change) => change());
       const cases = Object.values(batches).flatMap((batch) => batch.cases);
       const noted = { step: place.number, cases, groups, observed: observed.counts };
       reader.note(noted, { ...scalars, ...verdicts, ...sums });

@@ -2,6 +2,7 @@
 
 import {
   Adam,
+  cosineRate,
   type Device,
   GradientGuard,
   type Optimizer,
@@ -44,6 +45,8 @@ export interface MemberOptions {
   seed: number;
   /** First weights of the deployed network, instead of drawn ones. */
   init?: Readonly<Record<string, Values>> | null;
+  /** First weights of the deployed network's encoder; all others are drawn. */
+  initEncoder?: Readonly<Record<string, Values>> | null;
   /** Returns the network that an earlier stage trained. */
   frozen: (stage: string) => FrozenNetwork;
   precision: Precision;
@@ -76,8 +79,10 @@ export function openMembers(device: Device, method: Method, run: Run, options: M
   return Object.fromEntries(Object.keys(roles).map((name) => [name, made[name]!]));
 }
 
-function sourceOf(spec: NetworkSpec, first: boolean, { seed, init, zeros }: MemberOptions): ParamSource {
+function sourceOf(spec: NetworkSpec, first: boolean, options: MemberOptions): ParamSource {
+  const { seed, init, initEncoder, zeros } = options;
   if (zeros) return { zeros: true };
+  if (first && initEncoder) return { values: initEncoder, seed, drawn: (name) => !(name in initEncoder) };
   return first && init ? initialSource(init, spec.config.deepSupervision ?? false, seed) : { seed };
 }
 
@@ -108,11 +113,19 @@ export function prefixOf(method: Method, name: string): string {
 /** A method's own tensors, made on the device. */
 export function openOwn(device: Device, tensors: Readonly<Record<string, OwnTensor>>, seed: number): Params {
   const params = new Params(device, { seed });
-  for (const [name, { shape, init }] of Object.entries(tensors)) {
+  for (const [name, tensor] of Object.entries(tensors)) {
+    if ("averageOf" in tensor) continue;
+    const { shape, init } = tensor;
     const key = `own/${name}`; // values are drawn by this name, so that other tensors' do not change
     if ("value" in init) params.constant(key, shape, init.value);
     else if ("normal" in init) params.normal(key, shape, init.normal);
     else params.weight(key, shape, init.uniform ** -2);
+  }
+  for (const [name, tensor] of Object.entries(tensors)) {
+    if (!("averageOf" in tensor)) continue;
+    const { shape, size, buffer, storage } = params.tensors.get(`own/${tensor.averageOf}`)!;
+    const average = params.constant(`own/${name}`, shape, 0);
+    device.copy(buffer, storage.offset, average.buffer, average.storage.offset, 4 * size);
   }
   return params;
 }
@@ -130,6 +143,12 @@ export interface TrainedTensor {
   rate: number;
   /** True where a phase leaves it as it is. */
   holdable?: boolean;
+}
+
+/** How much of a phase is done, from 0 to 1, when its epoch began, and at this step. */
+export interface PhaseDone {
+  phaseDone: number;
+  exactlyDone: number;
 }
 
 /** Tensors that one optimizer trains, with their own clipping and guard. */
@@ -170,10 +189,11 @@ export class Group {
         : new Sgd(params, { decay, momentum, rates, holdable });
   }
 
-  /** The learning rate after a part of the phase, from 0 to 1. */
-  lr(done: number): number {
+  /** The learning rate of a step. */
+  lr({ phaseDone, exactlyDone }: PhaseDone): number {
     const { lr, schedule } = this.#spec;
-    return schedule === "poly" ? polyRate(lr, done) : lr;
+    if (schedule === "cosine") return cosineRate(lr, exactlyDone);
+    return schedule === "poly" ? polyRate(lr, phaseDone) : lr;
   }
 
   /** Until the next call, leaves the tensors of these names as they are, with their moments. */

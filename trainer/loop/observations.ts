@@ -10,10 +10,10 @@ export class Observations {
   readonly #taken: { names: readonly string[]; values: Tensor }[] = [];
   readonly #sums: Tensor[] = [];
 
-  /** Takes values [N, names] as the step has them, until free(). */
+  /** Takes values [N, names], or one number, as the step has them, until free(). */
   take(names: readonly string[], values: Tensor): void {
     this.#taken.push({ names, values: keep(values) });
-    for (const name of names) this.counts[name] = values.shape[0]!;
+    for (const name of names) this.counts[name] = values.shape[0] ?? 1;
   }
 
   /** Sums the values over samples, after the step; each sum by its name with the prefix OBSERVED. */
@@ -33,8 +33,19 @@ export class Observations {
   }
 
   #summed(values: Tensor): Tensor {
+    if (!values.shape.length) return values;
     const sum = keep(channelSum(values));
     this.#sums.push(sum);
     return sum;
   }
+}
+
+/** The finite means over samples of what a step observed, of the numbers that were read; {} without one. */
+export function meansRead(
+  values: Readonly<Record<string, number>>,
+  counts: Readonly<Record<string, number>>,
+): { observed?: Record<string, number> } {
+  const means = Object.entries(counts).map(([name, n]) => [name, values[OBSERVED + name]! / n] as const);
+  const finite = means.filter(([, mean]) => Number.isFinite(mean));
+  return finite.length ? { observed: Object.fromEntries(finite) } : {};
 }

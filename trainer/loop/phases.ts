@@ -2,6 +2,11 @@
 
 import type { Phase } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
+import type { PhaseDone } from "./members.ts";
+import type { StepPlace } from "./step.ts";
+
+/** The place of a step, with what the optimizers need of it. */
+export type Place = StepPlace & PhaseDone;
 
 interface Stretch extends Phase {
   /** Its first epoch, and the first after it. */
@@ -10,10 +15,12 @@ interface Stretch extends Phase {
 }
 
 export class Phases {
+  readonly #epochs: number;
   readonly #stretches: readonly Stretch[];
 
   /** Shares `epochs` between the phases, by default one. Throws a UsageError if a phase has no epoch. */
   constructor(phases: readonly Phase[] = [{ name: "training", share: 1 }], epochs: number) {
+    this.#epochs = epochs;
     let share = 0;
     let from = 1;
     this.#stretches = phases.map((phase, i) => {
@@ -40,10 +47,25 @@ export class Phases {
     return this.#at(epoch) === this.#stretches.at(-1);
   }
 
-  /** The part of its phase that is done when an epoch begins, from 0 to 1. */
-  done(epoch: number): number {
-    const { from, to } = this.#at(epoch);
-    return (epoch - from) / (to - from);
+  /** The part of its phase, with those that continue it, that is done after a part of an epoch. */
+  done(epoch: number, part = 0): number {
+    const begun = this.#stretches.filter(({ continues }) => !continues);
+    const { from } = begun.findLast((stretch) => stretch.from <= epoch)!;
+    const { from: to } = begun.find((stretch) => stretch.from > epoch) ?? {
+      from: this.#stretches.at(-1)!.to,
+    };
+    return (epoch - from + part) / (to - from);
+  }
+
+  /** The place within an epoch after so many steps of the training. */
+  place(epoch: number, steps: number, stepsPerEpoch: number): Place {
+    return {
+      done: steps / (this.#epochs * stepsPerEpoch),
+      phase: this.name(epoch),
+      phaseDone: this.done(epoch),
+      exactlyDone: this.done(epoch, steps / stepsPerEpoch - (epoch - 1)),
+      number: steps + 1,
+    };
   }
 
   /** The networks to reset to their first weights when this epoch begins. */

@@ -70,10 +70,16 @@ export function nextEpoch({ epoch, skippedInRow, total, best, idle, average, upd
 /** The prefix of numbers that nothing minimises, among the sums and the numbers that are read of a step. */
 export const OBSERVED = "observed/";
 
-/** Adds the losses of a step that was not skipped. */
-export function addLosses(at: Position, losses: Readonly<Record<string, number>>): void {
-  for (const name of Object.keys({ ...at.sums, ...losses })) at.counts[name] = stepsWith(at, name);
-  for (const [name, value] of Object.entries(losses)) {
+/** Adds the losses of a step that was not skipped, and what it observed. */
+export function addLosses(
+  at: Position,
+  losses: Readonly<Record<string, number>>,
+  { observed = {} }: { observed?: Readonly<Record<string, number>> } = {},
+): void {
+  const prefixed = Object.entries(observed).map(([name, mean]) => [OBSERVED + name, mean] as const);
+  const added: Record<string, number> = { ...losses, ...Object.fromEntries(prefixed) };
+  for (const name of Object.keys({ ...at.sums, ...added })) at.counts[name] = stepsWith(at, name);
+  for (const [name, value] of Object.entries(added)) {
     at.counts[name]!++;
     at.sums[name] = (at.sums[name] ?? 0) + value;
   }

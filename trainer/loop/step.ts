@@ -23,6 +23,8 @@ export interface StepActions {
   after(change: () => void): void;
   /** Takes what a step observes; by default nothing does. */
   observe?(names: readonly string[], values: Tensor): void;
+  /** Called at the end of the step, while its tensors are there. */
+  finish?(): void;
   /** Replaces a trained network's run within update(); null to run it. */
   replace?(member: Member, how: How, run: (how: How) => BatchOutput): BatchOutput | null;
 }
@@ -89,7 +91,10 @@ export function runStep(
     observe: (names, values) => actions.observe?.(names, values),
     after: (change) => actions.after(change),
   };
-  scope(() => method.step(context as never));
+  scope(() => {
+    method.step(context as never);
+    actions.finish?.();
+  });
 }
 
 /** A network's input: its modalities, or those that are drawn or at hand. */

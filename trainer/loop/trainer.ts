@@ -4,11 +4,12 @@
 import { compile, plan } from "../../engine/index.ts";
 import { streamsOf } from "../../model/methods/index.ts";
 import { initialise } from "../../model/networks/network.ts";
-import { diverged, overflow } from "./diverged.ts";
+import { CollapseError, diverged, overflow } from "./diverged.ts";
 import { Draws } from "./draws.ts";
 import { asWhole } from "./lacking.ts";
 import { Learner, type Noted, VERDICT } from "./learner.ts";
 import { LossReader, type Read } from "./lossReader.ts";
+import { meansRead } from "./observations.ts";
 import {
   type Batches,
   type Ending,
@@ -17,7 +18,7 @@ import {
   type TrainEvent,
   type TrainOptions,
 } from "./options.ts";
-import { Phases } from "./phases.ts";
+import { Phases, type Place } from "./phases.ts";
 import {
   addLosses,
   beginning,
@@ -52,7 +53,7 @@ export class Trainer {
     const missing = Object.keys(streamsOf(method, run)).find((name) => !sources[name]);
     if (missing !== undefined)
       throw new Error(`method ${method.name}: expected batches of the stream ${missing}, got none`);
-    this.#phases = new Phases(method.phases?.(run), epochs);
+    this.#phases = new Phases(method.phases?.(run, epochs), epochs);
     this.#draws = new Draws(sources);
     this.steps = stepsDone(this.#position, stepsPerEpoch);
     this.learner = new Learner(this.#options);
@@ -109,7 +110,7 @@ export class Trainer {
       at.waited += (now() - asked) / 1000;
       const failed = drawn.status === "rejected";
       if (!failed) {
-        this.learner.step(drawn.value, this.#place, reader);
+        this.learner.step(drawn.value, this.#place(), reader);
         this.steps++;
         recorded++;
       }
@@ -120,6 +121,7 @@ export class Trainer {
         const event = this.#account(read);
         yield event;
         if (event.type === "skip") this.#checkSkipped(event);
+        else if (event.type === "step") this.#checkObserved(event);
       }
       const seconds = (now() - began) / 1000;
       began = now();
@@ -139,20 +141,16 @@ export class Trainer {
     const { epochs, stepsPerEpoch } = this.#options;
     const isLoss = (name: string) => !name.startsWith(VERDICT) && !name.startsWith(OBSERVED);
     const losses = Object.fromEntries(Object.entries(values).filter(([name]) => isLoss(name)));
-    const means = Object.entries(counts).map(([name, n]) => [name, values[OBSERVED + name]! / n] as const);
-    const seen = means.filter(([, mean]) => Number.isFinite(mean));
+    const observed = meansRead(values, counts);
     const verdict = (group: string, what: string) => values[`${VERDICT}${group}/${what}`]!;
     const bad = groups.find((group) => !verdict(group, "finite"));
     const finite = Object.values(losses).every(Number.isFinite);
     const { epoch } = at;
     if (bad === undefined && finite) {
       at.skippedInRow = 0;
-      addLosses(at, {
-        ...losses,
-        ...Object.fromEntries(seen.map(([name, mean]) => [OBSERVED + name, mean])),
-      });
-      const observed = seen.length > 0 && { observed: Object.fromEntries(seen) };
-      return { type: "step", epoch, step, steps: epochs * stepsPerEpoch, losses, ...observed, lr: this.#lr };
+      addLosses(at, losses, observed);
+      const steps = epochs * stepsPerEpoch;
+      return { type: "step", epoch, step, steps, losses, ...observed, lr: this.#lr(step) };
     }
     at.skipped++;
     const group = bad ?? groups[0]!;
@@ -170,6 +168,12 @@ export class Trainer {
     if (this.#position.skippedInRow >= maxBadSteps) throw diverged(skip, why, maxBadSteps);
   }
 
+  /** Throws a CollapseError if what the step observed says that the training cannot go well any more. */
+  #checkObserved({ step, steps, observed }: Extract<TrainEvent, { type: "step" }>): void {
+    const why = observed && this.#options.method.judge?.(observed, (step - 1) / steps);
+    if (why) throw new CollapseError(`step ${step}: ${why}`);
+  }
+
   /** Validates if it is time, and moves to the next epoch; false if validation was stopped. */
   async *#endEpoch(): AsyncGenerator<TrainEvent, boolean> {
     const { epochs, now, validate, validateEvery, validateFrom, bestBy, method } = this.#options;
@@ -179,7 +183,7 @@ export class Trainer {
     const last = at.epoch === epochs || (at.best === null && over(at, this.#options) === "time");
     const validation = validate && (regular || last) ? await validate(this.learner.deployed) : undefined;
     if (validation === null) return false;
-    const gradients = validation && (await this.learner.shares(await this.#draws.peek(), this.#place));
+    const gradients = validation && (await this.learner.shares(await this.#draws.peek(), this.#place()));
     const seconds = (now() - began) / 1000;
     at.seconds += seconds;
     at.total += seconds;
@@ -228,7 +232,7 @@ export class Trainer {
       seconds,
       losses,
       ...(Object.keys(observed).length > 0 && { observed }),
-      rate: this.#lr,
+      rate: this.#lr(this.steps),
       waited,
       skipped,
       gpuBytes: this.#options.device.peakBytes,
@@ -236,10 +240,10 @@ export class Trainer {
     };
   }
 
-  /** The first group's learning rate in this epoch. */
-  get #lr(): number {
+  /** The first group's learning rate in a step of this epoch, counted from 1. */
+  #lr(step: number): number {
     const [first] = this.learner.groups.values();
-    return first!.lr(this.#phases.done(this.#position.epoch));
+    return first!.lr(this.#place(step - 1));
   }
 
   /** Holds what the epoch's phase holds, and resets the networks that it starts anew, if it begins here. */
@@ -272,7 +276,7 @@ export class Trainer {
     const { device, patch, validate } = this.#options;
     const planned = plan(device, () => {
       this.rehearse(batches);
-      if (validate) this.learner.rehearseShares(batches, this.#place);
+      if (validate) this.learner.rehearseShares(batches, this.#place());
     });
     if (validate)
       for (const [key, made] of initialise(device, this.learner.deployed, patch)) planned.set(key, made);
@@ -283,17 +287,11 @@ export class Trainer {
 
   /** Takes a step with learning rate 0 that does not count, on a device that only plans or counts. */
   rehearse(batches: Batches): void {
-    this.learner.step(batches, this.#place, null);
+    this.learner.step(batches, this.#place(), null);
   }
 
-  get #place() {
-    const { epochs, stepsPerEpoch } = this.#options;
-    const { epoch } = this.#position;
-    return {
-      done: this.steps / (epochs * stepsPerEpoch),
-      phase: this.#phases.name(epoch),
-      phaseDone: this.#phases.done(epoch),
-      number: this.steps + 1,
-    };
+  /** The place in this epoch after so many steps. */
+  #place(steps = this.steps): Place {
+    return this.#phases.place(this.#position.epoch, steps, this.#options.stepsPerEpoch);
   }
 }

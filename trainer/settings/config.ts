@@ -89,6 +89,7 @@ type Named = Pick<TrainConfig, "stage" | "modality" | "method"> & Partial<Pick<T
 /** The folder of a stage under --out. */
 export function stageName({ stage, modality, method, selfTaught }: Named): string {
   if (stage === "teacher") return "teacher";
+  if (stage === "pretrain") return `pretrain_${modality!}_${method}`;
   const student = `student_${modality!.replace(":", "-")}`; // Windows allows no colon
   return method === PLAIN ? student : `${student}_${method}${selfTaught ? "_self" : ""}`;
 }
@@ -102,8 +103,10 @@ export function isEachStage(folder: string): boolean {
 export function stageTitle(config: Named & Seeing): string {
   const { stage, method, selfTaught } = config;
   const { modalities, any, each } = networkContrasts(config);
-  const title = `${stage} (${any ? "any of " : each ? "each of " : ""}${modalities.join(", ")})`;
+  const name = stage === "pretrain" ? "pretraining" : stage;
+  const title = `${name} (${any ? "any of " : each ? "each of " : ""}${modalities.join(", ")})`;
   if (stage === "teacher") return title;
+  if (stage === "pretrain") return `${title} with ${titleOf(method)}`;
   if (method === PLAIN) return `${title} ${titleOf(PLAIN)}`;
   return `${title} with ${titleOf(method)}${selfTaught ? ", taught by itself" : ""}`;
 }
@@ -181,7 +184,7 @@ export function checkBatch(config: TrainConfig): void {
 /** Throws a UsageError where the epochs are too few for the phases of the method. */
 export function checkPhases(config: TrainConfig): void {
   const run = runOf(config, networkModalities(config));
-  void new Phases(methodOf(config.method).phases?.(run), config.epochs);
+  void new Phases(methodOf(config.method).phases?.(run, config.epochs), config.epochs);
 }
 
 /** The settings of the training loop. */
@@ -198,13 +201,14 @@ export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
 
 /** The teacher for a student of this configuration. */
 export function teacherOf(config: TrainConfig): TrainConfig {
-  const own = { schedule: DEFAULTS.schedule, teacher: null, init: null }; // a teacher's rate always decays
+  const files = { teacher: null, init: null, initEncoder: null };
+  const own = { schedule: DEFAULTS.schedule, ...files }; // a teacher's rate always decays
   const unused = { dropWeights: null, selfTaught: false };
   return { ...config, stage: "teacher", modality: null, method: PLAIN, ...own, ...unused };
 }
 
 /** A run's settings without paths on this machine, for files that are shared; a split file keeps its name. */
-export function portable({ split, ...config }: TrainConfig): Partial<TrainConfig> {
+export function portable({ split, initEncoder: _encoder, ...config }: TrainConfig): Partial<TrainConfig> {
   const { data: _data, out: _out, teacher: _teacher, init: _init, cacheDir: _cacheDir, ...rest } = config;
   return { ...rest, split: split && split.split(/[\\/]/).at(-1)! };
 }

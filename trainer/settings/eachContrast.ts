@@ -55,9 +55,15 @@ export function yieldedStages(config: TrainConfig): TrainConfig[] {
 }
 
 /** Throws a UsageError for first weights, which a network for each contrast does not take. */
-export function checkEach({ method, init }: Pick<TrainConfig, "method" | "init">): void {
-  if (init === null || !methodOf(method).eachContrast) return;
+export function checkEach({
+  method,
+  init,
+  initEncoder,
+}: Pick<TrainConfig, "method" | "init" | "initEncoder">): void {
+  const flag = init !== null ? "--init" : "--init-encoder";
+  const file = init ?? initEncoder;
+  if (file === null || !methodOf(method).eachContrast) return;
   throw new UsageError(
-    `--init ${init}: ${titleOf(method)} trains its contrasts together from the beginning: train without --init`,
+    `${flag} ${file}: ${titleOf(method)} trains its contrasts together from the beginning: train without ${flag}`,
   );
 }

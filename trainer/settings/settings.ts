@@ -15,7 +15,13 @@ import type * as v from "valibot";
 import { CONVENTION_NAMES } from "../../data/datasets/labels.ts";
 import { AUTO, isPatients } from "../../data/datasets/patients.ts";
 import { MISSING } from "../../data/datasets/splitLists.ts";
-import { DEFAULT_METHOD, METHOD_SETTINGS, METHODS } from "../../model/methods/index.ts";
+import {
+  DEFAULT_METHOD,
+  DEFAULT_PRETRAINING,
+  METHOD_SETTINGS,
+  METHODS,
+  PRETRAININGS,
+} from "../../model/methods/index.ts";
 import { VNET } from "../../model/networks/vnet.ts";
 import {
   choice,
@@ -36,10 +42,12 @@ export { FAST_HELP } from "./trainingSettings.ts";
 
 export const SETTINGS = {
   ...group("Stage and data", {
-    stage: row(choice(["teacher", "student"], "stage"), { help: "what to train" }),
-    method: row(choice(Object.keys(METHODS), "name"), {
+    stage: row(choice(["teacher", "student", "pretrain"], "stage"), {
+      help: "what to train; pretrain: an encoder for --init-encoder, without labels",
+    }),
+    method: row(choice([...Object.keys(METHODS), ...Object.keys(PRETRAININGS)], "name"), {
       help: "how the student learns",
-      defaultHelp: DEFAULT_METHOD,
+      defaultHelp: `${DEFAULT_METHOD}; of a pretraining ${DEFAULT_PRETRAINING}`,
     }),
     ...CONTRAST_SETTINGS,
     data: row(path("folder"), {
@@ -102,6 +110,12 @@ export const SETTINGS = {
     /** A checkpoint with the first weights; null draws them from the seed. */
     init: row(optional(path("file")), {
       help: "a checkpoint with the first weights",
+      default: null,
+      defaultHelp: "drawn from the seed",
+    }),
+    /** The file of a pretraining, or another network's, whose encoder is the first; null draws it. */
+    initEncoder: row(optional(path("file")), {
+      help: "a pretraining's checkpoint with the encoder's first weights; the decoder is drawn",
       default: null,
       defaultHelp: "drawn from the seed",
     }),

@@ -56,5 +56,13 @@ function plainStudent(config: TrainConfig, modality: string): TrainConfig {
   const names = unusedSettings(PLAIN) as (keyof TrainConfig)[];
   const unused = Object.fromEntries(names.map((name) => [name, DEFAULTS[name as keyof typeof DEFAULTS]]));
   const own = { stage: "student", method: PLAIN, modality, teacher: null, teacherModality: null } as const;
-  return { ...config, ...unused, ...own, dropWeights: null, selfTaught: false, init: null };
+  return {
+    ...config,
+    ...unused,
+    ...own,
+    dropWeights: null,
+    selfTaught: false,
+    init: null,
+    initEncoder: null,
+  };
 }

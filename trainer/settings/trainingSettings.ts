@@ -43,8 +43,8 @@ export const TRAINING_SETTINGS = {
       phantom: [32, 32, 32],
       page: { label: "Patch, voxels" },
     }),
-    augment: row(choice(["paper", "nnunet", "none"], "how"), {
-      help: "augmentation: flips and scaling (paper), all that nnU-Net does, or none",
+    augment: row(choice(["paper", "nnunet", "views", "none"], "how"), {
+      help: "augmentation: flips and scaling (paper), all that nnU-Net does, a pretraining's (views), or none",
       page: { label: "Augmentation" },
       default: SAMPLING.augment,
       nnunet: "nnunet",
@@ -67,8 +67,8 @@ export const TRAINING_SETTINGS = {
       nnunet: 1e-2,
       page: { label: "Learning rate" },
     }),
-    schedule: row(choice(["poly", "constant"], "how"), {
-      help: "poly lets the learning rate decay to 0",
+    schedule: row(choice(["poly", "cosine", "constant"], "how"), {
+      help: "poly lets the learning rate decay to 0; cosine lets it rise over the first tenth, then decay",
       default: TRAINING.schedule,
       parity: publishedSchedule,
       parityHelp: "constant with a teacher",

@@ -29,7 +29,10 @@ export interface StreamPlan<Case> {
   options: SamplerOptions & Pick<TrainConfig, "workers">;
 }
 
-/** The streams of the stage's method, drawn from these cases; the first one counts the steps of an epoch. */
+/**
+ * The streams of the stage's method, drawn from these cases; the first one counts the steps of an epoch.
+ * Views draw the same patches, and all others their own.
+ */
 export function streamsOf<Case extends TrainedCase>(
   cases: readonly Case[],
   config: TrainConfig,
@@ -46,7 +49,10 @@ export function streamsOf<Case extends TrainedCase>(
   return Object.entries(streams).map(([name, stream], i) => ({
     name,
     cases: cases.filter((one) => shows(one, stream)),
-    options: { ...loading(config), seed: config.seed + STREAM_SEED * i },
+    options:
+      stream.view === undefined
+        ? { ...loading(config), seed: config.seed + STREAM_SEED * i }
+        : { ...loading(config), view: stream.view },
   }));
 }
 

@@ -63,6 +63,8 @@ export interface StageOptions {
   frozen: (stage: string) => FrozenNetwork;
   /** First weights, of the same network. */
   init?: Readonly<Record<string, Values>> | null;
+  /** First weights of its encoder alone. */
+  initEncoder?: Readonly<Record<string, Values>> | null;
   /** The state to resume, and the name of its file. */
   state?: (TrainingState & { path: string }) | null;
   /** Called with each validation case and its predicted classes. */
@@ -118,6 +120,7 @@ export class Stage {
     const { config } = this;
     return {
       network: networkConfig(config),
+      ...(config.stage === "pretrain" && { part: "encoder" }),
       ...networkContrasts(config),
       patch: config.patch,
       window: config.window,
@@ -140,12 +143,13 @@ export class Stage {
   }
 
   /**
-   * The checkpoints of the networks that the method trains beside the deployed one, by their names; errors as
-   * in modelFile().
+   * The checkpoints of the networks that the method trains beside the deployed one, by their names; none of a
+   * pretraining. Errors as in modelFile().
    */
   async filesBeside(epoch: number, step: number): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
     const files: Record<string, Uint8Array<ArrayBuffer>> = {};
     const { deployed } = this.trainer.learner;
+    if (this.config.stage === "pretrain") return files;
     for (const [role, { params, spec, role: how }] of Object.entries(this.#members)) {
       if (!("group" in how) || params === deployed.params) continue;
       const { modalities, any, config: network } = spec;
@@ -216,11 +220,12 @@ export function openStageMembers(
     modalities,
     frozen,
     init = null,
+    initEncoder = null,
     zeros = false,
-  }: Pick<StageOptions, "config" | "modalities" | "frozen" | "init"> & { zeros?: boolean },
+  }: Pick<StageOptions, "config" | "modalities" | "frozen" | "init" | "initEncoder"> & { zeros?: boolean },
 ): Members {
   const { seed, precision, lowMemory } = config;
-  const options = { seed, precision, lowMemory, frozen, init, zeros };
+  const options = { seed, precision, lowMemory, frozen, init, initEncoder, zeros };
   return openMembers(device, methodOf(config.method), runOf(config, modalities), options);
 }
 

@@ -31,8 +31,8 @@ export interface StageSplit {
 type Stage = Pick<TrainConfig, "stage" | "modality" | "teacherModality" | "method">;
 
 /**
- * Chooses the cases of a stage. Throws a DataError if none is left to train on, or if none of those has all
- * that a teacher sees.
+ * Chooses the cases of a stage. Throws a DataError if none is left to train on (of a pretraining, only one),
+ * or if none of those has all that a teacher sees.
  */
 export function stageSplit(config: Stage, { split, filesOf, taughtBy }: SplitOptions): StageSplit {
   const own = networkModalities(config);
@@ -55,6 +55,11 @@ export function stageSplit(config: Stage, { split, filesOf, taughtBy }: SplitOpt
     );
   }
   const about: string[] = [];
+  if (config.stage === "pretrain") {
+    checkEnough(trained.length);
+    about.push("only cases to train are used: a pretraining has no scores to validate or test");
+    return { split: { ...split, train: used.train, val: [], test: [] }, required: own, about };
+  }
   const others = files([...split.train, ...split.val, ...split.test]).filter(({ id }) => !usable(id));
   if (others.length) {
     const counts = SETS.map(([set, what]) => `${used[set].length} of ${split[set].length} ${what}`);
@@ -84,8 +89,16 @@ export function recordedSplit<Recorded extends Split & { absent?: readonly strin
   const own = networkModalities(config);
   const usable = (id: string) =>
     takesSome(config.modality) ? own.some((one) => !lacks(id, one)) : own.every((one) => !lacks(id, one));
-  const { train, val, test } = split;
+  const { train, val, test } = config.stage === "pretrain" ? { ...split, val: [], test: [] } : split;
   return { ...split, train: train.filter(usable), val: val.filter(usable), test: test.filter(usable) };
+}
+
+function checkEnough(cases: number): void {
+  if (cases > 1) return;
+  throw new DataError(
+    `expected at least 2 cases to pretrain on, got ${cases}: a pretraining learns what tells patches of different ` +
+      "cases apart: list more of them under train in a --split file, or use all with --fold all",
+  );
 }
 
 const SETS = [
@@ -97,6 +110,7 @@ const SETS = [
 const REMEDY = {
   teacher: "choose what it sees with --teacher-modality",
   student: "choose another --modality",
+  pretrain: "choose another --modality",
 } as const;
 
 /** Returns a line on the cases that lack what the teachers see. Throws a DataError if all of them do. */

@@ -81,6 +81,7 @@ export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): 
     selfTaught: student && (shared.selfTaught ?? false),
     teacher: null,
     init: null,
+    initEncoder: null,
   };
 }
 
@@ -114,6 +115,10 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
     throw new DataError(
       `${name}: was trained with ${titleOf(settings.method)}, which learns from several students of one run; this ` +
         "page keeps one. The command line can resume it (train --resume-from).",
+    );
+  if (stage === "pretrain")
+    throw new DataError(
+      `${name}: holds a pretraining, which this page does not offer: resume it with train --resume-from`,
     );
   const others = REFUSED.filter((key) => settings[key] !== undefined);
   if (!others.length) return settings;
