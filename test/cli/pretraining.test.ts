@@ -119,11 +119,15 @@ test("the encoder is refused by name where a network is needed, and by a network
     /expected the encoder of .* 4 filters, .*: use --filters 2/,
   );
   assert.match(refused(...started, "--init", ENCODER), /--init/);
+  const shared = [...started, "--method", "ummkd", "--modality", "t1ce+flair"];
+  assert.match(refused(...shared), /UMMKD trains its contrasts together .*: train without --init-encoder/);
 });
 
 for (const [flags, message] of [
   [["--method", "kd"], /^--method kd: needs labels: --stage pretrain has the method desd$/m],
   [["--modality", "any"], /^--modality any: a pretraining sees the same contrasts of every case/m],
+  [["--modality", "any:t1+t1ce"], /^--modality any:t1\+t1ce: a pretraining sees the same contrasts/m],
+  [["--modality", "each"], /^--modality each: goes with --method ummkd: the network of DeSD sees/m],
   [["--foreground", "0.3"], /^--foreground: --stage pretrain sees no labels, and does not use it$/m],
   [["--teacher", "x"], /^--teacher: --stage pretrain learns from no other network/m],
   [["--recipe", "nnunet"], /^--recipe: --stage pretrain has settings of its own/m],

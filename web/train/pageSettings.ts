@@ -118,7 +118,8 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
     );
   if (stage === "pretrain")
     throw new DataError(
-      `${name}: holds a pretraining, which this page does not offer: resume it with train --resume-from`,
+      `${name}: holds a pretraining, which this page does not offer. The command line can resume it ` +
+        "(train --resume-from).",
     );
   const others = REFUSED.filter((key) => settings[key] !== undefined);
   if (!others.length) return settings;

@@ -54,11 +54,7 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
       ["phantom", "built-in phantom"],
       ["files", "a folder of mine"],
     ]),
-    select("stages", "Stages", [
-      ["both", "teacher → student"],
-      ["teacher", "teacher alone"],
-      ["student", "student alone"],
-    ]),
+    stageList(),
     select(
       "modality",
       "The student sees",
@@ -90,6 +86,18 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
   for (const { field } of choices.taught) if (field) byId(field).addEventListener("change", showUsed);
   byId("recipe").addEventListener("change", showRecipe);
   byId("data").addEventListener("change", changed);
+}
+
+/** The stages; the list says where the one is that the page does not offer. */
+function stageList(): HTMLElement {
+  const made = select("stages", "Stages", [
+    ["both", "teacher → student"],
+    ["teacher", "teacher alone"],
+    ["student", "student alone"],
+    ["pretrain", "pretraining without labels: on the command line only"],
+  ]);
+  made.querySelector<HTMLOptionElement>("[value=pretrain]")!.disabled = true;
+  return made;
 }
 
 /** The methods; one that the page cannot train tells why, and cannot be chosen. */
