@@ -13,42 +13,61 @@ const test = suite("killed");
 test.before(makeData);
 test.after(() => rmSync(folder, { recursive: true }));
 
-test("a teacher and its student, killed at any moment and resumed, end in the same tensors", async () => {
-  const flags = ["--stage", "student", "--epochs", "3", "--norm", "batch", "--validate-every", "2"];
-  flags.push("--save-every", "1");
-  const whole = await train("whole", flags);
-  assert.is(whole.code, 0, whole.output);
-  const operations = Number(/OPERATIONS (\d+)/.exec(whole.output)![1]);
-  assert.ok(operations > 100, `${operations} operations on files`);
-  const random = new Random(Number(process.env["KILL_SEED"] ?? 3));
-  let kills = 0;
-  let outcome: Outcome = await train("killed", flags, {
-    KILL_AT: String(1 + random.integer(operations / 2)),
+const KILLED = [
+  {
+    what: "a teacher and its student",
+    names: ["whole", "killed"],
+    flags: ["--stage", "student", "--epochs", "3", "--norm", "batch", "--validate-every", "2"],
+    stages: ["teacher", "student_t1ce_protokd"],
+    least: 100,
+  },
+  {
+    what: "a pretraining",
+    names: ["whole encoder", "killed encoder"],
+    flags: ["--stage", "pretrain", "--epochs", "4", "--batch", "2", "--desd-prototypes", "12"],
+    stages: ["pretrain_t1ce_desd"],
+    least: 50,
+  },
+] as const;
+
+for (const { what, names, stages, least, ...given } of KILLED) {
+  test(`${what}, killed at any moment and resumed: the same tensors at the end`, async () => {
+    const flags = [...given.flags, "--save-every", "1"];
+    const [uncut, cut] = names;
+    const whole = await train(uncut, flags);
+    assert.is(whole.code, 0, whole.output);
+    const operations = Number(/OPERATIONS (\d+)/.exec(whole.output)![1]);
+    assert.ok(operations > least, `${operations} operations on files`);
+    const random = new Random(Number(process.env["KILL_SEED"] ?? 3));
+    let kills = 0;
+    let outcome: Outcome = await train(cut, flags, {
+      KILL_AT: String(1 + random.integer(operations / 2)),
+    });
+    const said: string[] = [];
+    while (outcome.code !== 0) {
+      said.push(outcome.output);
+      if (outcome.code !== null) {
+        assert.match(
+          outcome.output,
+          /holds no training state to resume: start without --resume/,
+          said.join("\n"),
+        );
+        outcome = await train(cut, flags);
+        continue;
+      }
+      assert.is(outcome.signal, "SIGKILL", said.join("\n"));
+      const at = ++kills < 3 ? 1 + random.integer(operations / 3) : 0;
+      outcome = await train(cut, [...flags, "--resume"], { KILL_AT: String(at) });
+    }
+    assert.ok(kills >= 2, `${kills} kills`);
+    for (const stage of stages) {
+      const [killed, whole] = [result(cut, stage), result(uncut, stage)];
+      for (const key of Object.keys(whole) as (keyof typeof whole)[]) {
+        assert.equal(killed[key], whole[key], `${stage}: ${key}: ${said.join("\n")}`);
+      }
+    }
   });
-  const said: string[] = [];
-  while (outcome.code !== 0) {
-    said.push(outcome.output);
-    if (outcome.code !== null) {
-      assert.match(
-        outcome.output,
-        /holds no training state to resume: start without --resume/,
-        said.join("\n"),
-      );
-      outcome = await train("killed", flags);
-      continue;
-    }
-    assert.is(outcome.signal, "SIGKILL", said.join("\n"));
-    const at = ++kills < 3 ? 1 + random.integer(operations / 3) : 0;
-    outcome = await train("killed", [...flags, "--resume"], { KILL_AT: String(at) });
-  }
-  assert.ok(kills >= 2, `${kills} kills`);
-  for (const stage of ["teacher", "student_t1ce_protokd"]) {
-    const [killed, whole] = [result("killed", stage), result("whole", stage)];
-    for (const key of Object.keys(whole) as (keyof typeof whole)[]) {
-      assert.equal(killed[key], whole[key], `${stage}: ${key}: ${said.join("\n")}`);
-    }
-  }
-});
+}
 
 test("a student of several teachers, killed in each phase and resumed, ends in the same tensors", async () => {
   const epochs = ["--epochs", "6", "--save-every", "1", "--validate-every", "1"];

@@ -104,14 +104,16 @@ export function result(run: string, stage: string) {
   const tensors = (file: string) =>
     decodeSafetensors(readFileSync(join(folder, run, "out", stage, file)), file).tensors;
   const lines = text(run, stage, FILES.metrics).trim().split("\n");
+  const files = readdirSync(join(folder, run, "out", stage)).sort();
+  const isScored = files.includes(FILES.summary);
   return {
     latest: tensors(FILES.latest),
     best: tensors(FILES.best),
     epochs: lines.map((line) => ({ ...(JSON.parse(line) as object), seconds: 0, waited: 0, gpuBytes: 0 })),
-    summary: text(run, stage, FILES.summary)
+    summary: (isScored ? text(run, stage, FILES.summary) : "")
       .replaceAll(join(folder, run), "RUN")
       .replace(/"seconds[^\n]*/g, ""),
-    files: readdirSync(join(folder, run, "out", stage)).sort(),
+    files,
   };
 }
 
