@@ -25,7 +25,7 @@ export {
   tuningOf,
   withTuning,
 } from "./convolution/tuning.ts";
-export { gelu, leakyRelu, relu, sigmoid, tanh } from "./ops/activations.ts";
+export { gelu, leakyRelu, leakyReluSlope, relu, sigmoid, tanh } from "./ops/activations.ts";
 export { adain } from "./ops/adain.ts";
 export { add } from "./ops/add.ts";
 export { batchNorm, batchNormEval, batchNormEvalRelu, batchNormRelu, type Running } from "./ops/batchNorm.ts";
@@ -54,6 +54,7 @@ export { concat } from "./ops/concat.ts";
 export { featureDivergence } from "./ops/featureDivergence.ts";
 export { globalAveragePool } from "./ops/globalAveragePool.ts";
 export { maskChannels } from "./ops/maskChannels.ts";
+export { multiply } from "./ops/multiply.ts";
 export { maxPool3d } from "./ops/maxPool3d.ts";
 export { upsampleNearest } from "./ops/upsampleNearest.ts";
 export { upsampleTrilinear } from "./ops/upsampleTrilinear.ts";

@@ -34,6 +34,7 @@ import * as resampling from "../../test/support/reference/resampling.ts";
 
 import { normal } from "../values.ts";
 import { against, forward, type KernelCase, type Part } from "./case.ts";
+import { pairCase } from "./pairs.ts";
 
 const KINK = 1e-7; // a step so small that no value crosses 0
 
@@ -69,6 +70,8 @@ export function volumeCases(filters: number, patch: readonly number[]): KernelCa
       reads: ["dy"],
     }),
     concatCase(filters / 2, patch),
+    pairCase("multiply", filters, patch),
+    pairCase("leakyReluSlope", filters, patch),
     maskCase(VNET.classes, patch),
   ];
 }

@@ -18,6 +18,21 @@ export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
   return apply(x, "y", { activation: LEAKY_RELU, slope });
 }
 
+/**
+ * g times the derivative of leakyRelu() at a: g where a is positive, slope·g elsewhere. Differentiated by g
+ * alone, since the derivative does not change near a. Throws where the shapes differ.
+ */
+export function leakyReluSlope(g: Tensor, a: Tensor, slope = 0.01): Tensor {
+  if (`${g.shape}` !== `${a.shape}`)
+    throw new Error(`leakyReluSlope: shapes differ, [${g.shape}] and [${a.shape}]`);
+  const sloped = (dy: Tensor) => {
+    const dx = new Tensor(g.device, g.shape, g.precision);
+    kernel.backward({ activation: LEAKY_RELU, slope, kept: a, dy, dx }, dx.size);
+    return dx;
+  };
+  return record(sloped(g), [[g, sloped]], [a]);
+}
+
 /** 1 / (1 + e⁻ˣ). */
 export function sigmoid(x: Tensor): Tensor {
   return apply(x, "y", { activation: SIGMOID });

@@ -9,7 +9,7 @@ import { crossEntropy } from "../../engine/ops/crossEntropy.ts";
 import { diceLoss } from "../../engine/ops/diceLoss.ts";
 import { fill } from "../../engine/ops/fill.ts";
 import { klDivergence } from "../../engine/ops/klDivergence.ts";
-import { leakyRelu, relu } from "../../engine/ops/activations.ts";
+import { leakyRelu, leakyReluSlope, relu } from "../../engine/ops/activations.ts";
 import { meanSquaredError } from "../../engine/ops/meanSquaredError.ts";
 import { segmentationLosses } from "../../engine/ops/segmentationLosses.ts";
 import { grad, vjp } from "../../engine/autograd/tape.ts";
@@ -57,6 +57,7 @@ test("leakyRelu and relu have at 0 the slope of the negative side, as in PyTorch
   const slopeOf = async (f: (x: Tensor) => Tensor) => (await grad([x], () => f(x)).grads[0]!.read())[0];
   assert.is(await slopeOf((x) => leakyRelu(x, 0.5)), 0.5);
   assert.is(await slopeOf(relu), 0);
+  assert.is(await slopeOf((g) => leakyReluSlope(g, x, 0.5)), 0.5);
 });
 
 test("fill writes all elements and none beside, also beyond a workgroup", async () => {

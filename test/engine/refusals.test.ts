@@ -17,8 +17,9 @@ import { cosineMaps } from "../../engine/ops/cosineMaps.ts";
 import { featureDivergence } from "../../engine/ops/featureDivergence.ts";
 import { instanceNorm, instanceNormRelu } from "../../engine/ops/instanceNorm.ts";
 import { klDivergence } from "../../engine/ops/klDivergence.ts";
-import { leakyRelu } from "../../engine/ops/activations.ts";
+import { leakyRelu, leakyReluSlope } from "../../engine/ops/activations.ts";
 import { linear } from "../../engine/ops/linear.ts";
+import { multiply } from "../../engine/ops/multiply.ts";
 import { logSoftmax } from "../../engine/ops/logSoftmax.ts";
 import { maskChannels } from "../../engine/ops/maskChannels.ts";
 import { maskedSoftCrossEntropy } from "../../engine/ops/maskedSoftCrossEntropy.ts";
@@ -51,6 +52,8 @@ const SEVEN = Array.from({ length: 7 }, () => [1, scalar] as const);
 
 const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => add(of(2, 3), of(3, 2)), /^add: shapes differ, \[2,3\] and \[3,2\]$/],
+  [() => multiply(of(2, 3), of(3, 2)), /^multiply: shapes differ, \[2,3\] and \[3,2\]$/],
+  [() => leakyReluSlope(of(2, 3), of(6)), /^leakyReluSlope: shapes differ, \[2,3\] and \[6\]$/],
   [() => adain(of(2, 3), of(2, 3)), /^adain: expected \[N,C,D,H,W\], got \[2,3\]$/],
   [
     () => adain(volume, of(2, 4, 4, 4, 4)),

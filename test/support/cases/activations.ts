@@ -1,6 +1,7 @@
 import { add } from "../../../engine/ops/add.ts";
-import { gelu, leakyRelu, relu, sigmoid, tanh } from "../../../engine/ops/activations.ts";
+import { gelu, leakyRelu, leakyReluSlope, relu, sigmoid, tanh } from "../../../engine/ops/activations.ts";
 import { logSoftmax } from "../../../engine/ops/logSoftmax.ts";
+import { multiply } from "../../../engine/ops/multiply.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
 import type { Tensor } from "../../../engine/autograd/tensor.ts";
 import { type Array64, type OpCase, random } from "../gradcheck.ts";
@@ -14,6 +15,23 @@ const sum = (name: string, shape: readonly number[]): OpCase => ({
   inputs: { a: random(shape, { seed: 1 }), b: random(shape, { seed: 2 }) },
   run: ({ a, b }) => add(a!, b!),
   reference: ({ a, b }) => map(a!, (value, i) => value + b!.data[i]!),
+});
+
+const product = (name: string, shape: readonly number[]): OpCase => ({
+  op: "multiply",
+  name,
+  inputs: { a: random(shape, { seed: 1 }), b: random(shape, { seed: 2 }) },
+  run: ({ a, b }) => multiply(a!, b!),
+  reference: ({ a, b }) => map(a!, (value, i) => value * b!.data[i]!),
+});
+
+const slope = (name: string, shape: readonly number[], given?: number): OpCase => ({
+  op: "leakyReluSlope",
+  name,
+  inputs: { g: random(shape, { seed: 1 }) },
+  constants: { a: random(shape, { seed: 2 }) },
+  run: ({ g, a }) => leakyReluSlope(g!, a!, given),
+  reference: ({ g, a }) => map(g!, (value, i) => (a!.data[i]! > 0 ? value : (given ?? 0.01) * value)),
 });
 
 /** An op on single elements. */
@@ -109,6 +127,20 @@ export const activations: OpCase[] = [
     run: ({ a }) => add(a!, a!),
     reference: ({ a }) => map(a!, (value) => 2 * value),
   },
+  product("two volumes of an odd size", [2, 3, 3, 5, 7]),
+  product("one voxel of one channel", [1, 1, 1, 1, 1]),
+  product("more than two workgroups take", [1, 1, 3, 23, 31]),
+  {
+    op: "multiply",
+    name: "a tensor by itself",
+    inputs: { a: random([1, 1, 1, 1, 5]) },
+    run: ({ a }) => multiply(a!, a!),
+    reference: ({ a }) => map(a!, (value) => value ** 2),
+  },
+  slope("two volumes of an odd size", [2, 3, 3, 5, 7], 0.2),
+  slope("more than two workgroups take", [1, 1, 3, 23, 31], 0.001),
+  slope("the slope by default", [1, 1, 1, 1, 5]),
+  slope("a negative slope", [1, 2, 1, 1, 5], -1),
   ...elementwise.flatMap((op) => volumes.map(([name, x]) => each(op, name, x))),
   each(elementwise[0]!, "all negative", random([1, 1, 1, 1, 5], { offset: -10 })),
   each(
