@@ -123,7 +123,7 @@ function runStretch(params: Params, layers: Stretch, x: Tensor, setting: Setting
     let y = x;
     for (const [i, layer] of layers.entries()) {
       const input = y;
-      y = scope(() => apply(params, layer, input, { ...setting, skip: i ? null : skip }));
+      y = scope(() => runLayer(params, layer, input, { ...setting, skip: i ? null : skip }));
     }
     return y;
   };
@@ -164,12 +164,12 @@ function* stretches(config: VnetConfig): Generator<{ layers: Stretch; input: str
 }
 
 /** The logits of an auxiliary head, in f32. */
-function auxiliaryLogits(params: Params, layer: Layer, x: Tensor): Tensor {
+export function auxiliaryLogits(params: Params, layer: Layer, x: Tensor): Tensor {
   const { weight, bias } = layerTensors(params, layer, "instance");
   return scope(() => cast(conv3d(x, weight, bias), "f32"));
 }
 
-interface Setting {
+export interface Setting {
   config: VnetConfig;
   how: How;
   /** The encoder's output that an "up" layer adds. */
@@ -177,7 +177,7 @@ interface Setting {
 }
 
 /** Convolution → norm → ReLU → addition of the skip. */
-function apply(params: Params, layer: Layer, x: Tensor, { config, how, skip }: Setting): Tensor {
+export function runLayer(params: Params, layer: Layer, x: Tensor, { config, how, skip }: Setting): Tensor {
   const { weight, bias, norm } = layerTensors(params, layer, config.norm, how.domain);
   if (!norm) return CONVOLVE[layer.kind](x, weight, bias);
   const fromBatch = norm.running === null || how.mode === "train"; // where the norm's statistics come from
@@ -199,7 +199,12 @@ const CONVOLVE: Readonly<Record<Layer["kind"], Convolve>> = {
 };
 
 /** Norm → ReLU → addition of the skip. */
-function activate(x: Tensor, { weight, bias, running }: Norm, mode: Mode, options: Activation): Tensor {
+export function activate(
+  x: Tensor,
+  { weight, bias, running }: Norm,
+  mode: Mode,
+  options: Activation,
+): Tensor {
   if (!running) return instanceNormRelu(x, weight, bias, options);
   if (mode === "train") return batchNormRelu(x, weight, bias, running, options);
   return batchNormEvalRelu(x, weight, bias, running, { skip: options.skip });

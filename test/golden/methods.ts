@@ -4,9 +4,12 @@
 import * as engine from "../../engine/index.ts";
 import { fill, type Regions, type Tensor, tensor, type Term, weightedSum } from "../../engine/index.ts";
 import { coarseLabels, withCoarse } from "../../model/losses/deepSupervision.ts";
+import { classLoss, gradientPenalty, mean, meanAbsoluteError } from "../../model/losses/adversarial.ts";
 import { crossEntropyTerm, total } from "../../model/losses/losses.ts";
 import { type DesdHead, desdHead, exchanged } from "../../model/methods/desd.ts";
 import { embedding } from "../../model/methods/pmkl.ts";
+import { inputGradient, judged } from "../../model/networks/critic.ts";
+import { gated } from "../../model/networks/twoStream.ts";
 import { device } from "../support/gradcheck.ts";
 import type { OpCase } from "./folder.ts";
 
@@ -37,6 +40,9 @@ interface Attributes {
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
   modalities: readonly string[];
+  slope: number;
+  penalty: number;
+  layers: number;
 }
 
 type Run = (tensors: Tensors, attributes: Attributes, golden: OpCase) => Tensor;
@@ -143,6 +149,30 @@ const RUNS: Readonly<Record<string, Run>> = {
     new engine.MovingAverage([[average, student!]]).update(momentum);
     return average;
   },
+  leaky_relu_slope: ({ g, a }, { slope }) => engine.leakyReluSlope(g!, a!, slope),
+  l1: ({ a, b }) => meanAbsoluteError(a!, b!),
+  attention_gate: ({ own, other, w, wa, ba }) =>
+    gated(own!, other!, { value: w!, attention: wa!, bias: ba! }),
+  uagan_input_gradient: (t, { layers }) => gradientBy(t["x"]!, t, layers),
+  uagan_gradient_penalty: (t, { layers }) => gradientPenalty(gradientBy(t["x"]!, t, layers)),
+  uagan_r1: (t, { layers }) => {
+    const gradient = gradientBy(t["x"]!, t, layers);
+    const zeros = fill(device, gradient.shape, 0);
+    const squares = engine.meanSquaredError(gradient, zeros);
+    return weightedSum([[gradient.size / gradient.shape[0]! / 2, squares]]);
+  },
+  uagan_discriminator: (t, { layers }, golden) => weightedSum(criticTerms(t, layers, golden)),
+  uagan_discriminator_total: (t, { layers, penalty }, golden) => {
+    const steepness = gradientPenalty(gradientBy(t["mixed"]!, t, layers));
+    return weightedSum([...criticTerms(t, layers, golden), [penalty, steepness]]);
+  },
+  uagan_generator: (t, { layers }, golden) => {
+    const { realness, contrasts } = judged(t["fake"]!, criticOf(t, layers));
+    return weightedSum([
+      [-1, mean(realness)],
+      [1, classLoss(contrasts, [...golden.in["c"]!.data])],
+    ]);
+  },
   wsd_stage1: ({ fs, ft }) => weightedSum([[fs!.shape[1]! / 2, engine.meanSquaredError(fs!, ft!)]]),
 };
 
@@ -151,6 +181,33 @@ export function methodRun(golden: OpCase): ((tensors: Tensors) => Tensor) | null
   const attributes = golden.attributes as unknown as Attributes;
   const run = RUNS[String(golden.attributes["op"])];
   return run ? (tensors) => run(tensors, attributes, golden) : null;
+}
+
+/** The tensors of a golden critic; a case without contrasts gets a head of zeros. */
+function criticOf(t: Tensors, layers: number) {
+  const all = (name: string) => Array.from({ length: layers }, (_, l) => t[`${name}${l}`]!);
+  const realness = t["wr"]!;
+  return { kernels: all("w"), biases: all("b"), realness, contrasts: t["wc"] ?? oneRow(realness) };
+}
+
+function oneRow({ shape }: Tensor): Tensor {
+  return fill(device, [1, shape[1]!], 0);
+}
+
+function gradientBy(x: Tensor, t: Tensors, layers: number): Tensor {
+  const tensors = criticOf(t, layers);
+  return inputGradient(judged(x, tensors).inner, tensors);
+}
+
+/** UAGAN's terms of the critic without the penalty. */
+function criticTerms(t: Tensors, layers: number, golden: OpCase): Term[] {
+  const tensors = criticOf(t, layers);
+  const real = judged(t["x"]!, tensors);
+  return [
+    [-1, mean(real.realness)],
+    [1, mean(judged(t["fake"]!, tensors).realness)],
+    [1, classLoss(real.contrasts, [...golden.in["c"]!.data])],
+  ];
 }
 
 /** AMTML's mixture of the teachers' predictions. */
