@@ -52,6 +52,10 @@ export async function exportModel(options: ExportOptions): Promise<void> {
   await checkWritable(output, "--output");
   const model = await readModel(options.model);
   const modalities = channelsOf(model, options.modality);
+  if (format === "onnx" && model.card?.architecture)
+    throw new UsageError(
+      `${options.model}: is a ${model.card.architecture} network, and only V-Nets become ONNX models: use predict.js`,
+    );
   const { config: network, values } = deployedNetwork({ config: model.network, values: model.values });
   const size = patch === undefined ? null : fittingPatch(parsePatch(patch), network.levels);
   const metadata = describe(model, modalities);

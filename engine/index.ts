@@ -4,7 +4,7 @@ export { Device, type DeviceOptions } from "./gpu/device.ts";
 export { bytesText, GpuError, type GpuErrorKind } from "./gpu/errors.ts";
 export { GradientGuard } from "./optim/gradientGuard.ts";
 export { MovingAverage } from "./optim/movingAverage.ts";
-export { Adam, adamW, cosineRate, polyRate, Sgd, type Optimizer } from "./optim/optimizers.ts";
+export { Adam, adamW, cosineRate, decayRate, polyRate, Sgd, type Optimizer } from "./optim/optimizers.ts";
 export type { Plan } from "./gpu/bindings.ts";
 export type { Vec3 } from "./gpu/grid.ts";
 export { type Lanes, lanesOf } from "./gpu/lanes.ts";

@@ -6,6 +6,7 @@ import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { type Input, INPUT } from "../../data/preparation/input.ts";
 import type { Device } from "../../engine/index.ts";
 import {
+  architectureIn,
   decodeEncoder,
   decodeModel,
   type NetworkCard,
@@ -55,12 +56,13 @@ function readBytes(path: string): Promise<Uint8Array> {
 /** A stored network as the frozen one of another stage. */
 export function frozenNetwork(model: StoredModel): FrozenNetwork {
   const { network: config, card, values } = model;
-  return { spec: { config, modalities: channelsOf(model), ...(card?.any && { any: true }) }, values };
+  const seen = { modalities: channelsOf(model), ...(card?.any && ({ any: true } as const)) };
+  return { spec: { config, ...seen, ...architectureIn(card) }, values };
 }
 
 /** Puts a network on the device. */
-export function upload(device: Device, { network, values }: StoredModel): Network {
-  return { params: new Params(device, { values }), config: network };
+export function upload(device: Device, { network, values, card }: StoredModel): Network {
+  return { params: new Params(device, { values }), config: network, ...architectureIn(card) };
 }
 
 /**

@@ -182,6 +182,14 @@ export function cosineRate(base: number, done: number, warmup = 0.1): number {
   return (base * (1 + Math.cos((Math.PI * (Math.min(1, done) - warmup)) / (1 - warmup)))) / 2;
 }
 
+/**
+ * The learning rate that stays at `base` and, over the last 40 %, falls along a line towards a hundredth of
+ * it; `done` from 0 to 1. The schedule of UAGAN's code (Yuan et al., MICCAI 2019).
+ */
+export function decayRate(base: number, done: number): number {
+  return base * (1 - (0.99 * Math.max(0, Math.min(1, done) - 0.6)) / 0.4);
+}
+
 function zeros(params: readonly Tensor[]): Tensor[] {
   return params.map((p) => keep(fill(p.device, p.shape, 0)));
 }

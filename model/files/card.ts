@@ -5,9 +5,11 @@
 import * as v from "valibot";
 import { type Checkpoint, decodeSafetensors } from "./safetensors.ts";
 import { CheckpointError } from "../errors.ts";
+import type { Network } from "../networks/network.ts";
 import { channelCount } from "../networks/anyContrasts.ts";
 import { mergedBank } from "../networks/banks.ts";
 import type { Values } from "../networks/params.ts";
+import { segmenting, twoStream } from "../networks/twoStream.ts";
 import { checkPatch } from "../networks/patch.ts";
 import { encoderShapes } from "../networks/layers.ts";
 import { storedNetwork } from "./published.ts";
@@ -21,6 +23,8 @@ export interface NetworkCard {
   network: VnetConfig;
   /** "encoder" where the file holds the network's encoder alone: that of a pretraining. */
   part?: "encoder" | undefined;
+  /** The kind of a network that is no V-Net: "two-stream". */
+  architecture?: string | undefined;
   patch: Vec3;
   /** How the windows of a prediction are placed and weighted. */
   window: Tiling["weighting"];
@@ -70,6 +74,7 @@ const NetworkSchema = v.object({
     deepSupervision: v.exactOptional(v.boolean()),
   }),
   part: v.optional(v.literal("encoder")),
+  architecture: v.optional(v.literal(twoStream.kind)),
   patch: v.tuple([count, count, count]),
   window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // older cards lack it
   stage: v.string(),
@@ -132,10 +137,19 @@ export function modelIn<Input extends InputCard>(
   }
   const card = described?.each ? cardOf(described, path, contrast) : described;
   const own = described?.each ? mergedBank(tensors, contrast!) : tensors;
-  const { config: network, values } = storedNetwork(own, path, card?.network);
+  const used = card?.architecture ? segmenting(own) : own;
+  const shapes = card?.architecture && twoStream.tensors(card.network);
+  const { config: network, values } = storedNetwork(used, path, card?.network, shapes || undefined);
   if (network.classes === rule.classes.length) return { path, network, card, values };
   const classes = rule.classes.join(", ");
   throw new CheckpointError(`${path}: expected the classes ${classes}, got ${network.classes} classes`);
+}
+
+/** The kind of network that a card describes, to make a Network with; none for a V-Net. */
+export function architectureIn(
+  card: Pick<NetworkCard, "architecture"> | null,
+): Pick<Network, "architecture"> {
+  return card?.architecture ? { architecture: twoStream } : {};
 }
 
 /** The contrasts of a network that sees each alone, by its file's bytes; null for any other. */

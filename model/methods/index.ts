@@ -13,13 +13,14 @@ import { type Method, type NetworkSpec, type Role, type Run, type Stream, TEACHE
 import { none } from "./none.ts";
 import { pmkl } from "./pmkl.ts";
 import { protokd } from "./protokd.ts";
+import { uagan } from "./uagan.ts";
 import { ummkd } from "./ummkd.ts";
 
 export type * from "./method.ts";
 export { DICE, TEACHER } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
-export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain, ummkd };
+export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain, ummkd, uagan };
 
 /** Every pretraining by its name: a method without labels, whose encoder later stages start from. */
 export const PRETRAININGS = { desd };
@@ -86,10 +87,10 @@ export function rolesOf(method: Method, run: Run): Readonly<Record<string, Role>
   return Object.fromEntries(Object.entries(roles).map(own));
 }
 
-/** The networks that a method trains beside the deployed one, with their names. */
+/** The networks that a method trains beside the deployed one and that are kept, with their names. */
 export function trainedBeside(method: Method, run: Run): [name: string, spec: NetworkSpec][] {
   return Object.entries(rolesOf(method, run)).flatMap(([name, role]): [string, NetworkSpec][] =>
-    "spec" in role && name !== method.deployed ? [[name, role.spec]] : [],
+    "spec" in role && !role.onlyInTraining && name !== method.deployed ? [[name, role.spec]] : [],
   );
 }
 

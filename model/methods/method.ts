@@ -110,7 +110,12 @@ export type Role =
    * Trained by an optimizer group, which has its own learning rate, clipping and guard against non-finite
    * gradients.
    */
-  | { spec: NetworkSpec; group: string }
+  | {
+      spec: NetworkSpec;
+      group: string;
+      /** True for a network that only the training uses: it has no checkpoint of its own. */
+      onlyInTraining?: true;
+    }
   /** Trained before, in the stage of this name ("teacher", "student_t1"). A tape may pass through it. */
   | { frozen: string }
   /**
@@ -167,8 +172,9 @@ export interface OptimizerSpec {
   /**
    * "poly": in each epoch of a phase the rate is lr · (1 - done)^0.9, with the part of the phase done.
    * "cosine": in each step of a phase it follows cosineRate().
+   * "decay": in each epoch of a phase it follows decayRate().
    */
-  schedule: "poly" | "cosine" | "constant";
+  schedule: "poly" | "cosine" | "decay" | "constant";
   /** L2 regularisation, added to the gradient. */
   weightDecay: number;
   /** The momentum of SGD. */

@@ -1,7 +1,7 @@
 // Settings that methods share.
 
 import { KD_UNITS, PROTOKD } from "../losses/losses.ts";
-import { choice, number, share } from "../settings/kinds.ts";
+import { choice, number, onOff, share } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
 import { SEGMENTATIONS } from "./segmentation.ts";
 
@@ -35,6 +35,11 @@ export const temperature = row(number(1e-3), {
   help: "divides the logits that are compared, which softens both predictions",
   default: PROTOKD.temperature,
   page: { label: "Temperature" },
+});
+
+export const unpaired = row(onOff(), {
+  help: "a patient shows one contrast alone: in the order of the case ids each the next one in turn",
+  default: false,
 });
 
 /** The terms of L_seg: see segmentation.ts. */

@@ -1,10 +1,10 @@
 import { ABSENT_CLASSES, classLevelKl, type Labelled, type Term, weightedSum } from "../../engine/index.ts";
 import type { Terms } from "../losses/losses.ts";
-import { choice, number, onOff } from "../settings/kinds.ts";
+import { choice, number } from "../settings/kinds.ts";
 import { row } from "../settings/rows.ts";
 import { method } from "./method.ts";
 import { deeplySupervised, segmentation } from "./segmentation.ts";
-import { temperature } from "./settings.ts";
+import { temperature, unpaired } from "./settings.ts";
 
 /**
  * UMMKD: one network learns every contrast alone, from batches of different patients. The contrasts share all
@@ -39,10 +39,7 @@ p_k^m = softmax(the mean of the logits over the voxels of class k in the batch o
       help: "norm parameters: a bank for each contrast, or one that all contrasts share",
       default: "each",
     }),
-    unpaired: row(onOff(), {
-      help: "a patient shows one contrast alone: in the order of the case ids each the next one in turn",
-      default: false,
-    }),
+    unpaired,
   },
   defaults: { modality: "each", temperature: 2 },
   networks: ({ network, settings }) => ({

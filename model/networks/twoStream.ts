@@ -25,7 +25,7 @@ import {
 import type { Architecture, How, Output } from "./architecture.ts";
 import { bankPrefix } from "./banks.ts";
 import { type Layer, layerTensors, type VnetConfig, vnetLayers } from "./layers.ts";
-import { activate, auxiliaryLogits, runLayer, vnet } from "./vnet.ts";
+import { activate, auxiliaryLogits, runLayer, type Setting, vnet } from "./vnet.ts";
 
 /** The tap of the translated image [N,1,D,H,W]. */
 export const TRANSLATION = "translation";
@@ -159,12 +159,15 @@ class Pass {
   readonly #params: Parameters<typeof vnet.forward>[0];
   readonly #config: VnetConfig;
   readonly #how: How;
+  readonly #setting: Setting;
 
   constructor(params: Parameters<typeof vnet.forward>[0], config: VnetConfig, how: How) {
     this.#parts = partsOf(config);
     this.#params = params;
     this.#config = config;
     this.#how = how;
+    const { domain: _, ...shared } = how; // contrasts share the norms
+    this.#setting = { config, how: shared, skip: null };
   }
 
   run(x: Tensor): Output {
@@ -237,16 +240,16 @@ class Pass {
   #chain(layers: readonly Layer[], x: Tensor, skip: Tensor | null): Tensor {
     let y = x;
     for (const [i, layer] of layers.entries()) {
-      const [config, how, input] = [this.#config, this.#how, y];
-      y = scope(() => runLayer(this.#params, layer, input, { config, how, skip: i ? null : skip }));
+      const input = y;
+      const setting = { ...this.#setting, skip: i ? null : skip };
+      y = scope(() => runLayer(this.#params, layer, input, setting));
     }
     return y;
   }
 
   #headed(prefix: string, x: Tensor, outputs: number): Tensor {
     const layer = of(prefix, { ...this.#parts.head, outputs });
-    const setting = { config: this.#config, how: this.#how, skip: null };
-    return scope(() => cast(runLayer(this.#params, layer, x, setting), "f32"));
+    return scope(() => cast(runLayer(this.#params, layer, x, this.#setting), "f32"));
   }
 
   /** Runs a part, with low memory again in the backward pass. */

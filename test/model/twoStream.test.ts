@@ -79,6 +79,11 @@ test("each contrast has a kernel of its own, which moves both streams; alone it 
   assert.equal(t1.taps[TRANSLATION]!.shape, [1, 1, ...PATCH]);
   assert.not.equal(await values(t1.taps[TRANSLATION]!), await values(flair.taps[TRANSLATION]!));
   assert.not.equal(await values(t1.logits), await values(flair.logits), "the gates let it through");
+  const banked = [...whole.params.tensors.keys()].filter((name) => name.startsWith("bank."));
+  assert.equal(
+    banked,
+    BANKS.map((name) => `bank.${name}.translation_encoder.target.weight`),
+  );
   const stored = segmenting(mergedBank(await whole.params.read(), "flair"));
   const alone = { ...made(twoStream), params: new Params(device, { values: stored }) };
   assert.equal(await values(forward(alone, x, { mode: "eval" }).logits), await values(flair.logits));

@@ -3,6 +3,7 @@
 import {
   Adam,
   cosineRate,
+  decayRate,
   type Device,
   GradientGuard,
   type Optimizer,
@@ -193,6 +194,7 @@ export class Group {
   lr({ phaseDone, exactlyDone }: PhaseDone): number {
     const { lr, schedule } = this.#spec;
     if (schedule === "cosine") return cosineRate(lr, exactlyDone);
+    if (schedule === "decay") return decayRate(lr, phaseDone);
     return schedule === "poly" ? polyRate(lr, phaseDone) : lr;
   }
 

@@ -67,8 +67,10 @@ export const TRAINING_SETTINGS = {
       nnunet: 1e-2,
       page: { label: "Learning rate" },
     }),
-    schedule: row(choice(["poly", "cosine", "constant"], "how"), {
-      help: "poly lets the learning rate decay to 0; cosine lets it rise over the first tenth, then decay",
+    schedule: row(choice(["poly", "cosine", "decay", "constant"], "how"), {
+      help:
+        "poly lets the learning rate decay to 0; cosine lets it rise over the first tenth, then decay; decay " +
+        "lets it fall to a hundredth over the last 40 %",
       default: TRAINING.schedule,
       parity: publishedSchedule,
       parityHelp: "constant with a teacher",

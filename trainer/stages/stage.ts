@@ -14,6 +14,7 @@ import { methodOf } from "../../model/methods/index.ts";
 import { validatedSubsets } from "../../model/networks/anyContrasts.ts";
 import { deployed, deployedConfig } from "../../model/networks/auxiliary.ts";
 import { withBank } from "../../model/networks/banks.ts";
+import { twoStream } from "../../model/networks/twoStream.ts";
 import { checkPrecision } from "../../model/networks/network.ts";
 import type { Params, Values } from "../../model/networks/params.ts";
 import { diceByRegion, meanDice } from "../../model/scoring/metrics.ts";
@@ -118,9 +119,11 @@ export class Stage {
   /** The card of the network after so many epochs and steps. */
   card(epoch: number, step: number): ModelCard {
     const { config } = this;
+    const { architecture } = this.trainer.learner.deployed.spec;
     return {
       network: networkConfig(config),
       ...(config.stage === "pretrain" && { part: "encoder" }),
+      ...(architecture && config.stage !== "pretrain" && { architecture: twoStream.kind }),
       ...networkContrasts(config),
       patch: config.patch,
       window: config.window,
@@ -151,7 +154,7 @@ export class Stage {
     const { deployed } = this.trainer.learner;
     if (this.config.stage === "pretrain") return files;
     for (const [role, { params, spec, role: how }] of Object.entries(this.#members)) {
-      if (!("group" in how) || params === deployed.params) continue;
+      if (!("group" in how) || how.onlyInTraining || params === deployed.params) continue;
       const { modalities, any, config: network } = spec;
       const { any: _, ...card } = this.card(epoch, step);
       const own = { network, modalities: [...modalities] as Modality[], ...(any && { any }) };

@@ -3,7 +3,13 @@
 import { type Input, INPUT, PUBLISHED_INPUT } from "../../data/preparation/input.ts";
 import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
 import type { Device } from "../../engine/index.ts";
-import { cardMetadata, decodeModel, type NetworkCard, type StoredModel } from "../../model/files/card.ts";
+import {
+  architectureIn,
+  cardMetadata,
+  decodeModel,
+  type NetworkCard,
+  type StoredModel,
+} from "../../model/files/card.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import type { Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
@@ -70,17 +76,18 @@ export class Models {
 
   /** The network as the frozen one of a training. */
   frozen(id: string): FrozenNetwork {
-    const { values, network: config } = this.#get(id).stored;
+    const { values, network: config, card } = this.#get(id).stored;
     const { modalities, any } = this.use(id);
-    return { spec: { config, modalities, ...(any && { any }) }, values };
+    return { spec: { config, modalities, ...(any && { any }), ...architectureIn(card) }, values };
   }
 
   /** The network on a device. */
   on(device: Device, id: string): Network {
     const known = this.#get(id);
     if (known.network?.on !== device) {
-      const { values, network: config } = known.stored;
-      known.network = { on: device, network: { params: new Params(device, { values }), config } };
+      const { values, network: config, card } = known.stored;
+      const network = { params: new Params(device, { values }), config, ...architectureIn(card) };
+      known.network = { on: device, network };
     }
     return known.network.network;
   }
