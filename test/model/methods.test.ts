@@ -98,7 +98,10 @@ test("with weights of 0 a method is plain supervision, and its teacher never run
   for (const [name, { settings }] of all) {
     const weights = Object.keys(settings).filter((key) => key.endsWith("Weight"));
     const off = trial(name, Object.fromEntries(weights.map((key) => [key, 0])));
-    assert.equal(await termsOf(off), plain, name);
+    const terms = await termsOf(off);
+    if (name !== "uagan") assert.equal(terms, plain, name);
+    else
+      assert.equal(Object.keys(terms), Object.keys(plain), "its network is no V-Net: trainer/uagan.test.ts");
     assert.is(off.teacher!.params.tensors.size, 0, name);
   }
 });

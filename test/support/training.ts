@@ -7,6 +7,7 @@ import {
   methodOf,
   type NetworkSpec,
   type OptimizerSpec,
+  type Role,
   rolesOf,
   type Run,
 } from "../../model/methods/index.ts";
@@ -112,9 +113,9 @@ export function trainOptions({
     Object.entries(rolesOf(method, run)).map(([name, role]) => {
       if ("spec" in role && name !== method.deployed) {
         const params = new Params(device, { seed: 1 });
-        return [name, { params, config: role.spec.config, role, spec: role.spec }];
+        return [name, { params, config: role.spec.config, role, spec: role.spec, ...kindOf(role) }];
       }
-      if (!("frozen" in role)) return [name, { ...trained, role, spec }];
+      if (!("frozen" in role)) return [name, { ...trained, role, spec, ...kindOf(role) }];
       if (!teacher) throw new Error(`method ${method.name}: expected a teacher, got none`);
       const also = teacherTakesAny && ({ any: true } as const);
       return [name, { ...teacher, role, spec: { config: teacher.config, modalities, ...also } }];
@@ -131,6 +132,12 @@ export function trainOptions({
     sources: { paired: { next, ...(data && { state: data }) } },
     ...options,
   };
+}
+
+/** The kind of a role's network, where it is no V-Net. */
+function kindOf(role: Role): Pick<Network, "architecture"> {
+  const architecture = "spec" in role && role.spec.architecture;
+  return architecture ? { architecture } : {};
 }
 
 /** The trainer of a trial. */
