@@ -151,7 +151,7 @@ test("contrasts, first weights and folders that do not fit are refused", async (
   );
   assert.match(
     await refused({ method: "none", modality: "each" }),
-    /^--modality each: goes with --method ummkd: the network of alone sees all its contrasts together$/,
+    /^--modality each: goes with --method ummkd or uagan: the network of alone sees all its contrasts together$/,
   );
   const init = join(out, ALONE[0], FILES.best);
   assert.match(await refused({ init }), /^--init .*: UMMKD trains its contrasts together from the beginning/);
