@@ -138,8 +138,8 @@ export function modelIn<Input extends InputCard>(
   const card = described?.each ? cardOf(described, path, contrast) : described;
   const own = described?.each ? mergedBank(tensors, contrast!) : tensors;
   const used = card?.architecture ? segmenting(own) : own;
-  const shapes = card?.architecture && twoStream.tensors(card.network);
-  const { config: network, values } = storedNetwork(used, path, card?.network, shapes || undefined);
+  const shapes = card?.architecture ? twoStream.tensors(card.network) : undefined;
+  const { config: network, values } = storedNetwork(used, path, card?.network, shapes);
   if (network.classes === rule.classes.length) return { path, network, card, values };
   const classes = rule.classes.join(", ");
   throw new CheckpointError(`${path}: expected the classes ${classes}, got ${network.classes} classes`);

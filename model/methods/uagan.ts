@@ -36,18 +36,22 @@ m = a·x + (1 - a)·x' with a uniform in 0 … 1 for each sample; ramp rises fro
     adversarialWeight: row(number(), {
       help: "weight of the critic's judgement of translated images; with 0 there is no critic",
       default: 0.01,
+      page: { label: "Weight of the critic" },
     }),
     cycleWeight: row(number(), {
       help: "weight of the difference between an image and its translation back",
       default: 0.1,
+      page: { label: "Weight of the translation back" },
     }),
     shapeWeight: row(number(), {
       help: "weight of the labels' loss of translated images, reached after 60 % of the steps",
       default: 1,
+      page: { label: "Weight of the labels of translations" },
     }),
     penaltyWeight: row(number(), {
       help: "weight of the critic's gradient penalty",
       default: 10,
+      page: { label: "Weight of the gradient penalty" },
     }),
     unpaired,
   },

@@ -47,7 +47,7 @@ export const CONTRAST_SETTINGS = {
   modality: row(optional(studentContrasts()), {
     help:
       "what the student sees, such as t1ce+flair; any: whatever is there, with one network for all subsets; with " +
-      "--method ummkd the contrasts that share its network",
+      "--method ummkd or uagan the contrasts that share its network",
     defaultHelp: "t1ce",
   }),
   /**

@@ -118,7 +118,7 @@ function methodList(): HTMLElement {
 /** "T1ce and FLAIR", or "whatever is there". */
 function seenTitle(seen: string): string {
   if (seen === ANY) return "whatever is there (one network for all)";
-  if (seen === EACH) return "each alone (UMMKD)";
+  if (seen === EACH) return "each alone (UMMKD, UAGAN)";
   const titles = contrastsIn(seen).map((modality) => MODALITY_TITLES[modality]);
   return `${isAny(seen) ? "whatever is there of " : isEach(seen) ? "each alone of " : ""}${someOf(titles, titles.length)}`;
 }
