@@ -37,6 +37,7 @@ import { predictedCase, uploadAll } from "./prediction/predictedCase.ts";
 import { writeProbabilities, writeWhole } from "./prediction/predictions.ts";
 import { FAST, type PredictionProgress, predictionProgress } from "./terminal/progress.ts";
 import { candidatesOf } from "./prediction/publishedUse.ts";
+import { translateFolder } from "./prediction/translation.ts";
 import { openTuned } from "./device/tuning.ts";
 
 export interface PredictOptions {
@@ -66,6 +67,8 @@ export interface PredictOptions {
   step?: number;
   /** Average over all eight reflections of each volume. */
   tta?: boolean;
+  /** Write the images translated into this contrast instead: see translateFolder(). */
+  translate?: Modality;
   /** Write the classes' probabilities too. */
   saveProbabilities?: boolean;
   /** Apply the post-processing chosen when the model was trained; default true. */
@@ -85,7 +88,8 @@ export interface PredictOptions {
  * of all cases before it opens the device; with `skipBad`, the DataError comes after the other predictions.
  */
 export async function predictFolder(open: () => Promise<Device>, options: PredictOptions): Promise<void> {
-  const { model, input, output, overwrite = false, continue: keep = false } = options;
+  const { model, input, output, overwrite = false, continue: keep = false, translate: target } = options;
+  if (target) return translateFolder(open, { ...options, target });
   if (overwrite && keep)
     throw new UsageError(
       "--continue: keeps the predictions that --overwrite replaces: give only one of them",

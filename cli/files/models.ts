@@ -9,6 +9,7 @@ import {
   architectureIn,
   decodeEncoder,
   decodeModel,
+  decodeTranslator,
   type NetworkCard,
   type StoredModel as Stored,
 } from "../../model/files/card.ts";
@@ -43,6 +44,11 @@ export async function readModel(path: string, contrast?: Modality): Promise<Stor
 /** Reads the encoder of a pretraining, or that of any network, with the same checks. */
 export async function readEncoder(path: string): Promise<StoredModel> {
   return decodeEncoder(await readBytes(path), path, INPUT);
+}
+
+/** Reads the network that translates images into a contrast; errors as in decodeTranslator(). */
+export async function readTranslator(path: string, target: Modality) {
+  return decodeTranslator(await readBytes(path), path, INPUT, target);
 }
 
 function readBytes(path: string): Promise<Uint8Array> {

@@ -1,6 +1,7 @@
 // The options of predict.js, as commander reads them.
 
 import { Command, Option } from "commander";
+import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { CONVENTION_NAMES } from "../../data/datasets/labels.ts";
 import { examples, RETUNE_HELP } from "./command.ts";
 import { choiceOption, modelOptions } from "./modelFlags.ts";
@@ -32,6 +33,13 @@ export function predictProgram(): Command {
     .addOption(shared.window)
     .addOption(shared.step)
     .addOption(shared.tta)
+    .addOption(
+      choiceOption(
+        "--translate <contrast>",
+        "write the images in this contrast, instead of label maps, by a stage of several contrasts of --method uagan",
+        MODALITIES,
+      ),
+    )
     .option("--save-probabilities", "also write <case>_probabilities.nii.gz: float32, one volume per class")
     .addOption(shared.postprocessing)
     .addOption(shared.modality)
@@ -47,6 +55,7 @@ export function predictProgram(): Command {
       examples(
         "node cli/predict.js --model runs/brats --input NEW --output predictions",
         "node cli/predict.js --model runs/brats --with t1ce+flair --input NEW --output predictions",
+        "node cli/predict.js --model runs/brats/student_each_uagan --translate flair --input NEW --output images",
         "node cli/predict.js --model runs/a/teacher --model runs/b/teacher --tta --input NEW --output predictions",
       ),
     );

@@ -9,7 +9,7 @@ import type { Network } from "../networks/network.ts";
 import { channelCount } from "../networks/anyContrasts.ts";
 import { mergedBank } from "../networks/banks.ts";
 import type { Values } from "../networks/params.ts";
-import { segmenting, twoStream } from "../networks/twoStream.ts";
+import { segmenting, translates, translator, twoStream } from "../networks/twoStream.ts";
 import { checkPatch } from "../networks/patch.ts";
 import { encoderShapes } from "../networks/layers.ts";
 import { storedNetwork } from "./published.ts";
@@ -194,6 +194,35 @@ export async function decodeEncoder<Input extends InputCard>(
   }
   const card = readCard(metadata["card"]!, path, rule);
   const { config, values } = storedNetwork(tensors, path, card.network, encoderShapes(card.network));
+  return { path, network: config, card, values };
+}
+
+/**
+ * Decodes the network in the bytes of the file `path` that translates images into the contrast `target`.
+ * Throws a CheckpointError for a network that does not translate, or not into this contrast, and as
+ * decodeModel().
+ */
+export async function decodeTranslator<Input extends InputCard>(
+  bytes: Uint8Array,
+  path: string,
+  rule: InputRule<Input>,
+  target: string,
+): Promise<StoredModel<Input> & { card: NetworkCard & Input }> {
+  await checkSeal(bytes, path);
+  const { tensors, metadata } = decodeSafetensors(bytes, path);
+  const text = metadata["format"] === FORMAT ? metadata["card"] : undefined;
+  const card = text === undefined ? null : readCard(text, path, rule);
+  if (!card?.architecture || !translates(tensors))
+    throw new CheckpointError(
+      `${path}: holds no network that translates contrasts: use the stage of several contrasts that train.js ` +
+        "--method uagan wrote, such as RUN/student_each_uagan",
+    );
+  if (!card.modalities.includes(target))
+    throw new CheckpointError(
+      `${path}: translates into ${card.modalities.join(", ")}, not into ${target}: choose one of these`,
+    );
+  const own = mergedBank(tensors, target);
+  const { config, values } = storedNetwork(own, path, card.network, translator.tensors(card.network));
   return { path, network: config, card, values };
 }
 

@@ -62,11 +62,15 @@ export async function predict(device: Device, image: Image, options: WindowOptio
  * computes the next one, so GPU memory holds the probabilities of two windows beside one pass of the network.
  * Throws a NonFiniteError where probabilities are NaN or infinite.
  */
-export async function probabilities(
-  device: Device,
-  image: Image,
-  options: WindowOptions,
-): Promise<Float32Array> {
+export function probabilities(device: Device, image: Image, options: WindowOptions): Promise<Float32Array> {
+  return averaged(device, image, { ...options, network: (x) => softmax(options.network(x)) });
+}
+
+/**
+ * Averages over overlapping windows the values that a network returns [classes, D, H, W]; memory and errors
+ * as in probabilities().
+ */
+export async function averaged(device: Device, image: Image, options: WindowOptions): Promise<Float32Array> {
   const { window, classes, network, progress } = options;
   const { size, channels } = image;
   const axes = ([0, 1, 2] as const).map((axis) => axisWindows(size[axis], window[axis], options));
@@ -81,7 +85,7 @@ export async function probabilities(
   for (const [i, tile] of tiles.entries()) {
     const patch = mirrored(cut(image, tile.corner, window), window, tile.mirror);
     const x = tensor(device, [1, channels, ...window], patch);
-    const answer = scope(() => softmax(network(x)));
+    const answer = scope(() => network(x));
     const read = answer.read();
     const add = async (): Promise<void> => {
       const values = mirrored(await read.finally(() => [x, answer].forEach(free)), window, tile.mirror);
