@@ -36,6 +36,7 @@ interface Attributes {
   momentum: number;
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
+  scale: number;
   modalities: readonly string[];
 }
 
@@ -143,6 +144,12 @@ const RUNS: Readonly<Record<string, Run>> = {
     new engine.MovingAverage([[average, student!]]).update(momentum);
     return average;
   },
+  wsd_scores: ({ zc, zd }, { scale }) => engine.regionScores(zc!, zd!, zc!.shape[0]!, scale),
+  wsd_teacher: ({ zc, zd, y }, { scale, clip }) =>
+    engine.scoreLoss(engine.regionScores(zc!, zd!, y!.shape[0]!, scale), y!, clip),
+  wsd_stage2: ({ x, scale, y, s }) => presenceLosses(x!, scale!, y!, s!),
+  wsd_student: ({ f, w, b, scale, y, s }) =>
+    presenceLosses(engine.linear(engine.globalAveragePool(f!), w!, b!), scale!, y!, s!),
   wsd_stage1: ({ fs, ft }) => weightedSum([[fs!.shape[1]! / 2, engine.meanSquaredError(fs!, ft!)]]),
 };
 
@@ -151,6 +158,15 @@ export function methodRun(golden: OpCase): ((tensors: Tensors) => Tensor) | null
   const attributes = golden.attributes as unknown as Attributes;
   const run = RUNS[String(golden.attributes["op"])];
   return run ? (tensors) => run(tensors, attributes, golden) : null;
+}
+
+/** WSD's terms of a student's logits x [N,K], against bits and the teacher's scores. */
+function presenceLosses(x: Tensor, scale: Tensor, bits: Tensor, scores: Tensor): Tensor {
+  const term = (logits: Tensor, targets: Tensor): Term => [
+    x.shape[1]!,
+    engine.binaryLosses(logits, targets).crossEntropy,
+  ];
+  return weightedSum([term(x, bits), term(engine.scaleColumns(x, scale), scores)]);
 }
 
 /** AMTML's mixture of the teachers' predictions. */
