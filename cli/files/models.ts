@@ -6,12 +6,15 @@ import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { type Input, INPUT } from "../../data/preparation/input.ts";
 import type { Device } from "../../engine/index.ts";
 import {
+  decodeClassifier,
   decodeEncoder,
   decodeModel,
   type NetworkCard,
+  partIn,
   type StoredModel as Stored,
 } from "../../model/files/card.ts";
 import { CheckpointError } from "../../model/errors.ts";
+import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import type { FrozenNetwork } from "../../trainer/loop/members.ts";
 import { encodeModel, type ModelCard } from "../../trainer/stages/stage.ts";
 import { Params } from "../../model/networks/params.ts";
@@ -42,6 +45,20 @@ export async function readModel(path: string, contrast?: Modality): Promise<Stor
 /** Reads the encoder of a pretraining, or that of any network, with the same checks. */
 export async function readEncoder(path: string): Promise<StoredModel> {
   return decodeEncoder(await readBytes(path), path, INPUT);
+}
+
+/** Reads a network that classifies, with the same checks. */
+export async function readClassifier(path: string): Promise<StoredModel> {
+  return decodeClassifier(await readBytes(path), path, INPUT);
+}
+
+/** Tells whether a file holds a network that classifies; false where it cannot be read. */
+export async function isClassifier(path: string): Promise<boolean> {
+  try {
+    return partIn(decodeSafetensors(await readFile(path), path).metadata) === "classifier";
+  } catch {
+    return false; // whoever reads the network says why
+  }
 }
 
 function readBytes(path: string): Promise<Uint8Array> {

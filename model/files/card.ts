@@ -9,6 +9,7 @@ import { channelCount } from "../networks/anyContrasts.ts";
 import { mergedBank } from "../networks/banks.ts";
 import type { Values } from "../networks/params.ts";
 import { checkPatch } from "../networks/patch.ts";
+import { classifierShapes } from "../networks/classifier.ts";
 import { encoderShapes } from "../networks/layers.ts";
 import { storedNetwork } from "./published.ts";
 import type { Vec3 } from "../scoring/regions.ts";
@@ -19,8 +20,11 @@ import type { Tiling } from "../inference/windows.ts";
 /** The network's part of a card. */
 export interface NetworkCard {
   network: VnetConfig;
-  /** "encoder" where the file holds the network's encoder alone: that of a pretraining. */
-  part?: "encoder" | undefined;
+  /**
+   * "encoder" where the file holds the network's encoder alone: that of a pretraining. "classifier" where it
+   * holds that and a head that says which regions a patch shows.
+   */
+  part?: "encoder" | "classifier" | undefined;
   patch: Vec3;
   /** How the windows of a prediction are placed and weighted. */
   window: Tiling["weighting"];
@@ -69,7 +73,7 @@ const NetworkSchema = v.object({
     norm: v.picklist(["instance", "batch"]),
     deepSupervision: v.exactOptional(v.boolean()),
   }),
-  part: v.optional(v.literal("encoder")),
+  part: v.optional(v.picklist(["encoder", "classifier"])),
   patch: v.tuple([count, count, count]),
   window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // older cards lack it
   stage: v.string(),
@@ -124,6 +128,12 @@ export function modelIn<Input extends InputCard>(
   }
   if (format === FORMAT && !sha256) throw new CheckpointError(`${path}: damaged: its checksum is missing`);
   const described = ours ? readCard(text!, path, rule) : null;
+  if (described?.part === "classifier") {
+    throw new CheckpointError(
+      `${path}: holds a classifier (${described.stage}), which says what a case shows and segments nothing: use it ` +
+        `with predict, or train a network from it with --init-encoder ${path}`,
+    );
+  }
   if (described?.part) {
     throw new CheckpointError(
       `${path}: holds the encoder of a pretraining (${described.stage}), which segments nothing yet: train a ` +
@@ -173,13 +183,50 @@ export async function decodeEncoder<Input extends InputCard>(
 ): Promise<StoredModel<Input>> {
   await checkSeal(bytes, path);
   const { tensors, metadata } = decodeSafetensors(bytes, path);
-  const pretrained = metadata["format"] === FORMAT && metadata["card"]?.includes('"part":"encoder"');
-  if (!pretrained) {
-    const model = modelIn({ tensors, metadata }, path, rule);
-    return { ...model, values: encoderOf(model) };
-  }
+  const part = partIn(metadata);
+  if (part === "encoder") return partOf({ tensors, metadata }, path, rule, encoderShapes);
+  const model =
+    part === null
+      ? modelIn({ tensors, metadata }, path, rule)
+      : partOf({ tensors, metadata }, path, rule, classifierShapes);
+  return { ...model, values: encoderOf(model) };
+}
+
+/**
+ * Decodes the classifier in the bytes of the file `path`. Throws a CheckpointError where it holds another
+ * network; else as in decodeModel().
+ */
+export async function decodeClassifier<Input extends InputCard>(
+  bytes: Uint8Array,
+  path: string,
+  rule: InputRule<Input>,
+): Promise<StoredModel<Input>> {
+  await checkSeal(bytes, path);
+  const checkpoint = decodeSafetensors(bytes, path);
+  if (partIn(checkpoint.metadata) === "classifier") return partOf(checkpoint, path, rule, classifierShapes);
+  throw new CheckpointError(
+    `${path}: expected a classifier, got another network: train one with --method wsd`,
+  );
+}
+
+/** The part of a V-Net that a file says it holds; null where it says none. */
+export function partIn({
+  format,
+  card = "{}",
+}: Readonly<Record<string, string>>): NetworkCard["part"] | null {
+  const described = format === FORMAT ? (JSON.parse(card) as Partial<NetworkCard>) : {};
+  return described.part ?? null;
+}
+
+/** The part of a V-Net that has tensors of these shapes, with its card. */
+function partOf<Input extends InputCard>(
+  { tensors, metadata }: Checkpoint,
+  path: string,
+  rule: InputRule<Input>,
+  shapes: typeof encoderShapes,
+): StoredModel<Input> {
   const card = readCard(metadata["card"]!, path, rule);
-  const { config, values } = storedNetwork(tensors, path, card.network, encoderShapes(card.network));
+  const { config, values } = storedNetwork(tensors, path, card.network, shapes(card.network));
   return { path, network: config, card, values };
 }
 
