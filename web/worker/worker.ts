@@ -75,7 +75,12 @@ const engine = {
     fields: fields(),
     methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
     taught: taughtMethods(),
-    elsewhere: Object.keys(METHODS).filter((name) => usesStudents(name) || classifies(name)),
+    elsewhere: Object.fromEntries(
+      Object.keys(METHODS).flatMap((name) => {
+        if (usesStudents(name)) return [[name, "learns from several students"]];
+        return classifies(name) ? [[name, "segments nothing"]] : [];
+      }),
+    ),
     defaultMethod: DEFAULT_METHOD,
     recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
     defaults: Object.fromEntries(Object.keys(METHODS).map((name) => [name, methodOf(name).defaults ?? {}])),
