@@ -1,6 +1,7 @@
 // node cli/predict.js --model RUN --input DIR --output DIR: segments new cases, each with the best model of
 // the run that its modalities allow, and writes label maps in the grid of their source. Every case is read
-// before the first is predicted: one error lists all problems.
+// before the first is predicted: one error lists all problems. A network that classifies writes which regions
+// each case shows instead.
 
 import { join } from "node:path";
 import { type Dataset, type Modality, openDataset, type Source } from "../data/datasets/datasets.ts";
@@ -31,6 +32,7 @@ import {
 } from "./prediction/predictionPlan.ts";
 import { InputChecksums } from "./prediction/inputChecksums.ts";
 import { findPredicted, finishedRecords } from "./prediction/keptPredictions.ts";
+import { classifierIn, predictPresence } from "./prediction/presence.ts";
 import { planned, PredictionRecord, RECORD } from "./prediction/predictionRecord.ts";
 import { readGains } from "./prediction/gains.ts";
 import { predictedCase, uploadAll } from "./prediction/predictedCase.ts";
@@ -94,8 +96,10 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
     throw new UsageError(
       "--continue: keeps the predictions that --overwrite replaces: give only one of them",
     );
-  const allowed = allowedModalities(options);
   const paths = typeof model === "string" ? [model] : model;
+  const classifier = await classifierIn(paths);
+  if (classifier !== null) return predictPresence(open, classifier, options);
+  const allowed = allowedModalities(options);
   const candidates = await candidatesOf(paths, options);
   const source = await folderSource(input);
   const { dataset, from } = await openUnlabelled(source, candidates, options.labels);

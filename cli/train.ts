@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { Device } from "../engine/index.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
+import { classifies } from "../model/methods/index.ts";
 import { stageName, type TrainConfig } from "../trainer/settings/config.ts";
 import { yieldedStages } from "../trainer/settings/eachContrast.ts";
 import { emit, result } from "./terminal/console.ts";
@@ -32,7 +33,8 @@ async function main(flags: CommandFlags): Promise<void> {
   const done = await train(opener(config), config, existing(resume ? "resume" : "refuse"));
   const folder = join(done.out, stageName(done));
   if (done.stage === "pretrain") result(`the encoder, for --init-encoder: ${join(folder, FILES.best)}`);
-  else result(await scoreTable([...(await teacherStages(done)), ...yieldedStages(done)]));
+  else if (!classifies(done.method))
+    result(await scoreTable([...(await teacherStages(done)), ...yieldedStages(done)]));
   const report = join(folder, FILES.report);
   result(`report: ${report}`);
   emit("end", { report });

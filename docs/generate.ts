@@ -89,8 +89,8 @@ function textOf(value: unknown): string {
 const NOTATION = `Logits are z [N,C,D,H,W] over C classes (background, enhancing tumour, necrotic core, oedema), of the
 student (s) or the teacher (t), and T is the temperature. E_1 ... E_L are the outputs of the encoder's levels, from
 full resolution down to the bottleneck E_L, and D_1 those of the decoder's last block. Teachers are constants unless
-a formula says otherwise. With all its weights 0, a method equals \`none\` bit for bit. \`desd\` belongs to
-\`--stage pretrain\`; all others train a student. The defaults that are our choices are not tuned yet.`;
+a formula says otherwise. With all its weights 0, a method equals \`none\` bit for bit; \`wsd\` then equals a
+classifier that learns from labels alone. \`desd\` belongs to \`--stage pretrain\`; all others train a student. The defaults that are our choices are not tuned yet.`;
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { METHODS, PRETRAININGS } = (await import(join(root, "model/methods/index.js"))) as {

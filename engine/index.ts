@@ -43,7 +43,13 @@ export { cosineMaps } from "./ops/cosineMaps.ts";
 export { crossEntropy } from "./ops/crossEntropy.ts";
 export { diceLoss } from "./ops/diceLoss.ts";
 export { klDivergence } from "./ops/klDivergence.ts";
-export { regionLogits, regionMasks, regionProbabilities, type Regions } from "./ops/regionLogits.ts";
+export {
+  regionLogits,
+  regionMasks,
+  regionProbabilities,
+  type Regions,
+  regionsPresent,
+} from "./ops/regionLogits.ts";
 export { samples } from "./ops/samples.ts";
 export { stack } from "./ops/stack.ts";
 export { prototypeDistance } from "./ops/prototypeDistance.ts";
@@ -76,3 +82,5 @@ export { teacherMixture } from "./ops/teacherMixture.ts";
 export { teacherWeights } from "./ops/teacherWeights.ts";
 export { softCrossEntropy } from "./ops/softCrossEntropy.ts";
 export { columnMeans, meanEntropy, softTargets } from "./ops/softTargets.ts";
+export { regionScores, scoreLoss } from "./ops/regionScores.ts";
+export { scaleColumns } from "./ops/scaleColumns.ts";

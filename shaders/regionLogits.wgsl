@@ -5,7 +5,8 @@
 // Each sum is taken relative to its own largest logit, as all classes of a region may be improbable. A vector
 // holds four classes; those beyond the last have a logit so low that their share is 0.
 //
-// forward, probabilities, backward: an invocation takes one voxel. masks: one region of one voxel.
+// forward, probabilities, backward: an invocation takes one voxel. masks: one region of one voxel. present:
+// one region of one sample.
 
 override WG: u32 = 64;
 override classes: u32;      // C
@@ -26,7 +27,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;            // l, sigmoid(l / T) or masks [N,R,V]
 @group(0) @binding(3) var<storage, read> dy: array<f32>;                 // [N,R,V]
 @group(0) @binding(4) var<storage, read_write> dlogits: array<f32>;      // [N,C,V]
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read> counts: array<f32>;             // voxels of each class [N,C]
+@group(0) @binding(6) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
 fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -53,6 +55,17 @@ fn masks(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
   let row = i / params.voxels;
   let c = u32(label[row / regions * params.voxels + i % params.voxels]);
   y[i] = f32((params.members[row % regions][c / 32u] >> (c % 32u)) & 1u);
+}
+
+@compute @workgroup_size(WG)
+fn present(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * WG;
+  if (i >= arrayLength(&y)) { return; }
+  y[i] = 0.0;
+  for (var c = 0u; c < classes; c++) {
+    let inside = ((params.members[i % regions][c / 32u] >> (c % 32u)) & 1u) == 1u;
+    if (inside && counts[i / regions * classes + c] > 0.0) { y[i] = 1.0; }
+  }
 }
 
 @compute @workgroup_size(WG)

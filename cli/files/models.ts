@@ -7,13 +7,13 @@ import { type Input, INPUT } from "../../data/preparation/input.ts";
 import type { Device } from "../../engine/index.ts";
 import {
   architectureIn,
-  decodeEncoder,
   decodeModel,
-  decodeTranslator,
   type NetworkCard,
   type StoredModel as Stored,
 } from "../../model/files/card.ts";
+import { decodeClassifier, decodeEncoder, decodeTranslator, partIn } from "../../model/files/cardParts.ts";
 import { CheckpointError } from "../../model/errors.ts";
+import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import type { FrozenNetwork } from "../../trainer/loop/members.ts";
 import { encodeModel, type ModelCard } from "../../trainer/stages/stage.ts";
 import { Params } from "../../model/networks/params.ts";
@@ -49,6 +49,20 @@ export async function readEncoder(path: string): Promise<StoredModel> {
 /** Reads the network that translates images into a contrast; errors as in decodeTranslator(). */
 export async function readTranslator(path: string, target: Modality) {
   return decodeTranslator(await readBytes(path), path, INPUT, target);
+}
+
+/** Reads a network that classifies, with the same checks. */
+export async function readClassifier(path: string): Promise<StoredModel> {
+  return decodeClassifier(await readBytes(path), path, INPUT);
+}
+
+/** Tells whether a file holds a network that classifies; false where it cannot be read. */
+export async function isClassifier(path: string): Promise<boolean> {
+  try {
+    return partIn(decodeSafetensors(await readFile(path), path).metadata) === "classifier";
+  } catch {
+    return false; // whoever reads the network says why
+  }
 }
 
 function readBytes(path: string): Promise<Uint8Array> {

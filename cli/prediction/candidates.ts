@@ -16,7 +16,7 @@ import { type ModelUse, readModel, type StoredModel } from "../files/models.ts";
 import { readPostprocessing } from "./postprocessing.ts";
 import { readSubsetScores, type SubsetScores } from "./subsetScores.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { isEachStage } from "../../trainer/settings/config.ts";
+import { isClassifierStage, isEachStage } from "../../trainer/settings/config.ts";
 
 /** One checkpoint, and how to use it. */
 export interface Member {
@@ -168,11 +168,12 @@ async function checkpointsOf(path: string): Promise<{ run: boolean; checkpoints:
 
 /**
  * The best checkpoints of a run's stages, also those in its folders of seeds and folds. A network that sees
- * each of several contrasts alone has its checkpoints in the stages of these.
+ * each of several contrasts alone has its checkpoints in the stages of these; one that classifies is skipped.
  */
 async function stagesOf(run: string): Promise<string[]> {
   const folders = (await readdir(run, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && !isEachStage(entry.name))
+    .filter(({ name }) => !isClassifierStage(name))
     .map(({ name }) => name)
     .sort();
   const lists = folders.map(async (name) => {

@@ -93,7 +93,7 @@ export function rateChart(records: readonly EpochRecord[]): Chart | null {
   return draw("Learning rate", points, { y: { zero: true } });
 }
 
-/** Mean validation Dice of several stages over epochs, a line each. */
+/** The mean validation score of several stages over epochs, a line each; null where they have two scores. */
 export function stagesChart(
   stages: readonly { title: string; metrics: readonly EpochRecord[] }[],
 ): Chart | null {
@@ -102,7 +102,13 @@ export function stagesChart(
       validation ? [{ epoch, value: validation.mean, series: title }] : [],
     ),
   );
-  return draw("Mean validation Dice by stage", points, { y: { domain: [0, 1] }, width: 720, height: 260 });
+  const [score, ...others] = new Set(stages.map(({ metrics }) => scoreOf(metrics)));
+  if (others.length) return null;
+  return draw(`Mean validation ${score} by stage`, points, {
+    y: { domain: [0, 1] },
+    width: 720,
+    height: 260,
+  });
 }
 
 function draw(
@@ -165,6 +171,6 @@ function isSparse(points: readonly Point[], series: readonly string[]): boolean 
 }
 
 /** The name of the score that the records were validated by. */
-function scoreOf(records: readonly EpochRecord[]): string {
+export function scoreOf(records: readonly EpochRecord[]): string {
   return records.find(({ validation }) => validation)?.score ?? DICE.name;
 }

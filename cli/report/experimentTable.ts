@@ -12,7 +12,7 @@ import {
 import { isAny } from "../../data/datasets/subsets.ts";
 import { titleOf } from "../../model/methods/index.ts";
 import type { Spread } from "../../model/scoring/statistics.ts";
-import { csv } from "./csv.ts";
+import { csv } from "../files/csv.ts";
 import { cellClass } from "./report.ts";
 import { type Cost } from "./reportCurves.ts";
 import { escape } from "./reportPage.ts";

@@ -8,7 +8,15 @@ import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { channelNames } from "../../model/networks/anyContrasts.ts";
-import { frozenStages, methodOf, PLAIN, rolesOf, titleOf, trainedBeside } from "../../model/methods/index.ts";
+import {
+  classifies,
+  frozenStages,
+  methodOf,
+  PLAIN,
+  rolesOf,
+  titleOf,
+  trainedBeside,
+} from "../../model/methods/index.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { Interval } from "../../model/scoring/statistics.ts";
@@ -21,6 +29,8 @@ import {
   type TrainConfig,
 } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
+import { PRESENCE, presenceText } from "../prediction/presenceFiles.ts";
+import { scoreOf } from "./charts.ts";
 import { bestValidation, costOf, type ReportStage } from "./reportCurves.ts";
 import { count, timeText } from "./reportPage.ts";
 import { FILES } from "../files/stageFolder.ts";
@@ -64,7 +74,7 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     "## Training",
     training(config, stage),
     "## Scores",
-    config.stage === "pretrain" ? observed(stage) : summary ? scores(summary, split) : UNKNOWN,
+    config.stage === "pretrain" ? observed(stage) : summary ? scores(summary, split) : presence(stage),
     "## Limits",
     limits(config, split),
     "## How to use it",
@@ -83,6 +93,12 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
 
 const UNKNOWN = "There were no test cases: its accuracy is unknown.";
 
+/** The scores of a network that classifies. */
+function presence({ presence: found }: ReportStage): string {
+  if (!found) return UNKNOWN;
+  return `It says which regions a window shows, and segments nothing. On ${presenceText(found, found.cases.length)}. An AUC of 0.5 is that of a guess, also where all windows agree. More in \`${PRESENCE.json}\`.`;
+}
+
 /** The numbers that a pretraining observed at its end. */
 function observed({ metrics }: ReportStage): string {
   const numbers = Object.entries(metrics.at(-1)?.observed ?? {}).map(
@@ -96,6 +112,8 @@ function about(config: TrainConfig): string {
   if (config.stage === "pretrain")
     return `The encoder of a V-Net, pretrained without labels by ${titleOf(config.method)} on ${modalities.join(", ")}. It segments nothing yet: training another stage from it, with labels, makes a network that does. The file holds the last epoch's teacher, a moving average of the trained encoder.`;
   const seen = (any ? "any of " : "") + modalities.join(", ");
+  if (classifies(config.method))
+    return `Says which parts of a brain tumour a window of MRI shows, and segments nothing: ${stageTitle(config)}. Its input is ${seen}; it gives the probabilities of whole tumour, tumour core and enhancing tumour. It was trained ${trainedFrom(config)}.`;
   return `Segments brain tumours in MRI: ${stageTitle(config)}. Its input is ${seen}; it marks enhancing tumour, necrotic or non-enhancing core, and oedema. It was trained ${trainedFrom(config)}.`;
 }
 
@@ -119,7 +137,8 @@ export function trainedFrom(config: TrainConfig): string {
 
 function network(config: TrainConfig, { parameters }: ReportStage): string {
   const size = parameters === undefined ? "" : `, ${parameters.toLocaleString("en")} trained parameters`;
-  const kind = config.stage === "pretrain" ? "The encoder of a 3-D V-Net" : "A 3-D V-Net";
+  const part = config.stage === "pretrain" || classifies(config.method);
+  const kind = part ? "The encoder of a 3-D V-Net" : "A 3-D V-Net";
   return `${kind} with ${config.filters} channels at full resolution, ${config.levels} resolutions and ${config.norm} norm${size}. Its window is ${config.patch.join(" x ")} voxels.`;
 }
 
@@ -152,7 +171,7 @@ function training(config: TrainConfig, stage: ReportStage): string {
   const best = bestValidation(stage.metrics);
   const memory = gpuBytes === null ? "" : `, at most ${bytesText(gpuBytes)} on the GPU`;
   const chosen = best
-    ? ` The best mean Dice on the validation cases was ${best.mean.toFixed(3)}, in epoch ${best.epoch}.`
+    ? ` The best mean ${scoreOf(stage.metrics)} on the validation cases was ${best.mean.toFixed(3)}, in epoch ${best.epoch}.`
     : "";
   return `${count(epochs, "epoch")} (${count(steps, "step")} of ${config.batch} patches) in ${timeText(seconds)}${memory}; ${config.optimizer}, learning rate ${config.lr} (${config.schedule}), seed ${config.seed}.${chosen}`;
 }
@@ -208,6 +227,12 @@ const AVAILABILITY =
 
 function use(config: TrainConfig, split: StoredSplit): string {
   if (config.stage === "pretrain") return pretrainedUse(config);
+  if (classifies(config.method))
+    return `\`\`\`sh
+node cli/predict.js --model ${FILES.best} --input DIR --output presence
+\`\`\`
+
+A student can start from its encoder, with \`--init-encoder\`; \`cli/export.js\` and \`--teacher\` refuse this file.`;
   const seen = networkContrasts(config);
   const planes = seen.any ? `. ${AVAILABILITY}` : ", in this order";
   return `\`\`\`sh

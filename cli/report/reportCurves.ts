@@ -5,7 +5,8 @@ import { bytesText } from "../../engine/gpu/errors.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { quantile } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
-import { lossChart, observedCharts, rateChart, stagesChart, validationChart } from "./charts.ts";
+import type { PresenceSummary } from "../prediction/presenceFiles.ts";
+import { lossChart, observedCharts, rateChart, scoreOf, stagesChart, validationChart } from "./charts.ts";
 import { count, escape, figuresOf, timeText } from "./reportPage.ts";
 
 /** One stage of a run: a teacher, a student. */
@@ -16,6 +17,8 @@ export interface ReportStage {
   metrics: readonly EpochRecord[];
   /** Its scores on the test cases. */
   summary?: Summary;
+  /** Those of a network that classifies. */
+  presence?: PresenceSummary & { cases: readonly unknown[] };
   /** The number of trained parameters. */
   parameters?: number;
   /** The grid of its training cases. */
@@ -43,7 +46,7 @@ export function stageCurves(stage: ReportStage): string {
   return `<p class="quiet">${escape(facts(stage))}</p>${figuresOf(charts)}`;
 }
 
-/** The epoch with the highest mean Dice in validation, the first of equals; null without a validation. */
+/** The epoch with the highest mean score in validation, the first of equals; null without a validation. */
 export function bestValidation(metrics: readonly EpochRecord[]): { epoch: number; mean: number } | null {
   const validated = metrics.flatMap(({ epoch, validation }) =>
     validation ? [{ epoch, mean: validation.mean }] : [],
@@ -56,7 +59,9 @@ function facts(stage: ReportStage): string {
   const best = bestValidation(stage.metrics);
   return [
     `${count(epochs, "epoch")}, ${count(steps, "step")}, ${timeText(seconds)}`,
-    ...(best ? [`best mean validation Dice ${best.mean.toFixed(3)} in epoch ${best.epoch}`] : []),
+    ...(best
+      ? [`best mean validation ${scoreOf(stage.metrics)} ${best.mean.toFixed(3)} in epoch ${best.epoch}`]
+      : []),
     `folder ${stage.folder}`,
   ].join("; ");
 }

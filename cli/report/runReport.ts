@@ -1,8 +1,10 @@
 // The report of a run: its stages' tables and curves, and slices of a few test cases with the label and every
 // stage's prediction. It is made from the files of the stages alone, so it can be made again.
 
+import { classifies } from "../../model/methods/index.ts";
 import { networkModalities, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
+import { presenceText } from "../prediction/presenceFiles.ts";
 import { renderReport } from "./report.ts";
 import { readSlices, type Row } from "./runSlices.ts";
 import { labelNotes, patientsOf, readStage, sharedSettings } from "./stageResults.ts";
@@ -20,15 +22,23 @@ export async function writeReport(
   const stages = await Promise.all(configs.map(readStage));
   const last = configs.at(-1)!;
   const patients = await patientsOf(last);
+  const presence = stages.flatMap(({ title: one, presence: found }) =>
+    found ? [`${one}: ${presenceText(found, found.cases.length)}.`] : [],
+  );
   const page = renderReport({
     title,
     subtitle: `${stages.length} ${stages.length === 1 ? "stage" : "stages"}, patch ${last.patch.join("x")}, ${last.filters} filters`,
     stages,
-    slices: last.stage === "pretrain" ? [] : await readSlices(last, rowsOf(configs), CASES),
+    slices: segments(last) ? await readSlices(last, rowsOf(configs.filter(segments)), CASES) : [],
     configuration: sharedSettings([last]),
-    notes: [...(patients ? [patients] : []), ...notes, ...(await labelNotes(configs))],
+    notes: [...presence, ...(patients ? [patients] : []), ...notes, ...(await labelNotes(configs))],
   });
   await writeAtomically(path, page);
+}
+
+/** Tells whether a stage's network segments. */
+function segments({ stage, method }: TrainConfig): boolean {
+  return stage !== "pretrain" && !classifies(method);
 }
 
 /** The stages' mean scores on the test cases, as text. */

@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { TrainEvent } from "../../trainer/loop/trainer.ts";
-import { csv } from "./csv.ts";
+import { csv } from "../files/csv.ts";
 import { writeAtomically } from "../files/files.ts";
 import { progressSvg } from "./progressChart.ts";
 import { rasterise } from "./rasterise.ts";
@@ -127,9 +127,9 @@ function observedScalars(observed: Readonly<Record<string, number>> = {}): Scala
 
 /** The values of an epoch of `samples` patches: means of its losses, validation, time, memory. */
 function epochScalars(record: EpochRecord, samples: number): Scalar[] {
-  const { epoch, seconds, losses, observed, validation, average, waited, skipped, gpuBytes } = record;
+  const { epoch, seconds, losses, observed, validation, average, waited, skipped, gpuBytes, score } = record;
   const known: Record<string, number | undefined> = {
-    "val/dice_mean_moving_average": average,
+    [`${tagOf("mean", score)}_moving_average`]: average,
     "train/epoch": epoch,
     "train/seconds_per_epoch": seconds,
     "train/samples_per_second": seconds > 0 ? samples / seconds : undefined,
@@ -141,9 +141,14 @@ function epochScalars(record: EpochRecord, samples: number): Scalar[] {
     ...[...lossScalars(losses), ...observedScalars(observed)].map(({ tag, value }) => {
       return { tag: `epoch_${tag}`, value };
     }),
-    ...Object.entries(validation ?? {}).map(([name, value]) => ({ tag: DICE_TAGS[name]!, value })),
+    ...Object.entries(validation ?? {}).map(([name, value]) => ({ tag: tagOf(name, score), value })),
     ...Object.entries(known).flatMap(([tag, value]) => (value === undefined ? [] : [{ tag, value }])),
   ];
+}
+
+/** The tag of a validation's score: by default nnU-Net users' names of Dice. */
+function tagOf(name: string, score?: string): string {
+  return score === undefined ? DICE_TAGS[name]! : `val/${score.toLowerCase()}_${name.toLowerCase()}`;
 }
 
 /** All numbers of all epochs as CSV: a row per epoch, columns such as losses.dice and validation.WT. */

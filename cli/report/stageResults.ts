@@ -5,10 +5,12 @@ import { basename, join, resolve } from "node:path";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import type { Split } from "../../data/datasets/splits.ts";
+import { classifies } from "../../model/methods/index.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
-import { readEncoder, readModel, type StoredModel } from "../files/models.ts";
+import { readClassifier, readEncoder, readModel, type StoredModel } from "../files/models.ts";
+import { PRESENCE } from "../prediction/presenceFiles.ts";
 import type { ReportStage } from "./reportCurves.ts";
 import { FILES } from "../files/stageFolder.ts";
 
@@ -16,7 +18,9 @@ import { FILES } from "../files/stageFolder.ts";
 export async function readStage(config: TrainConfig): Promise<ReportStage> {
   const folder = join(config.out, stageName(config));
   const summary = await readFile(join(folder, FILES.summary), "utf8").catch(() => null);
-  const read = config.stage === "pretrain" ? readEncoder : readModel;
+  const whole = classifies(config.method) ? readClassifier : readModel;
+  const read = config.stage === "pretrain" ? readEncoder : whole;
+  const presence = await readFile(join(folder, PRESENCE.json), "utf8").catch(() => null);
   const model = await read(join(folder, FILES.best)).catch(() => null);
   const grid = model?.card?.grid;
   return {
@@ -24,6 +28,7 @@ export async function readStage(config: TrainConfig): Promise<ReportStage> {
     folder: stageName(config),
     metrics: await readRecords(folder),
     ...(summary !== null && { summary: JSON.parse(summary) as Summary }),
+    ...(presence !== null && { presence: JSON.parse(presence) as ReportStage["presence"] & object }),
     ...(model && { parameters: parametersOf(model) }),
     ...(grid && { grid }),
   };

@@ -15,7 +15,7 @@ import {
   type SubsetTable,
 } from "../../trainer/experiments/subsetTable.ts";
 import { conventionWords, formatScore } from "../terminal/table.ts";
-import { csv } from "./csv.ts";
+import { csv } from "../files/csv.ts";
 
 /** A table, the run's name, and another run to compare with. */
 export interface SubsetReport {

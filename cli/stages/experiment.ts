@@ -7,10 +7,12 @@ import { ALL_SUBSETS, contrastsIn, eachOf, isAny, isEach, parseSubset } from "..
 import type { Device } from "../../engine/index.ts";
 import {
   baselinesOf,
+  classifies,
   DEFAULT_METHOD,
   methodOf,
   METHODS,
   PLAIN,
+  titleOf,
   unusedSettings,
   usesTeacher,
 } from "../../model/methods/index.ts";
@@ -64,6 +66,12 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   const chosen = names.pop();
   const settings = chosen === undefined ? rest : { ...flagsOf(chosen, rest), method: chosen };
   const shared = await resolveConfig({ ...settings, ...student(settings.method) });
+  const unable = [...names, shared.method].find(classifies);
+  if (unable !== undefined)
+    throw new UsageError(
+      `--method ${unable}: ${titleOf(unable)} segments nothing, and --stage all compares segmentations: train it ` +
+        "with --stage student",
+    );
   if (baselines) names.push(...baselinesOf(shared.method));
   for (const one of modalities) {
     checkTeacherSees({ ...shared, modality: one });

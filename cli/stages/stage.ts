@@ -13,6 +13,7 @@ import type { CommonGrid } from "../../data/preparation/input.ts";
 import { cropOf, gridSpacing } from "../../data/preparation/preprocess.ts";
 import { type Device, tuningOf } from "../../engine/index.ts";
 import { type Postprocessing, postprocess } from "../../model/inference/postprocess.ts";
+import { classifies } from "../../model/methods/index.ts";
 import { parseInterval } from "../../model/settings/durations.ts";
 import type { Network } from "../../model/networks/network.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
@@ -52,6 +53,7 @@ import { StageLog } from "../report/stageLog.ts";
 import { emit, isLively, say, warn } from "../terminal/console.ts";
 import { FAST, trainingProgress } from "../terminal/progress.ts";
 import { listenForStop, resumeCommand, StoppedError } from "../terminal/stopSignals.ts";
+import { scorePresence } from "./presence.ts";
 import { readStageCases, type StageCases } from "./stageCases.ts";
 import { readNetworks, type StageNetworks, warnings } from "./stageModels.ts";
 import { writeYielded } from "./yielded.ts";
@@ -130,9 +132,8 @@ async function trainOn(
   } finally {
     for (const loader of Object.values(loaders)) await loader.close();
   }
-  if (config.stage !== "pretrain")
-    for (const own of await writeYielded(config, began))
-      await scoreStage(device, own, { ...data, split }, { validation, grid });
+  const yielded = config.stage === "pretrain" ? [] : await writeYielded(config, began);
+  for (const own of yielded) await score(device, own, { ...data, split }, { validation, grid });
   device.trim();
 }
 
@@ -235,12 +236,13 @@ function stopped(signal: "SIGINT" | "SIGTERM", { trainer }: Stage): StoppedError
 }
 
 /** Chooses the best network's post-processing by the validation cases, and scores it on the test cases. */
-async function scoreStage(
+async function score(
   device: Device,
   config: TrainConfig,
   data: RunData,
   { validation: all, grid }: Pick<StageCases, "validation" | "grid">,
 ): Promise<void> {
+  if (classifies(config.method)) return scorePresence(device, config, data, grid);
   const folder = join(config.out, stageName(config));
   const used = stageSplit(config, { split: data.split, filesOf: filesById(data.dataset), taughtBy: [] });
   data = { ...data, split: used.split };
@@ -249,8 +251,8 @@ async function scoreStage(
   const rule = await tunePostprocessing(device, best, validation, { folder, config });
   await validateSubsets(device, best, validation, { folder, config });
   if (data.split.test.length) {
-    const tested = await scoreTestCases(device, config, data, { folder, network: best, rule, grid });
-    const { foreground_mean, mean, convention } = tested;
+    const how = { folder, network: best, rule, grid };
+    const { foreground_mean, mean, convention } = await scoreTestCases(device, config, data, how);
     emit("summary", { stage: stageName(config), convention, foreground_mean, mean });
   }
   best.params.free();

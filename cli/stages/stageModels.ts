@@ -13,7 +13,15 @@ import {
 import { subsetName } from "../../data/datasets/subsets.ts";
 import type { Split } from "../../data/datasets/splits.ts";
 import { describeVnet } from "../../model/files/published.ts";
-import { frozenStages, methodOf, type NetworkSpec, rolesOf, TEACHER } from "../../model/methods/index.ts";
+import {
+  classifies,
+  frozenStages,
+  methodOf,
+  type NetworkSpec,
+  rolesOf,
+  TEACHER,
+  titleOf,
+} from "../../model/methods/index.ts";
 import type { Contrasts } from "../../model/networks/anyContrasts.ts";
 import type { VnetConfig } from "../../model/networks/layers.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -176,6 +184,10 @@ async function leakWarning(
 /** The file of the first weights, if one is given. Throws a UsageError where it holds another network. */
 export async function readInit(config: TrainConfig): Promise<StoredModel | null> {
   if (config.init === null) return null;
+  if (classifies(config.method))
+    throw new UsageError(
+      `--init ${config.init}: ${titleOf(config.method)} trains a classifier: give its encoder's first weights with --init-encoder`,
+    );
   const model = await readModel(config.init);
   const wanted = networkConfig(config);
   const differing = (Object.keys(OPTIONS) as (keyof typeof OPTIONS)[]).filter(

@@ -200,9 +200,10 @@ function terms({ losses, observed = {} }: Pick<EpochRecord, "losses" | "observed
 /**
  * The scores of the regions, mostly Dice, and from the second validation on the moving average of their mean.
  */
-function validationText({ validation, average, score = DICE.name }: EpochRecord): string {
+function validationText({ validation, average, precision, score = DICE.name }: EpochRecord): string {
   const scores = REGION_NAMES.map((region) => `${region} ${validation![region].toFixed(3)}`).join(" ");
   const moving =
     average === undefined || average === validation!.mean ? "" : `, average ${average.toFixed(3)}`;
-  return `${score} ${scores}${moving}`;
+  const beside = precision ? `, mAP ${precision.mean.toFixed(3)}` : "";
+  return `${score} ${scores}${moving}${beside}`;
 }

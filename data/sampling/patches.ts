@@ -8,12 +8,13 @@ import { type Augmentation, AUGMENTATIONS, type Recipe } from "./augment.ts";
 import { pivot, type Placement, takeImages, takeLabels } from "./augmentSpatial.ts";
 import { DataError } from "../errors.ts";
 import { foregroundOf } from "./foreground.ts";
+import { healthyCorner } from "./healthy.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 import { BatchOrder } from "./order.ts";
 import { type Case, gridSpacing } from "../preparation/preprocess.ts";
 import { caseOf, type SuppliedCase } from "../preparation/supply.ts";
 import { MODALITIES } from "../datasets/source.ts";
-import { CHANNEL, PATCH, SHARE, streamAt, VIEW } from "./streams.ts";
+import { CHANNEL, HEALTHY, PATCH, SHARE, streamAt, VIEW } from "./streams.ts";
 
 export interface Batch {
   /** [N, modalities, D, H, W]. */
@@ -65,7 +66,11 @@ export interface SamplerOptions extends Partial<Sampling> {
   seed: number;
   /** Which view of the patches to show: of images alone, with an augmentation of its own. */
   view?: number;
+  /** The share of patches that are placed where they show brain but no tumour, if there is room; 0 to 1. */
+  healthy?: number;
 }
+
+type Optional = "view" | "healthy";
 
 /**
  * An endless stream of batches: every case once per epoch, in a new order each time. If some cases lack
@@ -74,7 +79,7 @@ export interface SamplerOptions extends Partial<Sampling> {
  */
 export class PatchSampler {
   readonly #cases: readonly SuppliedCase[];
-  readonly #options: Required<Omit<SamplerOptions, "view">> & Pick<SamplerOptions, "view">;
+  readonly #options: Required<Omit<SamplerOptions, Optional>> & Pick<SamplerOptions, Optional>;
   readonly #recipe: Recipe;
   readonly #order: BatchOrder;
   #taken = 0;
@@ -122,11 +127,14 @@ export class PatchSampler {
     const images = new Float32Array(chosen.length * channels * voxels);
     const label = new Uint8Array(chosen.length * voxels);
     const forced = this.#forced(number, chosen.length);
+    const healthy = this.#healthy(number, chosen.length);
     for (const [n, supplied] of chosen.entries()) {
       const from = await caseOf(supplied);
       const random = streamAt(seed, PATCH, number, n);
       const own = view === undefined ? random : streamAt(seed, VIEW, view, number, n);
-      const place = this.#place(from, { random, own }, n >= chosen.length - forced);
+      const drawn = this.#place(from, { random, own }, n >= chosen.length - forced);
+      const corner = n < healthy && healthyCorner(from, patch, streamAt(seed, HEALTHY, number, n));
+      const place = corner ? { ...drawn, corner } : drawn;
       const target = images.subarray(n * channels * voxels, (n + 1) * channels * voxels);
       takeImages(from, target, patch, place);
       if (view === undefined)
@@ -160,6 +168,12 @@ export class PatchSampler {
   #forced(number: number, size: number): number {
     const { foreground, seed } = this.#options;
     return Math.floor(foreground * size + streamAt(seed, SHARE, number).next());
+  }
+
+  /** Returns how many of a batch must show no tumour (its first ones): on average the share of options. */
+  #healthy(number: number, size: number): number {
+    const { healthy = 0, seed } = this.#options;
+    return healthy === 0 ? 0 : Math.floor(healthy * size + streamAt(seed, HEALTHY, number).next());
   }
 
   /** Draws a patch's corner by `random`, its turn and flips by `own`: the same generator but for views. */

@@ -6,9 +6,9 @@ import { Random } from "../../engine/autograd/random.ts";
 /**
  * The first part of a place: the order of the cases, the share of foreground patches, a patch, a channel of a
  * patch, the contrasts that a network which takes any sees of a sample, which batches of an epoch hold cases
- * that lack contrasts, and the augmentation of a view of a patch.
+ * that lack contrasts, the augmentation of a view of a patch, and the place of a patch without a tumour.
  */
-export const [ORDER, SHARE, PATCH, CHANNEL, SUBSET, KINDS, VIEW] = [0, 1, 2, 3, 4, 5, 6];
+export const [ORDER, SHARE, PATCH, CHANNEL, SUBSET, KINDS, VIEW, HEALTHY] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /**
  * Returns the generator of a place, which is a path of integers from 0 on. Equal seeds and places give equal

@@ -48,6 +48,17 @@ export function regionMasks(label: Tensor, regions: Regions, classes: number): T
   return y;
 }
 
+/** 1 where a sample has a voxel of the region, else 0: counts [N,C] of classCounts() → [N,R]; a constant. */
+export function regionsPresent(counts: Tensor, regions: Regions): Tensor {
+  const [batch = 0, classes = 0] = counts.shape;
+  if (counts.shape.length !== 2)
+    throw new Error(`regionsPresent: expected counts [N,C], got [${counts.shape}]`);
+  const config = configOf("regionsPresent", regions, classes, 1);
+  const y = new Tensor(counts.device, [batch, regions.length]);
+  kernel.present({ ...config, counts, y }, y.size);
+  return y;
+}
+
 function prepare(op: string, logits: Tensor, regions: Regions) {
   const { batch, channels, voxels } = extent(op, logits);
   const config = configOf(op, regions, channels, voxels);

@@ -39,6 +39,8 @@ interface Packing {
   rates?: readonly number[];
   /** Parameters that hold() may be given: they share no buffer. */
   holdable?: readonly Tensor[];
+  /** Parameters without L2 regularisation. */
+  undecayed?: readonly Tensor[];
 }
 
 interface AdamOptions extends Packing {
@@ -57,6 +59,7 @@ interface Group {
   views: readonly Tensor[]; // the part of `gradient` of each parameter
   moments: readonly Tensor[];
   rate: number; // a multiple of the learning rate
+  decays: boolean;
 }
 
 /**
@@ -95,10 +98,12 @@ export class Adam implements Optimizer {
     const { beta1, beta2 } = this.#options;
     const size = rate / (1 - beta1 ** this.steps);
     const root = Math.sqrt(1 - beta2 ** this.steps);
-    for (const { gradient, parameter, moments, rate: multiple } of this.#packs.collect(grads, guard)) {
+    for (const group of this.#packs.collect(grads, guard)) {
+      const { gradient, parameter, moments, rate: multiple, decays } = group;
       const [mean, square] = moments as [Tensor, Tensor];
       const config = {
         ...this.#options,
+        ...(!decays && { decay: 0 }),
         size: multiple * size,
         root,
         shrink: multiple * rate * this.#shrinkage,
@@ -154,10 +159,11 @@ export class Sgd implements Optimizer {
 
   step(grads: readonly Tensor[], rate: number, guard: GradientGuard | null = null): void {
     this.steps++;
-    for (const { gradient, parameter, moments, rate: multiple } of this.#packs.collect(grads, guard)) {
+    for (const group of this.#packs.collect(grads, guard)) {
+      const { gradient, parameter, moments, rate: multiple, decays } = group;
       const velocity = moments[0]!;
       const args = { gradient, velocity, parameter, rate: multiple * rate, ...guarding(guard, gradient) };
-      sgd.step({ ...args, ...this.#options }, parameter.size);
+      sgd.step({ ...args, ...this.#options, ...(!decays && { decay: 0 }) }, parameter.size);
     }
   }
 
@@ -203,14 +209,17 @@ class Packs {
   constructor(
     params: readonly Tensor[],
     moments: readonly (readonly Tensor[])[],
-    { rates = params.map(() => 1), holdable = [] }: Packing,
+    { rates = params.map(() => 1), holdable = [], undecayed = [] }: Packing,
   ) {
     if (!params.length) throw new Error("optimizer: expected at least one parameter to train, got none");
     const { largest } = params[0]!.device;
     const all: Group[] = [];
     const alone = (this.#holdable = new Set(holdable));
     const apart = (i: number, begin: number) =>
-      rates[i] !== rates[begin] || alone.has(params[i]!) || alone.has(params[begin]!);
+      rates[i] !== rates[begin] ||
+      undecayed.includes(params[i]!) !== undecayed.includes(params[begin]!) ||
+      alone.has(params[i]!) ||
+      alone.has(params[begin]!);
     for (let begin = 0, end = 0; begin < params.length; begin = end) {
       for (let bytes = 0; end < params.length; end++) {
         bytes += 4 * params[end]!.size + 256;
@@ -224,6 +233,7 @@ class Packs {
         gradient: pack(views),
         views,
         rate: rates[begin]!,
+        decays: !undecayed.includes(params[begin]!),
       });
     }
     this.#all = this.#moving = all;

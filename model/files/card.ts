@@ -9,9 +9,8 @@ import type { Network } from "../networks/network.ts";
 import { channelCount } from "../networks/anyContrasts.ts";
 import { mergedBank } from "../networks/banks.ts";
 import type { Values } from "../networks/params.ts";
-import { segmenting, translates, translator, twoStream } from "../networks/twoStream.ts";
+import { segmenting, twoStream } from "../networks/twoStream.ts";
 import { checkPatch } from "../networks/patch.ts";
-import { encoderShapes } from "../networks/layers.ts";
 import { storedNetwork } from "./published.ts";
 import type { Vec3 } from "../scoring/regions.ts";
 import { checkSeal, encodeSealed } from "./seal.ts";
@@ -21,8 +20,11 @@ import type { Tiling } from "../inference/windows.ts";
 /** The network's part of a card. */
 export interface NetworkCard {
   network: VnetConfig;
-  /** "encoder" where the file holds the network's encoder alone: that of a pretraining. */
-  part?: "encoder" | undefined;
+  /**
+   * "encoder" where the file holds the network's encoder alone: that of a pretraining. "classifier" where it
+   * holds that and a head that says which regions a patch shows.
+   */
+  part?: "encoder" | "classifier" | undefined;
   /** The kind of a network that is no V-Net: "two-stream". */
   architecture?: string | undefined;
   patch: Vec3;
@@ -60,7 +62,8 @@ export interface InputRule<Input extends InputCard> {
   classes: readonly string[];
 }
 
-const FORMAT = "protokd 2"; // has a checksum (seal.ts), which "protokd 1" lacks
+/** The format of new checkpoints, which has a checksum (seal.ts); "protokd 1" lacks it. */
+export const FORMAT = "protokd 2";
 const FORMATS: readonly (string | undefined)[] = [FORMAT, "protokd 1"];
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -73,7 +76,7 @@ const NetworkSchema = v.object({
     norm: v.picklist(["instance", "batch"]),
     deepSupervision: v.exactOptional(v.boolean()),
   }),
-  part: v.optional(v.literal("encoder")),
+  part: v.optional(v.picklist(["encoder", "classifier"])),
   architecture: v.optional(v.literal(twoStream.kind)),
   patch: v.tuple([count, count, count]),
   window: v.optional(v.picklist(["gaussian", "uniform"]), "uniform"), // older cards lack it
@@ -129,6 +132,12 @@ export function modelIn<Input extends InputCard>(
   }
   if (format === FORMAT && !sha256) throw new CheckpointError(`${path}: damaged: its checksum is missing`);
   const described = ours ? readCard(text!, path, rule) : null;
+  if (described?.part === "classifier") {
+    throw new CheckpointError(
+      `${path}: holds a classifier (${described.stage}), which says what a case shows and segments nothing: use it ` +
+        `with predict, or train a network from it with --init-encoder ${path}`,
+    );
+  }
   if (described?.part) {
     throw new CheckpointError(
       `${path}: holds the encoder of a pretraining (${described.stage}), which segments nothing yet: train a ` +
@@ -176,61 +185,8 @@ export function soleStage(stage: string, contrast: string): string {
   return stage.replace(/_each[^_]*/, `_${contrast}`);
 }
 
-/**
- * Decodes the encoder in the bytes of the file `path`: a pretraining's, or that of any network. Errors as in
- * decodeModel().
- */
-export async function decodeEncoder<Input extends InputCard>(
-  bytes: Uint8Array,
-  path: string,
-  rule: InputRule<Input>,
-): Promise<StoredModel<Input>> {
-  await checkSeal(bytes, path);
-  const { tensors, metadata } = decodeSafetensors(bytes, path);
-  const pretrained = metadata["format"] === FORMAT && metadata["card"]?.includes('"part":"encoder"');
-  if (!pretrained) {
-    const model = modelIn({ tensors, metadata }, path, rule);
-    return { ...model, values: encoderOf(model) };
-  }
-  const card = readCard(metadata["card"]!, path, rule);
-  const { config, values } = storedNetwork(tensors, path, card.network, encoderShapes(card.network));
-  return { path, network: config, card, values };
-}
-
-/**
- * Decodes the network in the bytes of the file `path` that translates images into the contrast `target`.
- * Throws a CheckpointError for a network that does not translate, or not into this contrast, and as
- * decodeModel().
- */
-export async function decodeTranslator<Input extends InputCard>(
-  bytes: Uint8Array,
-  path: string,
-  rule: InputRule<Input>,
-  target: string,
-): Promise<StoredModel<Input> & { card: NetworkCard & Input }> {
-  await checkSeal(bytes, path);
-  const { tensors, metadata } = decodeSafetensors(bytes, path);
-  const text = metadata["format"] === FORMAT ? metadata["card"] : undefined;
-  const card = text === undefined ? null : readCard(text, path, rule);
-  if (!card?.architecture || !translates(tensors))
-    throw new CheckpointError(
-      `${path}: holds no network that translates contrasts: use the stage of several contrasts that train.js ` +
-        "--method uagan wrote, such as RUN/student_each_uagan",
-    );
-  if (!card.modalities.includes(target))
-    throw new CheckpointError(
-      `${path}: translates into ${card.modalities.join(", ")}, not into ${target}: choose one of these`,
-    );
-  const own = mergedBank(tensors, target);
-  const { config, values } = storedNetwork(own, path, card.network, translator.tensors(card.network));
-  return { path, network: config, card, values };
-}
-
-function encoderOf({ network, values }: StoredModel<InputCard>): Record<string, Values> {
-  return Object.fromEntries([...encoderShapes(network).keys()].map((name) => [name, values[name]!]));
-}
-
-function readCard<Input extends InputCard>(
+/** The card in the metadata of the file `path`. Throws a CheckpointError for an unknown network. */
+export function readCard<Input extends InputCard>(
   text: string,
   path: string,
   { schema, classes }: InputRule<Input>,

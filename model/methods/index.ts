@@ -15,12 +15,13 @@ import { pmkl } from "./pmkl.ts";
 import { protokd } from "./protokd.ts";
 import { uagan } from "./uagan.ts";
 import { ummkd } from "./ummkd.ts";
+import { wsd } from "./wsd.ts";
 
 export type * from "./method.ts";
 export { DICE, TEACHER } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
-export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain, ummkd, uagan };
+export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain, ummkd, uagan, wsd };
 
 /** Every pretraining by its name: a method without labels, whose encoder later stages start from. */
 export const PRETRAININGS = { desd };
@@ -49,6 +50,11 @@ export function methodOf(name: string): Method {
 /** The title of a method for tables and reports; an unknown name (a newer version's) is its own title. */
 export function titleOf(name: string): string {
   return BY_NAME[name]?.title ?? name;
+}
+
+/** Tells whether a method's network says which regions a patch shows, and segments nothing. */
+export function classifies(name: string): boolean {
+  return BY_NAME[name]?.classifies ?? false;
 }
 
 /** The methods that every other one is compared with. */

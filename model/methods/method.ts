@@ -40,6 +40,8 @@ export interface Method<
    * each gets a checkpoint of its own.
    */
   eachContrast?: true;
+  /** True for a method whose network says which regions a patch shows, and segments nothing. */
+  classifies?: true;
   /** The least number of samples in a batch; by default 1. */
   leastBatch?(settings: SettingValues<S>): number;
   /** The networks of a step. */
@@ -135,6 +137,8 @@ export interface Stream {
    * Makes the stream a view: all views show the same patches, each with its own augmentation, and no labels.
    */
   view?: number;
+  /** The share of a batch's patches that are placed where they show no tumour; by default 0. */
+  healthy?: number;
 }
 
 /** A tensor that belongs to the method and not to a network. */
@@ -151,6 +155,8 @@ export interface TrainedOwn extends Drawn {
   group: string;
   /** Its learning rate as a multiple of the group's; by default 1. */
   rate?: number;
+  /** True where it has no L2 regularisation. */
+  undecayed?: true;
 }
 
 /** The moving average of another own tensor, with the same first values. */
@@ -195,6 +201,10 @@ export interface Phase<Net extends string = string> {
   restart?: readonly Net[];
   /** The method's own tensors that it leaves as they are, by the names of own(). */
   holds?: readonly string[];
+  /** Tensors of networks that it leaves as they are, by their names in the network. */
+  holdsWeights?: Readonly<Partial<Record<Net, readonly string[]>>>;
+  /** True where the best network of the phases before does not count any more. */
+  forgets?: true;
   /** True where the learning rate goes on as if the phase before had not ended. */
   continues?: true;
 }

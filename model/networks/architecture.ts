@@ -29,7 +29,7 @@ export interface How {
 
 /** A network's output for x [N,M,D,H,W]. */
 export interface Output {
-  /** [N,classes,D,H,W], f32. */
+  /** [N,classes,D,H,W], f32; of a classifier [N,K]. */
   logits: Tensor;
   /** The features that were requested, by name. */
   taps: Readonly<Record<string, Tensor>>;
@@ -50,6 +50,8 @@ export interface Extents {
 /** A kind of network; C is the type of its sizes. */
 export interface Architecture<C = unknown> {
   kind: string;
+  /** The part of a V-Net that it has, where it segments nothing. */
+  part?: "encoder" | "classifier";
   /** The names and shapes of all tensors, in the order in which forward() asks for them. */
   tensors(config: C): Map<string, readonly number[]>;
   forward(params: Params, x: Tensor, config: C, how: How): Output;

@@ -60,6 +60,7 @@ export const vnet: Architecture<VnetConfig> = {
  */
 export const vnetEncoder: Architecture<VnetConfig> = {
   kind: "vnet encoder",
+  part: "encoder",
   tensors: encoderShapes,
   forward(params, x, config, how) {
     checkInput(x, config);

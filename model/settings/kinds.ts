@@ -41,6 +41,13 @@ export function share(): Kind<number> {
   return { schema, expected: "a number from 0 to 1", argument: "share", parse: toNumber, range };
 }
 
+/** A number above 0 and below 1. */
+export function part(): Kind<number> {
+  const schema = v.pipe(v.number(), v.gtValue(0), v.ltValue(1));
+  const range = { min: 0, max: 1, step: "any" } as const;
+  return { schema, expected: "a number between 0 and 1", argument: "share", parse: toNumber, range };
+}
+
 /** A fold of a cross-validation, counted from 0, or all. */
 export function foldNumber(): Kind<number | "all"> {
   const schema = v.union([v.literal("all"), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]);

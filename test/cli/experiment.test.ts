@@ -8,7 +8,7 @@ import { parseHTML } from "linkedom";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
-import { csv } from "../../cli/report/csv.ts";
+import { csv } from "../../cli/files/csv.ts";
 import { scorePairs, writeSummary } from "../../cli/prediction/evaluation.ts";
 import { EXPERIMENT, writeExperiment } from "../../cli/report/experimentReport.ts";
 import { experimentCsv, formatExperiment } from "../../cli/report/experimentTable.ts";

@@ -168,6 +168,28 @@ test("several optimizers, each under its own guard, step as if each were alone",
   }
 });
 
+test("a parameter without decay steps as with a decay of 0, and the others with it", async () => {
+  const values = [random([5], { seed: 1 }), random([3], { seed: 2 }), random([4], { seed: 3 })];
+  const gradients = [random([5], { seed: 4 }), random([3], { seed: 5 }), random([4], { seed: 6 })];
+  const made = {
+    Adam: (p: Tensor[], o: object) => new Adam(p, o),
+    Sgd: (p: Tensor[], o: object) => new Sgd(p, o),
+  };
+  for (const [name, make] of Object.entries(made)) {
+    const steps = async (decay: number, free?: number) => {
+      const params = values.map(({ shape, data }) => keep(tensor(device, shape, data)));
+      const undecayed = free === undefined ? [] : [params[free]!];
+      const optimizer = make(params, { decay, undecayed });
+      const grads = gradients.map(({ shape, data }) => tensor(device, shape, data));
+      for (let i = 0; i < 3; i++) optimizer.step(grads, 0.1);
+      return Promise.all(params.map(async (p) => `${await p.read()}`));
+    };
+    const [none, all, some] = [await steps(0), await steps(0.5), await steps(0.5, 1)];
+    assert.equal(some, [all[0], none[1], all[2]], name);
+    assert.is.not(all[1], none[1]);
+  }
+});
+
 test("freeing an optimizer gives back all its memory, and the parameters stay", async () => {
   for (const make of [(p: Tensor[]) => new Adam(p), (p: Tensor[]) => new Sgd(p)]) {
     const params = [

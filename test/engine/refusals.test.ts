@@ -30,7 +30,14 @@ import { softCrossEntropy } from "../../engine/ops/softCrossEntropy.ts";
 import { softTargets, columnMeans, meanEntropy } from "../../engine/ops/softTargets.ts";
 import { prototypeDistance } from "../../engine/ops/prototypeDistance.ts";
 import { prototypes } from "../../engine/ops/prototypes.ts";
-import { regionLogits, regionMasks, regionProbabilities } from "../../engine/ops/regionLogits.ts";
+import {
+  regionLogits,
+  regionMasks,
+  regionProbabilities,
+  regionsPresent,
+} from "../../engine/ops/regionLogits.ts";
+import { regionScores, scoreLoss } from "../../engine/ops/regionScores.ts";
+import { scaleColumns } from "../../engine/ops/scaleColumns.ts";
 import { samples } from "../../engine/ops/samples.ts";
 import { segmentationLosses } from "../../engine/ops/segmentationLosses.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
@@ -198,6 +205,21 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => softTargets(of(2, 3), of(1, 3), 0), /^softTargets: expected a positive temperature, got 0$/],
   [() => columnMeans(of(2, 0)), /^columnMeans: expected \[N,K\], got \[2,0\]$/],
   [() => meanEntropy(of(2, 3, 1)), /^meanEntropy: expected \[N,K\], got \[2,3,1\]$/],
+  [() => regionsPresent(of(5), [[1]]), /^regionsPresent: expected counts \[N,C\], got \[5\]$/],
+  [() => regionsPresent(of(2, 3), [[3]]), /^regionsPresent: expected regions of some/],
+  [() => regionScores(of(5), of(5), 1), /^regionScores: expected two tensors .* got \[5\] and \[5\]$/],
+  [() => regionScores(of(2, 0), of(2, 0), 1), /^regionScores: expected two tensors .* got \[2,0\]/],
+  [() => regionScores(of(2, 3), of(3, 2), 1), /^regionScores: .* got \[2,3\] and \[3,2\]$/],
+  [() => regionScores(of(4, 3), of(4, 3), 3), /^regionScores: expected 4 rows to be .* samples, got 3$/],
+  [() => regionScores(of(4, 3), of(4, 3), 0), /^regionScores: expected 4 rows to be .* samples, got 0$/],
+  [() => regionScores(of(4, 3), of(4, 3), 0.5), /^regionScores: expected 4 rows .* samples, got 0.5$/],
+  [() => scoreLoss(of(3), of(3)), /^scoreLoss: expected two tensors \[N,K\], got \[3\] and \[3\]$/],
+  [() => scoreLoss(of(2, 0), of(2, 0)), /^scoreLoss: expected two tensors \[N,K\], got \[2,0\]/],
+  [() => scoreLoss(of(2, 3), of(3, 2)), /^scoreLoss: .* got \[2,3\] and \[3,2\]$/],
+  [() => scoreLoss(of(2, 3), of(2, 3), 0), /^scoreLoss: expected a positive least value, got 0$/],
+  [() => scaleColumns(of(3), of(3)), /^scaleColumns: expected x \[N,K\] .* got \[3\] and \[3\]$/],
+  [() => scaleColumns(of(2, 0), of(0)), /^scaleColumns: expected x .* got \[2,0\] and \[0\]$/],
+  [() => scaleColumns(of(2, 3), of(2)), /^scaleColumns: expected x .* got \[2,3\] and \[2\]$/],
   [() => contrastiveLoss(of(5), of(5)), /^contrastiveLoss: expected tensors .* got \[5\] and \[5\]$/],
   [() => contrastiveLoss(of(2, 3), of(3, 3)), /of one shape \[N,\.\.\.\], got \[2,3\] and \[3,3\]$/],
   [() => contrastiveLoss(of(2, 3), of(2, 3), 0), /^contrastiveLoss: expected a positive margin, got 0$/],

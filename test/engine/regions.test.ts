@@ -5,7 +5,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { binaryLosses } from "../../engine/ops/binaryLosses.ts";
 import { featureDivergence } from "../../engine/ops/featureDivergence.ts";
-import { regionLogits, regionMasks, regionProbabilities } from "../../engine/ops/regionLogits.ts";
+import {
+  regionLogits,
+  regionMasks,
+  regionProbabilities,
+  regionsPresent,
+} from "../../engine/ops/regionLogits.ts";
 import { sigmoid } from "../../engine/ops/activations.ts";
 import { grad } from "../../engine/autograd/tape.ts";
 import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
@@ -44,6 +49,20 @@ for (const [name, shape] of Object.entries(SHAPES)) {
       assert.equal([...(await got.read())], [...want.data]);
     });
   }
+}
+
+for (const [width, on] of Object.entries({ "": device, ", two workgroups wide": narrow })) {
+  test(`regionsPresent${width}: 1 where a sample has a voxel of a class of the region`, async () => {
+    for (const classes of [4, 40]) {
+      const regions = classes === 40 ? MANY : TUMOUR;
+      const counts = random([67, classes]).data.map((x) => Math.max(0, Math.round(x - 1.2)));
+      const got = regionsPresent(tensor(on, [67, classes], counts), regions);
+      const rows = Array.from({ length: 67 }, (_, n) => counts.subarray(n * classes, (n + 1) * classes));
+      const want = rows.flatMap((row) => regions.map((region) => Number(region.some((c) => row[c]! > 0))));
+      assert.equal(got.shape, [67, regions.length]);
+      assert.equal([...(await got.read())], want);
+    }
+  });
 }
 
 test("regionProbabilities, without a temperature: what the softmax says of each region", async () => {

@@ -39,6 +39,7 @@ interface Attributes {
   momentum: number;
   /** How classes that a batch lacks count. */
   absent: "uniform" | "skip";
+  scale: number;
   modalities: readonly string[];
   slope: number;
   penalty: number;
@@ -173,6 +174,12 @@ const RUNS: Readonly<Record<string, Run>> = {
       [1, classLoss(contrasts, [...golden.in["c"]!.data])],
     ]);
   },
+  wsd_scores: ({ zc, zd }, { scale }) => engine.regionScores(zc!, zd!, zc!.shape[0]!, scale),
+  wsd_teacher: ({ zc, zd, y }, { scale, clip }) =>
+    engine.scoreLoss(engine.regionScores(zc!, zd!, y!.shape[0]!, scale), y!, clip),
+  wsd_stage2: ({ x, scale, y, s }) => presenceLosses(x!, scale!, y!, s!),
+  wsd_student: ({ f, w, b, scale, y, s }) =>
+    presenceLosses(engine.linear(engine.globalAveragePool(f!), w!, b!), scale!, y!, s!),
   wsd_stage1: ({ fs, ft }) => weightedSum([[fs!.shape[1]! / 2, engine.meanSquaredError(fs!, ft!)]]),
 };
 
@@ -208,6 +215,15 @@ function criticTerms(t: Tensors, layers: number, golden: OpCase): Term[] {
     [1, mean(judged(t["fake"]!, tensors).realness)],
     [1, classLoss(real.contrasts, [...golden.in["c"]!.data])],
   ];
+}
+
+/** WSD's terms of a student's logits x [N,K], against bits and the teacher's scores. */
+function presenceLosses(x: Tensor, scale: Tensor, bits: Tensor, scores: Tensor): Tensor {
+  const term = (logits: Tensor, targets: Tensor): Term => [
+    x.shape[1]!,
+    engine.binaryLosses(logits, targets).crossEntropy,
+  ];
+  return weightedSum([term(x, bits), term(engine.scaleColumns(x, scale), scores)]);
 }
 
 /** AMTML's mixture of the teachers' predictions. */

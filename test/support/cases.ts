@@ -8,6 +8,7 @@ import { jointLosses } from "./cases/jointLosses.ts";
 import { losses } from "./cases/losses.ts";
 import { norms } from "./cases/norms.ts";
 import { paired } from "./cases/paired.ts";
+import { presence } from "./cases/presence.ts";
 import { regions } from "./cases/regions.ts";
 import { resampling } from "./cases/resampling.ts";
 import { batches } from "./cases/samples.ts";
@@ -27,4 +28,5 @@ export const cases: OpCase[] = [
   ...teachers,
   ...paired,
   ...softTargets,
+  ...presence,
 ];

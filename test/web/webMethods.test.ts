@@ -3,7 +3,7 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { METHODS, methodOf, usesStudents, usesTeacher } from "../../model/methods/index.ts";
+import { classifies, METHODS, methodOf, usesStudents, usesTeacher } from "../../model/methods/index.ts";
 import { settingsIn, taughtMethods } from "../../web/train/pageSettings.ts";
 import { chromiumPath, type Visit, visit } from "../support/browser.ts";
 import { fill, heard, history, SETTINGS, told, watch } from "../support/pageTraining.ts";
@@ -11,7 +11,7 @@ import { fill, heard, history, SETTINGS, told, watch } from "../support/pageTrai
 /** One epoch of two steps, for four levels: barlow has deep supervision. */
 const TINY = { ...SETTINGS, epochs: 1, batch: 2, filters: 1, levels: 4, validateEvery: 1 } as const;
 /** The methods that the page trains: others learn from several students of one run. */
-const HERE = Object.keys(METHODS).filter((name) => !usesStudents(name));
+const HERE = Object.keys(METHODS).filter((name) => !usesStudents(name) && !classifies(name));
 const test = suite("webMethods");
 let opened: Visit;
 
@@ -117,6 +117,7 @@ else {
     const off = page.locator("#method option:disabled");
     assert.equal(await off.allTextContents(), [
       "AMTML-KD: learns from several students, on the command line only",
+      "WSD: segments nothing, on the command line only",
     ]);
     assert.is(await page.locator("#method option:enabled").count(), HERE.length);
     const stage = page.locator("#stages option[value=pretrain]");

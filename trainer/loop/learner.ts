@@ -3,7 +3,7 @@
 
 import { free, grad, keep, MovingAverage, partials, scope, type Tensor } from "../../engine/index.ts";
 import { streamAt, SUBSET } from "../../data/sampling/streams.ts";
-import type { OwnTensor } from "../../model/methods/index.ts";
+import type { OwnTensor, Phase } from "../../model/methods/index.ts";
 import { type Terms, total } from "../../model/losses/losses.ts";
 import { initialise } from "../../model/networks/network.ts";
 import type { Params } from "../../model/networks/params.ts";
@@ -96,6 +96,7 @@ export class Learner {
   #trained(): Map<string, TrainedTensor[]> {
     const { method, run, members, epochs } = this.#options;
     const groups = new Map<string, TrainedTensor[]>();
+    const holdable = (method.phases?.(run, epochs) ?? []).flatMap((phase) => this.#heldIn(phase));
     const add = (group: string, entry: TrainedTensor) =>
       groups.set(group, [...(groups.get(group) ?? []), entry]);
     for (const [name, { role, params }] of Object.entries(members)) {
@@ -103,14 +104,14 @@ export class Learner {
       const trained = new Set(params.trained);
       const prefix = prefixOf(method, name);
       for (const [key, tensor] of params.tensors)
-        if (trained.has(tensor)) add(role.group, { name: prefix + key, tensor, rate: 1 });
+        if (trained.has(tensor))
+          add(role.group, { name: prefix + key, tensor, holdable: holdable.includes(prefix + key) });
     }
-    const holdable = (method.phases?.(run, epochs) ?? []).flatMap(({ holds = [] }) => holds);
     for (const [name, own] of Object.entries(this.#declared)) {
       if (!("group" in own)) continue;
-      const { group, rate = 1 } = own;
-      const [key, held] = [`own/${name}`, holdable.includes(name)];
-      add(group, { name: key, tensor: this.own.tensors.get(key)!, rate, holdable: held });
+      const { group, rate = 1, undecayed = false } = own;
+      const [key, held] = [`own/${name}`, holdable.includes(`own/${name}`)];
+      add(group, { name: key, tensor: this.own.tensors.get(key)!, rate, holdable: held, undecayed });
     }
     return groups;
   }
@@ -135,9 +136,16 @@ export class Learner {
     }
   }
 
-  /** Until the next call, leaves these tensors of the method as they are, by the names that it gives them. */
-  hold(names: readonly string[]): void {
-    for (const group of this.groups.values()) group.hold(names.map((name) => `own/${name}`));
+  /** Until the next call, leaves the tensors as they are that a phase holds. */
+  hold(phase: Phase): void {
+    for (const group of this.groups.values()) group.hold(this.#heldIn(phase));
+  }
+
+  /** The names of the tensors that a phase holds, as in a training state. */
+  #heldIn({ holds = [], holdsWeights = {} }: Phase): string[] {
+    const ofNetwork = ([network, names = []]: [string, (readonly string[])?]) =>
+      names.map((name) => prefixOf(this.#options.method, network) + name);
+    return [...holds.map((name) => `own/${name}`), ...Object.entries(holdsWeights).flatMap(ofNetwork)];
   }
 
   /** All tensors that a training state holds, by name: the deployed network's under their own names. */

@@ -140,10 +140,12 @@ export function ownByName({ tensors }: Params): Record<string, Tensor> {
 export interface TrainedTensor {
   name: string;
   tensor: Tensor;
-  /** Its learning rate, as a multiple of the group's. */
-  rate: number;
+  /** Its learning rate, as a multiple of the group's; by default 1. */
+  rate?: number;
   /** True where a phase leaves it as it is. */
   holdable?: boolean;
+  /** True where it has no L2 regularisation. */
+  undecayed?: boolean;
 }
 
 /** How much of a phase is done, from 0 to 1, when its epoch began, and at this step. */
@@ -174,8 +176,9 @@ export class Group {
     this.names = trained.map((entry) => entry.name);
     this.#spec = spec;
     const params = trained.map(({ tensor }) => tensor);
-    const rates = trained.map(({ rate }) => rate);
+    const rates = trained.map(({ rate = 1 }) => rate);
     const holdable = trained.flatMap((entry) => (entry.holdable ? [entry.tensor] : []));
+    const undecayed = trained.flatMap((entry) => (entry.undecayed ? [entry.tensor] : []));
     const { optimizer, weightDecay: decay, momentum, beta1, beta2, clip } = spec;
     this.guard = new GradientGuard(device, { clip, scaled });
     this.optimizer =
@@ -184,10 +187,11 @@ export class Group {
             decay,
             rates,
             holdable,
+            undecayed,
             ...(beta1 !== undefined && { beta1 }),
             ...(beta2 !== undefined && { beta2 }),
           })
-        : new Sgd(params, { decay, momentum, rates, holdable });
+        : new Sgd(params, { decay, momentum, rates, holdable, undecayed });
   }
 
   /** The learning rate of a step. */

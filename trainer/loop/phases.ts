@@ -74,9 +74,15 @@ export class Phases {
     return stretch.from === epoch && epoch > 1 ? (stretch.restart ?? []) : [];
   }
 
-  /** The method's own tensors that stay as they are at an epoch, by their names. */
-  held(epoch: number): readonly string[] {
-    return this.#at(epoch).holds ?? [];
+  /** The phase of an epoch. */
+  at(epoch: number): Phase {
+    return this.#at(epoch);
+  }
+
+  /** Tells whether the best network of the epochs before does not count any more when this one begins. */
+  forgets(epoch: number): boolean {
+    const { from, forgets = false } = this.#at(epoch);
+    return forgets && from === epoch && epoch > 1;
   }
 
   #at(epoch: number): Stretch {

@@ -2,11 +2,17 @@
 
 import type { Region } from "../../model/scoring/regions.ts";
 
-/** The scores of a validation: by default the mean over cases of each region's Dice, and their mean. */
+/**
+ * The scores of a validation: by default the mean over cases of each region's Dice, and their mean; of a
+ * network that classifies each region's AUC.
+ */
 export type Scores = Record<Region | "mean", number>;
 
-/** The scores of a validation; of a network that sees one contrast at a time also those of each. */
-export type Validation = Scores & { contrasts?: Readonly<Record<string, Scores>> };
+/**
+ * The scores of a validation; of a network that sees one contrast at a time also those of each, of one that
+ * classifies also the average precision.
+ */
+export type Validation = Scores & { contrasts?: Readonly<Record<string, Scores>>; precision?: Scores };
 
 /** One line of metrics.jsonl: an epoch. */
 export interface EpochRecord {
@@ -29,6 +35,8 @@ export interface EpochRecord {
   validation?: Scores;
   /** The same of each contrast, of a network that sees one at a time: `validation` is their mean. */
   contrasts?: Readonly<Record<string, Scores>>;
+  /** The average precision, of a network that classifies. */
+  precision?: Scores;
   /** The name of the score, where it is not Dice. */
   score?: string;
   /** The moving average of validations' mean scores; each new one counts a tenth. */

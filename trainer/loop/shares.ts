@@ -100,6 +100,7 @@ export function recordShares(
       const prefix = name === "main" ? "" : `${name}.`;
       for (const at of placesOf(leaves)) {
         const sources = leaves.flatMap((leaf) => tensorsAt(leaf, at));
+        if (!sources.length) continue; // the group trains tensors of the method alone
         const measure = (term: string, loss: () => Tensor) => {
           meter.check(partials(sources, loss, seed).map((gradient) => cast(gradient, "f32")));
           norms.push({ place: prefix + at, term, value: readLater(device, meter) });

@@ -219,10 +219,11 @@ export class Trainer {
     const losses = meanLosses(this.#position);
     const observed = meanObserved(this.#position);
     const { score } = this.#options.method;
-    const { contrasts, ...mean } = validation ?? {};
+    const { contrasts, precision, ...mean } = validation ?? {};
     const scores = validation && {
       validation: mean as Scores,
       ...(contrasts && { contrasts }),
+      ...(precision && { precision }),
       ...(average !== null && { average }),
       ...(score && { score: score.name }),
     };
@@ -249,11 +250,11 @@ export class Trainer {
   /** Holds what the epoch's phase holds, and resets the networks that it starts anew, if it begins here. */
   #beginPhase(): void {
     const at = this.#position;
-    this.learner.hold(this.#phases.held(at.epoch));
+    this.learner.hold(this.#phases.at(at.epoch));
     if (at.done > 0) return;
     const names = this.#phases.restarting(at.epoch);
     this.learner.restart(names);
-    if (names.includes(this.#options.method.deployed ?? ""))
+    if (names.includes(this.#options.method.deployed ?? "") || this.#phases.forgets(at.epoch))
       Object.assign(at, { best: null, idle: 0, average: null });
   }
 
@@ -287,6 +288,7 @@ export class Trainer {
 
   /** Takes a step with learning rate 0 that does not count, on a device that only plans or counts. */
   rehearse(batches: Batches): void {
+    this.learner.hold(this.#phases.at(this.#position.epoch));
     this.learner.step(batches, this.#place(), null);
   }
 

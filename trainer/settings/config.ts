@@ -10,6 +10,7 @@ import { Phases } from "../loop/phases.ts";
 import type { Limits } from "../loop/position.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
 import {
+  classifies,
   methodOf,
   METHODS,
   type NetworkSpec,
@@ -97,6 +98,11 @@ export function stageName({ stage, modality, method, selfTaught }: Named): strin
 /** Tells whether a folder is that of a stage whose network sees each of several contrasts alone. */
 export function isEachStage(folder: string): boolean {
   return folder.startsWith(`student_${EACH}`);
+}
+
+/** Tells whether a folder is that of a stage whose network classifies. */
+export function isClassifierStage(folder: string): boolean {
+  return folder.startsWith("student_") && classifies(folder.slice(folder.lastIndexOf("_") + 1));
 }
 
 /** A stage in words, for tables and reports. */

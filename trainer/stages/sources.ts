@@ -49,10 +49,11 @@ export function streamsOf<Case extends TrainedCase>(
   return Object.entries(streams).map(([name, stream], i) => ({
     name,
     cases: cases.filter((one) => shows(one, stream)),
-    options:
-      stream.view === undefined
-        ? { ...loading(config), seed: config.seed + STREAM_SEED * i }
-        : { ...loading(config), view: stream.view },
+    options: {
+      ...loading(config),
+      ...(stream.view === undefined ? { seed: config.seed + STREAM_SEED * i } : { view: stream.view }),
+      ...(stream.healthy !== undefined && { healthy: stream.healthy }),
+    },
   }));
 }
 

@@ -14,8 +14,8 @@ import { methodOf } from "../../model/methods/index.ts";
 import { validatedSubsets } from "../../model/networks/anyContrasts.ts";
 import { deployed, deployedConfig } from "../../model/networks/auxiliary.ts";
 import { withBank } from "../../model/networks/banks.ts";
+import { architectureOf, checkPrecision } from "../../model/networks/network.ts";
 import { twoStream } from "../../model/networks/twoStream.ts";
-import { checkPrecision } from "../../model/networks/network.ts";
 import type { Params, Values } from "../../model/networks/params.ts";
 import { diceByRegion, meanDice } from "../../model/scoring/metrics.ts";
 import type { Region } from "../../model/scoring/regions.ts";
@@ -43,6 +43,7 @@ import {
   trainingOptions,
 } from "../settings/config.ts";
 import { predictCase, seenBy } from "./prediction.ts";
+import { type JudgedWindow, judgedWindows, presenceScores } from "./presence.ts";
 
 /** A checkpoint's card: its network, and how its input was made. */
 export type ModelCard = NetworkCard & Input;
@@ -116,14 +117,20 @@ export class Stage {
     return [...this.trainer.learner.tensors.values()].reduce((sum, { size }) => sum + 4 * size, 0);
   }
 
+  /** The part of a V-Net that the network is, if it segments nothing. */
+  get #part(): Pick<ModelCard, "part"> {
+    const { part } = architectureOf(this.trainer.learner.deployed);
+    return part ? { part } : {};
+  }
+
   /** The card of the network after so many epochs and steps. */
   card(epoch: number, step: number): ModelCard {
     const { config } = this;
     const { architecture } = this.trainer.learner.deployed.spec;
     return {
       network: networkConfig(config),
-      ...(config.stage === "pretrain" && { part: "encoder" }),
-      ...(architecture && config.stage !== "pretrain" && { architecture: twoStream.kind }),
+      ...this.#part,
+      ...(architecture && !architecture.part && { architecture: twoStream.kind }),
       ...networkContrasts(config),
       patch: config.patch,
       window: config.window,
@@ -189,6 +196,7 @@ export class Stage {
    * training was stopped before the last.
    */
   async #validate(): Promise<Validation | null> {
+    if (this.#part.part === "classifier") return this.#validatePresence();
     const { validation, validated } = this.#options;
     const scores: (Record<Region, number> & { shown: string })[] = [];
     const contrasts = networkContrasts(this.config);
@@ -212,6 +220,20 @@ export class Stage {
     });
     const mean = meanDice(byContrast.map(([, one]) => one));
     return { ...mean, contrasts: Object.fromEntries(byContrast) };
+  }
+
+  /** The AUC of the regions' presence in the windows of the validation cases; null as above. */
+  async #validatePresence(): Promise<Validation | null> {
+    const contrasts = networkContrasts(this.config);
+    const { deployed } = this.trainer.learner;
+    const windows: JudgedWindow[] = [];
+    for await (const prepared of inTurn(this.#options.validation))
+      for (const shown of validatedSubsets(contrasts, channelsThere(prepared))) {
+        if (this.trainer.stopping) return null;
+        const seen = { ...seenBy(prepared, contrasts, shown), label: prepared.label! };
+        windows.push(...(await judgedWindows(this.#device, deployed, seen, this.config)));
+      }
+    return presenceScores(windows);
   }
 }
 

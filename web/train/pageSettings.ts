@@ -4,7 +4,15 @@
 import * as v from "valibot";
 import { CheckpointError } from "../../model/errors.ts";
 import { DataError } from "../../data/errors.ts";
-import { methodOf, METHODS, PLAIN, titleOf, usesStudents, usesTeacher } from "../../model/methods/index.ts";
+import {
+  classifies,
+  methodOf,
+  METHODS,
+  PLAIN,
+  titleOf,
+  usesStudents,
+  usesTeacher,
+} from "../../model/methods/index.ts";
 import type { Setting } from "../../model/settings/rows.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
@@ -115,6 +123,10 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
     throw new DataError(
       `${name}: was trained with ${titleOf(settings.method)}, which learns from several students of one run; this ` +
         "page keeps one. The command line can resume it (train --resume-from).",
+    );
+  if (settings.method !== undefined && classifies(settings.method))
+    throw new DataError(
+      `${name}: was trained with ${titleOf(settings.method)}, which this page does not offer: resume it with train --resume-from`,
     );
   if (stage === "pretrain")
     throw new DataError(

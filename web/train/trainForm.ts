@@ -106,12 +106,11 @@ function methodList(): HTMLElement {
     "method",
     "Method",
     choices.methods.map(([name, title]) => {
-      const isHere = !choices.elsewhere.includes(name);
-      return [name, isHere ? title : `${title}: learns from several students, on the command line only`];
+      const why = choices.elsewhere[name];
+      return [name, why === undefined ? title : `${title}: ${why}, on the command line only`];
     }),
   );
-  for (const option of made.querySelectorAll("option"))
-    option.disabled = choices.elsewhere.includes(option.value);
+  for (const option of made.querySelectorAll("option")) option.disabled = option.value in choices.elsewhere;
   return made;
 }
 

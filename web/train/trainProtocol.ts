@@ -44,8 +44,8 @@ export interface FormChoices {
   methods: readonly (readonly [name: string, title: string])[];
   /** Those that need a network that was trained before, some only where a field has this value. */
   taught: readonly { method: string; field?: string; value?: string }[];
-  /** The names of those that only the command line trains: they need several students of one run. */
-  elsewhere: readonly string[];
+  /** Those that only the command line trains, with the reason. */
+  elsewhere: Readonly<Record<string, string>>;
   defaultMethod: string;
   /** The settings that each recipe stands for, by the values of --recipe. */
   recipes: Readonly<Record<Recipe, Readonly<Record<string, unknown>>>>;

@@ -9,7 +9,7 @@ import { openDataset, type Modality, type Source } from "../../data/datasets/dat
 import { DataError } from "../../data/errors.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import { phantomSource } from "../../data/phantom/files.ts";
-import { DEFAULT_METHOD, methodOf, METHODS, usesStudents } from "../../model/methods/index.ts";
+import { classifies, DEFAULT_METHOD, methodOf, METHODS, usesStudents } from "../../model/methods/index.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import { datasetOf, fileSource, recognise } from "../segment/cases.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
@@ -75,7 +75,12 @@ const engine = {
     fields: fields(),
     methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
     taught: taughtMethods(),
-    elsewhere: Object.keys(METHODS).filter((name) => usesStudents(name)),
+    elsewhere: Object.fromEntries(
+      Object.keys(METHODS).flatMap((name) => {
+        if (usesStudents(name)) return [[name, "learns from several students"]];
+        return classifies(name) ? [[name, "segments nothing"]] : [];
+      }),
+    ),
     defaultMethod: DEFAULT_METHOD,
     recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
     defaults: Object.fromEntries(Object.keys(METHODS).map((name) => [name, methodOf(name).defaults ?? {}])),
