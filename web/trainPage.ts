@@ -7,10 +7,11 @@ import { showCases } from "./segment/caseTable.ts";
 import { inputFiles, within } from "./segment/chosenFiles.ts";
 import { Chart } from "./train/curves.ts";
 import { mayDiscard, startDiscard } from "./train/discard.ts";
+import { isPretraining, showEncoderLink } from "./train/encoderLink.ts";
 import { byId, download, element } from "./ui/dom.ts";
 import { checkSameFolder, ownData, type OwnFolder } from "./train/ownData.ts";
 import { showSlice } from "./train/sliceView.ts";
-import { fillForm, readForm, settingsOf, showForm, showTeachers } from "./train/trainForm.ts";
+import { fillForm, readForm, settingsOf, showEncoder, showForm, showTeachers } from "./train/trainForm.ts";
 import type { KeptRun, TrainNews } from "./train/trainProtocol.ts";
 import type { Engine } from "./worker/worker.ts";
 
@@ -68,6 +69,7 @@ class TrainPage {
     byId("kept-drop").addEventListener("click", () => void attempt(() => this.#discard()));
     startDiscard();
     this.#setRunning(false);
+    await this.#showEncoder();
     await this.#showKept();
   }
 
@@ -131,13 +133,17 @@ class TrainPage {
         run,
         proxy((news: TrainNews) => this.#tell(news)),
       );
-      byId("train-status").textContent = "Done: the networks can be used under Segment.";
+      byId("train-status").textContent =
+        run.settings.stages === "pretrain"
+          ? "Done: a training can begin with the encoder."
+          : "Done: the networks can be used under Segment.";
     } catch (error) {
       byId("train-status").textContent = "Stopped.";
       throw error;
     } finally {
       this.#setRunning(false);
       await this.#showKept();
+      await this.#showEncoder();
       await this.#options.trained();
       await this.#refreshTeachers();
     }
@@ -164,13 +170,16 @@ class TrainPage {
           `${news.stage}: the GPU was lost; training resumes from the last checkpoint on a new device.`;
         return;
       case "step": {
-        const { stage, step, steps, epoch, losses, samplesPerSecond, bytes } = news;
+        const { stage, step, steps, epoch, losses, observed = {}, samplesPerSecond, bytes } = news;
         bar.value = step / steps;
         status.textContent = `${stage}: step ${step} of ${steps}, epoch ${epoch}`;
         this.#chart(`${stage}: losses by step`).add(step, losses);
+        if (news.observed) this.#chart(`${stage}: observed by step`).add(step, observed);
+        const numbers = Object.entries(observed).map(([name, value]) => [name, value.toPrecision(3)]);
         const left = (steps - step) * (samplesPerSecond ? this.#batch / samplesPerSecond : NaN);
         return showNumbers({
           loss: losses["total"]?.toPrecision(4) ?? "",
+          ...Object.fromEntries(numbers),
           "samples a second": samplesPerSecond ? samplesPerSecond.toPrecision(3) : "…",
           left: Number.isFinite(left) ? `${Math.ceil(left / 60)} min` : "…",
           "GPU memory": bytesText(bytes),
@@ -215,7 +224,7 @@ class TrainPage {
         text,
       );
     byId("train-downloads").replaceChildren(
-      button("best", `Download ${stage}'s best network`),
+      ...(isPretraining(stage) ? [] : [button("best", `Download ${stage}'s best network`)]),
       button("latest", `Download ${stage}'s training, to resume elsewhere`),
     );
   }
@@ -226,6 +235,18 @@ class TrainPage {
       throw dataError(`${stage}: nothing has been saved yet: wait for a validation`);
     }
     download(bytes, which === "best" ? `${stage}.safetensors` : `${stage}_checkpoint_latest.safetensors`);
+  }
+
+  /** Shows the encoder of the last pretraining, to download and to begin with. */
+  async #showEncoder(): Promise<void> {
+    const kept = await this.#engine.encoder();
+    showEncoder(kept);
+    showEncoderLink(kept, (name) => {
+      void attempt(async () => {
+        const bytes = await this.#engine.encoderFile();
+        if (bytes) download(bytes, `${name}.safetensors`);
+      });
+    });
   }
 
   async #showKept(): Promise<void> {

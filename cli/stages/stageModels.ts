@@ -22,17 +22,10 @@ import {
   TEACHER,
   titleOf,
 } from "../../model/methods/index.ts";
-import type { Contrasts } from "../../model/networks/anyContrasts.ts";
-import type { VnetConfig } from "../../model/networks/layers.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
-import {
-  networkConfig,
-  networkContrasts,
-  networkModalities,
-  runOf,
-  type TrainConfig,
-} from "../../trainer/settings/config.ts";
+import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
+import { checkEncoder, sizeRemedies } from "../../trainer/stages/firstEncoder.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { fileChecksum, realPath } from "../files/inputs.ts";
 import { channelsOf, frozenNetwork, readEncoder, readModel, type StoredModel } from "../files/models.ts";
@@ -190,11 +183,8 @@ export async function readInit(config: TrainConfig): Promise<StoredModel | null>
     );
   const model = await readModel(config.init);
   const wanted = networkConfig(config);
-  const differing = (Object.keys(OPTIONS) as (keyof typeof OPTIONS)[]).filter(
-    (key) => model.network[key] !== wanted[key],
-  );
-  if (!differing.length) return model;
-  const remedies = differing.map((key) => OPTIONS[key].replace("VALUE", String(model.network[key])));
+  const remedies = sizeRemedies(model.network, wanted);
+  if (!remedies.length) return model;
   throw new UsageError(
     `--init ${config.init}: expected ${describeVnet(wanted)}, got ${describeVnet(model.network)}: ${remedies.join(", ")}`,
   );
@@ -202,40 +192,13 @@ export async function readInit(config: TrainConfig): Promise<StoredModel | null>
 
 /** The file of the encoder's first weights, if one is given. Throws a UsageError where it does not fit. */
 export async function readInitEncoder(config: TrainConfig): Promise<StoredModel | null> {
-  const { initEncoder, background } = config;
+  const { initEncoder } = config;
   if (initEncoder === null) return null;
   const refuse = (why: string): never => {
     throw new UsageError(`--init-encoder ${initEncoder}: ${why}`);
   };
   if (config.init !== null) refuse("use --init or --init-encoder, not both");
   const model = await readEncoder(initEncoder);
-  const { card, network } = model;
-  const wanted = { ...networkContrasts(config), network: networkConfig(config) };
-  const names = ({ modalities, any }: Contrasts) => (any ? "any of " : "") + modalities.join(", ");
-  if (card && names(card) !== names(wanted))
-    refuse(
-      `saw ${names(card)}, and this network sees ${names(wanted)}: pretrain with ` +
-        `--stage pretrain --modality ${subsetName(wanted.modalities)}, or train one that sees ${names(card)}`,
-    );
-  const sizes = (Object.keys(OPTIONS) as (keyof typeof OPTIONS)[]).filter(
-    (key) => network[key] !== wanted.network[key],
-  );
-  if (sizes.length) {
-    const remedies = sizes.map((key) => OPTIONS[key].replace("VALUE", String(network[key])));
-    refuse(
-      `expected the encoder of ${describeVnet(wanted.network)}, got that of ${describeVnet(network)}: ` +
-        remedies.join(", "),
-    );
-  }
-  if (card && card.background !== background)
-    refuse(`was trained with --background ${card.background}: give it here too`);
+  checkEncoder(model, config, refuse);
   return model;
 }
-
-/** The flag for each part of a network. */
-const OPTIONS = {
-  modalities: "give as many contrasts with --modality (a student's) or --teacher-modality",
-  filters: "use --filters VALUE",
-  levels: "use --levels VALUE",
-  norm: "use --norm VALUE",
-} as const satisfies Partial<Record<keyof VnetConfig, string>>;

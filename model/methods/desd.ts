@@ -57,17 +57,32 @@ teacher ← m teacher + (1 - m) student        c ← 0.9 c + 0.1 mean of t
     desdTaps: row(choice(["deep", "last"], "levels"), {
       help: "levels of the encoder that learn from the teacher: all but the first, or the last alone",
       default: "deep",
+      page: { label: "Levels that learn" },
     }),
-    desdHidden: row(count(), { help: "numbers in the inner layers of the heads", default: 256 }),
-    desdEmbedding: row(count(), { help: "numbers that a head compares with its prototypes", default: 64 }),
-    desdPrototypes: row(count(2), { help: "prototypes of a head", default: 1024 }),
+    desdHidden: row(count(), {
+      help: "numbers in the inner layers of the heads",
+      default: 256,
+      page: { label: "Inner width of heads" },
+    }),
+    desdEmbedding: row(count(), {
+      help: "numbers that a head compares with its prototypes",
+      default: 64,
+      page: { label: "Width before prototypes" },
+    }),
+    desdPrototypes: row(count(2), {
+      help: "prototypes of a head",
+      default: 1024,
+      page: { label: "Prototypes" },
+    }),
     desdNorm: row(choice(["none", "batch"]), {
       help: "normalisation in the heads, as in the authors' code, or none; without it our trials collapsed",
       default: "batch",
+      page: { label: "Norm of heads" },
     }),
     desdMomentum: row(share(), {
       help: "part of the teacher that a step keeps, at the start; at the end it keeps all",
       default: 0.996,
+      page: { label: "Teacher's momentum" },
     }),
   },
   defaults: {

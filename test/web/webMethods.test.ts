@@ -37,14 +37,6 @@ test("a training with several teachers is refused, with the command that resumes
   );
 });
 
-test("a pretraining is refused, with the command that resumes it", () => {
-  const config = JSON.stringify({ stage: "pretrain", modality: "t1ce", method: "desd" });
-  assert.throws(
-    () => settingsIn({ config }, "FILE"),
-    /^FILE: holds a pretraining, which this page does not offer\. .* \(train --resume-from\)\.$/,
-  );
-});
-
 /** Fills the form for a student of this method, and trains it; the stage's losses in its epoch. */
 async function train(
   name: string,
@@ -112,7 +104,7 @@ else {
     assert.not(await isShown("maskedWeight"), "another method's");
   });
 
-  test("a method or stage that the page cannot train tells why, and cannot be chosen", async () => {
+  test("a method that the page cannot train tells why, and cannot be chosen", async () => {
     const { page } = opened;
     const off = page.locator("#method option:disabled");
     assert.equal(await off.allTextContents(), [
@@ -120,9 +112,6 @@ else {
       "WSD: segments nothing, on the command line only",
     ]);
     assert.is(await page.locator("#method option:enabled").count(), HERE.length);
-    const stage = page.locator("#stages option[value=pretrain]");
-    assert.is(await stage.textContent(), "pretraining without labels: on the command line only");
-    assert.ok(await stage.isDisabled());
   });
 
   test("a teacher, and a student by each method; the teacher that barlow trains is a network to choose", async () => {

@@ -1,7 +1,13 @@
 // The settings of a pretraining, which sees images alone and trains an encoder.
 
 import { isAny } from "../../data/datasets/subsets.ts";
-import { DEFAULT_METHOD, DEFAULT_PRETRAINING, PLAIN, PRETRAININGS } from "../../model/methods/index.ts";
+import {
+  DEFAULT_METHOD,
+  DEFAULT_PRETRAINING,
+  PLAIN,
+  PRETRAININGS,
+  unusedSettings,
+} from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { TrainConfig } from "./config.ts";
 
@@ -26,6 +32,12 @@ const UNUSED: Readonly<Record<string, readonly string[]>> = {
   "trains no decoder": ["deepSupervision"],
   "has settings of its own": ["parity", "recipe"],
 };
+
+/** Tells whether a pretraining uses a setting, be it one of all stages or of a method. */
+export function pretrainingUses(name: string): boolean {
+  if (Object.values(UNUSED).some((names) => names.includes(name))) return false;
+  return !unusedSettings(DEFAULT_PRETRAINING).includes(name);
+}
 
 /**
  * Throws a UsageError for a pretraining of another method or of any contrasts, or a flag that it does not

@@ -175,14 +175,15 @@ export function forgetRun(): Promise<void> {
  */
 export function teacherOf(settings: KeptRun["settings"]): string | null {
   const { stages, method, teacher, selfTaught } = settings;
-  if (stages === "teacher" || selfTaught || !usesTeacher(method, { ...settings })) return null;
+  if (stages === "teacher" || stages === "pretrain" || selfTaught || !usesTeacher(method, { ...settings }))
+    return null;
   return stages === "both" ? trainedName("teacher") : teacher;
 }
 
-/** The trained networks of the saved run, by their names. */
+/** The trained networks of the saved run, by their names; a pretraining's encoder is kept elsewhere. */
 export async function keptNetworks(): Promise<{ name: string; bytes: Bytes }[]> {
   const run = await readJson<KeptRun>(await keptFolder(RUN), FILES.run);
-  if (!run) return [];
+  if (!run || run.settings.stages === "pretrain") return [];
   const taught = await read(await keptFolder(RUN), FILES.teacher);
   const found = taught ? [{ name: teacherOf(run.settings) ?? "", bytes: taught }] : [];
   for (const { stage } of run.stages) found.push(...(await (await KeptStage.open(stage)).networks(stage)));

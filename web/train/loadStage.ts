@@ -41,13 +41,15 @@ export interface StageCases {
 }
 
 /**
- * Reads, checks and prepares the cases of a stage, those to train on with all that its teachers see. Cases
- * are set aside for tests as the command line sets them aside. Throws a DataError.
+ * Reads, checks and prepares the cases of a stage, those to train on with all that its teachers see; of a
+ * pretraining without labels. They get the grid of the first of its teachers, or of the encoder that it
+ * begins with. Cases are set aside for tests as the command line sets them aside. Throws a DataError.
  */
 export async function loadStage(
   study: Study,
   config: TrainConfig,
   teachers: readonly Pick<Input, "modalities" | "grid">[],
+  encoder: Pick<Input, "grid"> | null = null,
 ): Promise<StageCases> {
   const { source, dataset } = study;
   const whole = await splitOf(study, config);
@@ -64,11 +66,12 @@ export async function loadStage(
   checkTrainedBeside(config, modalities, files(split.train));
   const reports: CaseReport[] = [];
   const checked = (report: CaseReport) => void reports.push(report);
+  const labels = config.stage !== "pretrain";
   const load = (ids: readonly string[], seen: readonly Modality[]) =>
-    loadCases(source, dataset, files(ids), seen, { ...loadOptions(config), labels: true, required, checked });
+    loadCases(source, dataset, files(ids), seen, { ...loadOptions(config), labels, required, checked });
   const training = await load(split.train, modalities);
   const validation = await load(split.val, own);
-  const known = teachers.flatMap((teacher) => teacher.grid ?? [])[0];
+  const known = [...teachers, encoder].flatMap((one) => one?.grid ?? [])[0];
   const { convention } = dataset;
   const options = { trained: training.length, convention, patch: config.patch, known };
   const { grid, warnings } = compareRun(reports, options);

@@ -6,9 +6,11 @@ import { CheckpointError } from "../../model/errors.ts";
 import { DataError } from "../../data/errors.ts";
 import {
   classifies,
+  DEFAULT_PRETRAINING,
   methodOf,
   METHODS,
   PLAIN,
+  PRETRAININGS,
   titleOf,
   usesStudents,
   usesTeacher,
@@ -18,6 +20,7 @@ import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { DEFAULTS, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { contrastsFor } from "../../trainer/settings/eachContrast.ts";
+import { pretrainingUses } from "../../trainer/settings/pretraining.ts";
 import { ROWS } from "../../trainer/settings/settings.ts";
 import type { Field, FormChoices, TrainSettings } from "./trainProtocol.ts";
 
@@ -44,7 +47,8 @@ export function taughtMethods(): FormChoices["taught"] {
 
 function fieldOf(name: string, row: Setting, page: NonNullable<Setting["page"]>): Field {
   const { help, expected, choices, range, argument } = row;
-  const users = Object.values(METHODS).filter(({ settings }) => name in settings);
+  const methods = [...Object.values(METHODS), ...Object.values(PRETRAININGS)];
+  const users = methods.filter(({ settings }) => name in settings);
   return {
     name,
     label: page.label,
@@ -64,32 +68,34 @@ function fieldOf(name: string, row: Setting, page: NonNullable<Setting["page"]>)
     ...(range && { range }),
     ...(v.is(row.schema, null) && { optional: true }),
     ...(users.length && { methods: users.map((method) => method.name) }),
+    pretrains: pretrainingUses(name),
   };
 }
 
 /**
- * The configuration of a stage, "teacher" or "student". Throws a UsageError for contrasts that do not go with
- * the method.
+ * The configuration of a stage. Throws a UsageError for contrasts that do not go with the method.
  */
 export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): TrainConfig {
   const { stages: _, teacher: _teacher, ...shared } = settings;
   const student = stage === "student";
+  const begins = student || settings.stages === "teacher"; // with the encoder of a pretraining
+  const method = { teacher: PLAIN, student: shared.method, pretrain: DEFAULT_PRETRAINING }[stage];
   return {
     ...DEFAULTS,
     workers: 0,
     data: "",
     out: "",
-    ...(student && methodOf(shared.method).defaults),
+    ...(stage !== "teacher" && methodOf(method).defaults),
     ...shared,
     stage,
-    modality: student ? contrastsFor(shared.method, shared.modality) : null,
-    teacherModality: student ? null : (shared.teacherModality ?? null),
-    method: student ? shared.method : PLAIN,
+    modality: stage === "teacher" ? null : contrastsFor(method, shared.modality),
+    teacherModality: stage === "teacher" ? (shared.teacherModality ?? null) : null,
+    method,
     dropWeights: student ? (shared.dropWeights ?? null) : null,
     selfTaught: student && (shared.selfTaught ?? false),
     teacher: null,
     init: null,
-    initEncoder: null,
+    initEncoder: begins ? (shared.initEncoder ?? null) : null,
   };
 }
 
@@ -114,7 +120,7 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
   if (typeof found !== "object" || found === null) throw new CheckpointError(`${name}: holds no settings`);
   const { settings, problems } = checkSettings(found);
   const { stage, modality = null } = settings;
-  if (stage === undefined) problems.push("stage: expected teacher or student, got none");
+  if (stage === undefined) problems.push("stage: expected teacher, student or pretrain, got none");
   if ((stage === "teacher") !== (modality === null))
     problems.push(`modality: a ${stage}'s cannot be ${modality}`);
   if (problems.length)
@@ -127,11 +133,6 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
   if (settings.method !== undefined && classifies(settings.method))
     throw new DataError(
       `${name}: was trained with ${titleOf(settings.method)}, which this page does not offer: resume it with train --resume-from`,
-    );
-  if (stage === "pretrain")
-    throw new DataError(
-      `${name}: holds a pretraining, which this page does not offer. The command line can resume it ` +
-        "(train --resume-from).",
     );
   const others = REFUSED.filter((key) => settings[key] !== undefined);
   if (!others.length) return settings;

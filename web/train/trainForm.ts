@@ -1,37 +1,15 @@
 // The form of a training's settings. Its fields and methods come from the worker, for the page itself loads
 // no engine.
 
-import { someOf } from "../../data/datasets/source.ts";
-import { ALL_SUBSETS, ANY, contrastsIn, EACH, isAny, isEach } from "../../data/datasets/subsets.ts";
+import { contrastsIn, isAny, isEach } from "../../data/datasets/subsets.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
 import type { Recipe } from "../../trainer/settings/settings.ts";
 import { byId, element } from "../ui/dom.ts";
-import { MODALITY_TITLES } from "../segment/modelList.ts";
-import { fieldElement, formError, select, setValue, valueOf } from "./formFields.ts";
+import { fieldElement, formError, setValue, valueOf } from "./formFields.ts";
+import { lists, offerStudent, PHANTOM } from "./formLists.ts";
 import type { ModelInfo } from "../worker/protocol.ts";
-import type { Field, FormChoices, PhantomData, TrainSettings } from "./trainProtocol.ts";
+import type { FormChoices, PhantomData, TrainSettings } from "./trainProtocol.ts";
 
-/** The fields of the built-in phantom. */
-const PHANTOM: readonly Field[] = [
-  {
-    name: "phantomCases",
-    label: "Phantom cases",
-    help: "cases of the built-in phantom",
-    expected: "an integer from 2 to 200",
-    kind: "number",
-    value: 20,
-    range: { min: 2, max: 200, step: 1 },
-  },
-  {
-    name: "phantomSize",
-    label: "Phantom edge, voxels",
-    help: "size of the built-in phantom's volumes",
-    expected: "an integer from 16 to 192",
-    kind: "number",
-    value: 48,
-    range: { min: 16, max: 192, step: 1 },
-  },
-];
 const PHANTOM_SEED = 1;
 const STUDENT = "t1ce";
 const ITSELF = "self"; // the teacher of a network that teaches itself
@@ -43,36 +21,24 @@ export interface Form {
 
 let choices: FormChoices;
 let known: readonly ModelInfo[] = [];
+let isEncoderKept = false;
 let isStudentGiven = false; // by the user or a file: else a method chooses
+let wasPretraining = false; // when the user or a file chose the stages last
 let isBothWanted = false; // where a method without a teacher has put a student alone in its place
 
 /** Shows the fields; `changed` is called when the data are. */
 export function showForm(given: FormChoices, models: readonly ModelInfo[], changed: () => void): void {
   choices = given;
-  byId("fields").replaceChildren(
-    select("data", "Data", [
-      ["phantom", "built-in phantom"],
-      ["files", "a folder of mine"],
-    ]),
-    stageList(),
-    select(
-      "modality",
-      "The student sees",
-      [...ALL_SUBSETS, ANY, EACH].map((seen) => [seen, seenTitle(seen)] as const),
-    ),
-    methodList(),
-    select("teacher", "Its teacher", []),
-    select("recipe", "Recipe", [
-      ["paper", "the paper's"],
-      ["nnunet", "nnU-Net's"],
-    ]),
-    ...[...PHANTOM, ...choices.fields].map(fieldElement),
-  );
+  const fields = [...PHANTOM, ...choices.fields].map(fieldElement);
+  byId("fields").replaceChildren(...lists(choices), ...fields);
   byId<HTMLSelectElement>("modality").value = STUDENT;
   byId<HTMLSelectElement>("method").value = choices.defaultMethod;
   showTeachers(models);
   byId("stages").addEventListener("change", () => {
     isBothWanted = false;
+    const { isPretraining } = chosen();
+    if (isPretraining !== wasPretraining) showRecipe();
+    wasPretraining = isPretraining;
     showUsed();
   });
   byId("modality").addEventListener("change", () => {
@@ -88,54 +54,32 @@ export function showForm(given: FormChoices, models: readonly ModelInfo[], chang
   byId("data").addEventListener("change", changed);
 }
 
-/** The stages; the list says where the one is that the page does not offer. */
-function stageList(): HTMLElement {
-  const made = select("stages", "Stages", [
-    ["both", "teacher → student"],
-    ["teacher", "teacher alone"],
-    ["student", "student alone"],
-    ["pretrain", "pretraining without labels: on the command line only"],
-  ]);
-  made.querySelector<HTMLOptionElement>("[value=pretrain]")!.disabled = true;
-  return made;
+/** The form's choice of contrasts, method and stages. */
+interface Chosen {
+  seen: string;
+  /** The list's; in a pretraining, which has no list, its own. */
+  method: string;
+  stages: TrainSettings["stages"];
+  isPretraining: boolean;
+  /** Tells whether the list's method needs a network that was trained before. */
+  isTaught: boolean;
 }
 
-/** The methods; one that the page cannot train tells why, and cannot be chosen. */
-function methodList(): HTMLElement {
-  const made = select(
-    "method",
-    "Method",
-    choices.methods.map(([name, title]) => {
-      const why = choices.elsewhere[name];
-      return [name, why === undefined ? title : `${title}: ${why}, on the command line only`];
-    }),
-  );
-  for (const option of made.querySelectorAll("option")) option.disabled = option.value in choices.elsewhere;
-  return made;
-}
-
-/** "T1ce and FLAIR", or "whatever is there". */
-function seenTitle(seen: string): string {
-  if (seen === ANY) return "whatever is there (one network for all)";
-  if (seen === EACH) return "each alone (UMMKD, UAGAN)";
-  const titles = contrastsIn(seen).map((modality) => MODALITY_TITLES[modality]);
-  return `${isAny(seen) ? "whatever is there of " : isEach(seen) ? "each alone of " : ""}${someOf(titles, titles.length)}`;
-}
-
-/** Returns the form's choice of student, method and stages. */
-function chosen(): { seen: string; method: string; stages: TrainSettings["stages"]; isTaught: boolean } {
+function chosen(): Chosen {
   const value = (id: string) => byId<HTMLSelectElement>(id).value;
-  const [seen, method] = [value("modality"), value("method")];
+  const listed = value("method");
   const stages = value("stages") as TrainSettings["stages"];
   const isTaught = choices.taught.some((one) => {
-    return one.method === method && (one.field === undefined || value(one.field) === one.value);
+    return one.method === listed && (one.field === undefined || value(one.field) === one.value);
   });
-  return { seen, method, stages, isTaught };
+  const isPretraining = stages === "pretrain";
+  const method = isPretraining ? choices.pretraining : listed;
+  return { seen: value("modality"), method, stages, isPretraining, isTaught };
 }
 
 /** The chosen method's own defaults. */
 function methodDefaults(): Readonly<Record<string, unknown>> {
-  return choices.defaults[byId<HTMLSelectElement>("method").value] ?? {};
+  return choices.defaults[chosen().method] ?? {};
 }
 
 /** Sets the fields of methods to the chosen method's defaults, and the student, unless one was given. */
@@ -150,36 +94,61 @@ function titleOf(method: string): string {
   return choices.methods.find(([name]) => name === method)?.[1] ?? method;
 }
 
-/** Sets the fields that recipes differ in to the chosen one's values. */
+/** Sets the fields that recipes differ in to the chosen one's values, or to those of a pretraining. */
 function showRecipe(): void {
-  const own = recipe();
+  const own = chosen().isPretraining ? methodDefaults() : recipe();
   for (const { name, value } of choices.fields)
     if (name in choices.recipes.nnunet) setValue(name, own[name] ?? value);
 }
 
-/** The settings that the chosen recipe stands for. */
+/** The settings that the chosen recipe stands for; none in a pretraining, which has its own. */
 function recipe(): Readonly<Record<string, unknown>> {
+  if (chosen().isPretraining) return {};
   return choices.recipes[byId<HTMLSelectElement>("recipe").value as Recipe];
 }
 
 /** Offers a teacher's stage before the student where the method needs one; else the student stands alone. */
 function fitStages(): void {
   const list = byId<HTMLSelectElement>("stages");
-  const { stages, isTaught } = chosen();
+  const { stages, isPretraining, isTaught } = chosen();
   list.querySelector<HTMLOptionElement>("[value=both]")!.disabled = !isTaught;
+  if (isPretraining) fitContrasts();
   if (stages === "both" && !isTaught) [list.value, isBothWanted] = ["student", true];
   else if (isBothWanted && isTaught) [list.value, isBothWanted] = ["both", false];
 }
 
-/** Shows the fields that the chosen stages, student and method use. */
+/** Chooses contrasts for a pretraining, which sees the same ones of every case. */
+function fitContrasts(): void {
+  const { seen } = chosen();
+  if (isAny(seen) || isEach(seen)) byId<HTMLSelectElement>("modality").value = STUDENT;
+}
+
+/** Shows the fields that the chosen stages, contrasts and method use. */
 function showUsed(): void {
   fitStages();
-  const { seen, method, stages, isTaught } = chosen();
-  const show = (name: string, used: boolean) => (byId(name).closest("label")!.hidden = !used);
-  for (const { name, methods } of choices.fields)
-    if (methods) show(name, stages !== "teacher" && methods.includes(method));
+  const { seen, method, stages, isPretraining, isTaught } = chosen();
+  const label = (name: string) => byId(name).closest("label")!;
+  const show = (name: string, used: boolean) => (label(name).hidden = !used);
+  label("modality").firstChild!.textContent = isPretraining ? "The encoder sees" : "The student sees";
+  for (const option of byId<HTMLSelectElement>("modality").options)
+    option.disabled = isPretraining && (isAny(option.value) || isEach(option.value));
+  for (const { name, methods, pretrains } of choices.fields)
+    show(name, isPretraining ? pretrains : !methods || (stages !== "teacher" && methods.includes(method)));
+  for (const name of ["method", "recipe"]) show(name, !isPretraining);
+  show("initEncoder", isEncoderKept && !isPretraining && !(stages !== "teacher" && isEach(seen)));
   show("teacher", stages === "student" && isTaught);
-  show("dropWeights", stages !== "teacher" && isAny(seen));
+  show("dropWeights", stages !== "teacher" && !isPretraining && isAny(seen));
+}
+
+/** Offers the kept encoder, by the name of its pretraining, or none. */
+export function showEncoder(name: string | null): void {
+  isEncoderKept = name !== null;
+  const list = byId<HTMLSelectElement>("initEncoder");
+  const before = list.value;
+  const kept = name === null ? [] : [element("option", { value: name }, name)];
+  list.replaceChildren(element("option", { value: "" }, "none"), ...kept);
+  list.value = before === name ? before : "";
+  showUsed();
 }
 
 /**
@@ -206,25 +175,21 @@ export function fillForm(settings: Partial<TrainSettings>): void {
   const given = settings as Readonly<Record<string, unknown>>;
   const isNnunet = Object.entries(choices.recipes.nnunet).every(([name, value]) => given[name] === value);
   if (Object.keys(settings).length) byId<HTMLSelectElement>("recipe").value = isNnunet ? "nnunet" : "paper";
-  const { teacher, selfTaught, ...first } = settings; // the teachers on offer depend on the student
-  if (settings.modality) offerStudent(settings.modality);
+  const { teacher, selfTaught, initEncoder, ...first } = settings; // the student decides the teachers
+  if (settings.modality) offerStudent(byId("modality"), settings.modality);
   if (settings.modality) isStudentGiven = true;
   for (const [id, value] of Object.entries(first)) {
     const field = document.getElementById(id);
     if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement)) continue;
     if (value === null && field.type !== "text") continue;
+    if (id === "method" && settings.stages === "pretrain") continue; // it has no list
     setValue(id, value);
   }
+  if (initEncoder !== undefined) setValue("initEncoder", initEncoder);
+  wasPretraining = chosen().isPretraining;
   showTeachers(known);
   const taughtBy = selfTaught ? ITSELF : teacher;
   if (taughtBy) byId<HTMLSelectElement>("teacher").value = taughtBy;
-}
-
-/** Offers a student that the list lacks: one of any of fewer contrasts than all four. */
-function offerStudent(seen: string): void {
-  const list = byId<HTMLSelectElement>("modality");
-  if (![...list.options].some(({ value }) => value === seen))
-    list.append(element("option", { value: seen }, seenTitle(seen)));
 }
 
 /** A file's settings as the form's; a teacher's leave a student after it as it is. */
@@ -237,8 +202,10 @@ export function settingsOf({
   ...shared
 }: FileSettings): Partial<TrainSettings> {
   const { value } = byId<HTMLSelectElement>("stages");
-  const { teacher: _teacher, ...rest } = shared;
+  const { teacher: _teacher, ...others } = shared;
+  const rest = { ...others, initEncoder: null }; // the state in the file is trained already
   if (stage === "teacher") return { ...rest, stages: value === "both" ? "both" : "teacher" };
+  if (stage === "pretrain") return { ...rest, stages: "pretrain", ...(modality && { modality }) };
   return { ...rest, stages: "student", ...(modality && { modality }), ...(method && { method }) };
 }
 
@@ -258,6 +225,7 @@ export function readForm(file: Partial<TrainSettings> = {}): Form {
     stages,
     modality: seen,
     method,
+    initEncoder: byId("initEncoder").closest("label")!.hidden ? null : text("initEncoder") || null,
     dropWeights: isAny(seen) ? values["dropWeights"] : null,
     selfTaught: taughtBy === ITSELF,
     teacher: taughtBy === ITSELF ? null : taughtBy,

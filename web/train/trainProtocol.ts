@@ -11,10 +11,12 @@ export interface TrainSettings extends Omit<
   "stage" | "teacher" | "method" | "modality"
 > {
   /** A student alone takes a network that is there already for its teacher, where its method needs one. */
-  stages: "teacher" | "student" | "both";
+  stages: "teacher" | "student" | "both" | "pretrain";
   /** The student's contrasts, as subsetName() joins them, or as anyOf() writes any of them. */
   modality: string;
   method: string;
+  /** The name of the kept encoder that the student, or a teacher alone, begins with; null for none. */
+  initEncoder?: string | null;
   /** Id of the network that teaches a student alone; null for one that teaches itself (selfTaught). */
   teacher: string | null;
 }
@@ -33,6 +35,8 @@ export interface Field {
   range?: { min: number; max?: number; step: number | "any" };
   /** The methods that use it; all unless given. */
   methods?: readonly string[];
+  /** True for one that a pretraining uses. */
+  pretrains: boolean;
   /** It may be empty, which stands for null. */
   optional?: true;
 }
@@ -47,6 +51,8 @@ export interface FormChoices {
   /** Those that only the command line trains, with the reason. */
   elsewhere: Readonly<Record<string, string>>;
   defaultMethod: string;
+  /** The method of the stage "pretrain". */
+  pretraining: string;
   /** The settings that each recipe stands for, by the values of --recipe. */
   recipes: Readonly<Record<Recipe, Readonly<Record<string, unknown>>>>;
   /** First values of fields by method, where a method has its own. */
@@ -100,6 +106,8 @@ export type TrainNews =
       steps: number;
       epoch: number;
       losses: Record<string, number>;
+      /** Numbers that nothing minimises, such as a pretraining's entropies. */
+      observed?: Record<string, number>;
       samplesPerSecond: number;
       bytes: number;
     }

@@ -5,6 +5,7 @@ import { APART } from "../../data/datasets/patients.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { chooseSlice, greysOf } from "../../data/preparation/slices.ts";
 import type { Device } from "../../engine/index.ts";
+import type { Values } from "../../model/networks/params.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
 import { checkBatch, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
@@ -13,6 +14,7 @@ import type { Study } from "../segment/segmentation.ts";
 import { CancelledError } from "../ui/explain.ts";
 import { survivingLoss } from "../worker/gpu.ts";
 import type { Models } from "../worker/models.ts";
+import { encoderFor, keepEncoder } from "./keptEncoder.ts";
 import { keepRun, KeptStage, keptNetworks, saveRun, teacherOf, trainedName } from "./keptRun.ts";
 import { loadStage, samplersOf, type StageCases, withContrasts } from "./loadStage.ts";
 import { stagesOf } from "./pageSettings.ts";
@@ -30,6 +32,8 @@ interface Asked {
   cases: StageCases;
   /** Id of the network that teaches; null for a stage without a teacher. */
   teacher: string | null;
+  /** The encoder that it begins with; null for one that is drawn. */
+  encoder: Readonly<Record<string, Values>> | null;
   study: Study;
   tell: Tell;
 }
@@ -65,11 +69,16 @@ export class Training {
 
   /**
    * Saves a new run in place of the one before, with the network that teaches a student alone; see keepRun().
+   * Throws a UsageError, with all as it was, where the encoder to begin with does not fit.
    */
   async keep(
     run: Pick<KeptRun, "settings" | "data">,
     from: { bytes: Uint8Array<ArrayBuffer>; name: string } | null,
+    study: Study,
   ): Promise<KeptRun> {
+    if (run.settings.initEncoder)
+      for (const asked of stagesOf(run.settings).values())
+        await encoderFor((await withContrasts(study, asked, [])).config);
     const alone = run.settings.stages === "student" ? teacherOf(run.settings) : null;
     return keepRun(run, from, alone === null ? null : await this.#models.file(alone));
   }
@@ -94,17 +103,21 @@ export class Training {
         const teacher = config.stage === "teacher" ? null : teacherOf(run.settings);
         tell({ type: "doing", what: `${name}: reading the cases` });
         const teachers = teacher === null ? [] : [this.#models.use(teacher)];
-        const cases = await loadStage(study, config, teachers);
+        const encoder = await encoderFor(config);
+        const cases = await loadStage(study, config, teachers, encoder?.card);
         tell({ type: "findings", lines: [...notes, ...cases.warnings] });
+        const stage = { name, config, cases, teacher, study, tell };
         await survivingLoss(
-          (device) => this.#train(device, { name, config, cases, teacher, study, tell }),
+          (device) => this.#train(device, { ...stage, encoder: encoder?.values ?? null }),
           () => tell({ type: "lost", stage: name }),
         );
+        if (config.stage === "pretrain") await keepEncoder((await (await KeptStage.open(name)).best())!);
         entry.done = true;
         await saveRun(run);
       }
-      const made = await (await KeptStage.open(name)).networks(name);
-      for (const network of made) await this.#models.add(network.bytes, network.name);
+      if (run.settings.stages !== "pretrain")
+        for (const network of await (await KeptStage.open(name)).networks(name))
+          await this.#models.add(network.bytes, network.name);
       tell({ type: "stageDone", stage: name, model: trainedName(name) });
     }
   }
@@ -115,7 +128,7 @@ export class Training {
   }
 
   async #train(device: Device, asked: Asked): Promise<void> {
-    const { name, config, cases, teacher, study, tell } = asked;
+    const { name, config, cases, teacher, encoder, study, tell } = asked;
     const storage = await KeptStage.open(name);
     const found = (await storage.state())?.value ?? null;
     if (found && !(await storage.best())) found.position.best = null; // imported without a best one
@@ -129,6 +142,7 @@ export class Training {
       labels: study.dataset.convention,
       grid: cases.grid,
       frozen: () => this.#models.frozen(teacher!),
+      initEncoder: encoder,
       state: found && { ...found, path: name },
       validated: (prepared, classes, i) => {
         if (i === 0) slice = sliceOf(prepared, classes);
@@ -203,12 +217,13 @@ class StageNews {
       this.#tell({ type: "doing", what: `${stage}: compiling kernels, ${event.done} of ${event.kernels}` });
       this.#restart();
     } else if (event.type === "step") {
-      const { step, steps, epoch, losses } = event;
+      const { type, step, steps, epoch, losses, observed } = event;
       const seconds = (performance.now() - this.#since.time) / 1000;
       if (step > this.#since.step && seconds > 0)
         this.#rate = ((step - this.#since.step) * config.batch) / seconds;
       const { bytes } = this.#device;
-      this.#tell({ type: "step", stage, step, steps, epoch, losses, samplesPerSecond: this.#rate, bytes });
+      const news = { type, stage, step, steps, epoch, losses, samplesPerSecond: this.#rate, bytes };
+      this.#tell({ ...news, ...(observed && { observed }) });
     } else if (event.type === "skip") {
       this.#tell({ type: "doing", what: `${stage}: step ${event.step} skipped: ${event.why} not finite` });
     } else if (event.type === "epoch") {

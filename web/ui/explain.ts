@@ -39,6 +39,12 @@ export function explain(error: unknown): Explained {
         detail: forPage(message),
         remedy: "Start again with a lower learning rate. Earlier checkpoints are kept.",
       };
+    case "CollapseError":
+      return {
+        title: "The training learns nothing any more",
+        detail: forPage(message),
+        remedy: "Start again with other settings.",
+      };
     case "QuotaExceededError":
       return {
         title: "The browser's storage is full",
@@ -110,7 +116,13 @@ function forPage(message: string): string {
       "choose the meaning of the labels above",
     )
     .replace(/use --affine image\b/g, "in training set Affine to image")
+    .replace(/(a lower|a higher) --lr\b/g, "$1 learning rate")
     .replace(/--lr\b/g, "the learning rate")
+    .replace(/--batch\b/g, "batch")
+    .replace(/--desd-norm batch\b/g, "Norm of heads: batch,")
+    .replace(/--init-encoder\b/g, "Encoder to begin with:")
+    .replace(/use --(filters|levels) (\d+)/g, "set $1 to $2")
+    .replace(/pretrain with --stage pretrain --modality ([\w+]+)/g, "pretrain without labels on $1")
     .replace(/--drop-weights\b/g, "Dropped")
     .replace(/--modality any\b/g, "whatever is there")
     .replace(/train a student with --modality ([\w+]+)/g, "choose that the student sees $1");

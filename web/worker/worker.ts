@@ -9,12 +9,21 @@ import { openDataset, type Modality, type Source } from "../../data/datasets/dat
 import { DataError } from "../../data/errors.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import { phantomSource } from "../../data/phantom/files.ts";
-import { classifies, DEFAULT_METHOD, methodOf, METHODS, usesStudents } from "../../model/methods/index.ts";
+import {
+  classifies,
+  DEFAULT_METHOD,
+  DEFAULT_PRETRAINING,
+  methodOf,
+  METHODS,
+  PRETRAININGS,
+  usesStudents,
+} from "../../model/methods/index.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import { datasetOf, fileSource, recognise } from "../segment/cases.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
 import { fields, settingsIn, taughtMethods } from "../train/pageSettings.ts";
 import { gpuInfo } from "./gpu.ts";
+import { encoderFile, keptEncoder } from "../train/keptEncoder.ts";
 import { forgetRun, keptFile, keptRun } from "../train/keptRun.ts";
 import { Models } from "./models.ts";
 import { recipeOf } from "../../trainer/settings/config.ts";
@@ -82,8 +91,11 @@ const engine = {
       }),
     ),
     defaultMethod: DEFAULT_METHOD,
+    pretraining: DEFAULT_PRETRAINING,
     recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
-    defaults: Object.fromEntries(Object.keys(METHODS).map((name) => [name, methodOf(name).defaults ?? {}])),
+    defaults: Object.fromEntries(
+      Object.keys({ ...METHODS, ...PRETRAININGS }).map((name) => [name, methodOf(name).defaults ?? {}]),
+    ),
   }),
 
   modelSees: (id: string, modality: Modality): ModelInfo => models.sees(id, modality),
@@ -110,8 +122,9 @@ const engine = {
 
   /** Saves a new run in place of the one before; `from` is a file with a state of its first stage. */
   async keepRun({ settings, data }: Pick<KeptRun, "settings" | "data">, from: File | null): Promise<KeptRun> {
-    const run = { settings: await withAnyContrasts(await trainStudy(data), settings), data };
-    return training.keep(run, from && { bytes: await bytesOf(from), name: from.name });
+    const study = await trainStudy(data);
+    const run = { settings: await withAnyContrasts(study, settings), data };
+    return training.keep(run, from && { bytes: await bytesOf(from), name: from.name }, study);
   },
 
   /** The settings in a training's file. */
@@ -140,6 +153,16 @@ const engine = {
 
   /** A saved checkpoint; null without one. */
   keptFile: async (stage: string, which: "best" | "latest"): Promise<File3d | null> => keptFile(stage, which),
+
+  /** The pretraining whose encoder is kept; null without one, or in a private window that keeps nothing. */
+  encoder: (): Promise<string | null> =>
+    keptEncoder().then(
+      (kept) => kept?.name ?? null,
+      () => null,
+    ),
+
+  /** The file of the kept encoder; null without one. */
+  encoderFile: (): Promise<File3d | null> => encoderFile(),
 
   similarity: async (id: string, model: string, report: (progress: Progress) => void): Promise<File3d[]> => {
     const maps = await segmentation.similarity(id, model, report);
