@@ -76,7 +76,7 @@ else {
     const values = await page
       .locator("#modality option")
       .evaluateAll((options) => options.map((option) => (option as HTMLOptionElement).value));
-    assert.equal(values, [...ALL_SUBSETS, "any"]);
+    assert.equal(values, [...ALL_SUBSETS, "any", "each"]);
     const text = (await page.locator("#modality option").allTextContents())[9];
     assert.is(text, "T1ce and FLAIR");
     await page.selectOption("#modality", "t1ce+flair");
