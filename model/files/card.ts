@@ -140,9 +140,17 @@ export function modelIn<Input extends InputCard>(
 
 /** The contrasts of a network that sees each alone, by its file's bytes; null for any other. */
 export function contrastsOf(bytes: Uint8Array, path: string): string[] | null {
-  const { card } = decodeSafetensors(bytes, path).metadata;
-  const { modalities, each } = JSON.parse(card ?? "{}") as Partial<InputCard>;
+  const { modalities, each } = uncheckedCard(decodeSafetensors(bytes, path).metadata);
   return each ? [...modalities!] : null;
+}
+
+/** The network as a file's metadata describe it, unchecked; {} where these are no JSON. */
+function uncheckedCard({ card = "{}" }: Readonly<Record<string, string>>): Partial<NetworkCard & InputCard> {
+  try {
+    return (JSON.parse(card) ?? {}) as Partial<NetworkCard & InputCard>;
+  } catch {
+    return {};
+  }
 }
 
 /** The card of one contrast of a network that sees each alone. Throws a CheckpointError unless it has it. */
@@ -173,8 +181,7 @@ export async function decodeEncoder<Input extends InputCard>(
 ): Promise<StoredModel<Input>> {
   await checkSeal(bytes, path);
   const { tensors, metadata } = decodeSafetensors(bytes, path);
-  const pretrained = metadata["format"] === FORMAT && metadata["card"]?.includes('"part":"encoder"');
-  if (!pretrained) {
+  if (metadata["format"] !== FORMAT || !uncheckedCard(metadata).part) {
     const model = modelIn({ tensors, metadata }, path, rule);
     return { ...model, values: encoderOf(model) };
   }
