@@ -33,22 +33,17 @@ export function subsetProblem(text: string): string | null {
 /** The text for a network that takes any of all contrasts; after a colon come those of fewer. */
 export const ANY = "any";
 
-/** Tells whether a text stands for a network that takes any of its contrasts: "any", or "any:t1ce+flair". */
-export function isAny(text: string | null): boolean {
-  return text === ANY || (text?.startsWith(`${ANY}:`) ?? false);
-}
-
-/** Returns the text for a network that takes any of these contrasts. */
-export function anyOf(modalities: readonly Modality[]): string {
-  return modalities.length === MODALITIES.length ? ANY : `${ANY}:${subsetName(modalities)}`;
-}
-
 /** The text for a network that sees one contrast at a time, of all; after a colon come those of fewer. */
 export const EACH = "each";
 
+/** Tells whether a text stands for a network that takes any of its contrasts: "any", or "any:t1ce+flair". */
+export function isAny(text: string | null): boolean {
+  return beginsWith(ANY, text);
+}
+
 /** Tells whether a text stands for a network that sees one contrast at a time: "each", "each:t1ce+flair". */
 export function isEach(text: string | null): boolean {
-  return text === EACH || (text?.startsWith(`${EACH}:`) ?? false);
+  return beginsWith(EACH, text);
 }
 
 /** Tells whether a network of these contrasts can use a case that has but some of them. */
@@ -56,15 +51,32 @@ export function takesSome(text: string | null): boolean {
   return isAny(text) || isEach(text);
 }
 
+/** Returns the text for a network that takes any of these contrasts. */
+export function anyOf(modalities: readonly Modality[]): string {
+  return textFor(ANY, modalities);
+}
+
 /** Returns the text for a network that sees these contrasts, one at a time. */
 export function eachOf(modalities: readonly Modality[]): string {
-  return modalities.length === MODALITIES.length ? EACH : `${EACH}:${subsetName(modalities)}`;
+  return textFor(EACH, modalities);
+}
+
+function beginsWith(word: string, text: string | null): boolean {
+  return text === word || (text?.startsWith(`${word}:`) ?? false);
+}
+
+function textFor(word: string, modalities: readonly Modality[]): string {
+  return modalities.length === MODALITIES.length ? word : `${word}:${subsetName(modalities)}`;
+}
+
+/** The subset after the colon of a text that takesSome(); any other text as it is. */
+export function subsetIn(text: string): string {
+  return takesSome(text) ? text.slice(text.indexOf(":") + 1) : text;
 }
 
 /** Returns the contrasts of a network, fixed ones ("t1ce+flair"), any or each. Throws as parseSubset(). */
 export function contrastsIn(text: string): Modality[] {
-  if (text === ANY || text === EACH) return [...MODALITIES];
-  return parseSubset(isAny(text) || isEach(text) ? text.slice(text.indexOf(":") + 1) : text);
+  return text === ANY || text === EACH ? [...MODALITIES] : parseSubset(subsetIn(text));
 }
 
 /** The form of a subset, for messages. */

@@ -163,9 +163,19 @@ export function architectureIn(
 
 /** The contrasts of a network that sees each alone, by its file's bytes; null for any other. */
 export function contrastsOf(bytes: Uint8Array, path: string): string[] | null {
-  const { card } = decodeSafetensors(bytes, path).metadata;
-  const { modalities, each } = JSON.parse(card ?? "{}") as Partial<InputCard>;
+  const { modalities, each } = uncheckedCard(decodeSafetensors(bytes, path).metadata);
   return each ? [...modalities!] : null;
+}
+
+/** The network as a file's metadata describe it, unchecked; {} where these are no JSON. */
+export function uncheckedCard({
+  card = "{}",
+}: Readonly<Record<string, string>>): Partial<NetworkCard & InputCard> {
+  try {
+    return (JSON.parse(card) ?? {}) as Partial<NetworkCard & InputCard>;
+  } catch {
+    return {};
+  }
 }
 
 /** The card of one contrast of a network that sees each alone. Throws a CheckpointError unless it has it. */

@@ -14,6 +14,7 @@ import {
   type NetworkCard,
   readCard,
   type StoredModel,
+  uncheckedCard,
 } from "./card.ts";
 import { storedNetwork } from "./published.ts";
 import { type Checkpoint, decodeSafetensors } from "./safetensors.ts";
@@ -57,12 +58,8 @@ export async function decodeClassifier<Input extends InputCard>(
 }
 
 /** The part of a V-Net that a file says it holds; null where it says none. */
-export function partIn({
-  format,
-  card = "{}",
-}: Readonly<Record<string, string>>): NetworkCard["part"] | null {
-  const described = format === FORMAT ? (JSON.parse(card) as Partial<NetworkCard>) : {};
-  return described.part ?? null;
+export function partIn(metadata: Readonly<Record<string, string>>): NetworkCard["part"] | null {
+  return metadata["format"] === FORMAT ? (uncheckedCard(metadata).part ?? null) : null;
 }
 
 /** The part of a V-Net that has tensors of these shapes, with its card. */

@@ -10,6 +10,7 @@ import {
   isAny,
   parseSubset,
   SUBSET_TEXT,
+  subsetIn,
   subsetName,
   subsetProblem,
   takesSome,
@@ -88,7 +89,7 @@ export function studentOf(flag: string, given: string): string {
 
 function studentProblem(given: string): string | null {
   if (given === ANY || given === EACH) return null;
-  const problem = subsetProblem(takesSome(given) ? given.slice(given.indexOf(":") + 1) : given);
+  const problem = subsetProblem(subsetIn(given));
   if (!takesSome(given) || problem !== null || contrastsIn(given).length > 1) return problem;
   const [only] = contrastsIn(given);
   const needed = "expected two contrasts or more";
