@@ -85,8 +85,6 @@ export async function predictPresence(
   await writePresence(output, found, {
     model: card.stage,
     modalities: card.modalities,
-    orientation: card.grid?.orientation ?? "as in the file",
-    window: card.patch,
   });
   const count = found.length === 1 ? "1 case" : `${found.length} cases`;
   result(`${count}: ${join(output, PRESENCE.json)} and ${PRESENCE.csv}`);
@@ -138,7 +136,7 @@ async function presences(
         { patch: card!.patch, window, ...(step !== undefined && { step }) },
         (done, all) => progress.window(id, done, all),
       );
-      const own = presenceOf(prepared, windows);
+      const own = presenceOf(prepared, windows, card!.patch);
       found.push(own);
       progress.written(id, (performance.now() - began) / 1000, windows.length);
       emit("presence", { ...own });

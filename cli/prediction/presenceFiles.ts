@@ -3,9 +3,10 @@
 
 import { join } from "node:path";
 import type { Case } from "../../data/preparation/preprocess.ts";
+import { type Place, placeOf } from "../../data/preparation/place.ts";
 import { type Region, REGION_NAMES, type Vec3 } from "../../model/scoring/regions.ts";
 import type { Scores } from "../../trainer/loop/records.ts";
-import { casePeaks, type WindowPresence } from "../../trainer/stages/presence.ts";
+import { casePeaks, type JudgedWindow, type WindowPresence } from "../../trainer/stages/presence.ts";
 import { writeAtomically } from "../files/files.ts";
 import { csv } from "../files/csv.ts";
 
@@ -15,11 +16,10 @@ export const PRESENCE = { json: "presence.json", csv: "presence.csv" } as const;
 /** The presence of a region in a case. */
 export interface Presence {
   probability: number;
-  /**
-   * The first voxel of the window with this probability, D, H, W, in the image turned to the orientation that
-   * the file names; negative where the image is smaller than the window.
-   */
-  window: Vec3;
+  /** The window with this probability. */
+  window: Place;
+  /** The number of the case's windows whose label shows the region; absent without a label. */
+  labelled?: number;
 }
 
 /** A case with the presence of each region, and the number of its windows. */
@@ -28,47 +28,76 @@ export type CasePresence = { case: string; windows: number } & Record<Region, Pr
 /** The scores of a classifier on the windows of the test cases. */
 export interface PresenceSummary {
   windows: number;
+  /** The number of windows whose label shows each region. */
+  labelled: Record<Region, number>;
   AUC: Scores;
   averagePrecision: Scores;
 }
 
-/** The presence in a case, from the windows of the network that classified it. */
+/** The presence in a case, from the windows [D, H, W] of the network that classified it. */
 export function presenceOf(
-  { id, source: { offset }, turn }: Pick<Case, "id" | "source" | "turn">,
-  windows: readonly WindowPresence[],
+  prepared: Pick<Case, "id" | "size" | "source" | "turn">,
+  windows: readonly (WindowPresence | JudgedWindow)[],
+  patch: Vec3,
 ): CasePresence {
   const peaks = casePeaks(windows);
-  const of = (region: Region): Presence => {
-    const { probability, corner } = peaks[region];
-    // A turned crop has its own axes.
-    const first = turn ? corner : corner.map((c, axis) => c + offset[axis]!);
-    return { probability, window: first as unknown as Vec3 };
-  };
-  return { case: id, windows: windows.length, WT: of("WT"), TC: of("TC"), ET: of("ET") };
+  const judged = windows.filter((window): window is JudgedWindow => "present" in window);
+  const of = (region: Region): Presence => ({
+    probability: peaks[region].probability,
+    window: placeOf(prepared, peaks[region].corner, patch),
+    ...(judged.length && { labelled: judged.filter(({ present }) => present[region]).length }),
+  });
+  return { case: prepared.id, windows: windows.length, WT: of("WT"), TC: of("TC"), ET: of("ET") };
 }
 
-/** Writes presence.json, with `about` first, and presence.csv. */
+/** The number of windows of all cases whose label shows each region. */
+export function labelledIn(cases: readonly CasePresence[]): Record<Region, number> {
+  const of = (region: Region) => cases.reduce((sum, one) => sum + (one[region].labelled ?? 0), 0);
+  return { WT: of("WT"), TC: of("TC"), ET: of("ET") };
+}
+
+/** Describes a window's numbers, in presence.json. */
+const POSITIONS =
+  "centre: mm, right, anterior, superior count up (RAS+); first, size: voxels of the file, from 0; all x, y, z";
+
+/** Writes presence.json, with `about` first, and presence.csv, which has the windows' centres. */
 export async function writePresence(
   folder: string,
   cases: readonly CasePresence[],
   about: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const columns = REGION_NAMES.flatMap((region) => [region, ...["z", "y", "x"].map((a) => `${region}_${a}`)]);
+  const columns = REGION_NAMES.flatMap((region) => [
+    region,
+    ...["x", "y", "z"].map((axis) => `${region}_${axis}_mm`),
+  ]);
   const rows = cases.map((one) => [
     one.case,
     one.windows,
-    ...REGION_NAMES.flatMap((region) => [one[region].probability, ...one[region].window]),
+    ...REGION_NAMES.flatMap((region) => [one[region].probability, ...one[region].window.centre]),
   ]);
   await writeAtomically(join(folder, PRESENCE.csv), csv([["case", "windows", ...columns], ...rows]));
-  await writeAtomically(join(folder, PRESENCE.json), `${JSON.stringify({ ...about, cases }, null, 2)}\n`);
+  const content = { ...about, positions: POSITIONS, cases };
+  await writeAtomically(join(folder, PRESENCE.json), `${JSON.stringify(content, null, 2)}\n`);
 }
 
 /** The scores in words. */
-export function presenceText({ windows, AUC, averagePrecision }: PresenceSummary, cases: number): string {
-  const numbers = ({ WT, TC, ET, mean }: PresenceSummary["AUC"]) =>
+export function presenceText(summary: PresenceSummary, cases: number): string {
+  const { windows, AUC, averagePrecision } = summary;
+  const numbers = ({ WT, TC, ET, mean }: Scores) =>
     `WT ${WT.toFixed(3)}, TC ${TC.toFixed(3)}, ET ${ET.toFixed(3)}, mean ${mean.toFixed(3)}`;
+  const notes = unjudged(summary).map((note) => `; ${note}`);
   return (
     `${windows} windows of ${cases === 1 ? "1 test case" : `${cases} test cases`}: AUC ${numbers(AUC)}; ` +
-    `average precision ${numbers(averagePrecision)}`
+    `average precision ${numbers(averagePrecision)}${notes.join("")}`
   );
+}
+
+/** Says which regions' scores mean nothing, since every window shows them, or no window does. */
+export function unjudged({ windows, labelled }: Pick<PresenceSummary, "windows" | "labelled">): string[] {
+  const where = (count: number) => REGION_NAMES.filter((region) => labelled[region] === count).join(", ");
+  const [every, none] = [where(windows), where(0)];
+  return [
+    ...(every ? [`every window shows ${every}, whose scores mean nothing: use a smaller --patch`] : []),
+    ...(none ? [`no window shows ${none}, whose scores mean nothing`] : []),
+  ];
 }

@@ -21,6 +21,7 @@ import { readClassifier } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
 import {
   type CasePresence,
+  labelledIn,
   presenceOf,
   type PresenceSummary,
   presenceText,
@@ -53,12 +54,17 @@ export async function scorePresence(
     const seen = { ...seenBy(prepared, networkContrasts(config)), label: prepared.label! };
     const windows = await judgedWindows(device, classifier, seen, config);
     all.push(...windows);
-    cases.push(presenceOf(prepared, windows));
+    cases.push(presenceOf(prepared, windows, config.patch));
   }
   params.free();
   const { precision: averagePrecision, ...AUC } = presenceScores(all);
-  const summary: PresenceSummary = { windows: all.length, AUC, averagePrecision };
-  await writePresence(folder, cases, { ...summary, orientation, window: config.patch });
+  const summary: PresenceSummary = {
+    windows: all.length,
+    labelled: labelledIn(cases),
+    AUC,
+    averagePrecision,
+  };
+  await writePresence(folder, cases, { ...summary });
   emit("summary", { stage: stageName(config), ...summary });
   result(presenceText(summary, cases.length));
 }

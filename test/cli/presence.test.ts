@@ -8,6 +8,7 @@ import * as assert from "uvu/assert";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { readClassifier, readModel } from "../../cli/files/models.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
+import type { Place } from "../../data/preparation/place.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { run as command } from "../support/command.ts";
 import { silenced } from "../support/quietly.ts";
@@ -84,20 +85,31 @@ test("it is used without its teacher: presence.json and presence.csv of every ca
   renameSync(hidden, join(out, "teacher"));
   assert.match(stdout, /PHANTOM_001: WT 0\.\d+, TC 0\.\d+, ET 0\.\d+/);
   const { cases, ...about } = JSON.parse(readFileSync(join(OUT, "presence.json"), "utf8")) as {
-    cases: Record<string, { probability: number; window: number[] } & number>[];
+    cases: Record<string, { probability: number; window: Place } & number>[];
+    positions: string;
   };
-  assert.equal(about, { model: NAME, modalities: ["t1ce"], orientation: "LPS", window: [16, 16, 16] });
+  const { positions, ...named } = about;
+  assert.equal(named, { model: NAME, modalities: ["t1ce"] });
+  assert.match(positions, /^centre: mm, .*RAS\+.* voxels of the file/);
   assert.is(cases.length, 6);
   for (const one of cases) {
     assert.ok(one["windows"]! >= 1);
     for (const region of ["WT", "TC", "ET"]) {
       const { probability, window } = one[region]!;
       assert.ok(probability > 0 && probability < 1);
-      assert.ok(window.length === 3 && window.every((v) => Number.isInteger(v) && v > -16 && v < 24));
+      assert.ok(window.first.every((v) => Number.isInteger(v) && v > -16 && v < 24));
+      assert.equal(window.size, [16, 16, 16]);
+      assert.ok(
+        window.centre.every((v) => Math.abs(v) <= 80),
+        "the phantom's box is 160 mm wide",
+      );
     }
   }
   const [head, ...rows] = readFileSync(join(OUT, "presence.csv"), "utf8").trim().split("\n");
-  assert.is(head, "case,windows,WT,WT_z,WT_y,WT_x,TC,TC_z,TC_y,TC_x,ET,ET_z,ET_y,ET_x");
+  assert.is(
+    head,
+    "case,windows,WT,WT_x_mm,WT_y_mm,WT_z_mm,TC,TC_x_mm,TC_y_mm,TC_z_mm,ET,ET_x_mm,ET_y_mm,ET_z_mm",
+  );
   assert.equal(
     rows.map((row) => row.split(",").slice(0, 3)),
     cases.map((one) => [one["case"], one["windows"], one["WT"]!.probability].map(String)),
@@ -105,6 +117,12 @@ test("it is used without its teacher: presence.json and presence.csv of every ca
   const scored = JSON.parse(readFileSync(join(out, NAME, "presence.json"), "utf8")) as {
     cases: typeof cases;
   };
+  for (const one of scored.cases)
+    for (const region of ["WT", "TC", "ET"]) {
+      const { labelled } = one[region]! as { labelled?: number };
+      assert.ok(labelled! >= 0 && labelled! <= one["windows"]!);
+      delete (one[region] as { labelled?: number }).labelled;
+    }
   assert.equal(scored.cases, cases.slice(4), "the test cases' own file has the same numbers");
 });
 

@@ -9,6 +9,7 @@ import type { Affine, Vec3 } from "../../data/nifti/geometry.ts";
 import { readNifti, writeLabelLike } from "../../data/nifti/nifti.ts";
 import { isOrientation, orientationOf } from "../../data/nifti/orientation.ts";
 import { cropOf, gridSpacing, uncrop, uncropProbabilities } from "../../data/preparation/preprocess.ts";
+import { placeOf } from "../../data/preparation/place.ts";
 import { inverse, turnBetween, turnedSize, turnedVolume } from "../../data/preparation/turn.ts";
 import { sourceOf, volumeFile } from "../support/fixtures.ts";
 
@@ -152,6 +153,42 @@ test("a case of another orientation, or with voxels more than 20 % off, is named
   ] as Vec3[])
     // prettier-ignore
     assert.match(warned("LPS", spacing).join(), /^case a: expected voxels of 1x1x1 mm, .* got /);
+});
+
+/** The values of a box in an array [D, H, W], from the lowest up. */
+function valuesIn(data: ArrayLike<number>, all: Vec3, corner: Vec3, size: Vec3): number[] {
+  const values: number[] = [];
+  for (let z = corner[0]; z < corner[0] + size[0]; z++)
+    for (let y = corner[1]; y < corner[1] + size[1]; y++)
+      for (let x = corner[2]; x < corner[2] + size[2]; x++) values.push(data[(z * all[1] + y) * all[2] + x]!);
+  return values.sort((a, b) => a - b);
+}
+
+test("a box of a case has its place in mm and in the voxels of its file, however the case was turned", async () => {
+  const corner: Vec3 = [1, 1, 0];
+  const size: Vec3 = [2, 1, 3];
+  const backwards = (xyz: Vec3) => [...xyz].reverse() as unknown as Vec3;
+  for (const to of ["LPS", "PIR"])
+    for (const from of ALL) {
+      const prepared = await load(from, to);
+      const { centre, first, size: sides } = placeOf(prepared, corner, size);
+      const file = await readNifti(await fileOf(from, brain), from);
+      const seen = file.data.filter((v) => v !== 0);
+      const mean = seen.reduce((a, b) => a + b) / seen.length;
+      const deviation = Math.sqrt(seen.reduce((sum, v) => sum + (v - mean) ** 2, 0) / seen.length);
+      const there = valuesIn(file.data, file.size, backwards(first), backwards(sides));
+      const expected = valuesIn(prepared.images, prepared.size, corner, size);
+      assert.is(there.length, 6);
+      for (const [i, v] of there.entries())
+        assert.ok(Math.abs((v - mean) / deviation - expected[i]!) < 1e-5, `${from} to ${to}: ${v}`);
+      assert.equal([...centre], to === "LPS" ? [2, 6, 4.5] : [2.5, 6, 9], `${from} to ${to}`);
+    }
+});
+
+test("a box that begins before the image has negative voxels", async () => {
+  const prepared = await load("RAS", "LPS");
+  const { first } = placeOf(prepared, [-2, 0, 0], [10, 1, 1]);
+  assert.is(first[2], prepared.source.offset[0] - 2);
 });
 
 test.run();
