@@ -35,6 +35,7 @@ class TrainPage {
   #waiting = false; // for the folder of a saved training
   #paused = false;
   #batch = 1;
+  #segments = true; // the network of the last stage
 
   constructor(engine: Remote<Engine>, options: TrainOptions) {
     this.#engine = engine;
@@ -133,10 +134,7 @@ class TrainPage {
         run,
         proxy((news: TrainNews) => this.#tell(news)),
       );
-      byId("train-status").textContent =
-        run.settings.stages === "pretrain"
-          ? "Done: a training can begin with the encoder."
-          : "Done: the networks can be used under Segment.";
+      byId("train-status").textContent = doneText(run, this.#segments);
     } catch (error) {
       byId("train-status").textContent = "Stopped.";
       throw error;
@@ -203,6 +201,7 @@ class TrainPage {
         if (news.on) status.textContent += " (paused and saved)";
         return;
       case "stageDone":
+        this.#segments = news.model !== null;
         status.textContent = `${news.stage}: done`;
     }
   }
@@ -277,6 +276,16 @@ class TrainPage {
     byId<HTMLButtonElement>("train-stop").disabled = !running;
     byId("train-progress").hidden = !running;
   }
+}
+
+/** Says what the networks of a finished run are for. */
+function doneText({ settings: { stages } }: KeptRun, segments: boolean): string {
+  if (stages === "pretrain") return "Done: a training can begin with the encoder.";
+  if (segments) return "Done: the networks can be used under Segment.";
+  return (
+    "Done: the student says which regions a patch shows, and segments nothing. Download its best network below, " +
+    "and use it with node cli/predict.js."
+  );
 }
 
 function dataError(message: string): Error {

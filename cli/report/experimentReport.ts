@@ -14,7 +14,8 @@ import {
   modalityName,
 } from "./experimentTable.ts";
 import { writeAtomically } from "../files/files.ts";
-import { stagesChart } from "./charts.ts";
+import { scoreOf, stagesChart } from "./charts.ts";
+import { presenceLines, type PresenceRow, presenceScores, rowScores } from "./experimentPresence.ts";
 import { settings } from "./report.ts";
 import { type Cost, costOf, costs, stageCurves, type ReportStage } from "./reportCurves.ts";
 import { count, escape, figuresOf, renderPage } from "./reportPage.ts";
@@ -58,8 +59,10 @@ export async function writeExperiment(
   const result = scored.length ? experiment(scored) : null;
   const shared = sharedSettings(configs);
   const title = "ProtoKD: all stages";
+  const classified = presenceRows(runs);
   const sections = [
     scores(result, notes),
+    ...(classified.length ? [presenceScores(classified)] : []),
     pictures(await slices(runs)),
     training(runs),
     costs(runs),
@@ -72,12 +75,15 @@ export async function writeExperiment(
     folder: run.folder,
     ...costOf(run),
     mean: run.summary?.mean,
+    presence: run.presence && { AUC: run.presence.AUC, averagePrecision: run.presence.averagePrecision },
   }));
   await writeAtomically(join(folder, EXPERIMENT.json), `${JSON.stringify({ ...detail, stages }, null, 2)}\n`);
-  if (!result) return "no test cases: no scores";
+  const presence = classified.length ? presenceLines(classified) : null;
+  if (!result) return presence ?? "no test cases: no scores";
   const rowCosts = result.rows.map((row) => meanCost(runs.filter((run) => isOf(run, row))));
   await writeAtomically(join(folder, EXPERIMENT.csv), experimentCsv(result, rowCosts));
-  return formatExperiment({ ...result, notes: detail.notes });
+  const table = formatExperiment({ ...result, notes: detail.notes });
+  return presence === null ? table : `${table}\n\n${presence}`;
 }
 
 async function readRun(folder: string, config: TrainConfig): Promise<Run> {
@@ -99,6 +105,21 @@ function byOrder(a: TrainConfig, b: TrainConfig): number {
 
 function isOf({ config, method }: Run, row: Pick<ExperimentRow, "method" | "modality">): boolean {
   return method === row.method && config.modality === row.modality;
+}
+
+/** The rows of the networks that classify: each modality and method, over its seeds. */
+function presenceRows(runs: readonly Run[]): PresenceRow[] {
+  const found = runs.flatMap((run) => (run.presence ? [{ ...run, presence: run.presence }] : []));
+  const rows = new Map<string, typeof found>();
+  for (const run of found) {
+    const key = `${run.config.modality} ${run.method}`;
+    rows.set(key, [...(rows.get(key) ?? []), run]);
+  }
+  return [...rows.values()].map((same) => ({
+    modality: modalityName(same[0]!.config),
+    method: titleOf(same[0]!.method),
+    ...rowScores(same.map(({ presence }) => presence)),
+  }));
 }
 
 function identity({ config, method }: Run) {
@@ -139,10 +160,13 @@ ${compared}${[...notes, ...result.notes].map(paragraph).join("")}
 /** The section of curves: per modality the validation of all methods in one chart, then each stage's own. */
 function training(runs: readonly Run[]): string {
   const seed = runs[0]!.config.seed;
-  const together = modalitiesOf(runs).map((modality) => {
+  const together = modalitiesOf(runs).flatMap((modality) => {
     const lines = runs.filter(({ config }) => config.modality === modality && config.seed === seed);
-    const chart = stagesChart(lines.map((run) => ({ title: titleOf(run.method), metrics: run.metrics })));
-    return chart && { ...chart, title: `Mean validation Dice, ${modalityName(lines[0]!.config)}` };
+    return [...new Set(lines.map(({ metrics }) => scoreOf(metrics)))].map((score) => {
+      const same = lines.filter(({ metrics }) => scoreOf(metrics) === score);
+      const chart = stagesChart(same.map((run) => ({ title: titleOf(run.method), metrics: run.metrics })));
+      return chart && { ...chart, title: `Mean validation ${score}, ${modalityName(lines[0]!.config)}` };
+    });
   });
   const each = runs.map((run) => {
     const name = `${run.title}, seed ${run.config.seed}`;

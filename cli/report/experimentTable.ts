@@ -13,9 +13,8 @@ import { isAny } from "../../data/datasets/subsets.ts";
 import { titleOf } from "../../model/methods/index.ts";
 import type { Spread } from "../../model/scoring/statistics.ts";
 import { csv } from "../files/csv.ts";
-import { cellClass } from "./report.ts";
 import { type Cost } from "./reportCurves.ts";
-import { escape } from "./reportPage.ts";
+import { cellClass, escape } from "./reportPage.ts";
 import { formatScore } from "../terminal/table.ts";
 
 const DIGITS: Readonly<Record<Measure, number>> = { Dice: 3, HD95: 1 };

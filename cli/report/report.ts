@@ -2,8 +2,9 @@
 
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { RegionScores } from "../../model/scoring/summary.ts";
+import { presenceSection } from "./presenceReport.ts";
 import { costs, curves, type ReportStage } from "./reportCurves.ts";
-import { count, escape, renderPage } from "./reportPage.ts";
+import { cellClass, count, escape, renderPage } from "./reportPage.ts";
 import { pictures, type ReportSlice } from "./reportSlices.ts";
 import { conventionNote, formatScore, meanScore } from "../terminal/table.ts";
 
@@ -22,6 +23,7 @@ export interface Report {
 export function renderReport({ title, subtitle, stages, slices, configuration, notes = [] }: Report): string {
   const parts = [
     scores(stages, notes),
+    presenceSection(stages),
     pictures(slices),
     curves(stages),
     costs(stages),
@@ -88,9 +90,4 @@ export function settings(configuration: Record<string, unknown>): string {
   const text = escape(JSON.stringify(configuration, null, 2));
   return `<section><h2>Configuration</h2>
 <details><summary>All settings of this run</summary><pre>${text}</pre></details></section>`;
-}
-
-/** The class of a cell by its place in a group of four columns. */
-export function cellClass(column: number): string {
-  return ["group", "", "", "mean"][column]!;
 }

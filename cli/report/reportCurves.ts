@@ -5,7 +5,7 @@ import { bytesText } from "../../engine/gpu/errors.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { quantile } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
-import type { PresenceSummary } from "../prediction/presenceFiles.ts";
+import type { StagePresence } from "./presenceReport.ts";
 import { lossChart, observedCharts, rateChart, scoreOf, stagesChart, validationChart } from "./charts.ts";
 import { count, escape, figuresOf, timeText } from "./reportPage.ts";
 
@@ -18,7 +18,7 @@ export interface ReportStage {
   /** Its scores on the test cases. */
   summary?: Summary;
   /** Those of a network that classifies. */
-  presence?: PresenceSummary & { cases: readonly unknown[] };
+  presence?: StagePresence;
   /** The number of trained parameters. */
   parameters?: number;
   /** The grid of its training cases. */

@@ -70,3 +70,8 @@ export function escape(text: string): string {
   };
   return text.replace(/[&<>"']/g, (character) => names[character]!);
 }
+
+/** The class of a cell by its place in a group of four columns. */
+export function cellClass(column: number): string {
+  return ["group", "", "", "mean"][column]!;
+}

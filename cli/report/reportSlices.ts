@@ -9,6 +9,7 @@ import {
   headWindow,
   pngDataUri,
   renderSlice,
+  WINDOW_COLOURS,
 } from "./slices.ts";
 
 /** A row of pictures of one case: the scan, its label, the predictions, their differences. */
@@ -22,13 +23,15 @@ export interface ReportSlice {
   index: number;
 }
 
-/** A scan `grey` [D,H,W] of any intensities, and over it network classes or differences of two maps. */
+/** A scan `grey` [D,H,W] of any intensities, and over it classes, differences of two maps, or windows. */
 export interface ReportImage {
   title: string;
   size: Vec3;
   grey: Float32Array;
   labels?: Uint8Array;
   differences?: Uint8Array;
+  /** The edges of windows, by the values of WINDOW_COLOURS. */
+  outlines?: Uint8Array;
 }
 
 /** The section of slices. */
@@ -50,16 +53,24 @@ export function pictures(slices: readonly ReportSlice[]): string {
 <div class="scroll"><div class="slices">${figures.join("")}</div></div>`;
   });
   const differing = shown.some(({ differences }) => differences);
-  const legends = [CLASS_COLOURS, ...(differing ? [DIFFERENCE_COLOURS] : [])].map(colourLegend).join("");
+  const outlined = shown.some(({ outlines }) => outlines);
+  const legends = [
+    CLASS_COLOURS,
+    ...(differing ? [DIFFERENCE_COLOURS] : []),
+    ...(outlined ? [WINDOW_COLOURS] : []),
+  ]
+    .map(colourLegend)
+    .join("");
   return `<section><h2>Slices</h2>${legends}${rows.join("\n")}</section>`;
 }
 
 function draw(
-  { size, grey, labels, differences }: ReportImage,
+  { size, grey, labels, differences, outlines }: ReportImage,
   index: number,
   window: Parameters<typeof renderSlice>[2],
 ): Uint8Array {
   if (differences) return renderSlice({ size, grey, labels: differences }, index, window, DIFFERENCE_COLOURS);
+  if (outlines) return renderSlice({ size, grey, labels: outlines }, index, window, WINDOW_COLOURS);
   return renderSlice({ size, grey, ...(labels && { labels }) }, index, window);
 }
 

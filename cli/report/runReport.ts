@@ -4,7 +4,7 @@
 import { classifies } from "../../model/methods/index.ts";
 import { networkModalities, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { writeAtomically } from "../files/files.ts";
-import { presenceText } from "../prediction/presenceFiles.ts";
+import { readWindows } from "./presenceSlices.ts";
 import { renderReport } from "./report.ts";
 import { readSlices, type Row } from "./runSlices.ts";
 import { labelNotes, patientsOf, readStage, sharedSettings } from "./stageResults.ts";
@@ -22,16 +22,15 @@ export async function writeReport(
   const stages = await Promise.all(configs.map(readStage));
   const last = configs.at(-1)!;
   const patients = await patientsOf(last);
-  const presence = stages.flatMap(({ title: one, presence: found }) =>
-    found ? [`${one}: ${presenceText(found, found.cases.length)}.`] : [],
-  );
+  const found = stages.at(-1)!.presence;
+  const windows = found ? await readWindows(last, found, CASES) : [];
   const page = renderReport({
     title,
     subtitle: `${stages.length} ${stages.length === 1 ? "stage" : "stages"}, patch ${last.patch.join("x")}, ${last.filters} filters`,
     stages,
-    slices: segments(last) ? await readSlices(last, rowsOf(configs.filter(segments)), CASES) : [],
+    slices: segments(last) ? await readSlices(last, rowsOf(configs.filter(segments)), CASES) : windows,
     configuration: sharedSettings([last]),
-    notes: [...presence, ...(patients ? [patients] : []), ...notes, ...(await labelNotes(configs))],
+    notes: [...(patients ? [patients] : []), ...notes, ...(await labelNotes(configs))],
   });
   await writeAtomically(path, page);
 }

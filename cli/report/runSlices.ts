@@ -27,7 +27,7 @@ export interface Row {
 }
 
 /** One case and readers of its files; label and predictions [D,H,W] are the network's classes. */
-interface OpenCase {
+export interface OpenCase {
   id: string;
   size: Vec3;
   label: Uint8Array;
@@ -60,7 +60,8 @@ export async function readSlices(
   return shown;
 }
 
-async function openCase(files: CaseFiles, { source, dataset }: RunData): Promise<OpenCase> {
+/** Opens a case of a run's data. */
+export async function openCase(files: CaseFiles, { source, dataset }: RunData): Promise<OpenCase> {
   const { convention } = dataset;
   const { data, size, step } = await readNifti(await source.read(files.label!), files.label!);
   return {
@@ -89,10 +90,10 @@ async function largest(
 ): Promise<ReportSlice> {
   const base = backdrop(modalities);
   const grey = await scan(base);
-  const images: ReportImage[] = [{ title: names[base], size, grey }];
+  const images: ReportImage[] = [{ title: CONTRASTS[base], size, grey }];
   for (const modality of new Set(rows.flatMap((row) => row.sees ?? []))) {
     if (modality !== base)
-      images.push({ title: `${names[modality]} (a student's input)`, size, grey: await scan(modality) });
+      images.push({ title: `${CONTRASTS[modality]} (a student's input)`, size, grey: await scan(modality) });
   }
   images.push({ title: "label", size, grey, labels: label });
   const known = new Set<string>();
@@ -118,7 +119,7 @@ async function mostDifferent(
 ): Promise<ReportSlice | null> {
   const seen = backdrop(sees ?? modalities);
   const grey = await scan(seen);
-  const images: ReportImage[] = [{ title: `label on ${names[seen]}`, size, grey, labels: label }];
+  const images: ReportImage[] = [{ title: `label on ${CONTRASTS[seen]}`, size, grey, labels: label }];
   const maps: Uint8Array[] = [];
   for (const { config, title } of stages) {
     const labels = await prediction(config);
@@ -135,8 +136,14 @@ async function mostDifferent(
 }
 
 /** The contrast that shows a whole tumour best, or the first there is. */
-function backdrop(modalities: readonly Modality[]): Modality {
+export function backdrop(modalities: readonly Modality[]): Modality {
   return modalities.includes("flair") ? "flair" : modalities[0]!;
 }
 
-const names: Readonly<Record<Modality, string>> = { t1: "T1", t2: "T2", t1ce: "T1ce", flair: "FLAIR" };
+/** The contrasts' names in captions. */
+export const CONTRASTS: Readonly<Record<Modality, string>> = {
+  t1: "T1",
+  t2: "T2",
+  t1ce: "T1ce",
+  flair: "FLAIR",
+};

@@ -37,6 +37,13 @@ export const DIFFERENCE_COLOURS: Colours = [
   { value: 3, name: "difference: wrong class", rgb: [0, 158, 115] },
 ];
 
+/** The outlines of windows, by the region that is most probable there. */
+export const WINDOW_COLOURS: Colours = [
+  { value: 1, name: "window of WT", rgb: [86, 180, 233] },
+  { value: 2, name: "window of TC", rgb: [213, 94, 0] },
+  { value: 3, name: "window of ET", rgb: [240, 228, 66] },
+];
+
 const opacity = 0.6;
 
 /** Compares a prediction with its label, voxel by voxel: 0 if equal, else a value of DIFFERENCE_COLOURS. */

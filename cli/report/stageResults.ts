@@ -11,6 +11,7 @@ import type { Summary } from "../../model/scoring/summary.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { readClassifier, readEncoder, readModel, type StoredModel } from "../files/models.ts";
 import { PRESENCE } from "../prediction/presenceFiles.ts";
+import type { StagePresence } from "./presenceReport.ts";
 import type { ReportStage } from "./reportCurves.ts";
 import { FILES } from "../files/stageFolder.ts";
 
@@ -28,7 +29,7 @@ export async function readStage(config: TrainConfig): Promise<ReportStage> {
     folder: stageName(config),
     metrics: await readRecords(folder),
     ...(summary !== null && { summary: JSON.parse(summary) as Summary }),
-    ...(presence !== null && { presence: JSON.parse(presence) as ReportStage["presence"] & object }),
+    ...(presence !== null && { presence: JSON.parse(presence) as StagePresence }),
     ...(model && { parameters: parametersOf(model) }),
     ...(grid && { grid }),
   };

@@ -12,7 +12,6 @@ import {
   methodOf,
   METHODS,
   PLAIN,
-  titleOf,
   unusedSettings,
   usesTeacher,
 } from "../../model/methods/index.ts";
@@ -66,12 +65,6 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   const chosen = names.pop();
   const settings = chosen === undefined ? rest : { ...flagsOf(chosen, rest), method: chosen };
   const shared = await resolveConfig({ ...settings, ...student(settings.method) });
-  const unable = [...names, shared.method].find(classifies);
-  if (unable !== undefined)
-    throw new UsageError(
-      `--method ${unable}: ${titleOf(unable)} segments nothing, and --stage all compares segmentations: train it ` +
-        "with --stage student",
-    );
   if (baselines) names.push(...baselinesOf(shared.method));
   for (const one of modalities) {
     checkTeacherSees({ ...shared, modality: one });
@@ -204,8 +197,9 @@ export async function runExperiment(
 /** Makes the table of fifteen, if the students cover more than single contrasts and there are test cases. */
 async function tableOfFifteen(
   open: () => Promise<Device>,
-  { shared, modalities }: Experiment,
+  { shared, modalities, methods }: Experiment,
 ): Promise<void> {
+  if (methods.every(({ method }) => classifies(method))) return;
   if (modalities.every((one) => !isAny(one) && parseSubset(one).length === 1)) return;
   const { data, labels, affine, out } = shared;
   if (!(await openRunData(shared, null, () => undefined)).split.test.length) return;

@@ -47,25 +47,29 @@ logarithms of numbers below 0.0001 are those of 0.0001`,
     "Verified in the authors' code (github.com/Yochengliu/MLIC-KD-WSD): both phases, the detector's two " +
     "softmaxes and its loss, the doubled logits, and b with its first value, ten times the learning rate and " +
     "no weight decay. Our choices: a segmentation network as teacher, whose encoder stays as it is, voxels " +
-    "of its bottleneck as regions, a V-Net's encoder as student, the regions of a tumour as labels, half of " +
-    "the patches without a tumour, the weights, and the shares of the phases.",
+    "of its bottleneck as regions, a V-Net's encoder with batch norm as student, the regions of a tumour as " +
+    "labels, half of the patches without a tumour, the weights, and the shares of the phases.",
   settings: {
     featureWeight: row(number(), {
       help: "weight of the regions' features",
       default: 1,
       teaches: true,
+      page: { label: "Weight of the features" },
     }),
     scoreWeight: row(number(), {
       help: "weight of the scores that the teacher's regions give a patch",
       default: 1,
       teaches: true,
+      page: { label: "Weight of the teacher's scores" },
     }),
     featurePhase: row(part(), {
       help: "share of the epochs in which the features are learned, before the regions' presence",
       default: 0.5,
+      page: { label: "Share of the features' phase" },
     }),
   },
   classifies: true,
+  defaults: { norm: "batch" },
   networks({ network, settings, selfTaught }): Record<string, Role> {
     if (selfTaught) throw new UsageError("--teacher self: WSD needs a teacher that segments: give its file");
     const student = { spec: classifierOf(network), group: "main" };

@@ -78,7 +78,19 @@ test("a student of several teachers, killed in each phase and resumed, ends in t
       assert.is(code, 0, output);
     }
   const flags = ["--stage", "student", "--method", "amtml", "--teachers", "t1,flair", ...epochs];
-  const whole = await train("students", flags);
+  await checkPhases(["students", "students killed"], flags, "student_t1ce_amtml");
+});
+
+test("a classifier, killed in each phase and resumed, ends in the same tensors", async () => {
+  const teacher = join(folder, "whole", "out", "teacher", FILES.best);
+  const epochs = ["--epochs", "6", "--save-every", "1", "--validate-every", "1"];
+  const flags = ["--stage", "student", "--method", "wsd", "--teacher", teacher, ...epochs];
+  await checkPhases(["regions", "regions killed"], flags, "student_t1ce_wsd");
+});
+
+/** Trains six epochs in one go, and again with a kill after the first and the fourth, to the same files. */
+async function checkPhases([uncut, cut]: [string, string], flags: string[], stage: string): Promise<void> {
+  const whole = await train(uncut, flags);
   assert.is(whole.code, 0, whole.output);
   const killAfter = (epoch: number) => (output: string, kill: (signal: NodeJS.Signals) => void) => {
     if (new RegExp(`epoch ${epoch}/6.*\\n`).test(output)) kill("SIGKILL");
@@ -86,17 +98,16 @@ test("a student of several teachers, killed in each phase and resumed, ends in t
   const said: string[] = [];
   for (const epoch of [1, 4]) {
     const resume = epoch > 1 ? ["--resume"] : [];
-    const { signal, output } = await train("students killed", [...flags, ...resume], {}, killAfter(epoch));
+    const { signal, output } = await train(cut, [...flags, ...resume], {}, killAfter(epoch));
     said.push(output);
     assert.is(signal, "SIGKILL", said.join("\n"));
   }
-  const last = await train("students killed", [...flags, "--resume"]);
+  const last = await train(cut, [...flags, "--resume"]);
   assert.is(last.code, 0, last.output);
-  const stage = "student_t1ce_amtml";
-  const [once, killed] = [result("students", stage), result("students killed", stage)];
+  const [once, killed] = [result(uncut, stage), result(cut, stage)];
   for (const key of Object.keys(once) as (keyof typeof once)[])
     assert.equal(killed[key], once[key], `${key}: ${said.join("\n")}`);
-});
+}
 
 test("a prediction, killed at any moment and started again, ends in the same files", async () => {
   const flags = [

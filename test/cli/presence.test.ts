@@ -3,6 +3,7 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseHTML } from "linkedom";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
@@ -142,21 +143,56 @@ test("where a network should segment, one message says what the file is; a run s
   assert.match(refused("train", ...STUDENT, "--method", "kd", "--teacher", BEST, ...other), holds);
   assert.match(refused("train", ...STUDENT, "--method", "none", "--init", BEST, ...other), holds);
   assert.match(refused("train", ...WSD, "--init", BEST, ...other), /give its encoder's .* --init-encoder/);
-  assert.match(
-    refused("train", ...SIZES, "--stage", "all", "--methods", "none,wsd", ...other),
-    /--method wsd: WSD segments nothing, and --stage all compares segmentations/,
-  );
   const flags = ["--model", out, "--input", data, "--output", join(folder, "segmented")];
   assert.match(done("predict", ...flags), /6 cases, /);
 });
 
+test("the report shows each case beside its label, and a picture of the windows", () => {
+  const { document } = parseHTML(readFileSync(join(out, NAME, FILES.report), "utf8"));
+  const texts = [...document.querySelectorAll("h2, figcaption, .legend li")].map((one) => one.textContent);
+  assert.ok(texts.includes("Presence in windows of 2 test cases"));
+  for (const text of ["windows on T1ce", "label", "window of ET", "AUC", "Validation AUC"])
+    assert.ok(texts.some((one) => one?.startsWith(text)) || document.body.textContent?.includes(text), text);
+  const rows = [...document.querySelectorAll("tbody tr")].map((row) => row.textContent ?? "");
+  for (const id of ["PHANTOM_005", "PHANTOM_006"])
+    assert.ok(
+      rows.some((row) => row.startsWith(id) && /0\.\d{3}(yes, \d+ of \d+ windows|no)/.test(row)),
+      rows.join("\n"),
+    );
+});
+
+test("--stage all trains it beside segmentations, each with scores of its own", () => {
+  const all = join(folder, "all");
+  const flags = ["--stage", "all", "--methods", "none,wsd", "--modality", "t1ce", "--seeds", "1,2"];
+  const stdout = done("train", ...SIZES, ...LENGTH, ...flags, "--out", all);
+  assert.match(stdout, /modality +method +Dice WT/);
+  assert.match(stdout, /modality +method +AUC WT .*average precision WT.*\nt1ce +WSD +0\.\d{3} ±0\.\d{3}/);
+  assert.not.match(stdout, /WSD .* - /, "no Dice of it");
+  const json = readFileSync(join(all, "experiment.json"), "utf8");
+  const { stages } = JSON.parse(json) as { stages: { method: string; presence?: { AUC: object } }[] };
+  assert.equal(
+    stages.filter(({ presence }) => presence).map(({ method }) => method),
+    ["wsd", "wsd"],
+  );
+  const page = readFileSync(join(all, FILES.report), "utf8");
+  for (const text of [
+    "Presence of regions in windows",
+    "Mean validation AUC, t1ce",
+    "Mean validation Dice, t1ce",
+  ])
+    assert.ok(page.includes(text), text);
+  const again = done("train", ...SIZES, ...LENGTH, ...flags, "--out", all);
+  assert.is(again.match(/finished before/g)?.length, 6, again);
+});
+
 test("a student starts from its encoder", async () => {
-  const from = ["--method", "none", "--init-encoder", BEST, "--lr", "0", "--epochs", "1"];
+  const from = ["--method", "none", "--norm", "batch", "--init-encoder", BEST, "--lr", "0", "--epochs", "1"];
   done("train", ...STUDENT, ...from, "--modality", "t1ce", "--out", join(folder, "from"));
   const { values } = await readModel(join(folder, "from", "student_t1ce", FILES.best));
   const { values: own } = await readClassifier(BEST);
-  const shared = Object.keys(values).filter((name) => name in own);
-  assert.is(shared.length, Object.keys(own).length - 2, "all but the head");
+  const shared = Object.keys(values).filter((name) => name in own && !/running|batches/.test(name));
+  const trained = Object.keys(own).filter((name) => !/running|batches/.test(name));
+  assert.is(shared.length, trained.length - 2, "all but the head");
   for (const name of shared) assert.equal([...values[name]!.data], [...own[name]!.data], name);
 });
 

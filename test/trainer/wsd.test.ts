@@ -12,7 +12,8 @@ import { CLASSIFIER_HEAD, vnetClassifier } from "../../model/networks/classifier
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import type { TrainBatch } from "../../trainer/loop/options.ts";
 import { checkResumes, type MethodTrial, numbers, rolled, run, taughtBy } from "../support/methodTrials.ts";
-import { batch, NAMES, network, of, trained, VOXELS } from "../support/training.ts";
+import { device } from "../support/gradcheck.ts";
+import { batch, initialise, NAMES, network, of, PATCH, trained, VOXELS } from "../support/training.ts";
 
 const SETTINGS = defaultSettings(wsd as unknown as Method);
 const OFF = { featureWeight: 0, scoreWeight: 0 };
@@ -55,10 +56,11 @@ const weightsOf = ({ tensors }: Outcome) =>
     .filter(([name]) => !name.startsWith("optimizer."))
     .map(([name, values]) => [name, numbers(values)] as const);
 
-/** A clock so slow that every step is read, and each gives a state. */
-function slow(): () => number {
-  let clock = 0;
-  return () => (clock += 3000);
+/** Throws unless every step was taken, and its losses are finite. */
+function isFinite(outcome: Outcome): void {
+  assert.is(lossesOf(outcome).length, 6);
+  for (const losses of lossesOf(outcome))
+    for (const [term, value] of Object.entries(losses)) assert.ok(Number.isFinite(value), term);
 }
 
 const changed = (a: Outcome, b: Outcome) => {
@@ -68,7 +70,7 @@ const changed = (a: Outcome, b: Outcome) => {
 
 test("first the encoder learns features and the detector its bits, then the student presence alone", async () => {
   const start = await train({}, { optimizer: { lr: 0 } });
-  const first = await train({}, { epochs: 2, stepsPerEpoch: 3, maxSeconds: 0 });
+  const first = await train({}, { maxSeconds: 0 });
   const names = lossesOf(first).map((losses) => Object.keys(losses));
   const features = ["total", "features", "detector.total", "detector.detection"];
   const presence = ["total", "presence", "scores"];
@@ -83,7 +85,8 @@ test("first the encoder learns features and the detector its bits, then the stud
 
 test("the head and its scale stay in the first phase, the detector in the second", async () => {
   const start = await train({}, { optimizer: { lr: 0 } });
-  const trial = { epochs: 4, stepsPerEpoch: 1, now: slow() };
+  let clock = 0; // so slow that each step gives a state
+  const trial = { epochs: 4, stepsPerEpoch: 1, now: () => (clock += 3000) };
   const { files, seen } = await train({}, trial);
   assert.is(of(seen, "epoch").length, 4);
   const state = async (index: number) => {
@@ -150,6 +153,25 @@ test("C1: a teacher of other cases teaches something else, and the same one the 
   assert.equal(weightsOf(await train()), weightsOf(usual));
 });
 
+test("C2: a twin of the student, which sees its contrast alone, teaches something else", async () => {
+  const made = network(1, 9);
+  const values = await trained({ network: made, channels: [1], stepsPerEpoch: 4 });
+  const twin = await train(
+    {},
+    { frozen: () => ({ spec: { config: made.config, modalities: [NAMES[1]!] }, values }) },
+  );
+  isFinite(twin);
+  assert.not.equal(weightsOf(twin), weightsOf(await train()));
+});
+
+test("C3: an untrained teacher's terms are finite", async () => {
+  const made = network(3, 9);
+  initialise(device, made, PATCH);
+  const values = await made.params.read();
+  made.params.free();
+  isFinite(await train({}, { frozen: () => ({ ...frozen(), values }) }));
+});
+
 test("C4: a teacher with the student's own features has none to teach", async () => {
   const itself = taughtBy(wsd as unknown as Method, (_, student: Runnable) => student);
   const validate = () => Promise.resolve({ WT: 0, TC: 0, ET: 0, mean: 0 });
@@ -180,6 +202,38 @@ test("on cases that lack a contrast of the teacher, the bits alone teach, in bot
 
 test("a training resumes with the same bits, in each of its phases", async () => {
   await checkResumes(wsd, { frozen, settings: SETTINGS });
+});
+
+/** The batches of half(), with NaN in a channel of the first patch of the given ones. */
+function poisoned(poison: readonly number[], channel: number): () => TrainBatch {
+  const next = half();
+  let drawn = 0;
+  return () => {
+    const made = next();
+    if (poison.includes(++drawn)) made.images.fill(NaN, channel * VOXELS, (channel + 1) * VOXELS);
+    return made;
+  };
+}
+
+const skips = ({ seen }: Outcome) => of(seen, "skip").map(({ step }) => step);
+const numbersOf = ({ tensors }: Outcome) => Object.values(tensors).flatMap((values) => numbers(values));
+
+test("NaN in a batch is skipped in both phases, by the student as by the detector", async () => {
+  for (const channel of [0, 1, 2]) {
+    const outcome = await train({}, { next: poisoned([2, 5], channel) });
+    assert.equal([...new Set(skips(outcome))], [2, 5], `channel ${channel}`);
+    assert.ok(numbersOf(outcome).every(Number.isFinite), `channel ${channel}`);
+  }
+});
+
+test("features whose loss overflows are skipped alone: the detector still takes its steps", async () => {
+  const first = { epochs: 2, stepsPerEpoch: 2 };
+  const [usual, spoilt] = [await train({}, first), await train({ featureWeight: 3e38 }, first)];
+  assert.equal(skips(spoilt), [1, 2]);
+  const detector = (outcome: Outcome) =>
+    weightsOf(outcome).filter(([name]) => /own\/(class|detection)/.test(name));
+  assert.is(detector(usual).length, 4);
+  assert.equal(detector(spoilt), detector(usual));
 });
 
 test("the best network of the first phase does not count in the second", async () => {
@@ -236,8 +290,9 @@ test("a teacher of another size is refused where features are compared, and no n
   assert.throws(() => wsd.networks(itself as never), /--teacher self: WSD needs a teacher that segments/);
 });
 
-test("its patches are balanced: half of a batch is placed where there is no tumour", () => {
+test("half of a batch is placed where there is no tumour, and the classifier has batch norm", () => {
   assert.equal(wsd.streams!({} as never), { paired: { healthy: 0.5 } });
+  assert.equal(wsd.defaults, { norm: "batch" });
 });
 
 test.run();

@@ -4,14 +4,16 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { classifies, METHODS, methodOf, usesStudents, usesTeacher } from "../../model/methods/index.ts";
+import { INPUT } from "../../data/preparation/input.ts";
+import { decodeClassifier } from "../../model/files/cardParts.ts";
 import { settingsIn, taughtMethods } from "../../web/train/pageSettings.ts";
-import { chromiumPath, type Visit, visit } from "../support/browser.ts";
+import { chromiumPath, saved, type Visit, visit } from "../support/browser.ts";
 import { fill, heard, history, SETTINGS, told, watch } from "../support/pageTraining.ts";
 
 /** One epoch of two steps, for four levels: barlow has deep supervision. */
 const TINY = { ...SETTINGS, epochs: 1, batch: 2, filters: 1, levels: 4, validateEvery: 1 } as const;
 /** The methods that the page trains: others learn from several students of one run. */
-const HERE = Object.keys(METHODS).filter((name) => !usesStudents(name) && !classifies(name));
+const HERE = Object.keys(METHODS).filter((name) => !usesStudents(name));
 const test = suite("webMethods");
 let opened: Visit;
 
@@ -37,7 +39,7 @@ test("a training with several teachers is refused, with the command that resumes
   );
 });
 
-/** Fills the form for a student of this method, and trains it; the stage's losses in its epoch. */
+/** Fills the form for a student of this method, and trains it; the stage's losses in its first epoch. */
 async function train(
   name: string,
   stages: "teacher" | "student" = "student",
@@ -49,11 +51,13 @@ async function train(
   await page.selectOption("#stages", stages);
   if (await page.locator("#teacher").isVisible())
     await page.selectOption("#teacher", { label: "teacher (trained here)" });
+  const epochs = stages === "student" && methodOf(name).phases ? 2 : 1; // one for each phase
+  await page.fill("#epochs", `${epochs}`);
   const from = (await told(page)).length;
   await page.click("#train-start");
   const stage = await heard(page, "^(\\S+): done$", from);
   const records = await history(page, stage);
-  assert.is(records.length, 1, stage);
+  assert.is(records.length, epochs, stage);
   return records[0]!.losses;
 }
 
@@ -109,7 +113,6 @@ else {
     const off = page.locator("#method option:disabled");
     assert.equal(await off.allTextContents(), [
       "AMTML-KD: learns from several students, on the command line only",
-      "WSD: segments nothing, on the command line only",
     ]);
     assert.is(await page.locator("#method option:enabled").count(), HERE.length);
   });
@@ -127,12 +130,47 @@ else {
       const hasText = `student_${contrast}_ummkd (trained here)`;
       await page.locator("#models label", { hasText }).waitFor({ state: "attached" });
     }
+    await page.locator("#train-start:enabled").waitFor();
+    const offered = await page.locator("#models label").allTextContents();
+    assert.not.ok(offered.some((text) => HERE.filter(classifies).some((name) => text.includes(`_${name}`))));
     await page.selectOption("#method", "kd");
     const teachers = await page.locator("#teacher option").allTextContents();
     assert.ok(
       teachers.some((text) => /_barlow_teacher/.test(text)),
       teachers.join(),
     );
+  });
+
+  test("a classifier shows AUC, is downloaded, and is refused where networks segment", async () => {
+    const { page } = opened;
+    const name = "student_t1ce_wsd";
+    await page.selectOption("#method", "wsd");
+    await page.selectOption("#stages", "student");
+    await page.selectOption("#teacher", { label: "teacher (trained here)" });
+    await page.fill("#epochs", "2");
+    await page.fill("#phantomCases", "10"); // enough for a validation
+    const from = (await told(page)).length;
+    await page.click("#train-start");
+    await heard(
+      page,
+      "says which regions a patch shows, and segments nothing. Download its best network",
+      from,
+    );
+    const figure = page.locator("#charts figcaption", { hasText: `${name}: AUC of the validation` });
+    await figure.waitFor();
+    const charts = (await page.locator("#charts figcaption").allTextContents()).join();
+    assert.not.match(charts, /Dice/);
+    const button = page.getByRole("button", { name: `Download ${name}'s best network` });
+    const buffer = Buffer.from(await saved(page, button));
+    const { card } = await decodeClassifier(buffer, name, INPUT);
+    assert.equal([card!.stage, card!.modalities], [name, ["t1ce"]]);
+    await page.setInputFiles("#checkpoint", { name: `${name}.safetensors`, mimeType: "", buffer });
+    await page.waitForFunction(() => /segments nothing/.test(document.querySelector("#alerts")!.textContent));
+    assert.match(
+      await page.locator("#alerts").innerText(),
+      /student_t1ce_wsd\.safetensors: holds a classifier \(student_t1ce_wsd\), .* segments nothing/,
+    );
+    for (const close of await page.locator(".alert .close").all()) await close.click();
   });
 }
 

@@ -10,7 +10,7 @@ import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts"
 import { OldStateError } from "../../model/errors.ts";
 import { APART, AUTO } from "../../data/datasets/patients.ts";
 import { checkAny } from "../../trainer/settings/anyContrasts.ts";
-import { DEFAULTS } from "../../trainer/settings/config.ts";
+import { DEFAULTS, isClassifierStage } from "../../trainer/settings/config.ts";
 import type { StageStorage } from "../../trainer/stages/storage.ts";
 import {
   forgetFolder,
@@ -85,9 +85,10 @@ export class KeptStage implements StageStorage {
 
   /**
    * The best network so far, of one that sees each of several contrasts alone that of each; and the latest of
-   * those that are trained beside it.
+   * those that are trained beside it. Empty for a stage that classifies: the page has no use for its network.
    */
   async networks(stage: string): Promise<{ name: string; bytes: Bytes }[]> {
+    if (isClassifierStage(stage)) return [];
     const best = await this.best();
     const found: { name: string; bytes: Bytes | null }[] = [];
     const contrasts = best ? contrastsOf(best, stage) : null;

@@ -5,7 +5,6 @@ import * as v from "valibot";
 import { CheckpointError } from "../../model/errors.ts";
 import { DataError } from "../../data/errors.ts";
 import {
-  classifies,
   DEFAULT_PRETRAINING,
   methodOf,
   METHODS,
@@ -129,10 +128,6 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
     throw new DataError(
       `${name}: was trained with ${titleOf(settings.method)}, which learns from several students of one run; this ` +
         "page keeps one. The command line can resume it (train --resume-from).",
-    );
-  if (settings.method !== undefined && classifies(settings.method))
-    throw new DataError(
-      `${name}: was trained with ${titleOf(settings.method)}, which this page does not offer: resume it with train --resume-from`,
     );
   const others = REFUSED.filter((key) => settings[key] !== undefined);
   if (!others.length) return settings;

@@ -115,7 +115,8 @@ export type TrainNews =
   | { type: "slice"; stage: string; slice: SliceNews }
   | { type: "saved"; stage: string; step: number }
   | { type: "paused"; on: boolean }
-  | { type: "stageDone"; stage: string; model: string };
+  /** Null for a network that segments nothing. */
+  | { type: "stageDone"; stage: string; model: string | null };
 
 /** A training saved in the browser. */
 export interface KeptRun {

@@ -7,7 +7,12 @@ import { chooseSlice, greysOf } from "../../data/preparation/slices.ts";
 import type { Device } from "../../engine/index.ts";
 import type { Values } from "../../model/networks/params.ts";
 import type { TrainEvent } from "../../trainer/loop/options.ts";
-import { checkBatch, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
+import {
+  checkBatch,
+  isClassifierStage,
+  networkModalities,
+  type TrainConfig,
+} from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import type { Study } from "../segment/segmentation.ts";
@@ -115,10 +120,11 @@ export class Training {
         entry.done = true;
         await saveRun(run);
       }
-      if (run.settings.stages !== "pretrain")
+      const segments = run.settings.stages !== "pretrain" && !isClassifierStage(name);
+      if (segments)
         for (const network of await (await KeptStage.open(name)).networks(name))
           await this.#models.add(network.bytes, network.name);
-      tell({ type: "stageDone", stage: name, model: trainedName(name) });
+      tell({ type: "stageDone", stage: name, model: segments ? trainedName(name) : null });
     }
   }
 

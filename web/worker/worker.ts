@@ -10,7 +10,6 @@ import { DataError } from "../../data/errors.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
 import { phantomSource } from "../../data/phantom/files.ts";
 import {
-  classifies,
   DEFAULT_METHOD,
   DEFAULT_PRETRAINING,
   methodOf,
@@ -85,10 +84,9 @@ const engine = {
     methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
     taught: taughtMethods(),
     elsewhere: Object.fromEntries(
-      Object.keys(METHODS).flatMap((name) => {
-        if (usesStudents(name)) return [[name, "learns from several students"]];
-        return classifies(name) ? [[name, "segments nothing"]] : [];
-      }),
+      Object.keys(METHODS)
+        .filter((name) => usesStudents(name))
+        .map((name) => [name, "learns from several students"]),
     ),
     defaultMethod: DEFAULT_METHOD,
     pretraining: DEFAULT_PRETRAINING,
