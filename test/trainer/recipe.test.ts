@@ -9,6 +9,7 @@ import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import { resolveConfig, trainCommand } from "../../cli/stages/trainFlags.ts";
 import { DEFAULTS, differences, NNUNET, teacherOf } from "../../trainer/settings/config.ts";
+import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import { failure, trainQuietly } from "../support/quietly.ts";
 
 const test = suite("recipe");
@@ -101,6 +102,12 @@ test("a teacher and a student of it train with the recipe, and config.json has i
     const { losses } = JSON.parse(read(FILES.metrics).trim()) as { losses: Record<string, number> };
     assert.ok(Object.values(losses).length > 0 && Object.values(losses).every(Number.isFinite));
   }
+});
+
+test("a teacher has its student's norm, except where that is the method's own default", () => {
+  const student = { ...DEFAULTS, norm: "batch" } as TrainConfig;
+  assert.is(teacherOf({ ...student, method: "kd" }).norm, "batch");
+  assert.is(teacherOf({ ...student, method: "wsd" }).norm, "instance");
 });
 
 test.run();

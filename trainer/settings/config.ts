@@ -205,12 +205,13 @@ export function limits({ epochs, patience, maxTime }: TrainConfig): Limits {
   return { epochs, patience, maxSeconds: maxTime === null ? 0 : parseDuration(maxTime) };
 }
 
-/** The teacher for a student of this configuration. */
+/** The teacher for a student of this configuration, without the norm that is the method's own default. */
 export function teacherOf(config: TrainConfig): TrainConfig {
   const files = { teacher: null, init: null, initEncoder: null };
+  const norm = methodOf(config.method).defaults?.["norm"] === config.norm ? DEFAULTS.norm : config.norm;
   const own = { schedule: DEFAULTS.schedule, ...files }; // a teacher's rate always decays
   const unused = { dropWeights: null, selfTaught: false };
-  return { ...config, stage: "teacher", modality: null, method: PLAIN, ...own, ...unused };
+  return { ...config, norm, stage: "teacher", modality: null, method: PLAIN, ...own, ...unused };
 }
 
 /** A run's settings without paths on this machine, for files that are shared; a split file keeps its name. */
