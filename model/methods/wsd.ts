@@ -48,10 +48,9 @@ logarithms of numbers below 0.0001 are those of 0.0001`,
     "softmaxes and its loss, the doubled logits, and b with its first value, ten times the learning rate and " +
     "no weight decay. Our choices: a segmentation network as teacher, whose encoder stays as it is, voxels " +
     "of its bottleneck as regions, a V-Net's encoder with batch norm as student, the regions of a tumour as " +
-    "labels, half of the patches without a tumour, the weights, and the shares of the phases. With instance " +
-    "norm the classifier hardly learns: on 320 windows of 4 phantoms, trained on labels alone, its mean AUC " +
-    "is 0.56 instead of 0.90 (one seed). The teacher does not help yet (0.83; 0.85 by labels alone in as " +
-    "many steps of the second phase): three regions that lie in one another do not suit a softmax.",
+    "labels, half of the patches without a tumour, the weights, and the shares of the phases. On 320 " +
+    "windows of 4 phantoms, three seeds, labels alone gave a mean AUC of 0.87 to 0.90 with batch norm and of " +
+    "0.56 to 0.89 with instance norm. The teacher does not help yet: 0.49 to 0.83.",
   settings: {
     featureWeight: row(number(), {
       help: "weight of the regions' features",

@@ -10,14 +10,16 @@ import { device } from "../support/gradcheck.ts";
 const bytesOf = (size: number) => Math.max(16, Math.ceil((4 * size) / 16) * 16);
 
 /**
- * Bytes beside the result of a row with a first input [N,C,...]: small tensors wait for the end of the scope.
+ * Bytes beside a result of `size` elements, of a row with a first input [N,C,...]: small tensors wait for the
+ * end of the scope.
  */
-const BESIDE: Record<string, (batch: number, channels: number) => number> = {
+const BESIDE: Record<string, (batch: number, channels: number, size: number) => number> = {
   batchNorm: (_, channels) => 2 * bytesOf(channels), // the running statistics, which the row creates
   batchNormRelu: (_, channels) => 2 * bytesOf(channels),
   crossEntropy: () => bytesOf(1),
   diceLoss: (_, channels) => 32 * Math.ceil(channels / 4),
   meanSquaredError: () => bytesOf(1),
+  regionScores: (_, _channels, size) => bytesOf(2 * size), // the norms of its softmax
   statisticsL2: (batch, channels) => 2 * bytesOf(2 * batch * channels) + 2 * bytesOf(1),
 };
 
@@ -33,7 +35,7 @@ for (const { op, name, inputs, constants, run } of cases) {
       const before = device.bytes;
       const { size } = run(tensors);
       const [batch = 1, channels = 1] = Object.values(inputs)[0]!.shape;
-      assert.is(device.bytes - before, bytesOf(size) + (BESIDE[op]?.(batch, channels) ?? 0));
+      assert.is(device.bytes - before, bytesOf(size) + (BESIDE[op]?.(batch, channels, size) ?? 0));
     });
   });
 }
