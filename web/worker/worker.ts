@@ -90,6 +90,12 @@ const engine = {
         return classifies(name) ? [[name, "segments nothing"]] : [];
       }),
     ),
+    slow: Object.fromEntries(
+      Object.keys(METHODS).flatMap((name) => {
+        const { slow } = methodOf(name);
+        return slow === undefined ? [] : [[name, slow]];
+      }),
+    ),
     defaultMethod: DEFAULT_METHOD,
     pretraining: DEFAULT_PRETRAINING,
     recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
