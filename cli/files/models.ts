@@ -17,6 +17,7 @@ import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import type { FrozenNetwork } from "../../trainer/loop/members.ts";
 import { encodeModel, type ModelCard } from "../../trainer/stages/stage.ts";
 import { Params } from "../../model/networks/params.ts";
+import { translates } from "../../model/networks/twoStream.ts";
 import type { Network } from "../../model/networks/network.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { writeAtomically } from "./files.ts";
@@ -49,6 +50,15 @@ export async function readEncoder(path: string): Promise<StoredModel> {
 /** Reads the network that translates images into a contrast; errors as in decodeTranslator(). */
 export async function readTranslator(path: string, target: Modality) {
   return decodeTranslator(await readBytes(path), path, INPUT, target);
+}
+
+/** Tells whether a file holds a network that translates contrasts; false where it cannot be read. */
+export async function isTranslator(path: string): Promise<boolean> {
+  try {
+    return translates(decodeSafetensors(await readFile(path), path).tensors);
+  } catch {
+    return false; // whoever reads the network says why
+  }
 }
 
 /** Reads a network that classifies, with the same checks. */

@@ -7,14 +7,14 @@ import { type CaseFiles, type Modality, openDataset } from "../../data/datasets/
 import { writeProbabilitiesLike } from "../../data/nifti/nifti.ts";
 import { collectProblems, DataError, grouped } from "../../data/errors.ts";
 import type { AffineChoice } from "../../data/preparation/grids.ts";
-import { type Case, uncrop } from "../../data/preparation/preprocess.ts";
+import { uncrop } from "../../data/preparation/preprocess.ts";
 import { compile, type Device } from "../../engine/index.ts";
-import { averaged, imageOf } from "../../model/inference/predict.ts";
-import { TILING, type Tiling } from "../../model/inference/windows.ts";
-import { forward, initialise, type Network } from "../../model/networks/network.ts";
+import type { Tiling } from "../../model/inference/windows.ts";
+import { initialise, type Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { TRANSLATION, translator } from "../../model/networks/twoStream.ts";
 import { UsageError } from "../../model/settings/errors.ts";
+import { translateCase } from "../../trainer/stages/translation.ts";
 import { checkWritable, exists, writeAtomically } from "../files/files.ts";
 import { folderSource } from "../files/folderSource.ts";
 import { type ModelUse, readTranslator } from "../files/models.ts";
@@ -22,6 +22,7 @@ import { FILES } from "../files/stageFolder.ts";
 import { emit, result, say, warn } from "../terminal/console.ts";
 import { compiling, predictionProgress } from "../terminal/progress.ts";
 import { InputChecksums } from "./inputChecksums.ts";
+import { translationFile } from "./translationFiles.ts";
 import { allowedModalities, caseLoader, type Load } from "./predictionPlan.ts";
 
 /** The options of predict.js that a translation has; the others are refused. */
@@ -119,7 +120,7 @@ function planned(cases: readonly CaseFiles[], allowed: readonly Modality[], targ
   const problems: string[] = [];
   const plan = cases.flatMap(({ id, images }) => {
     const from = allowed.find((name) => images[name]);
-    if (from) return [{ id, from, file: `${id}_${target}_from_${from}.nii.gz` }];
+    if (from) return [{ id, from, file: translationFile(id, { from, into: target }) }];
     const expected = allowed.join(", ") || "a contrast that the network takes (allow more with --with)";
     problems.push(
       `case ${id}: expected ${allowed.length > 1 ? "one of " : ""}${expected} to translate into ${target}, ` +
@@ -138,8 +139,9 @@ async function translateCases(
   device: Device,
   network: Network,
   plan: readonly Planned[],
-  { load, use, output, target, ...options }: Work,
+  { load, use, output, target, window = use.window, step, tta = false }: Work,
 ): Promise<void> {
+  const how = { patch: use.patch, window, mirror: tta, ...(step !== undefined && { step }) };
   const needed = initialise(device, network, use.patch, { taps: [TRANSLATION] });
   if (needed.size) compiling(0, needed.size);
   for await (const done of compile(device, needed)) compiling(done, needed.size);
@@ -149,7 +151,7 @@ async function translateCases(
       const begun = performance.now();
       let windows = 0;
       const prepared = await load(id, { ...use, modalities: [from] });
-      const image = await translated(device, network, prepared, { ...options, use }, (done, all) => {
+      const image = await translateCase(device, network, prepared, how, (done, all) => {
         windows = done;
         progress.window(id, done, all);
       });
@@ -164,29 +166,4 @@ async function translateCases(
   const number = plan.length === 1 ? "1 case" : `${plan.length} cases`;
   result(`${number} translated into ${target}: ${output}`);
   emit("end", { cases: plan.length, target, output });
-}
-
-/** A prepared case of one contrast [D,H,W], translated by windows; voxels of 0 stay 0. */
-async function translated(
-  device: Device,
-  network: Network,
-  prepared: Case,
-  {
-    use,
-    window = use.window,
-    step = TILING.step,
-    tta: mirror = false,
-  }: Pick<Work, "use" | "window" | "step" | "tta">,
-  progress: (done: number, all: number) => void,
-): Promise<Float32Array> {
-  const values = await averaged(device, imageOf(prepared), {
-    window: use.patch,
-    weighting: window,
-    step,
-    mirror,
-    classes: 1,
-    network: (x) => forward(network, x, { mode: "eval", taps: [TRANSLATION] }).taps[TRANSLATION]!,
-    progress,
-  });
-  return values.map((value, i) => (prepared.images[i] === 0 ? 0 : value));
 }

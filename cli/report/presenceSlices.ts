@@ -8,7 +8,7 @@ import { networkModalities, stageName, stageTitle, type TrainConfig } from "../.
 import { casesOf, openRunData } from "../files/cases.ts";
 import type { StagePresence } from "./presenceReport.ts";
 import type { ReportSlice } from "./reportSlices.ts";
-import { backdrop, CONTRASTS, openCase } from "./runSlices.ts";
+import { backdrop, CONTRAST_NAMES, openCase } from "./runSlices.ts";
 
 /** For each of the first `count` cases the slice in the middle of ET's window, with the windows' outlines. */
 export async function readWindows(
@@ -32,7 +32,7 @@ export async function readWindows(
       case: id,
       about: `${stageTitle(config)}: the window where ET is most probable, and those of WT and TC that reach this slice`,
       images: [
-        { title: `windows on ${CONTRASTS[seen]}`, size, grey, outlines },
+        { title: `windows on ${CONTRAST_NAMES[seen]}`, size, grey, outlines },
         { title: "label", size, grey, labels: label },
       ],
       plane: "axial",

@@ -6,6 +6,7 @@ import { presenceSection } from "./presenceReport.ts";
 import { costs, curves, type ReportStage } from "./reportCurves.ts";
 import { cellClass, count, escape, renderPage } from "./reportPage.ts";
 import { pictures, type ReportSlice } from "./reportSlices.ts";
+import { type ReportTranslations, translations } from "./reportTranslations.ts";
 import { conventionNote, formatScore, meanScore } from "../terminal/table.ts";
 
 /** The content of a report. */
@@ -14,16 +15,20 @@ export interface Report {
   subtitle?: string;
   stages: readonly ReportStage[];
   slices: readonly ReportSlice[];
+  /** The translations of test cases into other contrasts, if a stage has some. */
+  translated?: readonly ReportTranslations[];
   configuration: Record<string, unknown>;
   /** Sentences shown under the table. */
   notes?: readonly string[];
 }
 
 /** The page as HTML; sections without content do not appear. */
-export function renderReport({ title, subtitle, stages, slices, configuration, notes = [] }: Report): string {
+export function renderReport(report: Report): string {
+  const { title, subtitle, stages, slices, translated = [], configuration, notes = [] } = report;
   const parts = [
     scores(stages, notes),
     presenceSection(stages),
+    translations(translated),
     pictures(slices),
     curves(stages),
     costs(stages),

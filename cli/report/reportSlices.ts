@@ -38,6 +38,20 @@ export interface ReportImage {
 export function pictures(slices: readonly ReportSlice[]): string {
   if (slices.length === 0) return "";
   const shown = slices.flatMap(({ images }) => images);
+  const differing = shown.some(({ differences }) => differences);
+  const outlined = shown.some(({ outlines }) => outlines);
+  const legends = [
+    CLASS_COLOURS,
+    ...(differing ? [DIFFERENCE_COLOURS] : []),
+    ...(outlined ? [WINDOW_COLOURS] : []),
+  ]
+    .map(colourLegend)
+    .join("");
+  return `<section><h2>Slices</h2>${legends}${pictureRows(slices)}</section>`;
+}
+
+/** A row of pictures for each slice, under the name of its case. */
+export function pictureRows(slices: readonly ReportSlice[]): string {
   const rows = slices.map(({ case: name, about, images, index, plane }, i) => {
     const first = images[0];
     const window = first && headWindow(first, index);
@@ -52,16 +66,7 @@ export function pictures(slices: readonly ReportSlice[]): string {
     return `${heading}<p class="quiet">${escape(place)}</p>
 <div class="scroll"><div class="slices">${figures.join("")}</div></div>`;
   });
-  const differing = shown.some(({ differences }) => differences);
-  const outlined = shown.some(({ outlines }) => outlines);
-  const legends = [
-    CLASS_COLOURS,
-    ...(differing ? [DIFFERENCE_COLOURS] : []),
-    ...(outlined ? [WINDOW_COLOURS] : []),
-  ]
-    .map(colourLegend)
-    .join("");
-  return `<section><h2>Slices</h2>${legends}${rows.join("\n")}</section>`;
+  return rows.join("\n");
 }
 
 function draw(

@@ -6,6 +6,7 @@ import { networkModalities, stageTitle, type TrainConfig } from "../../trainer/s
 import { writeAtomically } from "../files/files.ts";
 import { readWindows } from "./presenceSlices.ts";
 import { renderReport } from "./report.ts";
+import { translationsOf } from "./reportTranslations.ts";
 import { readSlices, type Row } from "./runSlices.ts";
 import { labelNotes, patientsOf, readStage, sharedSettings } from "./stageResults.ts";
 import { formatScores, type ScoreRow } from "../terminal/table.ts";
@@ -29,6 +30,7 @@ export async function writeReport(
     subtitle: `${stages.length} ${stages.length === 1 ? "stage" : "stages"}, patch ${last.patch.join("x")}, ${last.filters} filters`,
     stages,
     slices: segments(last) ? await readSlices(last, rowsOf(configs.filter(segments)), CASES) : windows,
+    translated: await translationsOf(configs),
     configuration: sharedSettings([last]),
     notes: [...(patients ? [patients] : []), ...notes, ...(await labelNotes(configs))],
   });

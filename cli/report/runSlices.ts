@@ -31,6 +31,8 @@ export interface OpenCase {
   id: string;
   size: Vec3;
   label: Uint8Array;
+  /** The axial slice with the largest tumour area. */
+  index: number;
   scan: (modality: Modality) => Promise<Float32Array>;
   prediction: (config: TrainConfig) => Promise<Uint8Array | null>;
 }
@@ -60,14 +62,16 @@ export async function readSlices(
   return shown;
 }
 
-/** Opens a case of a run's data. */
+/** Opens a case of a run's data, which has a label. */
 export async function openCase(files: CaseFiles, { source, dataset }: RunData): Promise<OpenCase> {
   const { convention } = dataset;
   const { data, size, step } = await readNifti(await source.read(files.label!), files.label!);
+  const label = toClasses(data, convention, files.label!, { step });
   return {
     id: files.id,
     size,
-    label: toClasses(data, convention, files.label!, { step }),
+    label,
+    index: chooseSlice(label, size),
     async scan(modality) {
       const { path, channel } = files.images[modality]!;
       const image = await readNifti(await source.read(path), path);
@@ -84,16 +88,20 @@ export async function openCase(files: CaseFiles, { source, dataset }: RunData): 
 
 /** Scans without and with the label, then every stage's prediction once. */
 async function largest(
-  { id, size, label, scan, prediction }: OpenCase,
+  { id, size, label, index, scan, prediction }: OpenCase,
   rows: readonly Row[],
   modalities: readonly Modality[],
 ): Promise<ReportSlice> {
   const base = backdrop(modalities);
   const grey = await scan(base);
-  const images: ReportImage[] = [{ title: CONTRASTS[base], size, grey }];
+  const images: ReportImage[] = [{ title: CONTRAST_NAMES[base], size, grey }];
   for (const modality of new Set(rows.flatMap((row) => row.sees ?? []))) {
     if (modality !== base)
-      images.push({ title: `${CONTRASTS[modality]} (a student's input)`, size, grey: await scan(modality) });
+      images.push({
+        title: `${CONTRAST_NAMES[modality]} (a student's input)`,
+        size,
+        grey: await scan(modality),
+      });
   }
   images.push({ title: "label", size, grey, labels: label });
   const known = new Set<string>();
@@ -107,7 +115,7 @@ async function largest(
     about: "the largest area of tumour",
     images,
     plane: "axial",
-    index: chooseSlice(label, size),
+    index,
   };
 }
 
@@ -119,7 +127,7 @@ async function mostDifferent(
 ): Promise<ReportSlice | null> {
   const seen = backdrop(sees ?? modalities);
   const grey = await scan(seen);
-  const images: ReportImage[] = [{ title: `label on ${CONTRASTS[seen]}`, size, grey, labels: label }];
+  const images: ReportImage[] = [{ title: `label on ${CONTRAST_NAMES[seen]}`, size, grey, labels: label }];
   const maps: Uint8Array[] = [];
   for (const { config, title } of stages) {
     const labels = await prediction(config);
@@ -140,8 +148,8 @@ export function backdrop(modalities: readonly Modality[]): Modality {
   return modalities.includes("flair") ? "flair" : modalities[0]!;
 }
 
-/** The contrasts' names in captions. */
-export const CONTRASTS: Readonly<Record<Modality, string>> = {
+/** The contrasts as a report names them. */
+export const CONTRAST_NAMES: Readonly<Record<Modality, string>> = {
   t1: "T1",
   t2: "T2",
   t1ce: "T1ce",

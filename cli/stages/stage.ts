@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import type { Box } from "../../data/preparation/crop.ts";
 import { mergedLabels } from "../../data/datasets/labels.ts";
-import { isAny } from "../../data/datasets/subsets.ts";
+import { isAny, isEach } from "../../data/datasets/subsets.ts";
 import type { CaseRecord } from "../../data/datasets/manifest.ts";
 import type { SamplerState } from "../../data/sampling/patches.ts";
 import { loadCase } from "../../data/check/loadCase.ts";
@@ -54,6 +54,7 @@ import { emit, isLively, say, warn } from "../terminal/console.ts";
 import { FAST, trainingProgress } from "../terminal/progress.ts";
 import { listenForStop, resumeCommand, StoppedError } from "../terminal/stopSignals.ts";
 import { scorePresence } from "./presence.ts";
+import { scoreTranslations } from "./translation.ts";
 import { readStageCases, type StageCases } from "./stageCases.ts";
 import { readNetworks, type StageNetworks, warnings } from "./stageModels.ts";
 import { writeYielded } from "./yielded.ts";
@@ -134,6 +135,7 @@ async function trainOn(
   }
   const yielded = config.stage === "pretrain" ? [] : await writeYielded(config, began);
   for (const own of yielded) await score(device, own, { ...data, split }, { validation, grid });
+  if (isEach(config.modality)) await scoreTranslations(device, config, data, grid);
   device.trim();
 }
 
@@ -180,8 +182,7 @@ async function trainInto(
   const { config, trainer, name: title } = stage;
   const { epochs, batch } = config;
   const { data, files, networks, tests } = inputs;
-  const predictions = tests * PREDICTION;
-  await checkRoom(folder, 4 * stage.stateBytes + predictions, "checkpoints and predictions");
+  await checkRoom(folder, 4 * stage.stateBytes + tests * PREDICTION, "checkpoints and predictions");
   await checkHeld(folder); // before what it holds is replaced
   if (state?.imported !== false) await begin(folder, config, data, files, networks);
   if (state?.imported) await keepImported(folder, state, stage);
@@ -227,8 +228,7 @@ const ENDINGS = {
   patience: "ended: no better validation within --patience",
 } as const;
 
-function stopped(signal: "SIGINT" | "SIGTERM", { trainer }: Stage): StoppedError {
-  const { position, steps } = trainer;
+function stopped(signal: "SIGINT" | "SIGTERM", { trainer: { position, steps } }: Stage): StoppedError {
   return new StoppedError(
     signal,
     `stopped by ${signal} and saved, after ${steps} steps, in epoch ${position.epoch}; to resume:\n  ${resumeCommand()}`,
@@ -279,8 +279,8 @@ async function scoreTestCases(
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
     if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
     const required = isAny(config.modality) ? [] : networkModalities(config);
-    const options = { labels: false, required, ...loadOptions(config), orientation };
     const began = performance.now();
+    const options = { labels: false, required, ...loadOptions(config), orientation };
     const prepared = await loadCase(source, dataset, files, networkModalities(config), options);
     const seen = seenBy(prepared, networkContrasts(config));
     const found = await predictCase(device, network, seen, config);
@@ -291,8 +291,8 @@ async function scoreTestCases(
   }
   if (isLively()) process.stdout.write("\r\x1b[K");
   const folders = { predictions, references: config.data };
-  const pairs = pairsOf(casesOf(dataset, split.test), folders);
   const { convention, affine } = config;
+  const pairs = pairsOf(casesOf(dataset, split.test), folders);
   const scored = { pairs, folders, labels: dataset.convention };
   const summary = await scorePairs(scored, { convention, affine, boxes, seconds });
   await writeSummary(join(folder, FILES.summary), summary);

@@ -40,6 +40,8 @@ export interface Method<
    * each gets a checkpoint of its own.
    */
   eachContrast?: true;
+  /** Why a step is far slower than others', for the page's list; not given for a method that is not. */
+  slow?: string;
   /** True for a method whose network says which regions a patch shows, and segments nothing. */
   classifies?: true;
   /** The least number of samples in a batch; by default 1. */

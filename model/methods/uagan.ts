@@ -32,6 +32,7 @@ m = a·x + (1 - a)·x' with a uniform in 0 … 1 for each sample; ramp rises fro
     "a V-Net for each stream, L_seg with Dice, the mean of the last features for the critic's classes, " +
     "beta1 of 0.5, the generator's update before the critic's, and no dropout. Not yet tuned.",
   eachContrast: true,
+  slow: "each step trains two networks, and runs the larger one four times for each contrast",
   settings: {
     adversarialWeight: row(number(), {
       help: "weight of the critic's judgement of translated images; with 0 there is no critic",

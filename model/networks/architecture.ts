@@ -19,8 +19,9 @@ export interface How {
    */
   taps?: readonly string[];
   /**
-   * Gradient checkpointing: keeps fewer activations and computes them again in the backward pass, to the same
-   * bits.
+   * Gradient checkpointing: keeps fewer activations and computes them again in the backward pass. Outputs
+   * have the same bits; gradients too, except in a translator (twoStream.ts), where they are added in another
+   * order and differ by rounding.
    */
   lowMemory?: boolean;
   /** The bank of norm parameters to use; not given for a network with one set. */

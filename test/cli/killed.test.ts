@@ -28,6 +28,13 @@ const KILLED = [
     stages: ["pretrain_t1ce_desd"],
     least: 50,
   },
+  {
+    what: "a translator and its critic",
+    names: ["whole translator", "killed translator"],
+    flags: ["--stage", "student", "--method", "uagan", "--modality", "t1+flair", "--epochs", "3"],
+    stages: ["student_each-t1+flair_uagan"],
+    least: 50,
+  },
 ] as const;
 
 for (const { what, names, stages, least, ...given } of KILLED) {

@@ -8,6 +8,12 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { predictFolder, type PredictOptions } from "../../cli/predict.ts";
+import { FILES } from "../../cli/files/stageFolder.ts";
+import {
+  type CaseTranslation,
+  readTranslations,
+  TRANSLATIONS,
+} from "../../cli/prediction/translationFiles.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { device } from "../support/gradcheck.ts";
 import { writeSplitOfFour } from "../support/heldOut.ts";
@@ -44,7 +50,16 @@ const translate = (more: Partial<PredictOptions> = {}) =>
     ...more,
   });
 const refused = async (more: Partial<PredictOptions>) => (await failure(() => translate(more))).message;
+const scan = (contrast: string) => join(data, "PHANTOM_004", `PHANTOM_004_${contrast}.nii.gz`);
 const volume = (path: string) => readNifti(readFileSync(path), path);
+
+/** An image with mean 0 and deviation 1 over the voxels that are not 0. */
+function scaled(image: ArrayLike<number>): number[] {
+  const brain = Array.from(image).filter((value) => value !== 0);
+  const mean = brain.reduce((sum, value) => sum + value, 0) / brain.length;
+  const square = brain.reduce((sum, value) => sum + (value - mean) ** 2, 0) / brain.length;
+  return Array.from(image, (value) => (value === 0 ? 0 : (value - mean) / Math.sqrt(square)));
+}
 
 test("each case is written in the other contrast, in the grid of its source", async () => {
   const said = (await silenced(() => translate())).join("\n");
@@ -69,6 +84,46 @@ test("each case is written in the other contrast, in the grid of its source", as
   const before = readFileSync(first);
   await silenced(() => translate({ overwrite: true }));
   assert.equal(readFileSync(first), before, "the same bytes again");
+});
+
+test("the test case is scored in both directions, beside its sources as they stand", async () => {
+  const { mean, cases } = (await readTranslations(STAGE))!;
+  const directions = cases.map(({ case: id, from, into }) => [id, from, into]);
+  assert.equal(directions, [
+    ["PHANTOM_004", "t1ce", "flair"],
+    ["PHANTOM_004", "flair", "t1ce"],
+  ]);
+  assert.is(mean[0]!.cases, 1);
+  assert.equal([mean[0]!.translation, mean[0]!.source], [cases[0]!.translation, cases[0]!.source]);
+  const name = "PHANTOM_004_flair_from_t1ce.nii.gz";
+  const kept = join(STAGE, TRANSLATIONS.images, name);
+  assert.equal(readFileSync(kept), readFileSync(join(output, name)), "as predict.js translates it");
+  const [made, scanned, seen] = await Promise.all([kept, scan("flair"), scan("t1ce")].map(volume));
+  const [truth, source] = [scaled(scanned!.data), scaled(seen!.data)];
+  const error = (image: Float32Array) => {
+    const brain = truth.flatMap((value, i) => (value === 0 ? [] : [Math.abs(image[i]! - value)]));
+    return brain.reduce((sum, value) => sum + value, 0) / brain.length;
+  };
+  const { translation, source: untranslated } = cases[0]!;
+  assert.ok(Math.abs(error(made!.data) - translation.error) < 1e-3);
+  assert.ok(Math.abs(error(Float32Array.from(source)) - untranslated.error) < 1e-3);
+  const [head, ...rows] = readFileSync(join(STAGE, TRANSLATIONS.csv), "utf8").trim().split("\n");
+  assert.is(head, "case,from,into,translation_error,translation_correlation,source_error,source_correlation");
+  assert.ok(rows[0]!.startsWith(`PHANTOM_004,t1ce,flair,${translation.error},${translation.correlation},`));
+});
+
+test("the stage's report shows each translation beside the true contrast, and their errors", async () => {
+  const page = readFileSync(join(STAGE, FILES.report), "utf8");
+  const { cases } = (await readTranslations(STAGE))!;
+  const [{ translation, source }] = cases as [CaseTranslation];
+  const error = `error ${translation.error.toFixed(3)}, without translation ${source.error.toFixed(3)}`;
+  assert.ok(page.includes(`FLAIR, translated from T1ce: ${error}`));
+  const section = /<h2>Translations of the test cases<\/h2>[^]*?<\/section>/.exec(page)![0];
+  assert.is(section.match(/<img /g)!.length, 6);
+  for (const name of ["T1ce, as scanned", "FLAIR, as scanned", "T1ce into FLAIR", "FLAIR into T1ce"])
+    assert.ok(section.includes(name), name);
+  const plain = readFileSync(join(out, "student_t1ce_uagan", FILES.report), "utf8");
+  assert.not.match(plain, /Translations/);
 });
 
 test("the contrast to translate into has kernels of its own", async () => {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
+import { TRANSLATIONS } from "../../cli/prediction/translationFiles.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
 
 export const folder = mkdtempSync(join(tmpdir(), "killed-"));
@@ -113,6 +114,7 @@ export function result(run: string, stage: string) {
     summary: (isScored ? text(run, stage, FILES.summary) : "")
       .replaceAll(join(folder, run), "RUN")
       .replace(/"seconds[^\n]*/g, ""),
+    translations: files.includes(TRANSLATIONS.json) ? text(run, stage, TRANSLATIONS.json) : "",
     files,
   };
 }

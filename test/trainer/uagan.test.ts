@@ -9,6 +9,7 @@ import { twoStream } from "../../model/networks/twoStream.ts";
 import type { TrainBatch } from "../../trainer/loop/trainer.ts";
 import { decodeTraining } from "../../trainer/loop/state.ts";
 import { numbers, run } from "../support/methodTrials.ts";
+import { failure } from "../support/quietly.ts";
 import { batch, of, VOXELS } from "../support/training.ts";
 
 const METHOD = METHODS.uagan as unknown as Method;
@@ -146,6 +147,25 @@ test("a critic whose penalty overflows is skipped alone: the generator still tak
   assert.is(of(one.seen, "skip").length, 1);
   assert.equal(named(one, CRITIC), named(drawn, CRITIC), "the critic stays");
   assert.equal(named(one, DEPLOYED), named(usual, DEPLOYED), "the generator does not");
+});
+
+test("a generator whose loss overflows is skipped alone: the critic still takes its step", async () => {
+  const one = await trained({ cycleWeight: 1e39 }, { stepsPerEpoch: 1 });
+  const drawn = await trained(OFF, { stepsPerEpoch: 1, optimizer: { lr: 0 } });
+  const usual = await trained({}, { stepsPerEpoch: 1 });
+  assert.is(of(one.seen, "skip").length, 1);
+  const shared = new Set(named(drawn, DEPLOYED).map(([name]) => name));
+  const moved = named(one, DEPLOYED).filter(([name]) => shared.has(name));
+  assert.equal(moved, named(drawn, DEPLOYED), "the generator stays");
+  assert.not.equal(named(one, CRITIC), named(drawn, CRITIC), "the critic does not");
+  assert.not.equal(named(one, DEPLOYED), named(usual, DEPLOYED));
+});
+
+test("a group that is never finite stops the training, though the other one is sound", async () => {
+  for (const weights of [{ penaltyWeight: 1e39 }, { cycleWeight: 1e39 }]) {
+    const { message } = await failure(() => trained(weights, { stepsPerEpoch: 6, maxBadSteps: 3 }));
+    assert.match(message, /^step 3: loss not finite in 3 steps in a row/);
+  }
 });
 
 test("a stopped training resumes to the same bits, with its critic and both optimizers", async () => {

@@ -117,6 +117,13 @@ else {
     assert.is(await page.locator("#method option:enabled").count(), HERE.length);
   });
 
+  test("a slow method can be chosen, and its title says why it is slow", async () => {
+    const slow = opened.page.locator("#method option[title]:not([title=''])");
+    assert.equal(await slow.allTextContents(), ["UAGAN (slow)"]);
+    assert.match((await slow.getAttribute("title"))!, /trains two networks/);
+    assert.ok(await slow.isEnabled());
+  });
+
   test("a teacher, and a student by each method; the teacher that barlow trains is a network to choose", async () => {
     const { page } = opened;
     await page.selectOption("#method", "protokd");

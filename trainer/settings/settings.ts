@@ -145,7 +145,7 @@ export const SETTINGS = {
       default: false,
       nnunet: true,
     }),
-    /** Gradient checkpointing: the same bits in less memory. */
+    /** Gradient checkpointing: less memory, and the same bits but for UAGAN's rounding. */
     lowMemory: row(onOff(), {
       help: "recompute activations instead of keeping them: the same result in less memory, slower",
       default: false,

@@ -58,17 +58,21 @@ export function lists(choices: FormChoices): HTMLElement[] {
   ];
 }
 
-/** The methods; one that the page cannot train tells why, and cannot be chosen. */
+/** The list of methods; those that the page cannot train say why, and cannot be chosen. */
 function methodList(choices: FormChoices): HTMLElement {
   const made = select(
     "method",
     "Method",
     choices.methods.map(([name, title]) => {
       const why = choices.elsewhere[name];
-      return [name, why === undefined ? title : `${title}: ${why}, on the command line only`];
+      if (why !== undefined) return [name, `${title}: ${why}, on the command line only`];
+      return [name, name in choices.slow ? `${title} (slow)` : title];
     }),
   );
-  for (const option of made.querySelectorAll("option")) option.disabled = option.value in choices.elsewhere;
+  for (const option of made.querySelectorAll("option")) {
+    option.disabled = option.value in choices.elsewhere;
+    option.title = choices.slow[option.value] ?? "";
+  }
   return made;
 }
 

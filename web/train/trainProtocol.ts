@@ -50,6 +50,8 @@ export interface FormChoices {
   taught: readonly { method: string; field?: string; value?: string }[];
   /** Those that only the command line trains, with the reason. */
   elsewhere: Readonly<Record<string, string>>;
+  /** Those whose steps are far slower than others', with the reason. */
+  slow: Readonly<Record<string, string>>;
   defaultMethod: string;
   /** The method of the stage "pretrain". */
   pretraining: string;

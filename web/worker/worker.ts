@@ -88,6 +88,12 @@ const engine = {
         .filter((name) => usesStudents(name))
         .map((name) => [name, "learns from several students"]),
     ),
+    slow: Object.fromEntries(
+      Object.keys(METHODS).flatMap((name) => {
+        const { slow } = methodOf(name);
+        return slow === undefined ? [] : [[name, slow]];
+      }),
+    ),
     defaultMethod: DEFAULT_METHOD,
     pretraining: DEFAULT_PRETRAINING,
     recipes: { paper: recipeOf("paper"), nnunet: recipeOf("nnunet") },
