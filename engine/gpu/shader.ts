@@ -3,7 +3,7 @@
 // whether a number is a uniform or an override.
 //
 // A file with `alias real = f32;` has a twin for half precision, where real is f16. It runs where the tensors
-// declared as array<real> are f16, which all of them must be.
+// declared as array<real> or array<vec4<real>> are f16, which all of them must be.
 //
 // A grid that is a number has an invocation for each element, or for EACH elements where a kernel uses that
 // override.
@@ -44,7 +44,9 @@ export function kernels(file: string, code: string, declarations = declarationsO
     ...reflection.storage.map((v) => v.name),
     ...reflection.uniforms.flatMap((u) => u.members?.map((m) => m.name) ?? []),
   ]);
-  const reals = new Set(Array.from(code.matchAll(/ (\w+): array<real>/g), ([, variable]) => variable!));
+  const reals = new Set(
+    Array.from(code.matchAll(/ (\w+): array<(?:vec4<)?real>/g), ([, variable]) => variable!),
+  );
   return Object.fromEntries(
     reflection.entry.compute.map((entry) => [
       entry.name,
@@ -77,7 +79,7 @@ function decoded({ pathname }: URL): string {
 
 interface Source {
   label: string;
-  /** Bindings of array<real>, which take tensors of either precision. */
+  /** Bindings of array<real> or array<vec4<real>>, which take tensors of either precision. */
   reals: ReadonlySet<string>;
   file: string;
   code: string;

@@ -35,7 +35,7 @@ const withLanes = (min: number, max: number): Abilities => ({ lanes: { min, max 
 
 test("the default of a family is the first row that runs on the GPU", () => {
   const kernels = (min: number, max: number) => text(Object.values(defaultTuning(withLanes(min, max))));
-  assert.is(kernels(8, 8), text([{ kernel: "eight" }, { kernel: "eight" }, { kernel: "halving" }]));
+  assert.is(kernels(8, 8), text([{ kernel: "narrow" }, { kernel: "rotate" }, { kernel: "halving" }]));
   const rest = [{ kernel: "plain", WG: 64 }, { kernel: "plain" }];
   assert.is(kernels(32, 32), text([{ kernel: "subgroups", WG: 32 }, ...rest]));
   assert.is(kernels(32, 128), text([{ kernel: "subgroups", WG: 64 }, ...rest]));
@@ -66,7 +66,10 @@ test("every table ends with a kernel that runs everywhere, and a choice names it
       assert.is(new Set(rows.map(({ name }) => name)).size, rows.length, family);
     }
   }
-  assert.is(KERNELS, "forward eight subgroups plain, weightGradient eight plain, halving halving plain");
+  assert.is(
+    KERNELS,
+    "forward narrow eight subgroups plain, weightGradient rotate eight plain, halving halving plain",
+  );
 });
 
 test("one more row is a candidate, the default if it comes first, and runs the calls that it fits", () => {
