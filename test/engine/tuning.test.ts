@@ -186,8 +186,13 @@ test("a choice is kept for its adapter and read again; a broken file counts as n
     const recorded: Tuning = { ...chosen, weightGradient: { kernel: "plain", WG: 32 } };
     await applyTuning(own, { recorded });
     assert.equal(own.tuning, recorded, "a run's own choice comes first");
-    await applyTuning(own, { recorded: defaultTuning(withLanes(8, 8)) });
+    const elsewhere = defaultTuning(withLanes(8, 8));
+    const warned = await silenced(() => applyTuning(own, { recorded: elsewhere }));
     assert.equal(own.tuning, chosen, "unless this adapter cannot run it");
+    assert.match(
+      warned.join("\n"),
+      /began with \(forward narrow, .*\) do not run .* resumes with forward .* round differently/,
+    );
     own.tuning = defaultTuning(own);
     process.env["PROTOKD_TUNING"] = "off";
     await applyTuning(own, { recorded });
