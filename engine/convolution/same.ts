@@ -5,6 +5,7 @@ import { free, Tensor } from "../autograd/tensor.ts";
 import type { Vec3 } from "../gpu/grid.ts";
 import { shader } from "../gpu/shader.ts";
 import { FORWARD_ONLY, plainGather, plainPair } from "./plain.ts";
+import { TILE } from "./tile.ts";
 import { type Abilities, shared, type Sizes, type VolumeRow, type WeightRow } from "./row.ts";
 
 const eight = await shader("conv3dEight");
@@ -60,6 +61,7 @@ export const FORWARD: readonly VolumeRow[] = [
     },
   },
   plainGather,
+  TILE, // after the default of GPUs without subgroups: it has to be measured to be chosen
 ];
 
 export const WEIGHT_GRADIENT: readonly WeightRow[] = [
