@@ -76,6 +76,12 @@ export const weightGradient: Subject = {
       needs: EIGHT,
       run: (inputs) => engine(inputs, { kernel: "eight" }),
     },
+    {
+      file: "shaders/conv3dRotate.wgsl",
+      idea: "lanes are input channels and load four voxels each; dy goes round",
+      needs: EIGHT,
+      run: (inputs) => engine(inputs, { kernel: "rotate" }),
+    },
   ],
   lessons: `Loads decide here too (see conv3d): a load of dy serves one lane, a load of x serves all eight.
 Versions tried, with the fraction of lavapipe's multiply-add rate:

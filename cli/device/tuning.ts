@@ -14,7 +14,7 @@ import {
   tune,
   tuningOf,
 } from "../../engine/index.ts";
-import { say } from "../terminal/console.ts";
+import { say, warn } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
 
 /** The file with the choices: in the user's cache folder. */
@@ -63,18 +63,15 @@ interface Choice {
 
 /**
  * Sets the device's kernels: the `recorded` choice of a run, if it fits; otherwise the cached one, or a new
- * one that is measured on a GPU or with `retune`.
+ * one that is measured on a GPU or with `retune`. Warns where a run gets other kernels than it began with.
  */
 export async function applyTuning(
   device: Device,
   { retune = false, recorded = null, choose = tune }: Choice = {},
 ): Promise<Device> {
   if (process.env["PROTOKD_TUNING"] === "off") return device;
-  const known = retune
-    ? null
-    : isTuning(recorded, device)
-      ? recorded
-      : await readTuning(device.adapter.info, device);
+  const isKnown = isTuning(recorded, device);
+  const known = retune ? null : isKnown ? recorded : await readTuning(device.adapter.info, device);
   if (known) device.tuning = known;
   else if (retune || !isSoftware(device.adapter.info)) {
     say("choosing the fastest kernels for this adapter");
@@ -83,6 +80,11 @@ export async function applyTuning(
     say(`  ${tuningText(tuningOf(device))}, saved in ${tuningFile()}`);
     await writeTuning(device, tuningOf(device)).catch((error: Error) => say(`  not saved: ${error.message}`));
   }
+  if (recorded && !isKnown)
+    warn(
+      `the kernels that this run began with (${tuningText(recorded)}) do not run on this adapter, or are of another ` +
+        `version: it resumes with ${tuningText(tuningOf(device))}, which round differently`,
+    );
   return device;
 }
 

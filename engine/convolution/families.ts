@@ -9,8 +9,8 @@ import type { Abilities, Choice, Row, Sizes, VolumeCall, VolumeRow, WeightCall, 
 import { FORWARD, WEIGHT_GRADIENT } from "./same.ts";
 
 /**
- * Rows by sum, the default first. Where a row does not fit a call, the next that does takes its place: the
- * last row must run on every GPU and fit every call.
+ * Rows by sum, the default first. Where a row does not fit a call, the next that does takes its place: one of
+ * the last must run on every GPU and fit every call.
  */
 export interface Tables {
   gather: readonly VolumeRow[];
@@ -104,5 +104,5 @@ function pick<C, R extends Pick<Row<C>, "name" | "sizes" | "fits">>(
     const [sizes] = row.sizes(gpu);
     if (sizes && row.fits(call)) return { row, sizes };
   }
-  throw new Error("the last row of a table must run on every GPU and fit every call");
+  throw new Error("one of the last rows of a table must run on every GPU and fit every call");
 }

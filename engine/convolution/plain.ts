@@ -1,4 +1,4 @@
-// The kernels that compute every geometry on every GPU: the last rows of all tables. The others are checked
+// The kernels that compute every geometry on every GPU: in all tables. The others are checked
 // against them.
 
 import { shader } from "../gpu/shader.ts";

@@ -85,14 +85,14 @@ const INVOCATIONS = 16384; // enough to fill a large GPU
 const SHARE = 256; // the fewest voxels that are worth a share of their own
 
 /**
- * Divides `rows` of the volume among shares that take `tiles` invocations each. The number of shares depends
- * on shapes alone, so that sums repeat.
+ * Divides `rows` of the volume among shares that take `tiles` invocations each, some `invocations` in all.
+ * The number of shares depends on shapes alone, so that sums repeat.
  */
 export function shared(
   { operands, outSize, work }: WeightCall,
-  { rows, tiles }: { rows: number; tiles: number },
+  { rows, tiles, invocations = INVOCATIONS }: { rows: number; tiles: number; invocations?: number },
 ): Shares {
   const voxels = operands.batch * outSize[0] * outSize[1] * outSize[2];
-  const splits = Math.min(rows, Math.ceil(INVOCATIONS / tiles), Math.ceil(voxels / SHARE));
+  const splits = Math.min(rows, Math.ceil(invocations / tiles), Math.ceil(voxels / SHARE));
   return { splits, invocations: splits * tiles, work };
 }

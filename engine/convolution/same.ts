@@ -5,15 +5,30 @@ import { free, Tensor } from "../autograd/tensor.ts";
 import type { Vec3 } from "../gpu/grid.ts";
 import { shader } from "../gpu/shader.ts";
 import { FORWARD_ONLY, plainGather, plainPair } from "./plain.ts";
+import { TILE } from "./tile.ts";
 import { type Abilities, shared, type Sizes, type VolumeRow, type WeightRow } from "./row.ts";
 
 const eight = await shader("conv3dEight");
+const narrow = await shader("conv3dNarrow");
+const rotate = await shader("conv3dRotate");
 const subgroups = await shader("conv3dSubgroups");
 const { LANES, T, TC } = eight.constants;
 const { WG: WIDTH, TO, TW, TH } = subgroups.constants;
 
+const CPU_INVOCATIONS = 2048; // enough to fill the cores behind a software adapter
+
 /** Forward pass and data gradient. */
 export const FORWARD: readonly VolumeRow[] = [
+  {
+    name: "narrow",
+    sizes: onEightLanes,
+    fits: ({ outSize: [, H, W] }) => H <= narrow.constants.EDGE && W <= narrow.constants.EDGE,
+    grid: ({ operands: { batch, outputs, size }, work }) => {
+      const tiles = Math.ceil(size[0] / narrow.constants.PLANES);
+      return { invocations: LANES * batch * Math.ceil(outputs / LANES) * tiles, work };
+    },
+    run: ({ operands, strides }, grid) => narrow.forward({ ...operands, ...strides }, grid),
+  },
   {
     name: "eight",
     sizes: onEightLanes,
@@ -46,9 +61,25 @@ export const FORWARD: readonly VolumeRow[] = [
     },
   },
   plainGather,
+  TILE, // after the default of GPUs without subgroups: it has to be measured to be chosen
 ];
 
 export const WEIGHT_GRADIENT: readonly WeightRow[] = [
+  {
+    name: "rotate",
+    sizes: onEightLanes,
+    fits: ({ outSize: [, , W] }) => W % 4 === 0,
+    grid: (call) => {
+      const { batch, inputs, outputs } = call.operands;
+      const [D, , W] = call.outSize;
+      const columns = batch * (W === 4 ? Math.ceil(D / 2) : D * Math.ceil(W / rotate.constants.COLUMN));
+      const tiles = 3 * LANES * Math.ceil(inputs / LANES) * Math.ceil(outputs / LANES); // 3: one kz each
+      return shared(call, { rows: columns, tiles, invocations: CPU_INVOCATIONS });
+    },
+    run: ({ operands, outSize, partial }, grid) => {
+      rotate.backwardWeight({ ...operands, four: outSize[2] === 4, partial, splits: grid.splits }, grid);
+    },
+  },
   {
     name: "eight",
     sizes: onEightLanes,

@@ -1,5 +1,5 @@
 // Chooses the kernel of each family by trying its candidates on the device. A candidate that does not run, or
-// disagrees with the plain kernel on a small volume, is dropped. The fastest of the others wins. This takes
+// disagrees with the plain kernel on small volumes, is dropped. The fastest of the others wins. This takes
 // some seconds, mostly to compile, so callers keep the choice.
 
 import type { Device } from "../gpu/device.ts";
@@ -21,7 +21,11 @@ interface Trial {
   outSize: Vec3;
 }
 
-const CHECKED = { channels: 9, size: [4, 6, 10] } as const; // not a multiple of any tile
+const CHECKED = [
+  { channels: 9, size: [4, 6, 10] }, // not a multiple of any tile
+  { channels: 9, size: [2, 6, 12] }, // rows of whole quads of voxels
+  { channels: 9, size: [6, 4, 4] }, // planes of at most 4x4
+] as const;
 const TIMED = [
   { channels: 16, size: [16, 32, 32] }, // a network spends most time on such volumes
   { channels: 64, size: [6, 8, 8] }, // few voxels, which hardly fill a GPU
@@ -56,7 +60,7 @@ async function fastest(device: Device, family: Family, timer: Timer): Promise<Ch
   const select = (choice: Choice) => {
     device.tuning = { ...defaultTuning(device), [family]: choice };
   };
-  const small = trial(device, CHECKED, family);
+  const small = CHECKED.map((shape) => trial(device, shape, family));
   const large = TIMED.map((shape) => trial(device, shape, family));
   try {
     select(plainTuning(device)[family]);
@@ -75,7 +79,7 @@ async function fastest(device: Device, family: Family, timer: Timer): Promise<Ch
       }
     }
   } finally {
-    for (const { x, y, weight } of [small, ...large]) [x, y, weight].forEach(free);
+    for (const { x, y, weight } of [...small, ...large]) [x, y, weight].forEach(free);
   }
   return best;
 }
@@ -113,11 +117,13 @@ function run(family: Family, { x, y, weight, size, outSize }: Trial): Readonly<R
   return results;
 }
 
-async function values(family: Family, on: Trial): Promise<Float32Array[]> {
-  const tensors = Object.values(scope(() => run(family, on)));
+async function values(family: Family, on: readonly Trial[]): Promise<Float32Array[]> {
   const all: Float32Array[] = [];
-  for (const result of tensors) all.push(await result.read());
-  tensors.forEach(free);
+  for (const trial of on) {
+    const tensors = Object.values(scope(() => run(family, trial)));
+    for (const result of tensors) all.push(await result.read());
+    tensors.forEach(free);
+  }
   return all;
 }
 

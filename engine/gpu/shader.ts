@@ -3,7 +3,10 @@
 // whether a number is a uniform or an override.
 //
 // A file with `alias real = f32;` has a twin for half precision, where real is f16. It runs where the tensors
-// declared as array<real> are f16, which all of them must be.
+// declared as array<real>, array<vec4<real>> or array<stored> are f16, which all of them must be.
+//
+// A file with `alias wide = f32;` has a twin that works on four values at a time: wide is vec4f there, stored
+// a vec4<real>, and word a vec4<u32>. It runs where the override WIDE is true.
 //
 // A grid that is a number has an invocation for each element, or for EACH elements where a kernel uses that
 // override.
@@ -44,7 +47,9 @@ export function kernels(file: string, code: string, declarations = declarationsO
     ...reflection.storage.map((v) => v.name),
     ...reflection.uniforms.flatMap((u) => u.members?.map((m) => m.name) ?? []),
   ]);
-  const reals = new Set(Array.from(code.matchAll(/ (\w+): array<real>/g), ([, variable]) => variable!));
+  const reals = new Set(
+    Array.from(code.matchAll(/ (\w+): array<(?:real|vec4<real>|stored)>/g), ([, variable]) => variable!),
+  );
   return Object.fromEntries(
     reflection.entry.compute.map((entry) => [
       entry.name,
@@ -77,7 +82,7 @@ function decoded({ pathname }: URL): string {
 
 interface Source {
   label: string;
-  /** Bindings of array<real>, which take tensors of either precision. */
+  /** Bindings of real values, which take tensors of either precision. */
   reals: ReadonlySet<string>;
   file: string;
   code: string;
@@ -173,7 +178,7 @@ function compile(
   if (known || device.plan?.has(key)) return device.plan ? null : known!;
   const module = device.gpu.createShaderModule({
     label: file,
-    code: precision === "f16" ? halved(code) : code,
+    code: twin(code, { half: precision === "f16", wide: Boolean(args["WIDE"]) }),
   });
   const given = [...defaults.keys()].filter((name) => args[name] !== undefined);
   const constants = Object.fromEntries(given.map((name) => [name, Number(args[name])]));
@@ -188,7 +193,13 @@ function compile(
   return pipeline;
 }
 
-/** A shader whose `real` is f16. Lines keep their numbers, so that errors name the right one. */
-export function halved(code: string): string {
-  return `enable f16; ${code.replace("alias real = f32;", "alias real = f16;")}`;
+/** The twin of a shader that a call needs. Lines keep their numbers, so that errors name the right one. */
+export function twin(code: string, { half, wide }: { half: boolean; wide: boolean }): string {
+  const sized = wide
+    ? code
+        .replace("alias wide = f32;", "alias wide = vec4f;")
+        .replace("alias stored = real;", "alias stored = vec4<real>;")
+        .replace("alias word = u32;", "alias word = vec4<u32>;")
+    : code;
+  return half ? `enable f16; ${sized.replace("alias real = f32;", "alias real = f16;")}` : sized;
 }

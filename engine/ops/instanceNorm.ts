@@ -9,8 +9,10 @@ const kernel = await shader("instanceNorm");
 
 const CHUNK = 8192; // voxels of a workgroup: 128 of each thread
 
-/** The threads of a workgroup for so many values. Few values are summed faster by few threads. */
-const width = (values: number) => (values > 512 ? 64 : 8);
+const QUAD = 4; // values of a load, where a channel has a multiple of them
+
+/** The threads of a workgroup for so many loads. Few are done faster by few threads. */
+const width = (loads: number) => (loads > 512 ? 64 : 8);
 
 export interface InstanceNormOptions {
   eps?: number;
@@ -67,9 +69,16 @@ function layout({ shape }: Tensor, together: number) {
     channels,
     chunks,
     samples: batch / together,
-    config: { channels, voxels, chunk: CHUNK, together, WG: width(voxels) },
+    config: { channels, voxels, chunk: CHUNK, together },
+    loads: loadsOf(voxels),
     grid: { groups: [chunks, channels, batch] as const },
   };
+}
+
+/** The loads of a row of `voxels`: by fours if that divides them; and the threads of a workgroup. */
+function loadsOf(voxels: number) {
+  const WIDE = voxels % QUAD === 0;
+  return { WIDE, WG: width(WIDE ? voxels / QUAD : voxels) };
 }
 
 /**
@@ -80,11 +89,11 @@ function layout({ shape }: Tensor, together: number) {
  * exceeds the standard deviation.
  */
 export function statisticsOf(x: Tensor, together: number, eps: number, given: Tensor | null = null): Tensor {
-  const { channels, samples, chunks, config, grid } = layout(x, together);
+  const { channels, samples, chunks, config, loads, grid } = layout(x, together);
   return scope(() => {
     const statistics = new Tensor(x.device, [samples, channels, 4]);
     if (!given && together === 1 && chunks === 1) {
-      kernel.rowStatistics({ ...config, eps, x, statistics }, grid);
+      kernel.rowStatistics({ ...config, ...loads, eps, x, statistics }, grid);
       return statistics;
     }
     const moments = given ?? partialMoments(x);
@@ -98,9 +107,9 @@ export function statisticsOf(x: Tensor, together: number, eps: number, given: Te
 
 /** The moments of x, computed from x itself. */
 export function partialMoments(x: Tensor): Tensor {
-  const { batch, channels, chunks, config, grid } = layout(x, 1);
+  const { batch, channels, chunks, config, loads, grid } = layout(x, 1);
   const moments = new Tensor(x.device, [batch, channels, chunks, 4]);
-  kernel.partialMoments({ ...config, x, moments }, grid);
+  kernel.partialMoments({ ...config, ...loads, x, moments }, grid);
   return moments;
 }
 
@@ -124,8 +133,8 @@ export function normalise(
   { statistics, together, constant = false, activated = false, skip = null }: Normalisation,
 ): Tensor {
   const { device, shape, precision } = x;
-  const { batch, channels, samples, chunks, config, grid } = layout(x, together);
-  const given = { ...config, x, weight, bias, statistics, activated };
+  const { batch, channels, samples, chunks, config, loads, grid } = layout(x, together);
+  const given = { ...config, ...loads, x, weight, bias, statistics, activated };
   const y = new Tensor(device, shape, precision);
   const joined = { skip: skip ?? x, added: skip !== null }; // x is bound where there is no skip, and not read
   kernel.forward({ ...given, ...joined, y }, grid);

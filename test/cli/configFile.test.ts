@@ -111,6 +111,10 @@ test("an unknown name gets the nearest known one, a wrong value what was expecte
   }
   assert.match(await refused('{"__proto__": {"epochs": 1}}'), /^--config FILE: __proto__: no setting has/);
   assert.match(await refused({ tuning: 3 }), /^--config FILE: tuning: expected a choice of kernels, or null/);
+  assert.match(
+    await refused({ tuning: { forward: null } }),
+    /^--config FILE: tuning: expected a choice of kernels/,
+  );
 });
 
 test("a file without settings is refused: missing, not JSON, a list, a name twice, too deep, too large", async () => {

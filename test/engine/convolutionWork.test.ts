@@ -17,6 +17,11 @@ const EIGHT: Tuning = {
   weightGradient: { kernel: "eight" },
   halving: { kernel: "halving" },
 };
+const LANEWISE: Tuning = {
+  ...EIGHT,
+  forward: { kernel: "narrow" },
+  weightGradient: { kernel: "rotate" },
+};
 const WIDE: Tuning = { ...PLAIN, forward: { kernel: "subgroups", WG: 32 } };
 const NARROW: Tuning = { ...PLAIN, forward: { kernel: "plain", WG: 32, TW: 4 } };
 
@@ -80,6 +85,30 @@ test("3³, eight lanes: 8 channels of 8x8 voxels a workgroup; of the weight 4x8 
     `conv3dEight/backwardWeight ${shares * 3 * up(5, 4) * up(19, 8)} ${operations}`,
     `conv3d/sumSplits ${up(19 * 5 * 27, 64)} ${4 * (shares + 1) * 19 * 5 * 27}`,
   ]);
+});
+
+test("3³, planes of 4x4: 8 channels of 4 planes a workgroup; of the weight 8x8 channels and 9 taps, by pairs of planes", () => {
+  const operations = 2 * (2 * 9 * 3 * 4) * 19 * 5 * 27;
+  const shares = 1; // of at least 256 voxels
+  assert.equal(calls(LANEWISE, conv([2, 5, 9, 3, 4], [19, 5, 3, 3, 3])), [
+    `conv3dNarrow/forward ${2 * up(19, 8) * up(9, 4)} ${operations}`,
+    `conv3dNarrow/forward ${2 * up(5, 8) * up(9, 4)} ${operations}`,
+    `conv3dRotate/backwardWeight ${shares * 3 * up(5, 8) * up(19, 8)} ${operations}`,
+  ]);
+});
+
+test("the weight's gradient by columns of 8 voxels where rows are whole quads, else by pairs of rows", () => {
+  const operations = (width: number) => 2 * (2 * 3 * 9 * width) * 19 * 5 * 27;
+  const gradients = (width: number) => calls(LANEWISE, conv([2, 5, 3, 9, width], [19, 5, 3, 3, 3]))[2];
+  const shares = Math.min(2 * 3 * up(20, 8), up(2 * 3 * 9 * 20, 256));
+  assert.is(
+    gradients(20),
+    `conv3dRotate/backwardWeight ${shares * 3 * up(5, 8) * up(19, 8)} ${operations(20)}`,
+  );
+  assert.match(gradients(18)!, /^conv3dEight\/backwardWeight/);
+  const wide = calls(LANEWISE, conv([1, 8, 16, 16, 64], [8, 8, 3, 3, 3]))[2]!;
+  const enough = up(2048, 3 * 8); // to fill the cores behind a software adapter
+  assert.match(wide, new RegExp(`^conv3dRotate/backwardWeight ${3 * Math.min(16 * 8, 64, enough)} `));
 });
 
 test("only the kernel of eight lanes computes moments, of each 8x8 voxels, and only for conv3dWithMoments", () => {

@@ -53,6 +53,11 @@ const properties: Record<string, Property> = {
     holds: ({ classes }) => classes > QUAD && classes % QUAD !== 0,
     needed: (source) => /\bquads\b/.test(source),
   },
+  "more than a chunk of voxels in whole fours": {
+    holds: ({ size, voxels, most }, source) =>
+      size.length === 0 || (voxels % QUAD === 0 && most > chunkOf(source)),
+    needed: (source) => /\bloadsOf\b/.test(source),
+  },
   "rows of more than one tile, the last not full": {
     holds: ({ size }) => size.length > 0 && size.at(-1)! > TILE && size.at(-1)! % TILE !== 0,
     needed: (source) => /\btileWidth\b/.test(source),

@@ -35,7 +35,7 @@ const withLanes = (min: number, max: number): Abilities => ({ lanes: { min, max 
 
 test("the default of a family is the first row that runs on the GPU", () => {
   const kernels = (min: number, max: number) => text(Object.values(defaultTuning(withLanes(min, max))));
-  assert.is(kernels(8, 8), text([{ kernel: "eight" }, { kernel: "eight" }, { kernel: "halving" }]));
+  assert.is(kernels(8, 8), text([{ kernel: "narrow" }, { kernel: "rotate" }, { kernel: "halving" }]));
   const rest = [{ kernel: "plain", WG: 64 }, { kernel: "plain" }];
   assert.is(kernels(32, 32), text([{ kernel: "subgroups", WG: 32 }, ...rest]));
   assert.is(kernels(32, 128), text([{ kernel: "subgroups", WG: 64 }, ...rest]));
@@ -66,7 +66,10 @@ test("every table ends with a kernel that runs everywhere, and a choice names it
       assert.is(new Set(rows.map(({ name }) => name)).size, rows.length, family);
     }
   }
-  assert.is(KERNELS, "forward eight subgroups plain, weightGradient eight plain, halving halving plain");
+  assert.is(
+    KERNELS,
+    "forward narrow eight subgroups plain tile, weightGradient rotate eight plain, halving halving plain",
+  );
 });
 
 test("one more row is a candidate, the default if it comes first, and runs the calls that it fits", () => {
@@ -183,8 +186,13 @@ test("a choice is kept for its adapter and read again; a broken file counts as n
     const recorded: Tuning = { ...chosen, weightGradient: { kernel: "plain", WG: 32 } };
     await applyTuning(own, { recorded });
     assert.equal(own.tuning, recorded, "a run's own choice comes first");
-    await applyTuning(own, { recorded: defaultTuning(withLanes(8, 8)) });
+    const elsewhere = defaultTuning(withLanes(8, 8));
+    const warned = await silenced(() => applyTuning(own, { recorded: elsewhere }));
     assert.equal(own.tuning, chosen, "unless this adapter cannot run it");
+    assert.match(
+      warned.join("\n"),
+      /began with \(forward narrow, .*\) do not run .* resumes with forward .* round differently/,
+    );
     own.tuning = defaultTuning(own);
     process.env["PROTOKD_TUNING"] = "off";
     await applyTuning(own, { recorded });

@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import { device as shared } from "../support/gradcheck.ts";
 import { Device } from "../../engine/gpu/device.ts";
-import { halved } from "../../engine/gpu/shader.ts";
+import { twin } from "../../engine/gpu/shader.ts";
 import { type Listed, listed } from "./collect.ts";
 import type { Mutation } from "./mutation.ts";
 import { state } from "./switch.ts";
@@ -231,7 +231,8 @@ prototype.createShaderModule = function (this: GPUDevice, descriptor) {
   if (!mine) return createShaderModule.call(this, descriptor);
   const code = codeOf(active!);
   const half = descriptor.code.startsWith("enable f16;");
-  return createShaderModule.call(this, { ...descriptor, code: half ? halved(code) : code });
+  const wide = descriptor.code.includes("alias wide = vec4f;");
+  return createShaderModule.call(this, { ...descriptor, code: twin(code, { half, wide }) });
 };
 
 prototype.createComputePipeline = function (this: GPUDevice, descriptor) {

@@ -73,7 +73,7 @@ export const INPUT_SETTINGS = {
     /** The convolution kernels in use; null until the device is open. */
     tuning: row(
       optional({
-        schema: v.custom<Tuning>((value) => typeof value === "object"), // the device checks the rest
+        schema: v.custom<Tuning>(areChoices), // the device checks the rest
         expected: "a choice of kernels",
         argument: "kernels",
         parse: (text) => text,
@@ -82,3 +82,9 @@ export const INPUT_SETTINGS = {
     ),
   }),
 };
+
+/** Tells whether a value names a kernel for each family. */
+function areChoices(value: unknown): boolean {
+  const choices: ({ kernel?: unknown } | null)[] = Object.values(value ?? {});
+  return typeof value === "object" && choices.every((choice) => typeof choice?.kernel === "string");
+}

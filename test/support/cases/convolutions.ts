@@ -63,6 +63,26 @@ export const convolutions: OpCase[] = [
     bias: true,
   }),
   forward({ name: "3³, one voxel", x: [2, 2, 1, 1, 1], weight: [3, 2, 3, 3, 3], ...same }),
+  forward({
+    name: "3³, 10 channels to 9, rows of 12, batch 2",
+    x: [2, 10, 3, 4, 12],
+    weight: [9, 10, 3, 3, 3],
+    ...same,
+    bias: true,
+  }),
+  forward({
+    name: "3³, 9 channels to 10, odd planes of 4x4, batch 2",
+    x: [2, 9, 5, 4, 4],
+    weight: [10, 9, 3, 3, 3],
+    ...same,
+    bias: true,
+  }),
+  forward({
+    name: "3³, rows of 24, shares of columns",
+    x: [1, 2, 8, 9, 24],
+    weight: [3, 2, 3, 3, 3],
+    ...same,
+  }),
   forward({ name: "3³, one channel, rows of 4", x: [1, 1, 5, 3, 4], weight: [1, 1, 3, 3, 3], ...same }),
   forward({
     name: "1³, a head with bias",

@@ -136,6 +136,7 @@ export const distances: OpCase[] = [
   restyled("one channel", random([2, 1, 1, 2, 3]), random([2, 1, 2, 2, 2], { seed: 2 })),
   restyled("40 channels", random([1, 40, 1, 2, 3]), random([1, 40, 1, 2, 3], { seed: 2 })),
   restyled("two samples and channels of two chunks", random(CHUNKS), random([2, 2, 1, 2, 3], { seed: 2 })),
+  restyled("two chunks of whole fours", random([1, 2, 9, 32, 32]), random([1, 2, 2, 2, 3], { seed: 2 })),
   twins("twelve rows of eight", [12, 8]),
   twins("five rows of 40", [5, 40]),
   twins("seven rows of five", [7, 5]),

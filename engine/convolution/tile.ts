@@ -1,0 +1,81 @@
+// The kernels of 3³ at stride 1 that compute out of workgroup memory, for GPUs. Their tiles follow from the
+// shape alone, and run under WebGPU's least limits, so that sums repeat.
+
+import { free, Tensor } from "../autograd/tensor.ts";
+import type { Vec3 } from "../gpu/grid.ts";
+import { shader } from "../gpu/shader.ts";
+import type { Abilities, VolumeCall, VolumeRow } from "./row.ts";
+
+const { forward, sumShares } = await shader("conv3dTile");
+
+/** A tile of conv3dTile.wgsl, by the names of its overrides. */
+interface Tile {
+  TX: number;
+  TY: number;
+  TZ: number;
+  BO: number;
+  PITCH: number;
+}
+
+/** From wide volumes to narrow ones, and among equals from few channels to many. */
+const TILES: readonly Tile[] = [
+  { TX: 32, TY: 8, TZ: 4, BO: 16, PITCH: 9 },
+  { TX: 32, TY: 4, TZ: 2, BO: 32, PITCH: 9 },
+  { TX: 16, TY: 8, TZ: 4, BO: 16, PITCH: 6 },
+  { TX: 16, TY: 8, TZ: 2, BO: 32, PITCH: 6 },
+  { TX: 16, TY: 4, TZ: 2, BO: 64, PITCH: 6 },
+  { TX: 8, TY: 8, TZ: 2, BO: 32, PITCH: 5 },
+  { TX: 8, TY: 8, TZ: 2, BO: 64, PITCH: 5 },
+  { TX: 4, TY: 4, TZ: 4, BO: 64, PITCH: 3 },
+];
+
+const INVOCATIONS = 65536; // enough to fill a large GPU
+const SHARE = 4; // the fewest input channels that are worth a share of their own
+
+/** Forward pass and data gradient. */
+export const TILE: VolumeRow = {
+  name: "tile",
+  sizes: onGpus,
+  fits: () => true,
+  grid: ({ operands: { batch, inputs, outputs, size }, work }) => {
+    const { threads, tiles } = tiling({ batch, outputs, size });
+    return { invocations: threads * tiles * splitsOf(inputs, threads * tiles), work };
+  },
+  run: ({ operands, strides }, grid) => {
+    const { y, inputs } = operands;
+    const { tile, threads, tiles } = tiling(operands);
+    const splits = splitsOf(inputs, threads * tiles);
+    const unwritten = [1]; // the kernel binds a tensor even without shares
+    const shares = new Tensor(y.device, splits > 1 ? [splits, ...y.shape] : unwritten);
+    const own = { ...operands, ...strides, shares, splits };
+    forward({ ...own, ...tile, NT: threads }, grid);
+    if (splits > 1) sumShares(own, y.size);
+    free(shares);
+  },
+};
+
+/** For kernels that pay where workgroup memory is memory of its own: not on software adapters. */
+function onGpus({ lanes }: Abilities): readonly Readonly<Record<string, number>>[] {
+  return lanes.min === 8 && lanes.max === 8 ? [] : [{}];
+}
+
+/** The tile for a volume, its invocations, and the tiles that the volume takes. */
+function tiling({ batch, outputs, size }: Pick<VolumeCall["operands"], "batch" | "outputs" | "size">) {
+  const tile = tileFor(size, outputs);
+  const { TX, TY, TZ, BO } = tile;
+  const [D, H, W] = size;
+  const tiles = Math.ceil(D / TZ) * Math.ceil(H / TY) * Math.ceil(W / TX) * Math.ceil(outputs / BO);
+  return { tile, threads: (BO / 8) * TZ * (TY / 2) * (TX / 4), tiles: batch * tiles };
+}
+
+/** The widest tile that the volume fills by half, for as many channels as it has. */
+function tileFor([, , W]: Vec3, outputs: number): Tile {
+  const width = TILES.find(({ TX }) => TX <= 2 * W - 1)?.TX ?? TILES.at(-1)!.TX;
+  const wide = TILES.filter(({ TX }) => TX === width);
+  return wide.find(({ BO }) => BO >= outputs) ?? wide.at(-1)!;
+}
+
+/** The shares of the input channels that fill a GPU with so many invocations each. */
+function splitsOf(inputs: number, invocations: number): number {
+  return Math.max(1, Math.min(Math.ceil(INVOCATIONS / invocations), Math.floor(inputs / SHARE)));
+}
