@@ -52,7 +52,7 @@ teacher ← m teacher + (1 - m) student        c ← 0.9 c + 0.1 mean of t
     "Our choices: a V-Net's encoder, smaller heads (theirs: 2048, 256, 60000), Adam, " +
     "patches of 32³ in batches of 16 (theirs: 192), the strength of the augmentations, a rate that decays to " +
     "0, and when the watch on the entropies stops a training. The authors' fine-tuning is not published. " +
-    "Not yet measured.",
+    "No gain was measured yet: see docs/how-to/pretraining.md.",
   settings: {
     desdTaps: row(choice(["deep", "last"], "levels"), {
       help: "levels of the encoder that learn from the teacher: all but the first, or the last alone",
