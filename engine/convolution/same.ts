@@ -5,7 +5,7 @@ import { free, Tensor } from "../autograd/tensor.ts";
 import type { Vec3 } from "../gpu/grid.ts";
 import { shader } from "../gpu/shader.ts";
 import { FORWARD_ONLY, plainGather, plainPair } from "./plain.ts";
-import { TILE } from "./tile.ts";
+import { RING, TILE } from "./tile.ts";
 import { type Abilities, shared, type Sizes, type VolumeRow, type WeightRow } from "./row.ts";
 
 const eight = await shader("conv3dEight");
@@ -95,6 +95,7 @@ export const WEIGHT_GRADIENT: readonly WeightRow[] = [
     },
   },
   plainPair,
+  RING,
 ];
 
 /** For kernels of subgroups of exactly eight lanes; in wider ones lanes would idle. */

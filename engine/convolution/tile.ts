@@ -4,9 +4,10 @@
 import { free, Tensor } from "../autograd/tensor.ts";
 import type { Vec3 } from "../gpu/grid.ts";
 import { shader } from "../gpu/shader.ts";
-import type { Abilities, VolumeCall, VolumeRow } from "./row.ts";
+import type { Abilities, Sizes, VolumeCall, VolumeRow, WeightRow } from "./row.ts";
 
 const { forward, sumShares } = await shader("conv3dTile");
+const ring = await shader("conv3dRing");
 
 /** A tile of conv3dTile.wgsl, by the names of its overrides. */
 interface Tile {
@@ -54,8 +55,45 @@ export const TILE: VolumeRow = {
   },
 };
 
+const GROUPS = 1200; // workgroups of the weight gradient, enough to fill a large GPU
+const INPUTS = ring.constants.INPUTS;
+
+/** Weight gradient. */
+export const RING: WeightRow = {
+  name: "ring",
+  sizes: (gpu) => {
+    const large = gpu.gpu.limits.maxComputeWorkgroupStorageSize >= bytesOf(columnFor(16, 8));
+    return onGpus(gpu).flatMap(() => (large ? [{ TY: 8 }, { TY: 4 }] : [{ TY: 4 }]));
+  },
+  fits: () => true,
+  grid: ({ operands: { batch, inputs, outputs }, outSize: [D, H, W], work }, { TY }) => {
+    const { TX, BO, NT, ...column } = columnFor(W, TY);
+    const planes = batch * D * Math.ceil(H / column.TY) * Math.ceil(W / TX);
+    const tiles = Math.ceil(outputs / BO) * Math.ceil(inputs / INPUTS);
+    const splits = Math.min(planes, Math.ceil(GROUPS / tiles));
+    return { splits, invocations: NT * tiles * splits, work };
+  },
+  run: ({ operands, outSize, partial }, grid, { TY }) => {
+    const { splits } = grid;
+    ring.backwardWeight({ ...operands, ...columnFor(outSize[2], TY), partial, splits }, grid);
+  },
+};
+
+/** The columns of conv3dRing.wgsl for rows of W voxels, by the names of its overrides. */
+function columnFor(W: number, rows = 4) {
+  const [TX, TY, BO] = W > 8 ? [16, rows, 16] : W > 4 ? [8, 8, 16] : [4, 4, 32];
+  const PITCH = TX / 4 + 1;
+  const NT = INPUTS * (TY / 2) * (BO / 8) * 3;
+  return { TX, TY, BO, PITCH, PLANE: ((TY + 2) * PITCH) | 1, NT };
+}
+
+/** The workgroup memory that a column takes. */
+function bytesOf({ TX, TY, BO, PLANE, NT }: ReturnType<typeof columnFor>): number {
+  return 16 * Math.max(3 * INPUTS * PLANE, 3 * NT) + 4 * BO * TY * TX;
+}
+
 /** For kernels that pay where workgroup memory is memory of its own: not on software adapters. */
-function onGpus({ lanes }: Abilities): readonly Readonly<Record<string, number>>[] {
+function onGpus({ lanes }: Abilities): readonly Sizes[] {
   return lanes.min === 8 && lanes.max === 8 ? [] : [{}];
 }
 

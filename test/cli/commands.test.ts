@@ -53,7 +53,7 @@ test("train --stage teacher writes every file of a stage", () => {
   assert.equal(config["patch"], [16, 16, 16]);
   assert.equal([config["lr"], config["norm"], config["method"]], [3e-3, "instance", "none"], "defaults too");
   const { forward } = config["tuning"] as Tuning;
-  assert.match(forward.kernel, /^(eight|subgroups|plain)$/, "and the kernels");
+  assert.match(forward.kernel, /^(narrow|eight|subgroups|plain|tile)$/, "and the kernels");
   const { train, val, test: held, labels } = json<Record<string, unknown>>("teacher", FILES.split);
   assert.equal([train, val, held, labels], [cases.slice(0, 2), [cases[2]], [cases[3]], "brats"]);
 });

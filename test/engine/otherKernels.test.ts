@@ -8,11 +8,16 @@ import { candidates, tuningOf } from "../../engine/convolution/tuning.ts";
 import { cases } from "../support/cases.ts";
 import { check } from "../support/gradcheck.ts";
 
+const UNDER_LEAST_LIMITS = {
+  forward: { kernel: "tile" },
+  weightGradient: { kernel: "ring", TY: 4 },
+} as const;
 const OTHERS = [
   { forward: { kernel: "narrow" }, weightGradient: { kernel: "rotate" } },
   { forward: { kernel: "eight" }, weightGradient: { kernel: "eight" } },
   { forward: { kernel: "subgroups", WG: 128 }, weightGradient: { kernel: "plain", WG: 256 } },
-  { forward: { kernel: "tile" }, weightGradient: { kernel: "plain", WG: 32 } },
+  { forward: { kernel: "tile" }, weightGradient: { kernel: "ring", TY: 8 } },
+  UNDER_LEAST_LIMITS,
   { forward: { kernel: "plain", WG: 32, TW: 4 }, weightGradient: { kernel: "plain", WG: 64 } },
 ] as const;
 
@@ -24,12 +29,14 @@ const FILES = {
   plain: "conv3d.wgsl",
 };
 
+const text = (value: unknown) => JSON.stringify(value);
 const rows = cases.filter(({ op, name }) => op === "conv3d" && /^3³(?!, stride)/.test(name));
 
 for (const choice of OTHERS) {
   const { kernel } = choice.forward;
-  const name = JSON.stringify(choice.forward);
-  const own = await openDevice();
+  const limits = choice === UNDER_LEAST_LIMITS ? "default" : "adapter";
+  const name = `${text(choice.forward)} and ${text(choice.weightGradient)}, ${limits} limits`;
+  const own = await openDevice({ limits });
   const known = [...candidates(own).forward, { kernel: "tile" }]; // which runs everywhere, slowly
   if (!known.some((candidate) => candidate.kernel === kernel)) {
     console.log(`SKIPPED: ${name}: this adapter cannot run it`);
