@@ -127,7 +127,7 @@ for (const [flags, message] of [
   [["--method", "kd"], /^--method kd: needs labels: --stage pretrain has the method desd$/m],
   [["--modality", "any"], /^--modality any: a pretraining sees the same contrasts of every case/m],
   [["--modality", "any:t1+t1ce"], /^--modality any:t1\+t1ce: a pretraining sees the same contrasts/m],
-  [["--modality", "each"], /^--modality each: goes with --method ummkd: the network of DeSD sees/m],
+  [["--modality", "each"], /^--modality each: goes with --method ummkd or uagan: the network of DeSD sees/m],
   [["--foreground", "0.3"], /^--foreground: --stage pretrain sees no labels, and does not use it$/m],
   [["--teacher", "x"], /^--teacher: --stage pretrain learns from no other network/m],
   [["--recipe", "nnunet"], /^--recipe: --stage pretrain has settings of its own/m],
