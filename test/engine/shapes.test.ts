@@ -80,6 +80,7 @@ function ragged(elements: number): boolean {
 
 /** Properties that an op has no row for, and why. */
 const exemptions: Record<string, Record<string, string>> = {
+  regionScores: { "one channel": "the scores of a single finding are 1, and have no gradient" },
   maxPool3d: { "one voxel": "a window has 2³ voxels; fewer are refused" },
   regionLogits: { "one channel": "a region lacks one class at least; one class alone is refused" },
   normaliseChannels: { "one channel": "that is the sign of x, whose gradient is 0 but for rounding" },

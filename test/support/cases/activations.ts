@@ -129,6 +129,7 @@ export const activations: OpCase[] = [
   },
   product("two volumes of an odd size", [2, 3, 3, 5, 7]),
   product("one voxel of one channel", [1, 1, 1, 1, 1]),
+  product("40 channels", [1, 40, 1, 2, 3]),
   product("more than two workgroups take", [1, 1, 3, 23, 31]),
   {
     op: "multiply",
@@ -138,6 +139,8 @@ export const activations: OpCase[] = [
     reference: ({ a }) => map(a!, (value) => value ** 2),
   },
   slope("two volumes of an odd size", [2, 3, 3, 5, 7], 0.2),
+  slope("one voxel of one channel", [1, 1, 1, 1, 1]),
+  slope("40 channels", [1, 40, 1, 2, 3]),
   slope("more than two workgroups take", [1, 1, 3, 23, 31], 0.001),
   slope("the slope by default", [1, 1, 1, 1, 5]),
   slope("a negative slope", [1, 2, 1, 1, 5], -1),
