@@ -37,7 +37,8 @@ for (const part of new Set(files.map(folderOf))) {
 }
 rmSync(folder, { recursive: true });
 
-const { passed, failed, skipped } = total;
+const { passed, failed } = total;
+const skipped = [...new Set(total.skipped)]; // each process that loads a file prints them
 if (skipped.length > 0)
   console.log(`${skipped.length} skipped:\n${skipped.map((line) => `  ${line}`).join("\n")}`);
 console.log(`${passed} passed, ${failed} failed`);

@@ -83,13 +83,15 @@ export const weightGradient: Subject = {
       run: (inputs) => engine(inputs, { kernel: "rotate" }),
     },
   ],
-  lessons: `Loads decide here too (see conv3d): a load of dy serves one lane, a load of x serves all eight.
-Versions tried, with the fraction of lavapipe's multiply-add rate:
-  strips of 6, one row                         26 %
-  strips of 6, two rows (conv3dEight.wgsl)     29 %
-  strips of 6, four rows                       25 %
-  all kz at once                            20-27 %
-  strips of 8, edges loaded separately         25 %`,
+  lessons: `Loads decide here too (see conv3d): a load of dy serves one lane, a load of x serves all eight. Loads of
+four voxels take hardly longer than loads of one, and lanes that hand their values round need no broadcasts.
+Versions tried, with the fraction of lavapipe's multiply-add rate, which is that of single numbers:
+  strips of 6, one row                          26 %
+  strips of 6, two rows (conv3dEight.wgsl)      29 %
+  strips of 6, four rows                        25 %
+  all kz at once                             20-27 %
+  strips of 8, edges loaded separately          25 %
+  four voxels a load (conv3dRotate.wgsl)   106-116 %`,
 };
 
 function operandsOf(x: Tensor, dy: Tensor) {
