@@ -11,6 +11,11 @@ export interface Abilities {
   gpu: Pick<GPUDevice, "features" | "limits">;
 }
 
+/** Tells whether all subgroups have eight lanes, as on software adapters. */
+export function hasEightLanes({ lanes }: Abilities): boolean {
+  return lanes.min === 8 && lanes.max === 8;
+}
+
 /** The sizes of a kernel's workgroups and tiles, by the names of its overrides. */
 export type Sizes = Readonly<Record<string, number>>;
 

@@ -6,7 +6,7 @@ import type { Vec3 } from "../gpu/grid.ts";
 import { shader } from "../gpu/shader.ts";
 import { FORWARD_ONLY, plainGather, plainPair } from "./plain.ts";
 import { RING, TILE } from "./tile.ts";
-import { type Abilities, shared, type Sizes, type VolumeRow, type WeightRow } from "./row.ts";
+import { type Abilities, hasEightLanes, shared, type Sizes, type VolumeRow, type WeightRow } from "./row.ts";
 
 const eight = await shader("conv3dEight");
 const narrow = await shader("conv3dNarrow");
@@ -99,8 +99,8 @@ export const WEIGHT_GRADIENT: readonly WeightRow[] = [
 ];
 
 /** For kernels of subgroups of exactly eight lanes; in wider ones lanes would idle. */
-export function onEightLanes({ lanes }: Abilities): readonly Sizes[] {
-  return lanes.min === 8 && lanes.max === 8 ? [{}] : [];
+export function onEightLanes(gpu: Abilities): readonly Sizes[] {
+  return hasEightLanes(gpu) ? [{}] : [];
 }
 
 /** Tiles of 8x8 voxels of the planes. */

@@ -4,7 +4,14 @@
 import { free, Tensor } from "../autograd/tensor.ts";
 import type { Vec3 } from "../gpu/grid.ts";
 import { shader } from "../gpu/shader.ts";
-import type { Abilities, Sizes, VolumeCall, VolumeRow, WeightRow } from "./row.ts";
+import {
+  type Abilities,
+  hasEightLanes,
+  type Sizes,
+  type VolumeCall,
+  type VolumeRow,
+  type WeightRow,
+} from "./row.ts";
 
 const { forward, sumShares } = await shader("conv3dTile");
 const ring = await shader("conv3dRing");
@@ -38,14 +45,13 @@ export const TILE: VolumeRow = {
   name: "tile",
   sizes: onGpus,
   fits: () => true,
-  grid: ({ operands: { batch, inputs, outputs, size }, work }) => {
-    const { threads, tiles } = tiling({ batch, outputs, size });
-    return { invocations: threads * tiles * splitsOf(inputs, threads * tiles), work };
+  grid: ({ operands, work }) => {
+    const { splits, invocations } = tiling(operands);
+    return { invocations: splits * invocations, work };
   },
   run: ({ operands, strides }, grid) => {
-    const { y, inputs } = operands;
-    const { tile, threads, tiles } = tiling(operands);
-    const splits = splitsOf(inputs, threads * tiles);
+    const { y } = operands;
+    const { tile, threads, splits } = tiling(operands);
     const unwritten = [1]; // the kernel binds a tensor even without shares
     const shares = new Tensor(y.device, splits > 1 ? [splits, ...y.shape] : unwritten);
     const own = { ...operands, ...strides, shares, splits };
@@ -93,17 +99,20 @@ function bytesOf({ TX, TY, BO, PLANE, NT }: ReturnType<typeof columnFor>): numbe
 }
 
 /** For kernels that pay where workgroup memory is memory of its own: not on software adapters. */
-function onGpus({ lanes }: Abilities): readonly Sizes[] {
-  return lanes.min === 8 && lanes.max === 8 ? [] : [{}];
+function onGpus(gpu: Abilities): readonly Sizes[] {
+  return hasEightLanes(gpu) ? [] : [{}];
 }
 
-/** The tile for a volume, its invocations, and the tiles that the volume takes. */
-function tiling({ batch, outputs, size }: Pick<VolumeCall["operands"], "batch" | "outputs" | "size">) {
+/** The tile for a volume, its threads, the invocations of all tiles, and the shares that fill a GPU. */
+function tiling({ batch, inputs, outputs, size }: VolumeCall["operands"]) {
   const tile = tileFor(size, outputs);
   const { TX, TY, TZ, BO } = tile;
   const [D, H, W] = size;
+  const threads = (BO / 8) * TZ * (TY / 2) * (TX / 4);
   const tiles = Math.ceil(D / TZ) * Math.ceil(H / TY) * Math.ceil(W / TX) * Math.ceil(outputs / BO);
-  return { tile, threads: (BO / 8) * TZ * (TY / 2) * (TX / 4), tiles: batch * tiles };
+  const invocations = threads * batch * tiles;
+  const splits = Math.max(1, Math.min(Math.ceil(INVOCATIONS / invocations), Math.floor(inputs / SHARE)));
+  return { tile, threads, invocations, splits };
 }
 
 /** The widest tile that the volume fills by half, for as many channels as it has. */
@@ -111,9 +120,4 @@ function tileFor([, , W]: Vec3, outputs: number): Tile {
   const width = TILES.find(({ TX }) => TX <= 2 * W - 1)?.TX ?? TILES.at(-1)!.TX;
   const wide = TILES.filter(({ TX }) => TX === width);
   return wide.find(({ BO }) => BO >= outputs) ?? wide.at(-1)!;
-}
-
-/** The shares of the input channels that fill a GPU with so many invocations each. */
-function splitsOf(inputs: number, invocations: number): number {
-  return Math.max(1, Math.min(Math.ceil(INVOCATIONS / invocations), Math.floor(inputs / SHARE)));
 }
