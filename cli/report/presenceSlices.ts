@@ -1,14 +1,14 @@
 // Pictures of a network that classifies: a slice of a test case with the windows of the highest probability.
 
 import { join } from "node:path";
-import { MODALITIES } from "../../data/datasets/datasets.ts";
+import { MODALITIES, MODALITY_TITLES } from "../../data/datasets/datasets.ts";
 import type { Place } from "../../data/preparation/place.ts";
 import { REGION_NAMES, type Vec3 } from "../../model/scoring/regions.ts";
 import { networkModalities, stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { casesOf, openRunData } from "../files/cases.ts";
 import type { StagePresence } from "./presenceReport.ts";
 import type { ReportSlice } from "./reportSlices.ts";
-import { backdrop, CONTRAST_NAMES, openCase } from "./runSlices.ts";
+import { backdrop, openCase } from "./runSlices.ts";
 
 /** For each of the first `count` cases the slice in the middle of ET's window, with the windows' outlines. */
 export async function readWindows(
@@ -32,7 +32,7 @@ export async function readWindows(
       case: id,
       about: `${stageTitle(config)}: the window where ET is most probable, and those of WT and TC that reach this slice`,
       images: [
-        { title: `windows on ${CONTRAST_NAMES[seen]}`, size, grey, outlines },
+        { title: `windows on ${MODALITY_TITLES[seen]}`, size, grey, outlines },
         { title: "label", size, grey, labels: label },
       ],
       plane: "axial",

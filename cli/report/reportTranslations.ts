@@ -3,7 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { CaseFiles, Modality } from "../../data/datasets/datasets.ts";
+import { type CaseFiles, type Modality, MODALITY_TITLES } from "../../data/datasets/datasets.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { casesOf, openRunData } from "../files/cases.ts";
@@ -16,7 +16,7 @@ import {
 } from "../prediction/translationFiles.ts";
 import { escape } from "./reportPage.ts";
 import { pictureRows, type ReportImage, type ReportSlice } from "./reportSlices.ts";
-import { CONTRAST_NAMES, openCase, type OpenCase } from "./runSlices.ts";
+import { openCase, type OpenCase } from "./runSlices.ts";
 
 /** A stage's translations of its test cases. */
 export interface ReportTranslations {
@@ -69,20 +69,20 @@ async function rowsOf(
   const rows: ReportSlice[] = [];
   for (const from of new Set(all.map((one) => one.from))) {
     const images: ReportImage[] = [
-      { title: `${CONTRAST_NAMES[from]}, as scanned`, size, grey: await scan(from) },
+      { title: `${MODALITY_TITLES[from]}, as scanned`, size, grey: await scan(from) },
     ];
     for (const { into, image, ...score } of all.filter((one) => one.from === from))
       images.push(
         { title: caption({ into, ...score }), size, grey: image },
-        { title: `${CONTRAST_NAMES[into]}, as scanned`, size, grey: await scan(into) },
+        { title: `${MODALITY_TITLES[into]}, as scanned`, size, grey: await scan(into) },
       );
-    rows.push({ case: id, about: `${CONTRAST_NAMES[from]} translated`, images, plane: "axial", index });
+    rows.push({ case: id, about: `${MODALITY_TITLES[from]} translated`, images, plane: "axial", index });
   }
   return rows;
 }
 
 function caption({ from, into, translation, source }: TranslationScore): string {
-  const name = (contrast: Modality) => CONTRAST_NAMES[contrast];
+  const name = (contrast: Modality) => MODALITY_TITLES[contrast];
   return (
     `${name(into)}, translated from ${name(from)}: error ${translation.error.toFixed(3)}, ` +
     `without translation ${source.error.toFixed(3)}`
@@ -107,7 +107,7 @@ function table(mean: TranslationSummary["mean"]): string {
   const rows = mean.map(({ from, into, cases, translation, source }) => {
     const numbers = [translation.error, source.error, translation.correlation, source.correlation];
     const cells = [String(cases), ...numbers.map((value) => value.toFixed(3))];
-    const name = `${CONTRAST_NAMES[from]} into ${CONTRAST_NAMES[into]}`;
+    const name = `${MODALITY_TITLES[from]} into ${MODALITY_TITLES[into]}`;
     return `<tr><th scope="row">${escape(name)}</th>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
   });
   const heads = ["cases", "error", "untranslated", "correlation", "untranslated"];

@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
+import { type CaseFiles, type Modality, MODALITIES, MODALITY_TITLES } from "../../data/datasets/datasets.ts";
 import { toClasses } from "../../data/datasets/labels.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { chooseSlice } from "../../data/preparation/slices.ts";
@@ -94,11 +94,11 @@ async function largest(
 ): Promise<ReportSlice> {
   const base = backdrop(modalities);
   const grey = await scan(base);
-  const images: ReportImage[] = [{ title: CONTRAST_NAMES[base], size, grey }];
+  const images: ReportImage[] = [{ title: MODALITY_TITLES[base], size, grey }];
   for (const modality of new Set(rows.flatMap((row) => row.sees ?? []))) {
     if (modality !== base)
       images.push({
-        title: `${CONTRAST_NAMES[modality]} (a student's input)`,
+        title: `${MODALITY_TITLES[modality]} (a student's input)`,
         size,
         grey: await scan(modality),
       });
@@ -127,7 +127,7 @@ async function mostDifferent(
 ): Promise<ReportSlice | null> {
   const seen = backdrop(sees ?? modalities);
   const grey = await scan(seen);
-  const images: ReportImage[] = [{ title: `label on ${CONTRAST_NAMES[seen]}`, size, grey, labels: label }];
+  const images: ReportImage[] = [{ title: `label on ${MODALITY_TITLES[seen]}`, size, grey, labels: label }];
   const maps: Uint8Array[] = [];
   for (const { config, title } of stages) {
     const labels = await prediction(config);
@@ -147,11 +147,3 @@ async function mostDifferent(
 export function backdrop(modalities: readonly Modality[]): Modality {
   return modalities.includes("flair") ? "flair" : modalities[0]!;
 }
-
-/** The contrasts as a report names them. */
-export const CONTRAST_NAMES: Readonly<Record<Modality, string>> = {
-  t1: "T1",
-  t2: "T2",
-  t1ce: "T1ce",
-  flair: "FLAIR",
-};

@@ -9,7 +9,7 @@ import type { LabelConvention } from "./labels.ts";
 import { type Dataset, type Modality, type Source, type Survey, visibleFiles } from "./source.ts";
 import { unclaimedFiles, unreadFiles } from "./unclaimed.ts";
 
-export { MODALITIES } from "./source.ts";
+export { MODALITIES, MODALITY_TITLES } from "./source.ts";
 export type { CaseFiles, Dataset, Modality, Source, Survey } from "./source.ts";
 
 /** Choices that file names may leave open. */

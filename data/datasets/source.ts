@@ -8,6 +8,14 @@ import type { LabelConvention } from "./labels.ts";
 export const MODALITIES = ["t1", "t2", "t1ce", "flair"] as const;
 export type Modality = (typeof MODALITIES)[number];
 
+/** The contrasts as a page or a report names them. */
+export const MODALITY_TITLES: Readonly<Record<Modality, string>> = {
+  t1: "T1",
+  t2: "T2",
+  t1ce: "T1ce",
+  flair: "FLAIR",
+};
+
 export interface Source {
   /** The folder's name, for messages. */
   name: string;

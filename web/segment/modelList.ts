@@ -1,15 +1,9 @@
 // The list of networks: the user chooses which to use, and the modality of one without metadata.
 
-import { MODALITIES, type Modality } from "../../data/datasets/source.ts";
+import { MODALITIES, type Modality, MODALITY_TITLES } from "../../data/datasets/source.ts";
 import { choice, element } from "../ui/dom.ts";
 import type { ModelInfo } from "../worker/protocol.ts";
 
-export const MODALITY_TITLES: Readonly<Record<Modality, string>> = {
-  t1: "T1",
-  t2: "T2",
-  t1ce: "T1ce",
-  flair: "FLAIR",
-};
 const MOST = 2; // networks side by side
 
 /** Returns the titles of contrasts: "T1, T1ce". */

@@ -1,9 +1,8 @@
 // The viewer's panes, one per network, and the controls above them.
 
 import { CLASS_NAMES } from "../../data/datasets/labels.ts";
-import type { Modality } from "../../data/datasets/source.ts";
+import { type Modality, MODALITY_TITLES } from "../../data/datasets/source.ts";
 import { byId, choice, element } from "../ui/dom.ts";
-import { MODALITY_TITLES } from "./modelList.ts";
 import type { File3d } from "../worker/protocol.ts";
 import { type Overlay, type Place, type View, Viewer, VIEWS } from "./viewer.ts";
 

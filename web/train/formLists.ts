@@ -1,8 +1,7 @@
 // The lists of the training's form, and the fields of its phantom.
 
-import { someOf } from "../../data/datasets/source.ts";
+import { MODALITY_TITLES, someOf } from "../../data/datasets/source.ts";
 import { ALL_SUBSETS, ANY, contrastsIn, EACH, isAny, isEach } from "../../data/datasets/subsets.ts";
-import { MODALITY_TITLES } from "../segment/modelList.ts";
 import { element } from "../ui/dom.ts";
 import { select } from "./formFields.ts";
 import type { Field, FormChoices } from "./trainProtocol.ts";
