@@ -1,13 +1,11 @@
 // The table of an experiment's networks that classify: AUC and average precision, the mean over seeds.
 
-import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import { spread, type Spread } from "../../model/scoring/statistics.ts";
 import { formatScore } from "../terminal/table.ts";
-import type { StagePresence } from "./presenceReport.ts";
+import { COLUMNS, presenceTable, type StagePresence } from "./presenceReport.ts";
 import { unjudged } from "../prediction/presenceFiles.ts";
-import { cellClass, escape } from "./reportPage.ts";
+import { escape } from "./reportPage.ts";
 
-const COLUMNS = [...REGION_NAMES, "mean"] as const;
 const SCORES = { AUC: "AUC", averagePrecision: "average precision" } as const;
 type Score = keyof typeof SCORES;
 const NAMES = Object.keys(SCORES) as Score[];
@@ -50,22 +48,13 @@ export function presenceLines(rows: readonly PresenceRow[]): string {
 
 /** The section of the table. */
 export function presenceScores(rows: readonly PresenceRow[]): string {
-  const heads = COLUMNS.map((name, i) => `<th class="${cellClass(i)}" scope="col">${name}</th>`).join("");
-  const body = rows.map(({ modality, method, scores }) => {
-    const cells = NAMES.flatMap((name) =>
-      scores[name].map((one, i) => `<td class="${cellClass(i)}">${text(one)}</td>`),
-    );
-    return `<tr><th scope="row">${escape(modality)}</th><td class="text">${escape(method)}</td>${cells.join("")}</tr>`;
-  });
-  const groups = NAMES.map((name) => `<th colspan="4" scope="colgroup">${SCORES[name]}</th>`).join("");
+  const table = rows.map(({ modality, method, scores }) => ({
+    titles: [modality, method],
+    scores: NAMES.map((name) => scores[name].map(text)),
+  }));
   const notes = notesOf(rows).map((note) => `<p>${escape(`${note}.`)}</p>`);
   return `<section><h2>Presence of regions in windows</h2>
-<div class="scroll"><table class="dense">
-<thead>
-<tr><th></th><th></th>${groups}</tr>
-<tr><th scope="col">modality</th><th class="text" scope="col">method</th>${heads}${heads}</tr>
-</thead>
-<tbody>${body.join("\n")}</tbody></table></div>
+${presenceTable(["modality", "method"], table)}
 <p>These networks segment nothing. AUC is the chance that a window with the region gets a higher probability than one
 without it: 1 is perfect, 0.5 is a guess.</p>${notes.join("")}</section>`;
 }

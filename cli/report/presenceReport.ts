@@ -2,7 +2,6 @@
 // what its label shows.
 
 import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
-import type { Scores } from "../../trainer/loop/records.ts";
 import { type CasePresence, type PresenceSummary, unjudged } from "../prediction/presenceFiles.ts";
 import { formatScore } from "../terminal/table.ts";
 import { cellClass, count, escape } from "./reportPage.ts";
@@ -22,35 +21,45 @@ export function presenceSection(
   const found = stages.flatMap(({ title, presence }) => (presence ? [{ title, presence }] : []));
   if (!found.length) return "";
   const rows = found.map(({ title, presence: { AUC, averagePrecision } }) => {
-    return { title, scores: [AUC, averagePrecision] };
+    const scores = [AUC, averagePrecision].map((of) => COLUMNS.map((name) => formatScore(of[name], 3)));
+    return { titles: [title], scores };
   });
   const notes = found.flatMap(({ title, presence }) =>
     unjudged(presence).map((note) => `<p>${escape(`${title}: ${note}.`)}</p>`),
   );
   return `<section><h2>Presence in windows of ${count(found[0]!.presence.cases.length, "test case")}</h2>
-${presenceTable("stage", rows)}
+${presenceTable(["stage"], rows)}
 <p>These networks say which regions a window shows, and segment nothing. AUC is the chance that a window with the
 region gets a higher probability than one without it: 1 is perfect, 0.5 is a guess.</p>
 ${notes.join("")}${found.map(casesTable).join("\n")}</section>`;
 }
 
-/** AUC and average precision of each region and their mean, a row per stage. */
+/** The regions and their mean, whose AUC and average precision a table has. */
+export const COLUMNS = [...REGION_NAMES, "mean"] as const;
+
+/**
+ * The table of AUC and average precision: each row has a title for each heading, and the texts of both
+ * scores, in the order of COLUMNS.
+ */
 export function presenceTable(
-  heading: string,
-  rows: readonly { title: string; scores: readonly Scores[] }[],
+  headings: readonly string[],
+  rows: readonly { titles: readonly string[]; scores: readonly (readonly string[])[] }[],
 ): string {
-  const columns = [...REGION_NAMES, "mean"] as const;
-  const heads = columns.map((name, i) => `<th class="${cellClass(i)}" scope="col">${name}</th>`).join("");
-  const body = rows.map(({ title, scores }) => {
-    const cells = scores.flatMap((of) =>
-      columns.map((name, i) => `<td class="${cellClass(i)}">${formatScore(of[name], 3)}</td>`),
-    );
-    return `<tr><th scope="row">${escape(title)}</th>${cells.join("")}</tr>`;
+  const heads = COLUMNS.map((name, i) => `<th class="${cellClass(i)}" scope="col">${name}</th>`).join("");
+  const leading = headings.map((name, i) => `<th${i > 0 ? ' class="text"' : ""} scope="col">${name}</th>`);
+  const body = rows.map(({ titles, scores }) => {
+    const [first, ...others] = titles.map(escape);
+    const titled = [
+      `<th scope="row">${first}</th>`,
+      ...others.map((title) => `<td class="text">${title}</td>`),
+    ];
+    const cells = scores.flatMap((of) => of.map((text, i) => `<td class="${cellClass(i)}">${text}</td>`));
+    return `<tr>${[...titled, ...cells].join("")}</tr>`;
   });
-  return `<div class="scroll"><table>
+  return `<div class="scroll"><table${headings.length > 1 ? ' class="dense"' : ""}>
 <thead>
-<tr><th></th><th colspan="4" scope="colgroup">AUC</th><th colspan="4" scope="colgroup">average precision</th></tr>
-<tr><th scope="col">${heading}</th>${heads}${heads}</tr>
+<tr>${headings.map(() => "<th></th>").join("")}<th colspan="4" scope="colgroup">AUC</th><th colspan="4" scope="colgroup">average precision</th></tr>
+<tr>${leading.join("")}${heads}${heads}</tr>
 </thead>
 <tbody>${body.join("\n")}</tbody></table></div>`;
 }
