@@ -15,6 +15,7 @@ export { Random } from "./autograd/random.ts";
 export { grad, partials, recompute, record, recordAll, vjp } from "./autograd/tape.ts";
 export { free, keep, pack, scope, tensor, Tensor } from "./autograd/tensor.ts";
 export { tune } from "./convolution/tune.ts";
+export { type ByClass, isChoice, type Tuned } from "./convolution/classes.ts";
 export type { Abilities, Choice } from "./convolution/row.ts";
 export {
   candidates,

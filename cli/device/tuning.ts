@@ -7,7 +7,10 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import {
   type Abilities,
+  type ByClass,
+  type Choice,
   type Device,
+  isChoice,
   isTuning,
   KERNELS,
   type Tuning,
@@ -24,7 +27,7 @@ export function tuningFile(environment: NodeJS.ProcessEnv = process.env): string
   return join(cache || join(homedir(), ".cache"), "protokd", "tuning.json");
 }
 
-/** A key of an adapter and the kernels to choose from. */
+/** A key of an adapter, of its driver with its version (`description`) and of the kernels to choose from. */
 function keyOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
   return [vendor, architecture, device, description, `kernels ${KERNELS}`].join(" | ");
 }
@@ -54,7 +57,7 @@ async function writeTuning({ adapter }: Device, tuning: Tuning): Promise<void> {
   await writeAtomically(tuningFile(), `${JSON.stringify(all, null, 2)}\n`);
 }
 
-interface Choice {
+interface Wanted {
   retune?: boolean;
   /** The choice in a run's config.json. */
   recorded?: Tuning | null;
@@ -67,7 +70,7 @@ interface Choice {
  */
 export async function applyTuning(
   device: Device,
-  { retune = false, recorded = null, choose = tune }: Choice = {},
+  { retune = false, recorded = null, choose = tune }: Wanted = {},
 ): Promise<Device> {
   if (process.env["PROTOKD_TUNING"] === "off") return device;
   const isKnown = isTuning(recorded, device);
@@ -88,19 +91,36 @@ export async function applyTuning(
   return device;
 }
 
-/** In words: `forward eight, weight gradient plain (WG 128), halving plain`. */
+/**
+ * In words: `forward eight, weight gradient plain (WG 128), halving plain`; where classes of calls have
+ * kernels of their own, that of most classes first, and the classes of each other one after it.
+ */
 export function tuningText(tuning: Tuning): string {
   return Object.entries(tuning)
-    .map(([family, { kernel, ...sizes }]: [string, { kernel: string }]) => {
-      const detail = Object.entries(sizes).map(([name, value]) => `${name} ${value}`);
+    .map(([family, tuned]) => {
       const name = family.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-      return `${name} ${kernel}${detail.length ? ` (${detail.join(", ")})` : ""}`;
+      return `${name} ${isChoice(tuned) ? choiceText(tuned) : classesText(tuned)}`;
     })
     .join(", ");
 }
 
+function choiceText({ kernel, ...sizes }: Choice): string {
+  const detail = Object.entries(sizes).map(([name, value]) => `${name} ${value}`);
+  return `${kernel}${detail.length ? ` (${detail.join(", ")})` : ""}`;
+}
+
+function classesText(tuned: ByClass): string {
+  const classes = new Map<string, string[]>();
+  for (const [name, choice] of Object.entries(tuned)) {
+    const kernel = choiceText(choice);
+    classes.set(kernel, [...(classes.get(kernel) ?? []), name]);
+  }
+  const [most, ...others] = [...classes].sort(([, a], [, b]) => b.length - a.length);
+  return [most![0], ...others.map(([kernel, names]) => `${kernel} for ${names.join(" and ")}`)].join("; ");
+}
+
 /** Opens a device for a command, with the kernels chosen for its adapter. */
-export async function openTuned({ fast = false, ...choice }: { fast?: boolean } & Choice): Promise<Device> {
+export async function openTuned({ fast = false, ...choice }: { fast?: boolean } & Wanted): Promise<Device> {
   const { openDevice } = await import("./gpu.ts");
   return applyTuning(await openDevice(fast ? { toggles: "fast" } : {}), choice);
 }

@@ -1,7 +1,8 @@
 // The kernels that convolutions choose from. A family has one geometry, one or more of the three sums of
-// convolution.ts, and one choice of a kernel for them (tuning.ts). One more kernel is one more row of a
-// table.
+// convolution.ts, and a choice of a kernel for them (tuning.ts): one for all, or one for each class of calls
+// (classes.ts). One more kernel is one more row of a table.
 
+import { choiceFor, className, type Sum, SHAPES, type Tuned } from "./classes.ts";
 import { type Geometry, HALVING, isSameGeometry, SAME } from "./geometry.ts";
 import { HALVING_GATHER, HALVING_PAIR, HALVING_SCATTER } from "./halving.ts";
 import { plainGather, plainPair, plainScatter } from "./plain.ts";
@@ -47,6 +48,16 @@ export function candidatesOf(family: Family, gpu: Abilities): Choice[] {
   return [...new Map(all.map((choice) => [JSON.stringify(choice), choice])).values()];
 }
 
+/** The sums of a family. */
+export function sumsOf(family: Family): Sum[] {
+  return Object.keys(FAMILIES[family].tables) as Sum[];
+}
+
+/** The names of all classes of a family's calls. */
+export function classesOf(family: Family): string[] {
+  return sumsOf(family).flatMap((sum) => SHAPES.map((shape) => className(sum, shape)));
+}
+
 function rowsOf(family: Family): Pick<Row<never>, "name" | "sizes">[] {
   const { gather = [], scatter = [], pair = [] } = FAMILIES[family].tables;
   return [...gather, ...scatter, ...pair];
@@ -60,7 +71,7 @@ interface Picked<R> {
 
 /** The choice of each family, and the GPU to run on. */
 interface Chosen {
-  tuning: Readonly<Record<Family, Choice>>;
+  tuning: Readonly<Record<Family, Tuned>>;
   gpu: Abilities;
 }
 
@@ -72,17 +83,19 @@ export function pickVolumeRow(
 ): Picked<VolumeRow> {
   const family = familyOf(sum, call.geometry);
   if (!family) return pick(OTHERS[sum], null, call, chosen.gpu);
-  return pick(FAMILIES[family].tables[sum]!, chosen.tuning[family], call, chosen.gpu);
+  const choice = choiceFor(chosen.tuning[family], sum, call);
+  return pick(FAMILIES[family].tables[sum]!, choice, call, chosen.gpu);
 }
 
 /** Picks the kernel for the gradient of a weight. */
 export function pickWeightRow(call: WeightCall, chosen: Chosen): Picked<WeightRow> {
   const family = familyOf("pair", call.geometry);
   if (!family) return pick(OTHERS.pair, null, call, chosen.gpu);
-  return pick(FAMILIES[family].tables.pair!, chosen.tuning[family], call, chosen.gpu);
+  const choice = choiceFor(chosen.tuning[family], "pair", call);
+  return pick(FAMILIES[family].tables.pair!, choice, call, chosen.gpu);
 }
 
-function familyOf(sum: keyof Tables, geometry: Geometry): Family | undefined {
+function familyOf(sum: Sum, geometry: Geometry): Family | undefined {
   return FAMILY_NAMES.find((family) => {
     return FAMILIES[family].tables[sum] && isSameGeometry(FAMILIES[family].geometry, geometry);
   });

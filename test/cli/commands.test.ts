@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
+import { tuningText } from "../../cli/device/tuning.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import type { Tuning } from "../../engine/index.ts";
@@ -52,8 +53,8 @@ test("train --stage teacher writes every file of a stage", () => {
   const config = json<Record<string, unknown>>("teacher", FILES.config);
   assert.equal(config["patch"], [16, 16, 16]);
   assert.equal([config["lr"], config["norm"], config["method"]], [3e-3, "instance", "none"], "defaults too");
-  const { forward } = config["tuning"] as Tuning;
-  assert.match(forward.kernel, /^(narrow|eight|subgroups|plain|tile)$/, "and the kernels");
+  const kernels = tuningText(config["tuning"] as Tuning);
+  assert.match(kernels, /^forward (narrow|eight|subgroups|plain|tile)\b/, "and the kernels");
   const { train, val, test: held, labels } = json<Record<string, unknown>>("teacher", FILES.split);
   assert.equal([train, val, held, labels], [cases.slice(0, 2), [cases[2]], [cases[3]], "brats"]);
 });

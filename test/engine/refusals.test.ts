@@ -213,6 +213,7 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => regionScores(of(4, 3), of(4, 3), 3), /^regionScores: expected 4 rows to be .* samples, got 3$/],
   [() => regionScores(of(4, 3), of(4, 3), 0), /^regionScores: expected 4 rows to be .* samples, got 0$/],
   [() => regionScores(of(4, 3), of(4, 3), 0.5), /^regionScores: expected 4 rows .* samples, got 0.5$/],
+  [() => regionScores(of(3, 3), of(3, 3), 1.5), /^regionScores: expected 3 rows .* samples, got 1.5$/],
   [() => scoreLoss(of(3), of(3)), /^scoreLoss: expected two tensors \[N,K\], got \[3\] and \[3\]$/],
   [() => scoreLoss(of(2, 0), of(2, 0)), /^scoreLoss: expected two tensors \[N,K\], got \[2,0\]/],
   [() => scoreLoss(of(2, 3), of(3, 2)), /^scoreLoss: .* got \[2,3\] and \[3,2\]$/],

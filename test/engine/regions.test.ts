@@ -11,12 +11,14 @@ import {
   regionProbabilities,
   regionsPresent,
 } from "../../engine/ops/regionLogits.ts";
+import { regionScores } from "../../engine/ops/regionScores.ts";
 import { sigmoid } from "../../engine/ops/activations.ts";
 import { grad } from "../../engine/autograd/tape.ts";
 import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { TUMOUR } from "../support/cases/regions.ts";
 import { openDevice } from "../../cli/device/gpu.ts";
 import { type Array64, close, device, random, randomLabels, TOLERANCE } from "../support/gradcheck.ts";
+import * as presence from "../support/reference/presence.ts";
 import * as reference from "../support/reference/regions.ts";
 
 const narrow = await openDevice({ widest: 2 });
@@ -26,7 +28,7 @@ const SHAPES = {
   "a batch of odd sizes": [3, 5, 3, 5, 7],
   "40 classes": [2, 40, 3, 5, 7],
 };
-const [TEMPERATURE, MANY] = [5, [[31, 32], [39], [5, 1]]];
+const [TEMPERATURE, MANY] = [5, [[31, 32], [39], [5, 1], [0]]];
 
 for (const [name, shape] of Object.entries(SHAPES)) {
   const classes = shape[1]!;
@@ -64,6 +66,17 @@ for (const [width, on] of Object.entries({ "": device, ", two workgroups wide": 
     }
   });
 }
+
+test("regionScores of evidence whose exponentials overflow", async () => {
+  for (const shape of [
+    [201, 2],
+    [201, 40],
+  ]) {
+    const [c, d] = [random(shape, { seed: 3, scale: 90 }), random(shape, { seed: 5, scale: 90 })];
+    const want = presence.regionScores(c, d, 1, 1);
+    close(await regionScores(upload(c), upload(d), 1).read(), want.data, 1e-5, "value");
+  }
+});
 
 test("regionProbabilities, without a temperature: what the softmax says of each region", async () => {
   const logits = random([2, 4, 1, 3, 5], { scale: 3 });

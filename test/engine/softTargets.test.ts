@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { grad } from "../../engine/autograd/tape.ts";
-import { type Tensor, tensor } from "../../engine/autograd/tensor.ts";
+import { free, type Tensor, tensor } from "../../engine/autograd/tensor.ts";
 import { softCrossEntropy } from "../../engine/ops/softCrossEntropy.ts";
 import { softTargets, columnMeans, meanEntropy } from "../../engine/ops/softTargets.ts";
 import { openDevice } from "../../cli/device/gpu.ts";
@@ -51,6 +51,33 @@ test("softTargets of values whose exponentials overflow, and of rows far below 0
     const x = random([3, 5], { scale: 30, offset });
     const center = { shape: [1, 5], data: new Float64Array(5) };
     await agrees(softTargets(upload(x), upload(center), 1), reference.softTargets(x, center, 1));
+  }
+});
+
+test("softTargets of many values whose exponentials overflow without their center", async () => {
+  const [x, center] = [random([3, 201], { scale: 400 }), random([1, 201], { seed: 3, scale: 400 })];
+  for (const temperature of [1, 5])
+    await agrees(
+      softTargets(upload(x), upload(center), temperature),
+      reference.softTargets(x, center, temperature),
+    );
+});
+
+test("meanEntropy keeps no memory but its result", () => {
+  const p = upload(probabilities([7, 13]));
+  free(meanEntropy(p));
+  const before = device.bytes;
+  for (let i = 0; i < 3; i++) free(meanEntropy(p));
+  assert.is(device.bytes, before);
+});
+
+test("softCrossEntropy of sure predictions keeps all digits", async () => {
+  for (const rest of [0.499, 0.4, 0.1, 2 ** -10, 2 ** -16]) {
+    const logits = { shape: [1, 2], data: Float64Array.of(0, Math.fround(Math.log(rest))) };
+    const q = { shape: [1, 2], data: Float64Array.of(1, 0) };
+    const want = reference.softCrossEntropy(logits, q, 1).data[0]!;
+    const got = await softCrossEntropy(upload(logits), upload(q), 1).item();
+    assert.ok(Math.abs(got / want - 1) < 2 ** -23 * (2 + 1 / rest), `${rest}: ${got} instead of ${want}`);
   }
 });
 

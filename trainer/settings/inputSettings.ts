@@ -83,8 +83,14 @@ export const INPUT_SETTINGS = {
   }),
 };
 
-/** Tells whether a value names a kernel for each family. */
+/** Tells whether a value names a kernel, or one for each class of calls, for each family. */
 function areChoices(value: unknown): boolean {
-  const choices: ({ kernel?: unknown } | null)[] = Object.values(value ?? {});
-  return typeof value === "object" && choices.every((choice) => typeof choice?.kernel === "string");
+  const isTuned = (tuned: unknown): boolean =>
+    isRecord(tuned) &&
+    (isRecord(Object.values(tuned)[0]) ? Object.values(tuned).every(isKernel) : isKernel(tuned));
+  return isRecord(value) && Object.values(value).every(isTuned);
 }
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null;
+const isKernel = (value: unknown): boolean => isRecord(value) && typeof value["kernel"] === "string";

@@ -6,7 +6,7 @@ import * as reference from "../reference/presence.ts";
 const scores = (
   name: string,
   [samples, regions, findings]: readonly [number, number, number],
-  { scale = 1, spread = 1, offset = 0 } = {},
+  { scale, spread = 1, offset = 0 }: { scale?: number; spread?: number; offset?: number } = {},
 ): OpCase => ({
   op: "regionScores",
   name,
@@ -15,7 +15,7 @@ const scores = (
     d: random([samples * regions, findings], { seed: 5, scale: spread, offset }),
   },
   run: ({ c, d }) => regionScores(c!, d!, samples, scale),
-  reference: ({ c, d }) => reference.regionScores(c!, d!, samples, scale),
+  reference: ({ c, d }) => reference.regionScores(c!, d!, samples, scale ?? 1),
 });
 
 /** Numbers from `low` to `high`, exact in float32. */
