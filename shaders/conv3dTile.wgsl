@@ -18,6 +18,7 @@ override BO: u32 = 16u;     // output channels of a tile, a multiple of 8
 override PITCH: u32 = 9u;   // vec4 from one row of the tile to the next, so that neighbours meet other banks
 override NT: u32 = 256u;    // invocations: BO/8 · TZ · TY/2 · TX/4
 override WG: u32 = 64u;     // of sumShares
+override moments: bool = false; // whether to compute those of y; not with shares
 
 const MOST_X = 14u;         // voxels that an invocation loads for a channel, at most
 const MOST_W = 28u;         // and weights
@@ -42,7 +43,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<real>;
 @group(0) @binding(4) var<storage, read_write> shares: array<f32>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read_write> momentsOfTiles: array<vec4f>; // [N,O,tiles]
+@group(0) @binding(6) var<uniform> params: Params;
+
+override VOXELS = TZ * (TY / 2u) * (TX / 4u); // invocations of one channel, a power of two
 
 var<workgroup> voxels: array<vec4f, (TZ + 2u) * (TY + 2u) * PITCH>;
 var<workgroup> taps: array<vec4f, 27u * (BO + PAD) / 4u>;
@@ -148,8 +152,25 @@ fn forward(
   let qx = tx + 4u * lx;
   let qy = ty + 2u * ly;
   let qz = tz + lz;
-  if (qz >= size.x || qy >= size.y || qx >= size.z) { return; }
   let o = firstOutput + 8u * lo;
+  if (moments) {
+    let tile = (tz / TZ * down + ty / TY) * across + tx / TX;
+    let place = (n * params.outputs + o) * across * down * deep + tile;
+    for (var k = 0u; k < 8u; k++) {
+      let of4 = Sums(
+        select(low.a0, high.a0, k > 3u), select(low.a1, high.a1, k > 3u),
+        select(low.a2, high.a2, k > 3u), select(low.a3, high.a3, k > 3u),
+        select(low.b0, high.b0, k > 3u), select(low.b1, high.b1, k > 3u),
+        select(low.b2, high.b2, k > 3u), select(low.b3, high.b3, k > 3u),
+      );
+      let start = biasOf(min(o + k, params.outputs - 1u));
+      let found = momentsOf(lane, upperOf(of4, k % 4u) + start, lowerOf(of4, k % 4u) + start, vec3u(qz, qy, qx));
+      if (lane % VOXELS == 0u && o + k < params.outputs) {
+        momentsOfTiles[place + k * across * down * deep] = found;
+      }
+    }
+  }
+  if (qz >= size.x || qy >= size.y || qx >= size.z) { return; }
   let sample = select(0u, split * params.batch, params.splits > 1u) + n;
   let place = (sample * params.outputs + o) * volume + (qz * size.y + qy) * size.z + qx;
   put(low, o, place, qx, qy);
@@ -161,8 +182,8 @@ fn put(sums: Sums, o: u32, place: u32, qx: u32, qy: u32) {
   let size = params.size;
   for (var k = 0u; k < 4u; k++) {
     if (o + k < params.outputs) {
-      let upper = vec4f(sums.a0[k], sums.a1[k], sums.a2[k], sums.a3[k]);
-      let lower = vec4f(sums.b0[k], sums.b1[k], sums.b2[k], sums.b3[k]);
+      let upper = upperOf(sums, k);
+      let lower = lowerOf(sums, k);
       let at = place + k * size.x * size.y * size.z;
       for (var v = 0u; v < 4u; v++) {
         if (qx + v < size.z) {
@@ -172,6 +193,44 @@ fn put(sums: Sums, o: u32, place: u32, qx: u32, qy: u32) {
       }
     }
   }
+}
+
+/* Channel k's sums of the upper row, and of the lower one. */
+fn upperOf(sums: Sums, k: u32) -> vec4f { return vec4f(sums.a0[k], sums.a1[k], sums.a2[k], sums.a3[k]); }
+fn lowerOf(sums: Sums, k: u32) -> vec4f { return vec4f(sums.b0[k], sums.b1[k], sums.b2[k], sums.b3[k]); }
+
+/*
+ * Count, shift, mean and squares of a channel's voxels in the tile (see instanceNorm.wgsl), for the first of
+ * the channel's invocations. Each has two rows of four voxels, the first at q; `voxels` holds the moments.
+ */
+fn momentsOf(lane: u32, upper: vec4f, lower: vec4f, q: vec3u) -> vec4f {
+  let first = lane / VOXELS * VOXELS;
+  workgroupBarrier();
+  if (lane == first) { voxels[lane].x = upper.x; }       // the tile's first voxel
+  workgroupBarrier();
+  let shift = voxels[first].x;
+  let column = vec4f(vec4u(q.z, q.z + 1u, q.z + 2u, q.z + 3u) < vec4u(params.size.z));
+  let upperHeld = select(vec4f(), column, q.x < params.size.x && q.y < params.size.y);
+  let lowerHeld = select(vec4f(), column, q.x < params.size.x && q.y + 1u < params.size.y);
+  let count = dot(upperHeld + lowerHeld, vec4f(1.0));
+  let mean = (dot(upperHeld, upper - shift) + dot(lowerHeld, lower - shift)) / max(count, 1.0);
+  let upperRest = upperHeld * (upper - shift - mean);
+  let lowerRest = lowerHeld * (lower - shift - mean);
+  workgroupBarrier();
+  voxels[lane] = vec4f(count, shift, mean, dot(upperRest, upperRest) + dot(lowerRest, lowerRest));
+  for (var half = VOXELS / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane - first < half) { voxels[lane] = merged(voxels[lane], voxels[lane + half]); }
+  }
+  return voxels[first];
+}
+
+/* The moments of two sets of values with the same shift (Chan, Golub and LeVeque 1983). */
+fn merged(a: vec4f, b: vec4f) -> vec4f {
+  let count = a.x + b.x;
+  let part = b.x / max(count, 1.0);
+  let difference = b.z - a.z;
+  return vec4f(count, a.y, a.z + difference * part, a.w + b.w + difference * difference * a.x * part);
 }
 
 fn putAt(at: u32, sum: f32, o: u32) {

@@ -5,11 +5,15 @@ import type { Tensor } from "../autograd/tensor.ts";
 import { shader } from "../gpu/shader.ts";
 import { split } from "./geometry.ts";
 import { plainGather, plainPair, plainScatter } from "./plain.ts";
-import { type Row, shared, type VolumeRow, type WeightRow } from "./row.ts";
+import { type Row, shared, type VolumeCall, type VolumeRow, type WeightRow } from "./row.ts";
 import { onEightLanes } from "./same.ts";
+import { onGpus } from "./tile.ts";
 
 const halving = await shader("conv3dHalving");
+const product = await shader("conv3dProduct");
 const { LANES, R, TC } = halving.constants;
+const { BM, BN, BK, NT } = product.constants;
+const GROUPS = 1024; // workgroups of a weight's gradient, enough to fill a large GPU
 
 export const HALVING_GATHER: readonly VolumeRow[] = [
   {
@@ -25,19 +29,43 @@ export const HALVING_GATHER: readonly VolumeRow[] = [
     },
   },
   inDefaultSizes(plainGather),
+  {
+    name: "product",
+    sizes: onGpus,
+    fits: () => true,
+    grid: ({ operands: { batch, outputs }, outSize: [D, H, W], work }) => {
+      return { invocations: NT * batch * tiles(outputs, D * H * W), work };
+    },
+    run: ({ operands: { x, y, weight, bias, biased } }, grid) => {
+      product.gather({ ...extents(x, y), large: x, weight, bias, biased, y, splits: 0 }, grid);
+    },
+  },
 ];
 
 export const HALVING_SCATTER: readonly VolumeRow[] = [
   {
     name: "halving",
     sizes: onEightLanes,
-    fits: ({ operands: { size }, outSize }) => outSize.every((edge, axis) => edge === 2 * size[axis]!),
+    fits: isDoubled,
     grid: ({ operands: { batch, outputs, size }, work }) => {
       const [D, H, W] = size;
       return { invocations: LANES * batch * Math.ceil(outputs / LANES) * D * H * Math.ceil(W / 8), work };
     },
     run: ({ operands: { x, y, weight, bias, biased } }, grid) => {
       halving.scatter({ ...extents(y, x), small: x, weight, bias, biased, y, splits: 0 }, grid);
+    },
+  },
+  // before the plain kernel, which takes the calls that this one does not fit
+  {
+    name: "product",
+    sizes: onGpus,
+    fits: isDoubled,
+    grid: ({ operands: { batch, outputs, size }, work }) => {
+      const [D, H, W] = size;
+      return { invocations: NT * batch * tiles(8 * outputs, D * H * W), work };
+    },
+    run: ({ operands: { x, y, weight, bias, biased } }, grid) => {
+      product.scatter({ ...extents(y, x), small: x, weight, bias, biased, y, splits: 0 }, grid);
     },
   },
   inDefaultSizes(plainScatter),
@@ -59,7 +87,31 @@ export const HALVING_PAIR: readonly WeightRow[] = [
     },
   },
   inDefaultSizes(plainPair),
+  {
+    name: "product",
+    sizes: onGpus,
+    fits: () => true,
+    grid: ({ operands: { batch, inputs, outputs }, outSize: [D, H, W], work }) => {
+      const own = tiles(outputs, 8 * inputs);
+      const splits = Math.min(Math.ceil((batch * D * H * W) / (4 * BK)), Math.ceil(GROUPS / own));
+      return { splits, invocations: NT * own * splits, work };
+    },
+    run: ({ operands: { x, dy }, partial }, grid) => {
+      const { splits } = grid;
+      product.pair({ ...extents(x, dy), large: x, small: dy, partial, biased: 0, splits }, grid);
+    },
+  },
 ];
+
+/** The tiles of a matrix. */
+function tiles(rows: number, columns: number): number {
+  return Math.ceil(rows / BM) * Math.ceil(columns / BN);
+}
+
+/** True if the result of scatter has twice the edges of its operand: no voxel more that no tap meets. */
+function isDoubled({ operands: { size }, outSize }: VolumeCall): boolean {
+  return outSize.every((edge, axis) => edge === 2 * size[axis]!);
+}
 
 /** The row with its default sizes as its only ones. */
 function inDefaultSizes<R extends Pick<Row<never>, "sizes">>(row: R): R {

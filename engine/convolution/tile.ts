@@ -49,15 +49,19 @@ export const TILE: VolumeRow = {
     const { splits, invocations } = tiling(operands);
     return { invocations: splits * invocations, work };
   },
-  run: ({ operands, strides }, grid) => {
-    const { y } = operands;
-    const { tile, threads, splits } = tiling(operands);
-    const unwritten = [1]; // the kernel binds a tensor even without shares
+  run: ({ operands, strides, moments: wanted }, grid) => {
+    const { y, batch, outputs } = operands;
+    const { tile, threads, tiles, splits } = tiling(operands);
+    const moments = wanted && splits === 1;
+    const unwritten = [4]; // the kernel binds tensors even without shares or moments
     const shares = new Tensor(y.device, splits > 1 ? [splits, ...y.shape] : unwritten);
+    const momentsOfTiles = new Tensor(y.device, moments ? [batch, outputs, tiles, 4] : unwritten);
     const own = { ...operands, ...strides, shares, splits };
-    forward({ ...own, ...tile, NT: threads }, grid);
+    forward({ ...own, ...tile, NT: threads, momentsOfTiles, moments }, grid);
     if (splits > 1) sumShares(own, y.size);
     free(shares);
+    if (moments) return momentsOfTiles;
+    free(momentsOfTiles);
   },
 };
 
@@ -99,20 +103,23 @@ function bytesOf({ TX, TY, BO, PLANE, NT }: ReturnType<typeof columnFor>): numbe
 }
 
 /** For kernels that pay where workgroup memory is memory of its own: not on software adapters. */
-function onGpus(gpu: Abilities): readonly Sizes[] {
+export function onGpus(gpu: Abilities): readonly Sizes[] {
   return hasEightLanes(gpu) ? [] : [{}];
 }
 
-/** The tile for a volume, its threads, the invocations of all tiles, and the shares that fill a GPU. */
+/**
+ * The tile for a volume, its threads, the tiles of a channel, the invocations of all tiles, and the shares
+ * that fill a GPU.
+ */
 function tiling({ batch, inputs, outputs, size }: VolumeCall["operands"]) {
   const tile = tileFor(size, outputs);
   const { TX, TY, TZ, BO } = tile;
   const [D, H, W] = size;
   const threads = (BO / 8) * TZ * (TY / 2) * (TX / 4);
-  const tiles = Math.ceil(D / TZ) * Math.ceil(H / TY) * Math.ceil(W / TX) * Math.ceil(outputs / BO);
-  const invocations = threads * batch * tiles;
+  const tiles = Math.ceil(D / TZ) * Math.ceil(H / TY) * Math.ceil(W / TX);
+  const invocations = threads * batch * tiles * Math.ceil(outputs / BO);
   const splits = Math.max(1, Math.min(Math.ceil(INVOCATIONS / invocations), Math.floor(inputs / SHARE)));
-  return { tile, threads, invocations, splits };
+  return { tile, threads, tiles, invocations, splits };
 }
 
 /** The widest tile that the volume fills by half, for as many channels as it has. */

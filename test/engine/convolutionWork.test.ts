@@ -111,11 +111,11 @@ test("the weight's gradient by columns of 8 voxels where rows are whole quads, e
   assert.match(wide, new RegExp(`^conv3dRotate/backwardWeight ${3 * Math.min(16 * 8, 64, enough)} `));
 });
 
-test("only the kernel of eight lanes computes moments, of each 8x8 voxels, and only for conv3dWithMoments", () => {
+test("the kernels of eight lanes and of tiles compute moments, and only for conv3dWithMoments", () => {
   const on = shared.counting();
-  const made = (edge: number, options?: ConvOptions) => {
-    const weight = new Tensor(on, [19, 5, edge, edge, edge]);
-    return conv3dWithMoments(new Tensor(on, [2, 5, 4, 10, 16]), weight, null, options).moments?.shape;
+  const made = (edge: number, options?: ConvOptions, inputs = 5) => {
+    const weight = new Tensor(on, [19, inputs, edge, edge, edge]);
+    return conv3dWithMoments(new Tensor(on, [2, inputs, 4, 10, 16]), weight, null, options).moments?.shape;
   };
   on.tuning = EIGHT;
   assert.equal(made(3), [2, 19, 4 * up(10, 8) * up(16, 8), 4]);
@@ -123,6 +123,9 @@ test("only the kernel of eight lanes computes moments, of each 8x8 voxels, and o
   assert.not(made(2, { stride: 2 }));
   on.tuning = PLAIN;
   assert.not(made(3));
+  on.tuning = { ...PLAIN, forward: { kernel: "tile" } };
+  assert.equal(made(3), [2, 19, up(4, 2) * up(10, 8) * up(16, 16), 4], "of tiles of 2x8x16");
+  assert.not(made(3, undefined, 8), "none where tiles are shared out by input channels");
 
   on.tuning = EIGHT;
   const [x, weight] = [new Tensor(on, [2, 5, 4, 10, 16]), new Tensor(on, [19, 5, 3, 3, 3])];

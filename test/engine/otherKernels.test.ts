@@ -6,7 +6,8 @@ import * as assert from "uvu/assert";
 import { openDevice } from "../../cli/device/gpu.ts";
 import { candidates, tuningOf } from "../../engine/convolution/tuning.ts";
 import { cases } from "../support/cases.ts";
-import { check } from "../support/gradcheck.ts";
+import { conv3dWithMoments, instanceNorm, tensor } from "../../engine/index.ts";
+import { check, close, random } from "../support/gradcheck.ts";
 
 const UNDER_LEAST_LIMITS = {
   forward: { kernel: "tile" },
@@ -28,6 +29,12 @@ const FILES = {
   tile: "conv3dTile.wgsl",
   plain: "conv3d.wgsl",
 };
+
+const MOMENTS = [
+  [3, [3, 5, 7]],
+  [17, [2, 9, 12]],
+  [9, [3, 33, 31]],
+] as const;
 
 const text = (value: unknown) => JSON.stringify(value);
 const rows = cases.filter(({ op, name }) => op === "conv3d" && /^3³(?!, stride)/.test(name));
@@ -52,8 +59,44 @@ for (const choice of OTHERS) {
     );
     own.budget = null;
   });
+  test(`conv3d by ${name}: the moments that it gives are those of its result`, async () => {
+    for (const [channels, size] of MOMENTS) {
+      const upload = (shape: number[], seed: number) => tensor(own, shape, random(shape, { seed }).data);
+      const bias = tensor(own, [channels], new Float32Array(channels).fill(1e3)); // far beyond the deviation
+      const x = upload([2, 3, ...size], 1);
+      const { y, moments } = conv3dWithMoments(x, upload([channels, 3, 3, 3, 3], 2), bias, { padding: 1 });
+      const [w, b] = [upload([channels], 3), upload([channels], 4)];
+      const plain = await instanceNorm(y, w, b).read();
+      if (moments) close(await instanceNorm(y, w, b, { moments }).read(), plain, 1e-4, "value");
+      if (kernel === "tile" && size[2]! > 30) assert.ok(moments, "large volumes come with moments");
+    }
+  });
   test(`conv3d by ${name}: that kernel ran`, () => {
     assert.ok([...own.pipelines.keys()].some((key) => key.startsWith(`${FILES[kernel]}/forward`)));
+  });
+}
+
+const HALVING = cases.filter(({ op, name }) => /^conv/.test(op) && /^2³, stride 2/.test(name));
+for (const limits of ["adapter", "default"] as const) {
+  const own = await openDevice({ limits });
+  own.tuning = { ...tuningOf(own), halving: { kernel: "product" } };
+  for (const row of HALVING)
+    test(`${row.op}, ${row.name}, as a product, ${limits} limits: value and gradients`, () =>
+      check(row, own));
+  test(`convTranspose3d as a product, cut into several dispatches, ${limits} limits`, async () => {
+    own.budget = 1;
+    await check(
+      HALVING.find(({ op, name }) => op === "convTranspose3d" && /17 channels/.test(name))!,
+      own,
+    );
+    own.budget = null;
+  });
+  test(`2³ at stride 2 as a product, ${limits} limits: those kernels ran`, () => {
+    for (const sum of ["gather", "scatter", "pair"])
+      assert.ok(
+        [...own.pipelines.keys()].some((key) => key.startsWith(`conv3dProduct.wgsl/${sum}`)),
+        sum,
+      );
   });
 }
 

@@ -67,7 +67,7 @@ for (const [width, on] of Object.entries({ "": device, ", two workgroups wide": 
   });
 }
 
-test("regionScores of evidence whose exponentials overflow", async () => {
+test("regionScores, evidence whose exponentials overflow", async () => {
   for (const shape of [
     [201, 2],
     [201, 40],

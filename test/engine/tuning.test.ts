@@ -68,7 +68,7 @@ test("every table ends with a kernel that runs everywhere, and a choice names it
   }
   assert.is(
     KERNELS,
-    "forward narrow eight subgroups plain tile, weightGradient rotate eight plain ring, halving halving plain",
+    "forward narrow eight subgroups plain tile, weightGradient rotate eight plain ring, halving halving plain product",
   );
 });
 
