@@ -83,7 +83,7 @@ for (const limits of ["adapter", "default"] as const) {
   for (const row of HALVING)
     test(`${row.op}, ${row.name}, as a product, ${limits} limits: value and gradients`, () =>
       check(row, own));
-  test(`convTranspose3d as a product, cut into several dispatches, ${limits} limits`, async () => {
+  test(`conv3dProduct, cut into several dispatches, ${limits} limits`, async () => {
     own.budget = 1;
     await check(
       HALVING.find(({ op, name }) => op === "convTranspose3d" && /17 channels/.test(name))!,
@@ -91,7 +91,7 @@ for (const limits of ["adapter", "default"] as const) {
     );
     own.budget = null;
   });
-  test(`2³ at stride 2 as a product, ${limits} limits: those kernels ran`, () => {
+  test(`conv3dProduct, ${limits} limits: those kernels ran`, () => {
     for (const sum of ["gather", "scatter", "pair"])
       assert.ok(
         [...own.pipelines.keys()].some((key) => key.startsWith(`conv3dProduct.wgsl/${sum}`)),

@@ -106,6 +106,13 @@ export const convolutions: OpCase[] = [
     ...half,
     bias: true,
   }),
+  forward({
+    name: "2³, stride 2, 9 channels to 40, more voxels than a tile of a product",
+    x: [2, 9, 11, 6, 12],
+    weight: [40, 9, 2, 2, 2],
+    ...half,
+    bias: true,
+  }),
   forward({ name: "2³, stride 2, odd size", x: [1, 2, 5, 7, 3], weight: [3, 2, 2, 2, 2], ...half }),
   forward({
     name: "1³, whole tiles and workgroups, shares of the weight's sum",
@@ -135,6 +142,13 @@ export const convolutions: OpCase[] = [
     x: [2, 3, 3, 5, 9],
     weight: [3, 9, 2, 2, 2],
     ...half,
+  }),
+  transposed({
+    name: "2³, stride 2, 40 channels to 9, more voxels than a tile of a product",
+    x: [2, 40, 5, 3, 6],
+    weight: [40, 9, 2, 2, 2],
+    ...half,
+    bias: true,
   }),
   transposed({ name: "2³, stride 2, 40 channels", x: [1, 40, 1, 1, 2], weight: [40, 3, 2, 2, 2], ...half }),
   transposed({
