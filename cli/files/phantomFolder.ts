@@ -10,6 +10,7 @@ import { SPLIT_FILE } from "../../data/datasets/splits.ts";
 import type { Vec3 } from "../../data/nifti/geometry.ts";
 import type { Version } from "../../data/phantom/phantom.ts";
 import { phantomFiles, phantomName, phantomSplit } from "../../data/phantom/files.ts";
+import { exists } from "./files.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 
 export interface PhantomOptions {
@@ -91,6 +92,12 @@ export async function makePhantom(options: PhantomOptions): Promise<void> {
     await rm(making, { recursive: true, force: true });
   }
   report(`made in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+}
+
+/** Returns the version of the phantom in a folder; undefined where it holds none. Throws a UsageError. */
+export async function phantomVersion(folder: string): Promise<number | undefined> {
+  const path = join(folder, parametersFile);
+  return (await exists(path)) ? readParameters(await readFile(path), path).version : undefined;
 }
 
 async function writeCases(folder: string, parameters: Parameters, report: (line: string) => void) {
