@@ -60,7 +60,7 @@ export function drawVariedAnatomy(random: Random): Anatomy {
   const age = random.next(); // the brain shrinks with it: larger ventricles, wider sulci
   const ventricles = Math.max(0.5, 0.55 + 0.8 * age + 0.15 * bell(random));
   const head = {
-    scale: within(random, 0.92, 1),
+    scale: within(random, 0.9, 0.97),
     ventricles,
     sulcus: within(random, 13, 20),
     steepness: 3.3,

@@ -73,7 +73,7 @@ function addNodules(random: Random, foci: Focus[]): void {
   const { x, y, z, radius } = foci[0]!;
   for (let left = 1 + random.integer(3); left > 0; left--) {
     const core = within(random, 4, 7);
-    const step = () => 0.4 * radius * bell(random) * 0.6;
+    const step = () => 0.24 * radius * bell(random);
     foci.push({ x: x + step(), y: y + step(), z: z + step(), radius: 0, core, rim: core });
   }
 }
@@ -142,7 +142,7 @@ export function gliomaAt(
   }
   core += reading.core;
   whole = Math.max(whole + reading.oedema, core + glioma.shell);
-  if (whole < -glioma.fade) return;
+  if (whole < -softness - glioma.fade) return;
   const dry = 1 - tissue.fluid;
   out.core = ramp(core, softness);
   out.whole = Math.max(out.core, ramp(whole, softness) * dry);

@@ -14,7 +14,7 @@ type Habits = {
   oedema: number; // added to the oedema on all sides
   core: number; // added to the core
   wander: number; // deviation of the boundary, along each axis
-  misses: number; // the share of small islands that are not seen
+  misses: number; // the share of islands that are not seen
 };
 
 const RATERS: readonly Habits[] = [
@@ -22,8 +22,6 @@ const RATERS: readonly Habits[] = [
   { oedema: -1.8, core: -0.4, wander: 1.3, misses: 0.5 },
   { oedema: 0, core: 0, wander: 2.1, misses: 0.35 },
 ];
-
-const SMALL = 15; // mm: larger islands are never missed
 
 /** How one case is labelled: the rater's reading of the tumour, and how far the boundaries wander. */
 export type Rating = { reading: Reading; wander: number; shifts: readonly Field[] };
@@ -36,9 +34,7 @@ export function consensusOf({ foci }: Glioma): Rating {
 /** Draws one of the three raters, and the errors in this case's label. */
 export function drawRating(random: Random, { foci }: Glioma): Rating {
   const { oedema, core, wander, misses } = RATERS[random.integer(RATERS.length)]!;
-  const sees = foci.map(
-    ({ radius, core }, i) => i === 0 || Math.max(radius, core) > SMALL || !chance(random, misses),
-  );
+  const sees = foci.map((_, i) => i === 0 || !chance(random, misses));
   const reading = {
     oedema: oedema + 0.7 * bell(random),
     core: core + 0.3 * bell(random),
