@@ -14,6 +14,7 @@ if (isMain(import.meta.url)) {
       examples(
         "node cli/phantom.js --out phantom",
         "node cli/phantom.js --out small --cases 5 --size 32 --seed 7",
+        "node cli/phantom.js --out easy --version 1",
       ),
     )
     .requiredOption("--out <dir>", "folder to make; if it holds the same phantom already, nothing changes")
@@ -25,6 +26,13 @@ if (isMain(import.meta.url)) {
       integer("0 to 4294967295", 0, 2 ** 32 - 1),
       1,
     )
+    .option(
+      "--version <n>",
+      "of the phantom: 1 is easy, with exact labels; 2 is as hard as real scans, with labels by raters",
+      integer("1 to 2", 1, 2),
+      2,
+    )
+    .option("--no-raters", "with version 2: label every case by the raters' consensus, not only test cases")
     .option("--overwrite", "replace a phantom of other parameters");
   process.exitCode = await runCommand<PhantomOptions>(program, (options) =>
     makePhantom({ ...options, report: (line) => console.log(line) }),

@@ -8,10 +8,12 @@ import type { Device } from "../engine/index.ts";
 import { DEFAULT_METHOD, PLAIN } from "../model/methods/index.ts";
 import { examples, isMain, RETUNE_HELP, runCommand } from "./terminal/command.ts";
 import { FAST_HELP } from "../trainer/settings/settings.ts";
-import type { TrainConfig } from "../trainer/settings/config.ts";
+import { PHANTOM, type TrainConfig } from "../trainer/settings/config.ts";
 import { emit, result, say, withVoices } from "./terminal/console.ts";
 import { duration } from "./terminal/progress.ts";
 import { scoreTable, writeReport } from "./report/runReport.ts";
+import { exists } from "./files/files.ts";
+import { makePhantom } from "./files/phantomFolder.ts";
 import { FILES } from "./files/stageFolder.ts";
 import { train } from "./stages/training.ts";
 import { resolveConfig, type TrainFlags } from "./stages/trainFlags.ts";
@@ -25,6 +27,8 @@ const STAGES: readonly TrainFlags[] = [
 
 async function main({ fast = false, retune = false }: { fast?: boolean; retune?: boolean }): Promise<void> {
   const started = performance.now();
+  const { folder } = PHANTOM;
+  if (!(await exists(folder))) await makePhantom({ ...PHANTOM, out: folder, version: 1, report: say });
   let device: Device | null = null;
   const open = async () => (device ??= await openTuned({ fast, retune }));
   const done: TrainConfig[] = [];

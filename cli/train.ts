@@ -3,6 +3,7 @@
 // one.
 
 import { join } from "node:path";
+import type { Version } from "../data/phantom/phantom.ts";
 import type { Device } from "../engine/index.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
 import { classifies } from "../model/methods/index.ts";
@@ -23,8 +24,9 @@ async function main(flags: CommandFlags): Promise<void> {
     ({ fast, tuning }: TrainConfig) =>
     async () =>
       (device ??= await openTuned({ fast, recorded: tuning, retune }));
+  const phantom = flags.phantom === undefined ? undefined : (Number(flags.phantom) as Version);
   const existing = (unfinished: Existing["unfinished"]): Existing =>
-    overwrite ? { finished: "replace", unfinished: "replace", from } : { unfinished, from };
+    overwrite ? { finished: "replace", unfinished: "replace", from, phantom } : { unfinished, from, phantom };
   if (flags.stage === "all") {
     const experiment = await resolveExperiment(flags);
     return runExperiment(opener(experiment.shared), experiment, existing(resume ? "continue" : "refuse"));

@@ -6,9 +6,11 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { jsonOf } from "../../data/datasets/json.ts";
+import { SPLIT_FILE } from "../../data/datasets/splits.ts";
 import type { Vec3 } from "../../data/nifti/geometry.ts";
-import { PHANTOM_VERSION } from "../../data/phantom/phantom.ts";
-import { phantomFiles, phantomName } from "../../data/phantom/files.ts";
+import type { Version } from "../../data/phantom/phantom.ts";
+import { phantomFiles, phantomName, phantomSplit } from "../../data/phantom/files.ts";
+import { exists } from "./files.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 
 export interface PhantomOptions {
@@ -18,6 +20,10 @@ export interface PhantomOptions {
   /** D, H, W in voxels, or one number for a cube. The box is 160 mm a side at every size. */
   size: number | Vec3;
   seed: number;
+  /** The generator's version; default 1. */
+  version?: Version;
+  /** In version 2: label cases by raters, except those for testing (default), or all by their consensus. */
+  raters?: boolean;
   /** Replace a phantom of other parameters instead of refusing. */
   overwrite?: boolean;
   /** Called with lines for the user. */
@@ -25,7 +31,14 @@ export interface PhantomOptions {
 }
 
 /** phantom.json. */
-type Parameters = { generator: "protokd phantom"; version: number; seed: number; cases: number; size: Vec3 };
+type Parameters = {
+  generator: "protokd phantom";
+  version: number;
+  seed: number;
+  cases: number;
+  size: Vec3;
+  raters?: boolean; // from version 2 on
+};
 
 const parametersFile = "phantom.json";
 const pause = 5000; // ms between two lines on progress
@@ -36,23 +49,26 @@ const pause = 5000; // ms between two lines on progress
  * anything else.
  */
 export async function makePhantom(options: PhantomOptions): Promise<void> {
-  const { out, cases, seed, overwrite = false, report = () => {} } = options;
+  const { out, cases, seed, version = 1, raters = true, overwrite = false, report = () => {} } = options;
   if (!Number.isInteger(cases) || cases < 1 || cases > 9999) {
     throw new UsageError(`phantom: cases: expected an integer from 1 to 9999, got ${cases}`);
   }
   const size: Vec3 =
     typeof options.size === "number" ? [options.size, options.size, options.size] : options.size;
-  const wanted: Parameters = { generator: "protokd phantom", version: PHANTOM_VERSION, seed, cases, size };
+  const wanted: Parameters = { generator: "protokd phantom", version, seed, cases, size };
+  if (version > 1) wanted.raters = raters;
   const found = await findPhantom(out);
   if (found !== undefined && describe(found) === describe(wanted)) {
     report(`${out} already holds ${describe(wanted)}`);
     return;
   }
   if (found !== undefined && !overwrite) {
-    const remedy = "choose another folder, or replace it with --overwrite";
+    const others = ["choose another folder", "replace it with --overwrite"];
+    if (found.version !== version) others.push(`ask for the version it has with --version ${found.version}`);
+    const remedy = `${others.slice(0, -1).join(", ")}, or ${others.at(-1)}`;
     throw new UsageError(`${out}: expected ${describe(wanted)}, got ${describe(found)}; ${remedy}`);
   }
-  if (found !== undefined) await refuseForeign(out);
+  if (found !== undefined) await refuseForeign(out, found);
 
   const target = resolve(out);
   const making = join(dirname(target), `.${basename(target)}.making-${randomBytes(6).toString("hex")}`);
@@ -60,7 +76,9 @@ export async function makePhantom(options: PhantomOptions): Promise<void> {
   report(`making ${describe(wanted)} in ${out}`);
   try {
     await writeCases(making, wanted, report);
-    await writeFile(join(making, parametersFile), `${JSON.stringify(wanted, null, 2)}\n`);
+    const split = splitText(wanted);
+    if (split !== null) await writeFile(join(making, SPLIT_FILE), split);
+    await writeFile(join(making, parametersFile), textOf(wanted));
     if (found !== undefined) await rm(target, { recursive: true });
     else await removeEmpty(target);
     await rename(making, target);
@@ -76,7 +94,14 @@ export async function makePhantom(options: PhantomOptions): Promise<void> {
   report(`made in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 }
 
-async function writeCases(folder: string, { cases, seed, size }: Parameters, report: (line: string) => void) {
+/** Returns the version of the phantom in a folder; undefined where it holds none. Throws a UsageError. */
+export async function phantomVersion(folder: string): Promise<number | undefined> {
+  const path = join(folder, parametersFile);
+  return (await exists(path)) ? readParameters(await readFile(path), path).version : undefined;
+}
+
+async function writeCases(folder: string, parameters: Parameters, report: (line: string) => void) {
+  const { cases, version, ...others } = parameters;
   let reported = performance.now();
   for (let index = 0; index < cases; index++) {
     if (performance.now() - reported > pause) {
@@ -84,7 +109,7 @@ async function writeCases(folder: string, { cases, seed, size }: Parameters, rep
       reported = performance.now();
     }
     await mkdir(join(folder, phantomName(index)), { recursive: true });
-    const files = await phantomFiles({ seed, index, size });
+    const files = await phantomFiles({ ...others, version: version as Version, index });
     await Promise.all([...files].map(([path, bytes]) => writeFile(join(folder, path), bytes)));
   }
 }
@@ -115,11 +140,22 @@ async function findPhantom(out: string): Promise<Parameters | undefined> {
   return found;
 }
 
+/** Returns the content of the split file of version 2; null where the folder has none. */
+function splitText({ version, cases }: Parameters): string | null {
+  const split = version > 1 ? phantomSplit(cases) : null;
+  return split && textOf(split);
+}
+
+function textOf(content: object): string {
+  return `${JSON.stringify(content, null, 2)}\n`;
+}
+
 /** Throws a UsageError if a folder holds other files than a phantom's: those are never deleted. */
-async function refuseForeign(out: string): Promise<void> {
-  const foreign = (await readdir(out)).find(
-    (name) => name !== parametersFile && !/^PHANTOM_\d{3,4}$/.test(name),
-  );
+async function refuseForeign(out: string, found: Parameters): Promise<void> {
+  const names = (await readdir(out)).filter((name) => name !== parametersFile);
+  const split = names.includes(SPLIT_FILE) ? await readFile(join(out, SPLIT_FILE), "utf8") : null;
+  const own = split === splitText(found) ? [SPLIT_FILE] : [];
+  const foreign = names.find((name) => !own.includes(name) && !/^PHANTOM_\d{3,4}$/.test(name));
   if (foreign === undefined) return;
   throw new UsageError(
     `${out}: expected nothing but a phantom to overwrite, got ${foreign} too; move it away`,
@@ -128,10 +164,10 @@ async function refuseForeign(out: string): Promise<void> {
 
 function readParameters(bytes: Uint8Array, path: string): Parameters {
   try {
-    const { generator, version, seed, cases, size } = jsonOf(bytes, path) as Parameters;
+    const { generator, version, seed, cases, size, raters } = jsonOf(bytes, path) as Parameters;
     const numbers = [version, seed, cases, ...size];
     if (generator === "protokd phantom" && size.length === 3 && numbers.every(Number.isInteger)) {
-      return { generator, version, seed, cases, size };
+      return { generator, version, seed, cases, size, ...(raters !== undefined && { raters }) };
     }
   } catch {
     // not JSON, or of another shape: the error below covers both
@@ -139,9 +175,10 @@ function readParameters(bytes: Uint8Array, path: string): Parameters {
   throw new UsageError(`${path}: expected the parameters of a phantom, got other content; delete the folder`);
 }
 
-function describe({ version, seed, cases, size }: Parameters): string {
+function describe({ version, seed, cases, size, raters }: Parameters): string {
   const plural = cases === 1 ? "case" : "cases";
-  return `a phantom of ${cases} ${plural}, size ${size}, seed ${seed}, version ${version}`;
+  const labels = raters === false ? ", without raters" : "";
+  return `a phantom of ${cases} ${plural}, size ${size}, seed ${seed}, version ${version}${labels}`;
 }
 
 async function removeEmpty(folder: string): Promise<void> {

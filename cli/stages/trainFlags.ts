@@ -48,6 +48,8 @@ export type TrainFlags = Omit<FileSettings, "patch"> & {
   resumeFrom?: string;
   overwrite?: boolean;
   retune?: boolean;
+  /** The version of the phantom to train on. */
+  phantom?: "1" | "2";
   debug?: boolean;
 };
 
@@ -226,6 +228,13 @@ export function trainCommand(): Command {
         "how to train, except where flags say otherwise: as in the paper, or with nnU-Net's optimizer, " +
           "augmentation, patches and deep supervision (default: paper)",
       ).choices(RECIPES),
+    )
+    .addOption(
+      new Option(
+        "--phantom <version>",
+        `train on a phantom of this version, in the folder ${PHANTOM.folder} (default: the one there, or a new ` +
+          `one of version ${PHANTOM.version})`,
+      ).choices(["1", "2"]),
     )
     .option("--retune", RETUNE_HELP)
     .option("--resume", "resume this stage in --out; it ends with the same weights as an uninterrupted run")

@@ -4,6 +4,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { isEach, subsetName } from "../../data/datasets/subsets.ts";
+import type { Version } from "../../data/phantom/phantom.ts";
 import type { Device } from "../../engine/index.ts";
 import { frozenStages, methodOf, TEACHER } from "../../model/methods/index.ts";
 import { over } from "../../trainer/loop/position.ts";
@@ -27,7 +28,7 @@ import { say } from "../terminal/console.ts";
 import { exists, removeTemporaries } from "../files/files.ts";
 import { lockFolder } from "../files/lock.ts";
 import { writeModelCard } from "../report/modelCard.ts";
-import { makePhantom } from "../files/phantomFolder.ts";
+import { makePhantom, phantomVersion } from "../files/phantomFolder.ts";
 import { writeReport } from "../report/runReport.ts";
 import { readInit, readInitEncoder, readTeacher } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
@@ -45,6 +46,8 @@ export interface Existing {
   unfinished?: "refuse" | "replace" | "resume" | "continue";
   /** A training state from elsewhere, with which a new folder begins. */
   from?: string | undefined;
+  /** The version of the phantom to train on; without it the one that is there, or a new one. */
+  phantom?: Version | undefined;
 }
 
 /**
@@ -58,9 +61,11 @@ export async function train(
   config: TrainConfig,
   existing: Existing = {},
 ): Promise<TrainConfig> {
-  if (!(await exists(config.data)) && resolve(config.data) === resolve(PHANTOM.folder)) {
-    await makePhantom({ out: config.data, ...PHANTOM, report: say });
-  }
+  if (resolve(config.data) === resolve(PHANTOM.folder)) await havePhantom(config.data, existing.phantom);
+  else if (existing.phantom !== undefined)
+    throw new UsageError(
+      `--phantom: trains on ${PHANTOM.folder}, not on ${config.data}: use it without --data`,
+    );
   const replace = existing.unfinished === "replace";
   config = await withTeachers(await withAnyContrasts(config));
   if (config.stage === "teacher") config = await withContrasts(config, { replace });
@@ -86,6 +91,17 @@ export async function train(
     await unlock();
   }
   return config;
+}
+
+/** Makes the default phantom if the folder is missing. Throws a UsageError if it holds another version. */
+async function havePhantom(folder: string, version: Version | undefined): Promise<void> {
+  if (!(await exists(folder)))
+    return makePhantom({ out: folder, ...PHANTOM, ...(version && { version }), report: say });
+  const found = version && (await phantomVersion(folder));
+  if (found === version) return;
+  const remedy = `move the folder away, or leave --phantom out to train on what it holds`;
+  const holds = found === undefined ? "other data" : `version ${found}`;
+  throw new UsageError(`${folder}: expected a phantom of version ${version}, got ${holds}; ${remedy}`);
 }
 
 /** Tells whether the method needs the network of the stage "teacher", and no file is given. */

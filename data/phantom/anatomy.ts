@@ -5,6 +5,7 @@
 // because this runs for every voxel.
 
 import type { Random } from "../../engine/autograd/random.ts";
+import { bell, within } from "./draw.ts";
 import { emptyField, type Field, sample, smoothField, stamp } from "./field.ts";
 
 /** One head: its random shape, vessels and old lesions. */
@@ -12,6 +13,8 @@ export type Anatomy = {
   scale: number;
   ventricles: number; // factor for the ventricles' radius
   sulcus: number; // depth of the sulci, mm
+  steepness: number; // mm between a sulcus and where `folds` is 1
+  gap: number; // half the width of a sulcus, mm
   folds: Field;
   vessels: Field; // 0..1
   lesions: Field; // 0..1: white-matter hyperintensities
@@ -38,14 +41,31 @@ const TEMPORAL_HORN = [
   [31, 6, -13, 2.4],
 ] as const;
 
-/** Draws a random head. */
+/** Draws a random head for version 1. */
 export function drawAnatomy(random: Random): Anatomy {
   const ventricles = 0.75 + 0.65 * random.next();
   const head = {
     scale: 0.89 + 0.1 * random.next(),
     ventricles,
     sulcus: 14 + 7 * random.next(),
+    steepness: 2.7,
+    gap: 0.7,
     folds: smoothField(random, 6),
+  };
+  return { ...head, vessels: drawVessels(random), lesions: drawLesions(random, ventricles) };
+}
+
+/** Draws a random head for version 2: young to old, with wider gyri and narrower sulci than version 1. */
+export function drawVariedAnatomy(random: Random): Anatomy {
+  const age = random.next(); // the brain shrinks with it: larger ventricles, wider sulci
+  const ventricles = Math.max(0.5, 0.55 + 0.8 * age + 0.15 * bell(random));
+  const head = {
+    scale: within(random, 0.9, 0.97),
+    ventricles,
+    sulcus: within(random, 13, 20),
+    steepness: 3.3,
+    gap: Math.max(0, 0.45 + 0.8 * age + 0.15 * bell(random)),
+    folds: smoothField(random, 7.5, 2),
   };
   return { ...head, vessels: drawVessels(random), lesions: drawLesions(random, ventricles) };
 }
@@ -69,12 +89,16 @@ export function tissueAt(head: Anatomy, { x, y, z }: Point, softness: number, ou
   out.depth = smoothMax(smoothMax(hemisphere, cerebellum, 9), stem, 9);
   if (out.depth < -6) return;
 
-  const leaf = Math.abs(sample(head.folds, 0.8 * x, 1.5 * y, 1.9 * z)) * 2.4 + Math.max(0, cerebellum - 13);
-  const folia = Math.min(cerebellum, leaf) + 0.9;
-  const inward = Math.max(fromPia(head, x, y, z, hemisphere), folia, stem + 2.5); // the stem has no ribbon
+  const pia = fromPia(head, x, y, z, hemisphere);
+  let folia = cerebellum + 0.9;
+  if (folia > pia) {
+    const leaf = Math.abs(sample(head.folds, 0.8 * x, 1.5 * y, 1.9 * z)) * 2.4;
+    folia = Math.min(cerebellum, leaf + Math.max(0, cerebellum - 13)) + 0.9;
+  }
+  const inward = Math.max(pia, folia, stem + 2.5); // the stem has no ribbon
 
   const fluid = Math.max(
-    1 - ramp(inward - 0.7, softness),
+    1 - ramp(inward - head.gap, softness),
     ventricleAt(head.ventricles, side, y, z, softness),
   );
   const deep = Math.max(
@@ -96,7 +120,7 @@ function fromPia(head: Anatomy, x: number, y: number, z: number, depth: number):
   const surface = depth + 0.9; // skull stripping leaves little fluid outside
   const outwards = 1 + (0.8 * Math.max(0, depth)) / (Math.sqrt(x * x + y * y + z * z) + 1);
   const fold = sample(head.folds, x * outwards, y * outwards, z * outwards); // constant along a sulcus' depth
-  const sulcus = 2.7 * Math.abs(fold) + Math.max(0, depth - head.sulcus);
+  const sulcus = head.steepness * Math.abs(fold) + Math.max(0, depth - head.sulcus);
   const callosum = Math.sqrt((y * y) / 5800 + ((z - 4) * (z - 4)) / 3250);
   const fissure = side + 0.1 + 40 * Math.max(0, 0.58 - callosum);
   const sylvian =
@@ -138,7 +162,7 @@ function toVentricle(factor: number, side: number, y: number, z: number): number
 function ventricleAt(factor: number, side: number, y: number, z: number, softness: number): number {
   const third = ellipsoid(side, y - 6, z - 1, 2.2 * factor, 14, 9);
   let inside = third;
-  if (side < 45 && Math.abs(z - 5) < 40) {
+  if (side < 45 && Math.abs(y - 6) < 54 && Math.abs(z - 4) < 33) {
     const septum = side - 1.2;
     inside = Math.max(inside, Math.min(septum, -toVentricle(factor, side, y, z)));
   }

@@ -15,10 +15,10 @@ const SPLINE_DEVIATION = 0.3317;
 
 /**
  * Draws a smooth field of mean 0 and deviation 1, with lattice points `knot` mm apart (period about 2.6
- * knots).
+ * knots), and `fineness` points of the finer grid per knot.
  */
-export function smoothField(random: Random, knot: number): Field {
-  const step = knot / 2.5;
+export function smoothField(random: Random, knot: number, fineness = 2.5): Field {
+  const step = knot / fineness;
   const points = Math.ceil((2 * REACH) / step) + 1;
   const knots = Math.ceil(((points - 1) * step) / knot) + 4;
   let values = new Float32Array(knots ** 3);

@@ -1,7 +1,7 @@
 // Phantom cases as the files of a BraTS folder, on disk or in memory.
 
 import { writeNifti, type Vec3 } from "../nifti/nifti.ts";
-import { phantomCase } from "./phantom.ts";
+import { type CaseOptions, isTestCase, phantomCase } from "./phantom.ts";
 import type { Source } from "../datasets/source.ts";
 
 /** Returns the id of case `index`, counted from 0. */
@@ -10,24 +10,37 @@ export function phantomName(index: number): string {
 }
 
 /**
+ * Returns the split of a phantom of version 2, by case ids: every third case is for testing, and of the
+ * others those numbered 1, 13, 25 and so on are for validation. Null for fewer than three cases.
+ */
+export function phantomSplit(cases: number): Record<"train" | "val" | "test", string[]> | null {
+  if (cases < 3) return null;
+  const split = { train: [] as string[], val: [] as string[], test: [] as string[] };
+  for (let index = 0; index < cases; index++) {
+    const part = isTestCase(index) ? "test" : index % 12 === 0 ? "val" : "train";
+    split[part].push(phantomName(index));
+  }
+  return split;
+}
+
+/**
  * Makes the files of one case, by path: `PHANTOM_001/PHANTOM_001_t1.nii.gz` and so on, labels in BraTS's
  * convention.
  */
-export async function phantomFiles(options: {
-  seed: number;
-  index: number;
-  size: Vec3;
-}): Promise<Map<string, Uint8Array>> {
-  const { images, label, affine } = phantomCase(options);
+export async function phantomFiles(options: CaseOptions): Promise<Map<string, Uint8Array>> {
+  const { images, label, size, affine } = phantomCase(options);
   const name = phantomName(options.index);
   const files = Object.entries({ ...images, seg: label }).map(async ([suffix, data]) => {
-    const bytes = await writeNifti({ data, size: options.size, affine });
+    const bytes = await writeNifti({ data, size, affine });
     return [`${name}/${name}_${suffix}.nii.gz`, bytes] as const;
   });
   return new Map(await Promise.all(files));
 }
 
-/** Returns a source of `cases` phantoms in memory. Each is made when one of its files is first read. */
+/**
+ * Returns a source of `cases` phantoms of version 1 in memory. Each is made when one of its files is first
+ * read.
+ */
 export function phantomSource(options: { seed: number; cases: number; size: Vec3; first?: number }): Source {
   const { seed, cases, size, first = 0 } = options;
   const made = new Map<number, Promise<Map<string, Uint8Array>>>();

@@ -1,13 +1,12 @@
-// The phantom's scanner turns a tissue's signal into the value in the file: a blur of a fraction of a voxel,
-// a sensitivity that varies slowly over the head, noise of a magnitude image (Rician), and a separate gain
-// for every modality of every case: white matter gets a value between 250 and 1800.
+// The scanner of version 1 turns a tissue's signal into the value in the file: a blur of a fraction of a
+// voxel, a sensitivity that varies slowly over the head, noise of a magnitude image (Rician), and a separate
+// gain for every modality of every case: white matter gets a value between 250 and 1800.
 
 import type { Random } from "../../engine/autograd/random.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
+import { bell } from "./draw.ts";
 import { sample, smoothField } from "./field.ts";
-
-/** The edge of the scanned volume, in mm. */
-export const BOX = 160;
+import { centreOf } from "./pose.ts";
 
 /**
  * Returns the scan of `plane` [D,H,W], which has signals relative to white matter; blurs `plane` in place.
@@ -15,6 +14,7 @@ export const BOX = 160;
  */
 export function acquire(random: Random, plane: Float32Array, mask: Uint8Array, size: Vec3): Int16Array {
   const [D, H, W] = size;
+  const centre = { x: 0, y: 0, z: 0 };
   const level = 1 + 1.7 * random.next();
   const gain = 250 * level * level;
   const noise = 0.025 + 0.025 * random.next();
@@ -25,20 +25,13 @@ export function acquire(random: Random, plane: Float32Array, mask: Uint8Array, s
   const image = new Int16Array(plane.length);
   for (let at = 0; at < image.length; at++) {
     if (mask[at] === 0) continue;
-    const x = (((at % W) + 0.5) / W - 0.5) * BOX;
-    const y = (((Math.floor(at / W) % H) + 0.5) / H - 0.5) * BOX;
-    const z = ((Math.floor(at / (W * H)) + 0.5) / D - 0.5) * BOX;
-    const real = plane[at]! * (1 + 0.08 * sample(sensitivity, x, y, z)) + noise * bell(random);
+    centreOf(at, size, centre);
+    const real = plane[at]! * (1 + 0.08 * sample(sensitivity, centre.x, centre.y, centre.z)) + noise * bell(random);
     const imaginary = noise * bell(random);
     const magnitude = Math.sqrt(real * real + imaginary * imaginary);
     image[at] = Math.min(32767, Math.max(1, Math.round(gain * magnitude)));
   }
   return image;
-}
-
-// Draws a nearly normal number, deviation 1, without logarithm or cosine: machines differ in their last bit.
-function bell(random: Random): number {
-  return 2 * (random.next() + random.next() + random.next() - 1.5);
 }
 
 // Mixes each voxel with its two neighbours along one axis, (1, 6, 1) / 8, in place; the ends stay the same.

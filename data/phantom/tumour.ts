@@ -1,4 +1,4 @@
-// The phantom's tumour: one or two foci in the white matter of one hemisphere. Nested regions around them
+// The tumour of version 1: one or two foci in the white matter of one hemisphere. Nested regions around them
 // depend on the distance to a focus, made irregular by smooth noise: necrosis, an enhancing rim, and oedema
 // that creeps along white matter, spares grey matter and rarely crosses the midline.
 
@@ -22,6 +22,9 @@ export type Tumour = {
   fingers: Field;
   thickness: Field;
 };
+
+/** The part of a tumour that pushes tissue aside: a core of `core` mm at the first focus, by `push` mm. */
+type Pushing = { foci: readonly Point[]; core: number; push: number };
 
 /** The share of each nested region in a voxel: necrosis <= core <= whole; the rim is core minus necrosis. */
 export type Regions = { whole: number; core: number; necrosis: number; rim: number };
@@ -56,7 +59,7 @@ export function drawTumour(random: Random, head: Anatomy): Tumour {
  * Returns how far the tumour has pushed the tissue at a point outwards, as a fraction of the distance to the
  * first focus.
  */
-export function pull(tumour: Tumour, { x, y, z }: Point): number {
+export function pull(tumour: Pushing, { x, y, z }: Point): number {
   const { x: cx, y: cy, z: cz } = tumour.foci[0]!;
   const far = 2.4 * tumour.core;
   const squared = ((x - cx) * (x - cx) + (y - cy) * (y - cy) + (z - cz) * (z - cz)) / (far * far);

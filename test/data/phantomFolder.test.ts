@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { makePhantom } from "../../cli/files/phantomFolder.ts";
+import { makePhantom, phantomVersion } from "../../cli/files/phantomFolder.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { phantomCase } from "../../data/phantom/phantom.ts";
 
@@ -68,6 +68,78 @@ test("a folder with other files is never replaced, one without a case never used
   });
 });
 
+test("version 2 has a split, whose test cases have the consensus as label", async () => {
+  await inTemporary(async (folder) => {
+    const out = join(folder, "set");
+    await makePhantom({ out, cases: 4, size: 16, seed: 3, version: 2 });
+    const names = [1, 2, 3, 4].map((n) => `PHANTOM_00${n}`);
+    assert.equal((await readdir(out)).sort(), [...names, "phantom.json", "split.json"]);
+    const [val, other, held, last] = names;
+    const split = { train: [other, last], val: [val], test: [held] };
+    assert.equal(JSON.parse(await readFile(join(out, "split.json"), "utf8")), split);
+    for (const index of [1, 2]) {
+      const expected = phantomCase({ seed: 3, index, size: 16, version: 2, raters: index !== 2 });
+      const path = join(out, names[index]!, `${names[index]!}_seg.nii.gz`);
+      assert.equal([...(await readNifti(await readFile(path), path)).data], [...expected.label]);
+    }
+  });
+});
+
+test("a case does not depend on how many there are", async () => {
+  await inTemporary(async (folder) => {
+    const [few, many] = [join(folder, "few"), join(folder, "many")];
+    await makePhantom({ out: few, cases: 2, size: 16, seed: 3, version: 2 });
+    await makePhantom({ out: many, cases: 5, size: 16, seed: 3, version: 2 });
+    assert.equal((await readdir(few)).sort(), ["PHANTOM_001", "PHANTOM_002", "phantom.json"], "no split");
+    for (const file of await readdir(join(few, "PHANTOM_002"))) {
+      const [one, other] = await Promise.all(
+        [few, many].map((at) => readFile(join(at, "PHANTOM_002", file))),
+      );
+      assert.is(Buffer.compare(one!, other!), 0, file);
+    }
+  });
+});
+
+test("another version is refused with what helps, and so is a split of the user's", async () => {
+  await inTemporary(async (folder) => {
+    const out = join(folder, "set");
+    const options = { out, cases: 3, size: 16, seed: 3 };
+    await makePhantom({ ...options, version: 1 });
+    const refusal = await failure(() => makePhantom({ ...options, version: 2 }));
+    assert.is(refusal.name, "UsageError");
+    assert.match(refusal.message, /version 2, got .* version 1; .*--overwrite, or .*--version 1$/);
+    await makePhantom({ ...options, version: 2, overwrite: true });
+    assert.is(await phantomVersion(out), 2);
+    const unrated = await failure(() => makePhantom({ ...options, version: 2, raters: false }));
+    assert.match(
+      unrated.message,
+      /version 2, without raters, got .* version 2; .*or replace it with --overwrite$/,
+    );
+    await makePhantom({ ...options, version: 2, raters: false, overwrite: true });
+    await writeFile(join(out, "split.json"), "{}");
+    const kept = await failure(() => makePhantom({ ...options, version: 1, overwrite: true }));
+    assert.match(kept.message, /nothing but a phantom to overwrite, got split\.json too/);
+  });
+});
+
+test("train.js --phantom refuses a folder of another version, and other data", async () => {
+  await inTemporary(async (folder) => {
+    await makePhantom({ out: join(folder, "phantom"), cases: 3, size: 16, seed: 3, version: 1 });
+    const train = (...options: string[]) => started("train", ["--stage", "teacher", ...options], folder);
+    const other = train("--phantom", "2");
+    assert.is(other.status, 2, other.stderr);
+    assert.match(
+      other.stderr,
+      /phantom: expected a phantom of version 2, got version 1; move the folder away/,
+    );
+    const data = train("--phantom", "2", "--data", "mine");
+    assert.is(data.status, 2, data.stderr);
+    assert.match(data.stderr, /--phantom: trains on phantom, not on mine: use it without --data/);
+    await rm(join(folder, "phantom", "phantom.json"));
+    assert.match(train("--phantom", "1").stderr, /version 1, got other data/);
+  });
+});
+
 test("node cli/phantom.js makes a set, and exits with 2 for wrong options before it writes", async () => {
   await inTemporary(async (folder) => {
     const out = join(folder, "set");
@@ -76,7 +148,11 @@ test("node cli/phantom.js makes a set, and exits with 2 for wrong options before
     assert.match(wrong.stderr, /--size.*'64,64'/);
     assert.is(run("--cases", "1").status, 2);
     assert.equal(await readdir(folder), []);
+    assert.is(run("--out", out, "--version", "3").status, 2);
     assert.is(run("--out", out, "--cases", "1", "--size", "16").status, 0);
+    assert.is(await phantomVersion(out), 2, "the default");
+    const first = run("--out", out, "--cases", "1", "--size", "16", "--version", "1");
+    assert.match(first.stderr, /version 1, got .* version 2/);
     const other = run("--out", out, "--cases", "2", "--size", "16");
     assert.is(other.status, 2);
     assert.match(other.stderr, /2 cases.*got.*1 case/);
@@ -105,6 +181,10 @@ async function failure(act: () => Promise<void>): Promise<Error> {
 }
 
 function run(...options: string[]) {
-  const command = fileURLToPath(new URL("../../cli/phantom.js", import.meta.url));
-  return spawnSync(process.execPath, [command, ...options], { encoding: "utf8" });
+  return started("phantom", options);
+}
+
+function started(name: string, options: readonly string[], cwd?: string) {
+  const command = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
+  return spawnSync(process.execPath, [command, ...options], { encoding: "utf8", cwd });
 }

@@ -43,7 +43,8 @@ if (!driver) skip("no adapter");
 else if (!table[driver] && !recording) skip(`no values of ${driver}`);
 else {
   test.before(async () => {
-    const made = await run("phantom", ["--out", "data", "--cases", "8", "--size", "20", "--seed", "5"]);
+    const like = ["--version", "1", "--cases", "8", "--size", "20", "--seed", "5"];
+    const made = await run("phantom", ["--out", "data", ...like]);
     assert.is(made.code, 0, made.output);
     const ids = (numbers: number[]) => numbers.map((n) => `PHANTOM_00${n}`);
     const split = { train: ids([1, 2, 3, 4, 5, 6]), val: ids([7]), test: ids([8]) };
@@ -120,7 +121,7 @@ else {
           Object.assign(prints, named(`${stage} in the page`, found));
         }
         const { cases, size, seed } = PHANTOM;
-        const like = ["--cases", `${cases}`, "--size", `${size}`, "--seed", `${seed}`];
+        const like = ["--version", "1", "--cases", `${cases}`, "--size", `${size}`, "--seed", `${seed}`];
         const made = await run("phantom", ["--out", "of-page", ...like]);
         assert.is(made.code, 0, made.output);
         for (const [, stage] of STAGES) {
