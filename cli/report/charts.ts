@@ -111,6 +111,17 @@ export function stagesChart(
   });
 }
 
+/** Mean scores over epochs of a study's arms, a line each. */
+export function curvesChart(
+  title: string,
+  curves: readonly { title: string; points: readonly { epoch: number; mean: number }[] }[],
+): Chart | null {
+  const points = curves.flatMap((curve) =>
+    curve.points.map(({ epoch, mean }) => ({ epoch, value: mean, series: curve.title })),
+  );
+  return draw(title, points, { y: { domain: [0, 1] }, width: 720, height: 260 });
+}
+
 function draw(
   title: string,
   points: readonly Point[],

@@ -18,12 +18,12 @@ const variables = LIGHT_SERIES.map((colour, i) => `--series-${i + 1}: ${colour};
 export const reportStyle = `
 :root {
   color-scheme: light dark;
-  --ground: #fcfcfb; --ink: #1d1f21; --quiet: #62676c; --rule: #dcdedf;
+  --ground: #fcfcfb; --ink: #1d1f21; --quiet: #62676c; --rule: #dcdedf; --alarm: #b3261e;
   ${variables}
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --ground: #16181a; --ink: #e4e6e7; --quiet: #9aa0a5; --rule: #34383b;
+    --ground: #16181a; --ink: #e4e6e7; --quiet: #9aa0a5; --rule: #34383b; --alarm: #ff8a80;
     --series-1: #56b4e9; --series-2: #ff8f4d; --series-3: #2cc295; --series-4: #e29ac4;
     --series-5: #f0b93f; --series-6: #9fd3f5; --series-7: #a9aeb3;
   }
@@ -42,6 +42,7 @@ p { max-width: 44rem; margin: 0.5rem 0; }
 header p { max-width: none; }
 header p, .quiet, figcaption { color: var(--quiet); }
 .quiet, figcaption, .legend, details { font-size: 0.875rem; }
+.alarm { color: var(--alarm); font-weight: 600; }
 h3 .quiet { font-weight: 400; margin-left: 0.5em; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums lining-nums; }

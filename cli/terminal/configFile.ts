@@ -15,10 +15,16 @@ const LIMITS = { bytes: 1 << 20, depth: 8 } as const;
 
 /** Reads a file of settings, in which null stands for the default. Throws a UsageError. */
 export async function readSettings(path: string): Promise<FileSettings> {
-  const found = Object.entries(await readObject(path));
+  const found = Object.entries(await readObject(path, 'settings as JSON, like {"epochs": 100}'));
   const here = found.map(([name, value]) => [name, typeof value === "string" ? fromHome(value) : value]);
   const { settings, problems } = checkSettings(Object.fromEntries(here) as object);
-  if (problems.length === 0) return settings;
+  refuseProblems(path, problems);
+  return settings;
+}
+
+/** Throws a UsageError that lists all mistakes in the file of --config; does nothing without any. */
+export function refuseProblems(path: string, problems: readonly string[]): void {
+  if (problems.length === 0) return;
   if (problems.length === 1) throw new UsageError(`--config ${path}: ${problems[0]}`);
   throw new UsageError(`--config ${path}: ${problems.length} mistakes:\n  ${problems.join("\n  ")}`);
 }
@@ -33,9 +39,10 @@ export function ofThisStage(file: FileSettings, stage: string | undefined): File
   return shared;
 }
 
-async function readObject(path: string): Promise<object> {
+/** Reads an object from the JSON file of --config; `expected` names it. Throws a UsageError. */
+export async function readObject(path: string, expected: string): Promise<object> {
   const refuse = (why: string): never => {
-    throw new UsageError(`--config ${path}: expected settings as JSON, like {"epochs": 100}, got ${why}`);
+    throw new UsageError(`--config ${path}: expected ${expected}, got ${why}`);
   };
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) =>
     refuse(error.code === "ENOENT" ? "no file" : `an error: ${error.message}`),
