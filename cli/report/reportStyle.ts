@@ -78,6 +78,7 @@ figure { margin: 0; }
 .charts .legend { margin: 0; }
 .charts > figure { max-width: 46rem; }
 svg { display: block; width: 100%; height: auto; font-variant-numeric: tabular-nums; }
+svg + .scroll { margin-top: 1rem; }
 details { margin-top: 0.75rem; }
 summary { cursor: pointer; }
 pre { overflow-x: auto; font: 0.8125rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }

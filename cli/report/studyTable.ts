@@ -23,8 +23,7 @@ const HEADS = [
   "95 % interval",
   "p (Holm)",
   "smallest shown",
-  "cases",
-  "trainings",
+  "cases × trainings",
   "verdict",
 ] as const;
 
@@ -37,8 +36,7 @@ function cells(comparison: StudyComparison): string[] {
     `${points(interval.low)} to ${points(interval.high)}`,
     holm < 0.001 ? "< 0.001" : holm.toFixed(3),
     (100 * detectable).toFixed(1),
-    String(design.cases),
-    String(design.trainings),
+    `${design.cases} × ${design.trainings}`,
     verdict,
   ];
 }
@@ -115,7 +113,7 @@ export function verdictLines(comparisons: readonly StudyComparison[]): string[] 
 }
 
 export function comparisonsHtml(comparisons: readonly StudyComparison[]): string {
-  return table(HEADS, comparisons.map(cells), [0, 1, 8]);
+  return table(HEADS, comparisons.map(cells), [0, 1, 7]);
 }
 
 export function scoresHtml(rows: readonly StudyRow[]): string {
@@ -139,7 +137,9 @@ function table(
   const style = (i: number) => (words.includes(i) ? ' class="text"' : "");
   const head = heads.map((name, i) => `<th scope="col"${style(i)}>${escape(name)}</th>`).join("");
   const rows = body.map(
-    (texts) => `<tr>${texts.map((text, i) => `<td${style(i)}>${escape(text)}</td>`).join("")}</tr>`,
+    ([first = "", ...texts]) =>
+      `<tr><th scope="row" class="text">${escape(first)}</th>` +
+      `${texts.map((text, i) => `<td${style(i + 1)}>${escape(text)}</td>`).join("")}</tr>`,
   );
   return `<div class="scroll"><table class="dense"><thead><tr>${head}</tr></thead>
 <tbody>${rows.join("\n")}</tbody></table></div>`;

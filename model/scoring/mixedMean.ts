@@ -150,8 +150,8 @@ export function detectable(
   return (tQuantile(1 - alpha / 2, df) + tQuantile(power, df)) * error;
 }
 
-/** The most cases or trainings that are worth naming. */
-const MOST = 100_000;
+/** The most cases or trainings that are worth naming: nobody has more. */
+const MOST = 10_000;
 
 /**
  * The number of cases, with as many trainings, with which a difference could be shown; null where further
@@ -168,19 +168,19 @@ export function casesNeeded(
   return found === null ? null : found * per;
 }
 
-/** The number of trainings, with as many cases each, with which a difference could be shown, or null. */
-export function trainingsNeeded(
+/**
+ * The size of a study, with as many times more cases as trainings, with which a difference could be shown;
+ * null for a difference that is too small.
+ */
+export function sizeNeeded(
   { design, variances }: Pick<MixedMean, "design" | "variances">,
   difference: number,
   level: { alpha?: number; power?: number } = {},
-): number | null {
-  const per = design.cases / design.trainings;
-  const designOf = (n: number) => ({
-    ...design,
-    trainings: n,
-    cases: design.shared ? design.cases : n * per,
-  });
-  return smallest(2, (n) => detectable(designOf(n), variances, level) <= difference);
+): Pick<Design, "cases" | "trainings"> | null {
+  const { trainings, cases, shared } = design;
+  const sizeOf = (n: number) => ({ trainings: n, cases: Math.ceil((n * cases) / trainings) });
+  const found = smallest(2, (n) => detectable({ shared, ...sizeOf(n) }, variances, level) <= difference);
+  return found === null ? null : sizeOf(found);
 }
 
 /** The smallest whole number from `first` on that is enough, by bisection; null where MOST is not. */

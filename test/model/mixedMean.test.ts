@@ -16,7 +16,7 @@ import {
   errorOf,
   type MixedMean,
   nestedMean,
-  trainingsNeeded,
+  sizeNeeded,
   type Variances,
 } from "../../model/scoring/mixedMean.ts";
 import { holm } from "../../model/scoring/statistics.ts";
@@ -182,8 +182,10 @@ test("the cases that are needed are the fewest with which the difference can be 
   assert.ok(detectable({ ...design, cases: n - 1 }, variances, level) > 0.3);
   const differing = { design, variances: { ...variances, training: 0.1 } };
   assert.is(casesNeeded(differing, 0.3), null, "three trainings that differ cannot show it on any cases");
-  const more = trainingsNeeded(differing, 0.3)!;
-  assert.ok(more > 3 && detectable({ ...design, trainings: more }, differing.variances) <= 0.3, `${more}`);
+  const more = sizeNeeded(differing, 0.3)!;
+  assert.ok(more.trainings > 3 && more.cases >= 8 * more.trainings, JSON.stringify(more));
+  assert.ok(detectable({ shared: true, ...more }, differing.variances) <= 0.3);
+  assert.is(sizeNeeded(differing, 1e-9), null);
   assert.is(casesNeeded({ design: { ...design, shared: false, cases: 72 }, variances }, 0.3)! % 3, 0);
 });
 

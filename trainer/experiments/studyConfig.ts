@@ -85,7 +85,9 @@ export function readStudy(found: object, usual: Size = "hour"): { study: Study; 
   }
   const { size = usual, choose, ...given } = values as Partial<Study> & { size?: Size };
   const base = STUDIES[size];
-  const study: Study = { ...base, ...given, choose: choose === undefined ? base.choose : choose };
+  const merged: Study = { ...base, ...given, choose: choose === undefined ? base.choose : choose };
+  const all = [...merged.entries.map(({ name }) => name), ...(merged.choose ? [CHOSEN] : [])];
+  const study = given.entries && !given.controlled ? { ...merged, controlled: all } : merged;
   if (choose) problems.push(...choiceProblems(choose.sets));
   if (!problems.length) problems.push(...mistakes(study));
   return { study, problems };

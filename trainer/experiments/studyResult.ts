@@ -7,7 +7,7 @@ import {
   detectable,
   type MixedMean,
   nestedMean,
-  trainingsNeeded,
+  sizeNeeded,
 } from "../../model/scoring/mixedMean.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import { holm, spread } from "../../model/scoring/statistics.ts";
@@ -30,8 +30,11 @@ export interface StudyComparison extends Omit<MixedMean, "variances" | "df"> {
   holm: number;
   /** The smallest difference that this design shows with a power of 0.8 at Holm's first step. */
   detectable: number;
-  /** Test cases, or trainings, to show a difference as large as this one; null where none suffice. */
-  needed: { cases: number | null; trainings: number | null };
+  /**
+   * The size of a study that could show a difference as large as this one: with as many trainings, if further
+   * cases suffice; null for a difference that is too small.
+   */
+  needed: { cases: number; trainings: number } | null;
   verdict: string;
   /** Mean differences of each region's Dice, and of HD95 in mm. */
   Dice: Record<"WT" | "TC" | "ET", number>;
@@ -93,7 +96,9 @@ function compareFamily(family: StudyComparison["family"], finished: readonly Fin
   return found.map(({ modality, one, other, mean: { variances, ...mean } }, i): StudyComparison => {
     const size = Math.abs(mean.mean);
     const known = { design: mean.design, variances };
-    const needed = { cases: casesNeeded(known, size, level), trainings: trainingsNeeded(known, size, level) };
+    const cases = casesNeeded(known, size, level);
+    const needed =
+      cases === null ? sizeNeeded(known, size, level) : { cases, trainings: mean.design.trainings };
     const region = (name: "WT" | "TC" | "ET") => plainMean(one, other, ({ Dice }) => Dice[name] ?? NaN);
     return {
       family,
@@ -104,7 +109,7 @@ function compareFamily(family: StudyComparison["family"], finished: readonly Fin
       holm: corrected[i]!,
       detectable: detectable(mean.design, variances, level),
       needed,
-      verdict: verdictOf(mean.mean, corrected[i]!, needed),
+      verdict: verdictOf(mean, corrected[i]!, needed),
       Dice: { WT: region("WT"), TC: region("TC"), ET: region("ET") },
       HD95: plainMean(one, other, ({ HD95 }) => spread(REGION_NAMES.map((name) => HD95[name] ?? NaN)).mean),
     };
@@ -128,12 +133,17 @@ function pairsOf(family: StudyComparison["family"], own: readonly Finished[]): [
     ]);
 }
 
-/** "helps", "harms", or how many cases or trainings could tell. */
-function verdictOf(mean: number, p: number, { cases, trainings }: StudyComparison["needed"]): string {
+/** "helps", "harms", or how large a study could tell. */
+function verdictOf(
+  { mean, design }: Pick<MixedMean, "mean" | "design">,
+  p: number,
+  needed: StudyComparison["needed"],
+): string {
   if (p < LEVEL.alpha) return mean > 0 ? "helps" : "harms";
-  if (cases !== null) return `cannot tell: would need ${cases} cases`;
-  if (trainings !== null) return `cannot tell: would need ${trainings} trainings`;
-  return "cannot tell: the difference is too small to be shown";
+  if (!needed) return "cannot tell: hardly a difference";
+  const { cases, trainings } = needed;
+  const more = trainings > design.trainings ? ` and ${trainings} trainings` : "";
+  return `cannot tell: would need ${cases} cases${more}`;
 }
 
 /** Differences of each data set and seed, case by case. */
@@ -215,7 +225,7 @@ function notesOn(comparisons: readonly StudyComparison[]): string[] {
       `${shared ? " and cases" : ""} (REML, Satterthwaite's degrees of freedom): they speak about further cases and further trainings.`,
     `p is corrected by Holm over ${counted("methods")}, and over ${counted("controls")}. The smallest ` +
       "difference is what this design shows in 80 % of studies at Holm's first step. The cases needed are for a " +
-      "difference as large as the one seen, with as many trainings.",
+      "difference as large as the one seen, with as many trainings; where trainings differ too much for that, with more.",
   ];
   if (trainings === 1)
     notes.push(
