@@ -18,6 +18,7 @@ import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
 import { SETTINGS } from "../../trainer/settings/settings.ts";
 import { armKey, countedSettings, readEvidence, writeEvidence } from "../files/evidence.ts";
 import { BusyError, lockFolder } from "../files/lock.ts";
+import { isFinished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
 import type { StudyData } from "../files/studyData.ts";
 import { readRecords } from "../report/stageResults.ts";
@@ -207,6 +208,7 @@ async function sharedTeacher(teacher: TrainConfig, arm: Arm, place: Place): Prom
   const out = join(place.out, "teachers", key);
   while (
     !(await claimed(out, async () => {
+      if (await isFinished(join(out, stageName(teacher)))) return;
       await train(place.open, { ...teacher, out }, { unfinished: "continue" });
     }))
   )

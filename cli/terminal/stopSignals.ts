@@ -57,11 +57,12 @@ function end(signal: StopSignal): never {
   process.exit(128 + constants.signals[signal]);
 }
 
-/** The command line that resumes a stopped command: itself, with --resume. */
+/** The command line that resumes a stopped command: itself, with --resume where it does not resume anyway. */
 export function resumeCommand(argv: readonly string[] = process.argv): string {
   const flags = argv.slice(2).filter((flag) => flag !== "--resume" && flag !== "--overwrite");
   const script = SCRIPT.exec(argv[1] ?? "")?.[0] ?? "cli/train.js";
-  return `node ${script} ${shellWords([...flags, "--resume"])}`;
+  const resumed = script === "cli/study.js" ? flags : [...flags, "--resume"];
+  return `node ${script} ${shellWords(resumed)}`;
 }
 
 /** Words of a command line, in quotation marks where they need them. */

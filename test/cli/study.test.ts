@@ -9,6 +9,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { forestChart } from "../../cli/report/forestChart.ts";
 import { STUDY, writeStudy } from "../../cli/report/studyReport.ts";
+import { resumeCommand } from "../../cli/terminal/stopSignals.ts";
 import { reportedArms } from "../../trainer/experiments/study.ts";
 import { STUDIES } from "../../trainer/experiments/studySizes.ts";
 import { runCli } from "../support/studyCommand.ts";
@@ -70,6 +71,11 @@ test("a study that is killed goes on in two processes, to the evidence of one th
   const both = [runCli("study", flags("killed")), runCli("study", flags("killed"))];
   for (const { code, output } of await Promise.all(both)) assert.is(code, 0, output);
   assert.equal(evidence("killed"), evidence("whole"));
+});
+
+test("a stopped study says the command that resumes it, which is the same one", () => {
+  const argv = ["node", "/somewhere/cli/study.js", "--size", "hour"];
+  assert.is(resumeCommand(argv), "node cli/study.js --size hour");
 });
 
 test("in a fresh clone, with the evidence alone, no arm is trained again", async () => {
