@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { AUTO } from "../../data/datasets/patients.ts";
 import { phantomName } from "../../data/phantom/files.ts";
-import { PHANTOM_VERSION } from "../../data/phantom/phantom.ts";
+import { isTestCase, VERSIONS } from "../../data/phantom/phantom.ts";
 import { sha256 } from "../../data/digest.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { ArmData } from "../../trainer/experiments/armRecord.ts";
@@ -18,9 +18,6 @@ export interface StudyData {
   split: string | null;
   recorded: ArmData;
 }
-
-/** Every third case is for testing, as in the split of phantoms of version 2. */
-const isTestCase = (index: number) => index % 3 === 2;
 
 /**
  * Makes a study's phantom under `out`, or opens the folder that --data names. Throws a UsageError for a
@@ -46,12 +43,13 @@ export async function openStudyData(set: DataSet, out: string, folder: string | 
 
 async function makeStudyPhantom(phantom: PhantomSet, data: string): Promise<StudyData> {
   const { version, seed, size, train, val, test } = phantom;
-  if (version !== PHANTOM_VERSION)
+  const made = VERSIONS.find((one) => one === version);
+  if (made === undefined)
     throw new UsageError(
-      `phantom: expected version ${PHANTOM_VERSION}, got ${version}: this program makes no other`,
+      `phantom: expected version ${VERSIONS.join(" or ")}, got ${version}: this program makes no other`,
     );
   const cases = Math.max(3 * test, Math.ceil(1.5 * (train + val)));
-  await makePhantom({ out: data, cases, size, seed });
+  await makePhantom({ out: data, cases, size, seed, version: made });
   const names = Array.from({ length: cases }, (_, index) => index);
   const seen = names.filter((index) => !isTestCase(index)).map(phantomName);
   const tested = names.filter(isTestCase).map(phantomName);

@@ -29,7 +29,7 @@ const KEYS = {
       v.union([
         v.strictObject({
           phantom: v.strictObject({
-            version: v.optional(whole(1), 1),
+            version: v.optional(whole(1), 2),
             seed: whole(0),
             size: v.pipe(whole(16), v.maxValue(512)),
             train: whole(1),
