@@ -35,7 +35,8 @@ export function refuseProblems(path: string, problems: readonly string[]): void 
  */
 export function ofThisStage(file: FileSettings, stage: string | undefined): FileSettings {
   if (stage === undefined || file.stage === undefined || stage === file.stage) return file;
-  const { method: _m, modality: _s, teacherModality: _c, teacher: _t, init: _i, ...shared } = file;
+  const { method: _m, modality: _s, teacherModality: _c, teacher: _t, init: _i, ...rest } = file;
+  const { control: _, ...shared } = rest;
   return shared;
 }
 
