@@ -13,7 +13,7 @@ import { type Size, SIZES } from "../trainer/experiments/studySizes.ts";
 import { openTuned } from "./device/tuning.ts";
 import { openStudyData, type StudyData } from "./files/studyData.ts";
 import { STUDY, writeStudy } from "./report/studyReport.ts";
-import { HAS_CONTROLS, type Place, planArms, runArms } from "./stages/study.ts";
+import { type Place, planArms, runArms } from "./stages/study.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { readObject, refuseProblems } from "./terminal/configFile.ts";
 import { emit, result, say, warn, withVoices } from "./terminal/console.ts";
@@ -47,7 +47,7 @@ async function main(flags: Flags): Promise<void> {
   const chosen = chosenEntries(tried.finished);
   for (const { name, mean } of chosen) say(`${name}: mean Dice ${mean.toFixed(3)} in the choice`);
   const { finished, failed } = await runArms(await planArms(reportedArms(study, chosen), place), place);
-  const notes = [...notesOn(study), ...[...tried.failed, ...failed].map(({ message }) => message)];
+  const notes = [...tried.failed, ...failed].map(({ message }) => message);
   notes.forEach(warn);
   const report = { study, finished, command: commandOf(flags), notes };
   result(await writeStudy(out, report));
@@ -69,12 +69,6 @@ async function studyOf({ config, size, data }: Flags): Promise<Study> {
 /** A study of a folder's own split, where --data names one and the file names no data sets. */
 function folderStudy(data: string | undefined, found: object): object {
   return data === undefined || "sets" in found ? {} : { sets: [{ split: null }], choose: null };
-}
-
-/** A sentence on controls that this version lacks. */
-function notesOn({ controls }: Study): string[] {
-  if (HAS_CONTROLS || !controls.length) return [];
-  return [`This version of the program cannot train the controls ${controls.join(", ")}: they are missing.`];
 }
 
 /** The command that repeats the study, without the paths of this machine. */

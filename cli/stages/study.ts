@@ -15,7 +15,6 @@ import { type Arm, armTitle, BASELINE, setName } from "../../trainer/experiments
 import type { Finished } from "../../trainer/experiments/studyRows.ts";
 import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
-import { SETTINGS } from "../../trainer/settings/settings.ts";
 import { armKey, countedSettings, readEvidence, writeEvidence } from "../files/evidence.ts";
 import { BusyError, lockFolder } from "../files/lock.ts";
 import { isFinished } from "../files/sameRun.ts";
@@ -52,14 +51,10 @@ const DIVERGED = new Set(["DivergedError", "CollapseError", "NonFiniteError"]);
 const PAUSE = 2000; // ms between two looks at arms that other processes train
 const TWIN_SEED = 1000; // is added to the student's, for a twin must be drawn from another one
 
-/** Tells whether this version of train.js has controls. */
-export const HAS_CONTROLS = Object.hasOwn(SETTINGS, "control");
-
 /** Resolves the settings of arms. Throws a UsageError, which names the arm, before anything is trained. */
 export async function planArms(arms: readonly Arm[], place: Place): Promise<Planned[]> {
   const planned: Planned[] = [];
   for (const arm of arms) {
-    if (arm.control !== "none" && !HAS_CONTROLS) continue;
     try {
       planned.push(await planArm(arm, place));
     } catch (error) {
