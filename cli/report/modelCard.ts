@@ -22,6 +22,7 @@ import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { Interval } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import {
+  CONTROL_TITLES,
   networkContrasts,
   runOf,
   stageName,
@@ -132,7 +133,10 @@ export function trainedFrom(config: TrainConfig): string {
   const alone = sources.length === 1 && !beside ? " alone" : "";
   const together = beside ? ", together with a teacher network" : "";
   const paper = method.name === PLAIN ? "" : ` (method: ${method.name}; ${method.source})`;
-  return `from ${sources.join(" and ")}${alone}${together}${paper}`;
+  const { control = "none" } = config;
+  const controlled =
+    control === "none" ? "" : `, as a control: the ${CONTROL_TITLES[control]} lacks what the method is for`;
+  return `from ${sources.join(" and ")}${alone}${together}${paper}${controlled}`;
 }
 
 function network(config: TrainConfig, { parameters }: ReportStage): string {

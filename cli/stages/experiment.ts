@@ -13,6 +13,7 @@ import {
   METHODS,
   PLAIN,
   unusedSettings,
+  usesStudents,
   usesTeacher,
 } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -107,7 +108,9 @@ function methodsOf(
 /** The flags without those that a method does not use. */
 function flagsOf(method: string, flags: Omit<CommandFlags, "stage" | "modality">) {
   const unused = new Set(unusedSettings(method));
-  if (!usesTeacher(method, { ...flags })) unused.add("teacher").add("teacherModality");
+  const isTaught = usesTeacher(method, { ...flags });
+  if (!isTaught) unused.add("teacher").add("teacherModality");
+  if (!isTaught && !usesStudents(method, { ...flags })) unused.add("control");
   return Object.fromEntries(Object.entries(flags).filter(([name]) => !unused.has(name)));
 }
 

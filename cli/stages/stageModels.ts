@@ -25,6 +25,7 @@ import {
 import { UsageError } from "../../model/settings/errors.ts";
 import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
 import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
+import { checkTwin } from "../../trainer/settings/controls.ts";
 import { checkEncoder, sizeRemedies } from "../../trainer/stages/firstEncoder.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { fileChecksum, realPath } from "../files/inputs.ts";
@@ -85,7 +86,8 @@ export async function readTeacher(config: TrainConfig): Promise<StoredModel | nu
     throw new UsageError(`--teacher ${teacher}: ${why}`);
   };
   const { modalities } = model.network;
-  if (modalities < 2) {
+  if (config.control === "twin") checkTwin(model.card, config, refuse);
+  else if (modalities < 2) {
     const of = model.card ? `got one of ${model.card.modalities.join(", ")}` : "got one of 1 channel";
     refuse(`expected a network of several modalities, ${of}`);
   }

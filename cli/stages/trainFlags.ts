@@ -32,6 +32,7 @@ import type { Setting } from "../../model/settings/rows.ts";
 import { checkPretraining, DEFAULT_METHODS } from "../../trainer/settings/pretraining.ts";
 import { checkAny, SELF } from "../../trainer/settings/anyContrasts.ts";
 import { studentOf, subsetOf } from "../../trainer/settings/contrasts.ts";
+import { checkControl } from "../../trainer/settings/controls.ts";
 import { checkEach, studentSees } from "../../trainer/settings/eachContrast.ts";
 import { RECIPES, ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
 
@@ -121,13 +122,12 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
   }
   fittingPatch(patch, config.levels);
   fittingSupervision(config, supervisedBy(chosen, method));
-  checkBatch(config);
-  checkPhases(config);
-  checkTeacherSees(config);
-  checkAny(config);
-  checkEach(config);
+  CHECKS.forEach((check) => check(config));
   return config;
 }
+
+/** Each throws a UsageError for settings that do not go together. */
+const CHECKS = [checkBatch, checkPhases, checkTeacherSees, checkAny, checkEach, checkControl] as const;
 
 /** Names the recipe or method that asks for deep supervision, and how to mend it, to end a message. */
 function supervisedBy({ recipe, deepSupervision }: TrainFlags, method: string): string {

@@ -29,7 +29,8 @@ export async function readSettings(path: string): Promise<FileSettings> {
  */
 export function ofThisStage(file: FileSettings, stage: string | undefined): FileSettings {
   if (stage === undefined || file.stage === undefined || stage === file.stage) return file;
-  const { method: _m, modality: _s, teacherModality: _c, teacher: _t, init: _i, ...shared } = file;
+  const { method: _m, modality: _s, teacherModality: _c, teacher: _t, init: _i, ...rest } = file;
+  const { control: _, ...shared } = rest;
   return shared;
 }
 

@@ -33,6 +33,7 @@ export async function run(
     frozen: frozen ?? (() => ({ spec: options.run.network, values: frozenValues })),
     precision: "f32",
     lowMemory: false,
+    control: options.control ?? "none",
   });
   const trainer = new Trainer({
     ...options,

@@ -159,6 +159,20 @@ test("the page trains with every setting of a file but a split of its own, and n
     refused({ split: "mine.json", fold: 2 }),
     /^x: was trained with split "mine.json", fold 2, where/,
   );
+  assert.match(
+    refused({ control: "twin" }),
+    /^x: was trained with the control twin, .* The command line can/,
+  );
+  assert.is(
+    configOf("student", {
+      ...SETTINGS,
+      ...settingsIn(noted({ control: "shuffled" }), "x"),
+      teacher: null,
+      modality: "flair",
+      method: "kd",
+    }).control,
+    "shuffled",
+  );
   assert.match(refused({ epochs: -1 }), /^x: its settings are not known here: epochs: expected an integer/);
   assert.match(refused({ modality: null }), /: modality: a student's cannot be null$/);
   assert.match(refused({ learningRate: 1 }), /: learningRate: no setting has this name/);

@@ -41,7 +41,7 @@ export const VERDICT = "guard/";
 
 type Options = Pick<
   ResolvedOptions,
-  "device" | "method" | "run" | "members" | "patch" | "epochs" | "seed" | "dropWeights"
+  "device" | "method" | "run" | "members" | "patch" | "epochs" | "seed" | "dropWeights" | "control"
 >;
 
 export class Learner {
@@ -56,13 +56,13 @@ export class Learner {
 
   /** Makes the parameters in a first forward pass, and the optimizers' states. */
   constructor(options: Options) {
-    const { device, method, run, members, patch, seed } = options;
+    const { device, method, run, members, patch, seed, control } = options;
     this.#options = options;
     this.members = members;
     for (const member of Object.values(members)) initialise(device, member, patch);
     this.own = openOwn(device, this.#declared, seed);
     const own = ownByName(this.own);
-    this.#stepOptions = { method, settings: run.settings, members, own, patch, seed };
+    this.#stepOptions = { method, settings: run.settings, members, own, patch, seed, control };
     const specs = method.groups?.(run) ?? {};
     const groups = [...this.#trained()].map(([name, trained]): [string, Group] => {
       return [

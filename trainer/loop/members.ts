@@ -24,6 +24,7 @@ import {
 import { initialSource } from "../../model/networks/auxiliary.ts";
 import type { Network } from "../../model/networks/network.ts";
 import { Params, type ParamSource, type Values } from "../../model/networks/params.ts";
+import { type Control, untrainedSource } from "./controls.ts";
 
 /** A network of a training, with its role and the modalities that it sees. */
 export interface Member extends Network {
@@ -52,6 +53,8 @@ export interface MemberOptions {
   frozen: (stage: string) => FrozenNetwork;
   precision: Precision;
   lowMemory: boolean;
+  /** By default "none". */
+  control?: Control;
   /** All weights are 0, for memory estimates: drawing them would take most of the time. */
   zeros?: boolean;
 }
@@ -70,7 +73,9 @@ export function openMembers(device: Device, method: Method, run: Run, options: M
     const { precision, lowMemory } = options;
     if ("frozen" in role) {
       const { spec, values } = options.frozen(role.frozen);
-      return network(device, { role, spec, precision }, options.zeros ? { zeros: true } : { values });
+      const place = Object.keys(roles).indexOf(name);
+      const kept = options.control === "untrained" ? untrainedSource(options.seed, place) : { values };
+      return network(device, { role, spec, precision }, options.zeros ? { zeros: true } : kept);
     }
     const spec = "spec" in role ? role.spec : member(role.averageOf).spec;
     const first = name === method.deployed || ("averageOf" in role && role.averageOf === method.deployed);

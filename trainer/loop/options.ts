@@ -3,6 +3,7 @@
 import type { Device } from "../../engine/index.ts";
 import type { Method, OptimizerSpec, Run } from "../../model/methods/index.ts";
 import type { Network } from "../../model/networks/network.ts";
+import type { Control } from "./controls.ts";
 import type { DropWeights } from "./drawSubset.ts";
 import type { Members } from "./members.ts";
 import type { BestBy, Position } from "./position.ts";
@@ -48,6 +49,8 @@ export interface TrainOptions {
   seed?: number;
   /** For a network that takes any contrasts: see drawSubset(). */
   dropWeights?: DropWeights;
+  /** With "shuffled" the outputs of frozen networks move along the batch: see rolled(). */
+  control?: Control;
   /**
    * Called after every `validateEvery`-th epoch from `validateFrom` on (both 1 by default), and after the
    * last. It may return null after stop(): then a resumed run validates the epoch.
@@ -121,6 +124,7 @@ export const TRAINING = {
 export const LOOP = {
   seed: 0,
   dropWeights: {},
+  control: "none" as Control,
   validateEvery: 1,
   validateFrom: 1,
   bestBy: "dice" as BestBy,

@@ -7,6 +7,7 @@ import type { Terms } from "../../model/losses/losses.ts";
 import { architectureOf, scopedOutput } from "../../model/networks/network.ts";
 import { type BatchOutput, forwardBatch, inOnePart, samplesTogether } from "../../model/networks/parts.ts";
 import type { How } from "../../model/networks/architecture.ts";
+import { type Control, rolled } from "./controls.ts";
 import type { Member, Members } from "./members.ts";
 
 /** The place of a step in the training. */
@@ -36,11 +37,13 @@ export interface StepOptions {
   own: Readonly<Record<string, Tensor>>;
   patch: readonly number[];
   seed: number;
+  /** By default "none". */
+  control?: Control;
 }
 
 /** Runs the method's step on batches that are on the device. */
 export function runStep(
-  { method, settings, members, own, patch, seed }: StepOptions,
+  { method, settings, members, own, patch, seed, control }: StepOptions,
   batch: Readonly<Record<string, DeviceBatch>>,
   { done, phase, number }: StepPlace,
   actions: StepActions,
@@ -55,8 +58,9 @@ export function runStep(
     const run = (x: Tensor, how: How) => {
       device.phase = `${name} forward`;
       const output = forwardBatch(member, x, how, together(device, x.shape[0]!));
+      const shown = control === "shuffled" && "frozen" in member.role ? rolled(output) : output;
       if (updating !== null) device.phase = "losses";
-      return output;
+      return shown;
     };
     return {
       spec: member.spec,

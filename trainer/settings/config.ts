@@ -84,15 +84,17 @@ export function recipeOf(recipe: Recipe | undefined): Partial<TrainConfig> {
 /** The phantom that is made when no data are given. */
 export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1, version: 2 } as const;
 
-/** The settings that name a stage; files of older versions lack the last one. */
-type Named = Pick<TrainConfig, "stage" | "modality" | "method"> & Partial<Pick<TrainConfig, "selfTaught">>;
+/** The settings that name a stage; files of older versions lack the last two. */
+type Named = Pick<TrainConfig, "stage" | "modality" | "method"> &
+  Partial<Pick<TrainConfig, "selfTaught" | "control">>;
 
 /** The folder of a stage under --out. */
-export function stageName({ stage, modality, method, selfTaught }: Named): string {
+export function stageName({ stage, modality, method, selfTaught, control = "none" }: Named): string {
   if (stage === "teacher") return "teacher";
   if (stage === "pretrain") return `pretrain_${modality!}_${method}`;
   const student = `student_${modality!.replace(":", "-")}`; // Windows allows no colon
-  return method === PLAIN ? student : `${student}_${method}${selfTaught ? "_self" : ""}`;
+  const suffix = (selfTaught ? "_self" : "") + (control === "none" ? "" : `_${control}`);
+  return method === PLAIN ? student : `${student}_${method}${suffix}`;
 }
 
 /** Tells whether a folder is that of a stage whose network sees each of several contrasts alone. */
@@ -102,20 +104,29 @@ export function isEachStage(folder: string): boolean {
 
 /** Tells whether a folder is that of a stage whose network classifies. */
 export function isClassifierStage(folder: string): boolean {
-  return folder.startsWith("student_") && classifies(folder.slice(folder.lastIndexOf("_") + 1));
+  const [stage, , method = ""] = folder.split("_");
+  return stage === "student" && classifies(method);
 }
 
 /** A stage in words, for tables and reports. */
 export function stageTitle(config: Named & Seeing): string {
-  const { stage, method, selfTaught } = config;
+  const { stage, method, selfTaught, control = "none" } = config;
   const { modalities, any, each } = networkContrasts(config);
   const name = stage === "pretrain" ? "pretraining" : stage;
   const title = `${name} (${any ? "any of " : each ? "each of " : ""}${modalities.join(", ")})`;
   if (stage === "teacher") return title;
   if (stage === "pretrain") return `${title} with ${titleOf(method)}`;
   if (method === PLAIN) return `${title} ${titleOf(PLAIN)}`;
-  return `${title} with ${titleOf(method)}${selfTaught ? ", taught by itself" : ""}`;
+  const changed = control === "none" ? "" : `, ${CONTROL_TITLES[control]}`;
+  return `${title} with ${titleOf(method)}${selfTaught ? ", taught by itself" : ""}${changed}`;
 }
+
+/** The controls in titles: "with a shuffled teacher". */
+export const CONTROL_TITLES = {
+  shuffled: "shuffled teacher",
+  twin: "twin teacher",
+  untrained: "untrained teacher",
+} as const satisfies Record<Exclude<TrainConfig["control"], "none">, string>;
 
 /** The network of this stage, with its modalities. */
 export function networkSpec(config: TrainConfig): NetworkSpec {
@@ -195,9 +206,10 @@ export function checkPhases(config: TrainConfig): void {
 
 /** The settings of the training loop. */
 export function trainingOptions(config: TrainConfig) {
-  const { patch, seed, validateEvery, validateFrom, bestBy, maxBadSteps } = config;
+  const { patch, seed, control, validateEvery, validateFrom, bestBy, maxBadSteps } = config;
   const dropWeights = dropWeightsIn(config.dropWeights ?? null);
-  return { patch, seed, dropWeights, validateEvery, validateFrom, bestBy, maxBadSteps, ...limits(config) };
+  const validations = { validateEvery, validateFrom, bestBy };
+  return { patch, seed, dropWeights, control, ...validations, maxBadSteps, ...limits(config) };
 }
 
 /** The limits that end a run. */
@@ -210,7 +222,7 @@ export function teacherOf(config: TrainConfig): TrainConfig {
   const files = { teacher: null, init: null, initEncoder: null };
   const norm = methodOf(config.method).defaults?.["norm"] === config.norm ? DEFAULTS.norm : config.norm;
   const own = { schedule: DEFAULTS.schedule, ...files }; // a teacher's rate always decays
-  const unused = { dropWeights: null, selfTaught: false };
+  const unused = { dropWeights: null, selfTaught: false, control: "none" } as const;
   return { ...config, norm, stage: "teacher", modality: null, method: PLAIN, ...own, ...unused };
 }
 

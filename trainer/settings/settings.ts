@@ -34,6 +34,7 @@ import {
   whole,
 } from "../../model/settings/kinds.ts";
 import { group, row, type Setting } from "../../model/settings/rows.ts";
+import { CONTROLS } from "../loop/controls.ts";
 import { CONTRAST_SETTINGS } from "./contrasts.ts";
 import { INPUT_SETTINGS } from "./inputSettings.ts";
 import { TRAINING_SETTINGS } from "./trainingSettings.ts";
@@ -168,7 +169,17 @@ export const SETTINGS = {
 
   ...TRAINING_SETTINGS,
 
-  ...group("Distillation", METHOD_SETTINGS),
+  ...group("Distillation", {
+    ...METHOD_SETTINGS,
+    /** Where it is not "none", the run shows what a method does without what its teacher knows. */
+    control: row(choice(CONTROLS, "kind"), {
+      help:
+        "replaces what the teacher knows, to see what the method owes to it: outputs of another case of the batch " +
+        "(shuffled), a teacher of the student's contrasts alone, given with --teacher (twin), or drawn weights " +
+        "(untrained)",
+      default: "none",
+    }),
+  }),
 
   ...INPUT_SETTINGS,
 };

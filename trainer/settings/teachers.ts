@@ -62,6 +62,7 @@ function plainStudent(config: TrainConfig, modality: string): TrainConfig {
     ...own,
     dropWeights: null,
     selfTaught: false,
+    control: "none",
     init: null,
     initEncoder: null,
   };

@@ -77,18 +77,16 @@ export function streamLines(streams: readonly StreamPlan<TrainedCase>[]): string
 
 /**
  * The modalities to load, in channel order: those of the stage's networks; or, for a network that trains
- * alone, also those that are there (that at least one case to train on has), so that it draws the same
- * patches as one that is taught.
+ * alone or by a twin, also those that are there (that at least one case to train on has), so that it draws
+ * the same patches as one that is taught.
  */
 export function loadedModalities(
   config: TrainConfig,
   taughtBy: readonly (readonly string[])[],
   there: readonly Modality[],
 ): Modality[] {
-  const needed = new Set<string>([
-    ...networkModalities(config),
-    ...(taughtBy.length ? taughtBy.flat() : there),
-  ]);
+  const alone = !taughtBy.length || config.control === "twin";
+  const needed = new Set<string>([...networkModalities(config), ...taughtBy.flat(), ...(alone ? there : [])]);
   return MODALITIES.filter((name) => needed.has(name));
 }
 

@@ -249,8 +249,8 @@ export function openStageMembers(
     zeros = false,
   }: Pick<StageOptions, "config" | "modalities" | "frozen" | "init" | "initEncoder"> & { zeros?: boolean },
 ): Members {
-  const { seed, precision, lowMemory } = config;
-  const options = { seed, precision, lowMemory, frozen, init, initEncoder, zeros };
+  const { seed, precision, lowMemory, control } = config;
+  const options = { seed, precision, lowMemory, control, frozen, init, initEncoder, zeros };
   return openMembers(device, methodOf(config.method), runOf(config, modalities), options);
 }
 

@@ -92,6 +92,7 @@ export function configOf(stage: TrainConfig["stage"], settings: TrainSettings): 
     method,
     dropWeights: student ? (shared.dropWeights ?? null) : null,
     selfTaught: student && (shared.selfTaught ?? false),
+    control: (student && shared.control) || "none",
     teacher: null,
     init: null,
     initEncoder: begins ? (shared.initEncoder ?? null) : null,
@@ -128,6 +129,11 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
     throw new DataError(
       `${name}: was trained with ${titleOf(settings.method)}, which learns from several students of one run; this ` +
         "page keeps one. The command line can resume it (train --resume-from).",
+    );
+  if (settings.control === "twin")
+    throw new DataError(
+      `${name}: was trained with the control twin, whose teacher sees the student's contrasts alone; this page has no ` +
+        "such teacher. The command line can resume it (train --resume-from).",
     );
   const others = REFUSED.filter((key) => settings[key] !== undefined);
   if (!others.length) return settings;
