@@ -154,10 +154,10 @@ test("scans that the stage is validated or tested on are warned of", () => {
   const flags = ["--stage", "student", "--method", "kd", "--modality", "t1ce", "--teacher", TEACHER];
   const size = ["--filters", "2", "--levels", "2", "--patch", "16", "--batch", "2", "--epochs", "1"];
   const places = ["--data", data, "--unlabelled", leaking, "--out", join(folder, "leak")];
-  const { status, stderr } = command("train", ...flags, ...size, ...places, "--workers", "0");
+  const { status, stdout, stderr } = command("train", ...flags, ...size, ...places, "--workers", "0");
   assert.is(status, 0, stderr);
   assert.match(
-    stderr,
+    stdout,
     /--unlabelled .*: 1 of 4 scans are cases that this stage is .* \(renamed\): its scores/,
   );
 });
