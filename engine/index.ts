@@ -44,6 +44,7 @@ export { cosineMaps } from "./ops/cosineMaps.ts";
 export { crossEntropy } from "./ops/crossEntropy.ts";
 export { diceLoss } from "./ops/diceLoss.ts";
 export { klDivergence } from "./ops/klDivergence.ts";
+export { likeliestClasses } from "./ops/likeliestClasses.ts";
 export {
   regionLogits,
   regionMasks,

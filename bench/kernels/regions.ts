@@ -5,6 +5,7 @@ import {
   adain,
   binaryLosses,
   featureDivergence,
+  likeliestClasses,
   regionLogits,
   regionMasks,
   regionProbabilities,
@@ -64,6 +65,15 @@ export function regionCases(filters: number, patch: readonly number[]): KernelCa
       run: ({ label }) => regionMasks(label!, TUMOUR, CLASSES),
       passes: [forward({ label })],
       check: against(({ label }) => reference.regionMasks(label!, TUMOUR)),
+    },
+    {
+      op: "likeliestClasses",
+      detail,
+      size: patch,
+      inputs: { logits },
+      run: ({ logits }) => likeliestClasses(logits!),
+      passes: [forward({ logits })],
+      check: against(({ logits }) => reference.likeliestClasses(logits!), "voxels"),
     },
     {
       op: "binaryLosses",

@@ -33,7 +33,8 @@ export async function changedFiles(
   const cases = new Map(dataset.cases.map((found) => [found.id, found]));
   const changed = new Set<string>();
   let told = false;
-  for (const record of parseManifest(text)) {
+  const labelled = parseManifest(text).filter(({ unlabelled }) => !unlabelled); // which are elsewhere
+  for (const record of labelled) {
     for (const [role, old] of filesOf(record)) {
       if (moved && changed.size === ENOUGH) return [...changed];
       const now = fileOf(cases.get(record.id), role);

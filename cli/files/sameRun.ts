@@ -69,6 +69,8 @@ const BY_CONTENT: { [Name in SettingName]?: Compare } = {
     const remedy = now.fold === null ? `; the run's own cases: --split ${join(folder, FILES.split)}` : "";
     return cases && `${cases}${remedy}`;
   },
+  unlabelled: async ({ config }, now) =>
+    (await sameFile(config.unlabelled, now.unlabelled)) ? null : changed("unlabelled", config, now),
   teacher: (before, now) => changedNetwork("teacher", before, now),
   init: (before, now) => changedNetwork("init", before, now),
   initEncoder: (before, now) => changedNetwork("initEncoder", before, now),
@@ -203,8 +205,15 @@ export async function resume(
   const cases = changedCases((await readSplit(folder)) ?? {}, data);
   if (cases) refuse(`cases: ${cases}`);
   const manifest = await readFile(join(folder, FILES.manifest), "utf8").catch(() => null);
-  const { changed, repacked } = compareFiles(manifest === null ? [] : parseManifest(manifest), files);
-  if (changed.length) refuse(`files: ${named(changed)} changed since (in ${config.data})`);
+  const before = manifest === null ? [] : parseManifest(manifest);
+  const scansOf = (records: readonly CaseRecord[]) =>
+    records.flatMap(({ id, unlabelled }) => (unlabelled ? id : []));
+  const scans = scansOf(files).join(", ");
+  if (scans !== scansOf(before).join(", "))
+    refuse(`scans in ${config.unlabelled}: expected ${scansOf(before).join(", ")}, got ${scans}`);
+  const { changed, repacked } = compareFiles(before, files);
+  const folders = [config.data, ...(scans ? [config.unlabelled] : [])].join(", ");
+  if (changed.length) refuse(`files: ${named(changed)} changed since (in ${folders})`);
   for (const name of [FILES.report, FILES.summary, FILES.postprocessing, FILES.card])
     await rm(join(folder, name), { force: true });
   await writeRecords(folder, config, files, networks);

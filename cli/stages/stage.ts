@@ -28,7 +28,7 @@ import {
 } from "../../trainer/settings/config.ts";
 import { keepTraining } from "../../trainer/stages/keep.ts";
 import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
-import { streamLines, streamsOf } from "../../trainer/stages/sources.ts";
+import { streamLines, type StreamPlan } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import { reportMemory } from "../device/memory.ts";
@@ -84,7 +84,7 @@ export async function trainStage(
     const about = data.about && `; ${data.about}`;
     say(`  ${train.length} cases to train, ${val.length} to validate, ${test.length} to test${about}`);
     for (const line of mergedLabels(data.dataset.convention)) say(`  ${line}`);
-    for (const line of streamLines(streamsOf(cases.training, config, cases.modalities))) say(`  ${line}`);
+    for (const line of streamLines(cases.streams)) say(`  ${line}`);
     await trainOn(cases, open, config, { folder, networks, data, state });
   } finally {
     await cases.close();
@@ -102,7 +102,7 @@ interface Given {
 
 /** Trains a stage on cases that were read, and scores it. */
 async function trainOn(
-  { training, validation, records, split, modalities, grid, hostBytes }: StageCases,
+  { streams, validation, records, split, modalities, grid, hostBytes }: StageCases,
   open: () => Promise<Device>,
   config: TrainConfig,
   { folder, networks, data, state }: Given,
@@ -114,7 +114,7 @@ async function trainOn(
   const frozen = (name: string) => frozenNetwork(networks.frozen.get(name)!);
   reportMemory(device, { config, modalities, frozen }, hostBytes);
   const began = { data, files: records, networks: networks.checksums, tests: split.test.length };
-  const loaders = await openLoaders(training, config, modalities, state);
+  const loaders = await openLoaders(streams, state);
   try {
     const stage = new Stage(device, {
       config,
@@ -148,13 +148,11 @@ async function restoreTuning(device: Device, { tuning }: TrainConfig): Promise<v
 
 /** A loader for each stream of the method. */
 async function openLoaders(
-  training: readonly KeptCase[],
-  config: TrainConfig,
-  modalities: readonly string[],
+  streams: readonly StreamPlan<KeptCase>[],
   state: FoundState | null,
 ): Promise<Record<string, Loader>> {
   const loaders: Record<string, Loader> = {};
-  for (const { name, cases, options } of streamsOf(training, config, modalities)) {
+  for (const { name, cases, options } of streams) {
     const from = state && { state: state.data[name] as SamplerState };
     loaders[name] = await openLoader(cases, { ...options, ...from });
   }

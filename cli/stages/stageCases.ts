@@ -11,8 +11,13 @@ import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { SuppliedCase } from "../../data/preparation/supply.ts";
 import { FOREGROUND_BYTES } from "../../data/sampling/foreground.ts";
 import { bytesText } from "../../engine/index.ts";
-import { loadOptions, type TrainConfig } from "../../trainer/settings/config.ts";
-import { checkTrainedBeside, loadedModalities, streamsOf } from "../../trainer/stages/sources.ts";
+import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
+import {
+  checkTrainedBeside,
+  loadedModalities,
+  type StreamPlan,
+  streamsOf,
+} from "../../trainer/stages/sources.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import { casesOf, filesById, idsOf, type RunData } from "../files/cases.ts";
 import { openCaseFolder } from "../files/caseFile.ts";
@@ -22,10 +27,12 @@ import { channelsOf } from "../files/models.ts";
 import { Room } from "../files/room.ts";
 import { say } from "../terminal/console.ts";
 import type { StageNetworks } from "./stageModels.ts";
+import { openUnlabelled, readUnlabelled } from "./unlabelledCases.ts";
 
 /** The cases of a stage, with the modalities that its networks need. */
 export interface StageCases {
-  training: readonly KeptCase[];
+  /** The streams of the method, with their cases. */
+  streams: readonly StreamPlan<KeptCase>[];
   validation: readonly SuppliedCase[];
   records: readonly CaseRecord[];
   modalities: readonly Modality[];
@@ -57,12 +64,13 @@ export async function readStageCases(
   const { split, required, about } = stageSplit(config, { split: whole, filesOf, taughtBy });
   about.forEach((line) => say(`  ${line}`));
   const modalities = loadedModalities(config, taughtBy, there);
+  const scans = await openUnlabelled(config, [...networkModalities(config), ...taughtBy.flat()]);
   checkTrainedBeside(config, modalities, casesOf(dataset, split.train));
   const { layout, convention } = dataset;
-  const unlabelled = config.stage === "pretrain" && { labels: false };
+  const unread = config.stage === "pretrain" && { labels: false };
   const { data, workers, cacheDir } = config;
   const preparation = loadOptions(config);
-  const reading = { data, dataset: { layout, convention }, modalities, required, preparation, ...unlabelled };
+  const reading = { data, dataset: { layout, convention }, modalities, required, preparation, ...unread };
   if (cacheDir !== null) await openCaseFolder(cacheDir);
   const memory = new HostMemory(config, modalities, split.val.length > 0);
   const files = casesOf(dataset, idsOf(split));
@@ -75,7 +83,8 @@ export async function readStageCases(
     { files: files.slice(trained, used), cache },
     { files: files.slice(used), cache: { room: new Room(0), folder: null, more } },
   ];
-  const read = await loadRecordedCases(reading, groups, (first) => memory.threads(first));
+  let threads = 0;
+  const read = await loadRecordedCases(reading, groups, (first) => (threads = memory.threads(first)));
   const records = read.map(({ record }) => record);
   checkDisjoint(split, records);
   const known = [...frozen.values(), init, initEncoder].flatMap((model) => model?.card?.grid ?? [])[0];
@@ -83,15 +92,19 @@ export async function readStageCases(
     read.map(({ report }) => report),
     { trained, convention, patch: config.patch, known },
   );
-  const hostBytes = memory.report(read, used, more);
+  const how = { cache, threads, grid, config, labelled: records, split };
+  const added = await readUnlabelled(scans, { modalities, preparation }, how);
+  const repeated = [...read.slice(0, used), ...added.read]; // needed again and again
+  const hostBytes = memory.report([...repeated, ...read.slice(used)], repeated.length, more);
   let reader: DataWorker | null = null;
   const worker = workers > 0 ? () => (reader ??= new DataWorker()) : undefined;
+  const training = read.slice(0, trained).map((one) => inRun(one, grid));
   return {
-    training: read.slice(0, trained).map((one) => inRun(one, grid)),
+    streams: streamsOf(training, config, modalities, added.cases),
     validation: read.slice(trained, used).map((one) => suppliedCase(inRun(one, grid), worker)),
-    records,
+    records: [...records, ...added.records],
     grid,
-    warnings,
+    warnings: [...warnings, ...added.warnings],
     split,
     modalities,
     hostBytes,

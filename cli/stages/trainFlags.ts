@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import * as v from "valibot";
 import { methodOf, METHODS, PLAIN, unusedSettings, usesTeacher } from "../../model/methods/index.ts";
 import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
+import { fileSettings } from "./fileSettings.ts";
 import { examples, RETUNE_HELP } from "../terminal/command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import {
@@ -23,9 +24,7 @@ import {
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { teachersFor, usesNone } from "../../trainer/settings/teachers.ts";
 import { withVoices } from "../terminal/console.ts";
-import { settingsIn } from "../files/imported.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
-import { ofThisStage, readSettings } from "../terminal/configFile.ts";
 import { exists } from "../files/files.ts";
 import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
@@ -35,6 +34,7 @@ import { studentOf, subsetOf } from "../../trainer/settings/contrasts.ts";
 import { checkControl } from "../../trainer/settings/controls.ts";
 import { checkEach, studentSees } from "../../trainer/settings/eachContrast.ts";
 import { RECIPES, ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
+import { checkUnlabelled } from "../../trainer/settings/unlabelled.ts";
 
 /**
  * The flags of a stage. Those that are not given have defaults: with `parity` the published code's, with
@@ -127,7 +127,15 @@ export async function resolveConfig(flags: TrainFlags): Promise<TrainConfig> {
 }
 
 /** Each throws a UsageError for settings that do not go together. */
-const CHECKS = [checkBatch, checkPhases, checkTeacherSees, checkAny, checkEach, checkControl] as const;
+const CHECKS = [
+  checkBatch,
+  checkPhases,
+  checkTeacherSees,
+  checkAny,
+  checkEach,
+  checkControl,
+  checkUnlabelled,
+] as const;
 
 /** Names the recipe or method that asks for deep supervision, and how to mend it, to end a message. */
 function supervisedBy({ recipe, deepSupervision }: TrainFlags, method: string): string {
@@ -156,23 +164,6 @@ function teacherSubset(given: string | null | undefined): string | null {
 /** One thread for each core but one, at most 4. */
 function defaultWorkers(): number {
   return Math.max(1, Math.min(availableParallelism() - 1, 4));
-}
-
-/** The settings in the file of --config or --resume-from, if one is given. */
-async function fileSettings({ config, resumeFrom, resume, stage, split }: TrainFlags): Promise<FileSettings> {
-  if (resumeFrom === undefined)
-    return config === undefined ? {} : ofThisStage(await readSettings(config), stage);
-  const other = config !== undefined ? "--config" : resume ? "--resume" : null;
-  if (other) throw new UsageError(`--resume-from, ${other}: use one of them, not both`);
-  const settings = await settingsIn(resumeFrom);
-  if (settings.split !== undefined && split === undefined) {
-    throw new UsageError(
-      `--resume-from ${resumeFrom}: was trained with the split ${settings.split}, whose folder is not known here: ` +
-        "give its path with --split",
-    );
-  }
-  if (stage === undefined || settings.stage === undefined || settings.stage === stage) return settings;
-  throw new UsageError(`--stage ${stage}: ${resumeFrom} holds the training of a ${settings.stage}`);
 }
 
 /** Returns the flags of a single stage. Throws a UsageError for flags that only --stage all has. */

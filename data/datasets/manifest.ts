@@ -28,6 +28,8 @@ export interface CaseRecord {
   id: string;
   images: Record<string, FileRecord & { channel: number }>;
   label?: FileRecord;
+  /** True for a scan of --unlabelled, which may have the id of a labelled case. */
+  unlabelled?: true;
 }
 
 /** Returns the manifest entry of a file that was read. */
@@ -110,7 +112,9 @@ export interface FileChanges {
  */
 export function compareFiles(before: readonly CaseRecord[], now: readonly CaseRecord[]): FileChanges {
   const files = (record: CaseRecord) =>
-    filesOf(record).map(([role, file]) => [`${record.id} ${role}`, file] as const);
+    filesOf(record).map(
+      ([role, file]) => [`${record.unlabelled ?? false} ${record.id} ${role}`, file] as const,
+    );
   const known = new Map(before.flatMap(files));
   const [changed, repacked] = [new Set<string>(), new Set<string>()];
   for (const [key, file] of now.flatMap(files)) {

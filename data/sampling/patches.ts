@@ -68,9 +68,11 @@ export interface SamplerOptions extends Partial<Sampling> {
   view?: number;
   /** The share of patches that are placed where they show brain but no tumour, if there is room; 0 to 1. */
   healthy?: number;
+  /** False for cases whose labels are not read; batches then have zeros for them. By default true. */
+  labels?: boolean;
 }
 
-type Optional = "view" | "healthy";
+type Optional = "view" | "healthy" | "labels";
 
 /**
  * An endless stream of batches: every case once per epoch, in a new order each time. If some cases lack
@@ -90,7 +92,7 @@ export class PatchSampler {
     if (!first) throw new DataError("PatchSampler: expected at least one case to train on, got none");
     for (const one of cases) {
       const { id, channels } = one;
-      if (!("read" in one) && options.view === undefined) labelOf(one);
+      if (!("read" in one) && showsLabels(options)) labelOf(one);
       if (channels.join() !== first.channels.join()) {
         throw new DataError(
           `case ${id}: expected the modalities ${first.channels.join(", ")}, got ${channels.join(", ")}`,
@@ -137,7 +139,7 @@ export class PatchSampler {
       const place = corner ? { ...drawn, corner } : drawn;
       const target = images.subarray(n * channels * voxels, (n + 1) * channels * voxels);
       takeImages(from, target, patch, place);
-      if (view === undefined)
+      if (showsLabels(this.#options))
         takeLabels(labelOf(from), from.size, label.subarray(n * voxels, (n + 1) * voxels), patch, place);
       const views = from.channels.map((modality, m) => ({
         voxels: target.subarray(m * voxels, (m + 1) * voxels),
@@ -193,6 +195,11 @@ export class PatchSampler {
     const flip = [0, 1, 2].map(() => this.#recipe.flips && own.next() < 0.5);
     return { corner, flip: flip as [boolean, boolean, boolean], turn };
   }
+}
+
+/** Tells whether batches have labels: views of patches have none. */
+function showsLabels({ view, labels = true }: Pick<SamplerOptions, "view" | "labels">): boolean {
+  return labels && view === undefined;
 }
 
 /** The place of the generators of channels. */

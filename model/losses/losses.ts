@@ -11,6 +11,7 @@ import {
   cosineMaps,
   crossEntropy,
   klDivergence,
+  likeliestClasses,
   meanSquaredError,
   prototypeDistance,
   prototypes,
@@ -46,6 +47,8 @@ export interface ProtokdWeights {
   temperature: number;
   /** By default "published". */
   kdUnits?: KdUnits;
+  /** The classes of the prototypes: the label's (by default), or the teacher's prediction. */
+  prototypes?: "label" | "teacher";
 }
 
 /** The published code's defaults (kd_weight, proto_weight and T). */
@@ -113,25 +116,59 @@ export function protokdTerms(
   student: BatchOutput,
   teacher: BatchOutput | null,
   label: Tensor,
-  { kdWeight, prototypeWeight, temperature, kdUnits }: ProtokdWeights = PROTOKD,
+  weights: ProtokdWeights = PROTOKD,
 ): Terms {
+  const { kdWeight, prototypeWeight, temperature, prototypes: whose } = weights;
   const taught = kdWeight !== 0 ? { targets: teacher!.logits, temperature } : {};
   const { crossEntropy, dice, divergence, counts } = segmentationLosses(student.logits, label, taught);
-  const classes = student.logits.shape[1]!;
-  const inUnits = (mean: Tensor) =>
-    kdUnits === "hinton" ? weightedSum([[temperature ** 2 * classes, mean]]) : mean;
-  const maps = (): Tensor => {
-    const [own, given] = [student.taps[FEATURES]!, teacher!.taps[FEATURES]!];
-    return own.length === 1 && given.length === 1
-      ? prototypeDistance(own[0]!, given[0]!, label, counts)
-      : slicedPrototypeLoss(own, given, label, counts);
-  };
+  const maps = () =>
+    whose === "teacher" ? predictedMaps(student, teacher!) : mapDistance(student, teacher!, label, counts);
   return {
     crossEntropy: [1, crossEntropy],
     dice: [1, dice],
-    ...(divergence && { kd: [kdWeight, inUnits(divergence)] as const }),
+    ...(divergence && { kd: [kdWeight, inUnits(divergence, student.logits, weights)] as const }),
     ...(prototypeWeight !== 0 && { prototype: [prototypeWeight, maps()] as const }),
   };
+}
+
+/**
+ * The teacher's terms on scans without labels, each with its weight times `share`: as in protokdTerms(), with
+ * prototypes of the classes that the teacher predicts.
+ */
+export function unlabelledTerms(
+  student: BatchOutput,
+  teacher: BatchOutput,
+  share: number,
+  weights: ProtokdWeights,
+): Terms {
+  const { kdWeight, prototypeWeight, temperature } = weights;
+  const kd = () =>
+    inUnits(klDivergence(student.logits, teacher.logits, temperature), student.logits, weights);
+  return {
+    ...(kdWeight !== 0 && { "unlabelled/kd": [share * kdWeight, kd()] as const }),
+    ...(prototypeWeight !== 0 && {
+      "unlabelled/prototype": [share * prototypeWeight, predictedMaps(student, teacher)] as const,
+    }),
+  };
+}
+
+/** A mean divergence over voxels and classes in the units of the kd term. */
+function inUnits(mean: Tensor, { shape }: Tensor, { kdUnits, temperature }: ProtokdWeights): Tensor {
+  return kdUnits === "hinton" ? weightedSum([[temperature ** 2 * shape[1]!, mean]]) : mean;
+}
+
+/** The distance of the similarity maps, with prototypes of the label's classes. */
+function mapDistance(student: BatchOutput, teacher: BatchOutput, label: Tensor, counts: Tensor): Tensor {
+  const [own, given] = [student.taps[FEATURES]!, teacher.taps[FEATURES]!];
+  return own.length === 1 && given.length === 1
+    ? prototypeDistance(own[0]!, given[0]!, label, counts)
+    : slicedPrototypeLoss(own, given, label, counts);
+}
+
+/** The same, with prototypes of the classes that the teacher predicts. */
+function predictedMaps(student: BatchOutput, teacher: BatchOutput): Tensor {
+  const label = likeliestClasses(teacher.logits);
+  return mapDistance(student, teacher, label, classCounts(label, teacher.logits.shape[1]!));
 }
 
 /** The scalar to minimise: Σ weight · term over the terms whose weight is not 0. */

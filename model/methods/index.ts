@@ -13,6 +13,7 @@ import { type Method, type NetworkSpec, type Role, type Run, type Stream, TEACHE
 import { none } from "./none.ts";
 import { pmkl } from "./pmkl.ts";
 import { protokd } from "./protokd.ts";
+import { pseudo } from "./pseudo.ts";
 import { uagan } from "./uagan.ts";
 import { ummkd } from "./ummkd.ts";
 import { wsd } from "./wsd.ts";
@@ -21,7 +22,7 @@ export type * from "./method.ts";
 export { DICE, TEACHER } from "./method.ts";
 
 /** Every method by its name, in the order of tables and of the page's form. */
-export const METHODS = { none, kd, protokd, kdnet, pmkl, barlow, amtml, adain, ummkd, uagan, wsd };
+export const METHODS = { none, kd, protokd, pseudo, kdnet, pmkl, barlow, amtml, adain, ummkd, uagan, wsd };
 
 /** Every pretraining by its name: a method without labels, whose encoder later stages start from. */
 export const PRETRAININGS = { desd };

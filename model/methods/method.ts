@@ -44,6 +44,8 @@ export interface Method<
   slow?: string;
   /** True for a method whose network says which regions a patch shows, and segments nothing. */
   classifies?: true;
+  /** True for a method that needs scans without labels. */
+  needsUnlabelled?: true;
   /** The least number of samples in a batch; by default 1. */
   leastBatch?(settings: SettingValues<S>): number;
   /** The networks of a step. */
@@ -139,6 +141,8 @@ export interface Stream {
    * Makes the stream a view: all views show the same patches, each with its own augmentation, and no labels.
    */
   view?: number;
+  /** True for the scans of --unlabelled, which show no labels. */
+  unlabelled?: true;
   /** The share of a batch's patches that are placed where they show no tumour; by default 0. */
   healthy?: number;
 }

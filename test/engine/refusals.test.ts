@@ -29,6 +29,7 @@ import { normaliseRows } from "../../engine/ops/normaliseRows.ts";
 import { softCrossEntropy } from "../../engine/ops/softCrossEntropy.ts";
 import { softTargets, columnMeans, meanEntropy } from "../../engine/ops/softTargets.ts";
 import { prototypeDistance } from "../../engine/ops/prototypeDistance.ts";
+import { likeliestClasses } from "../../engine/ops/likeliestClasses.ts";
 import { prototypes } from "../../engine/ops/prototypes.ts";
 import {
   regionLogits,
@@ -177,6 +178,7 @@ const REFUSALS: readonly (readonly [call: () => unknown, message: RegExp])[] = [
   [() => regionProbabilities(volume, [[3]]), /^regionProbabilities: expected regions of some/],
   [() => regionMasks(of(5), [[1]], 3), /^regionMasks: expected a label \[N,D,H,W\], got \[5\]$/],
   [() => regionMasks(of(2, 5), [[3]], 3), /^regionMasks: expected regions of some/],
+  [() => likeliestClasses(of(2, 3)), /^likeliestClasses: expected \[N,C,D,H,W\], got \[2,3\]$/],
   [() => binaryLosses(of(5), of(5)), /^binaryLosses: expected tensors of one shape .* got \[5\] and \[5\]$/],
   [() => binaryLosses(of(2, 3), of(3, 2)), /of one shape \[N,C,\.\.\.\], got \[2,3\] and \[3,2\]$/],
   ...[0, NaN].map(

@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { binaryLosses } from "../../engine/ops/binaryLosses.ts";
 import { featureDivergence } from "../../engine/ops/featureDivergence.ts";
+import { likeliestClasses } from "../../engine/ops/likeliestClasses.ts";
 import {
   regionLogits,
   regionMasks,
@@ -41,6 +42,15 @@ for (const [name, shape] of Object.entries(SHAPES)) {
       const want = reference.regionProbabilities(logits, regions, TEMPERATURE);
       assert.equal(got.shape, want.shape);
       close(await got.read(), want.data, TOLERANCE, "value");
+    });
+
+    test(`likeliestClasses, ${name}${width}: the first of the largest logits`, async () => {
+      const drawn = random(shape, { scale: 8 });
+      const logits = { shape, data: drawn.data.map((x) => Math.round(x)) }; // some are equal
+      const got = likeliestClasses(upload(logits, on));
+      const want = reference.likeliestClasses(logits);
+      assert.equal(got.shape, want.shape);
+      assert.equal([...(await got.read())], [...want.data]);
     });
 
     test(`regionMasks, ${name}${width}: 1 in a region, else 0`, async () => {

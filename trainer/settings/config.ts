@@ -222,14 +222,23 @@ export function teacherOf(config: TrainConfig): TrainConfig {
   const files = { teacher: null, init: null, initEncoder: null };
   const norm = methodOf(config.method).defaults?.["norm"] === config.norm ? DEFAULTS.norm : config.norm;
   const own = { schedule: DEFAULTS.schedule, ...files }; // a teacher's rate always decays
-  const unused = { dropWeights: null, selfTaught: false, control: "none" } as const;
+  const unused = { dropWeights: null, selfTaught: false, control: "none", unlabelled: null } as const;
   return { ...config, norm, stage: "teacher", modality: null, method: PLAIN, ...own, ...unused };
 }
 
-/** A run's settings without paths on this machine, for files that are shared; a split file keeps its name. */
-export function portable({ split, initEncoder: _encoder, ...config }: TrainConfig): Partial<TrainConfig> {
+/**
+ * A run's settings without paths on this machine, for files that are shared; a split file and the folder of
+ * scans without labels keep their names.
+ */
+export function portable({
+  split,
+  unlabelled,
+  initEncoder: _,
+  ...config
+}: TrainConfig): Partial<TrainConfig> {
   const { data: _data, out: _out, teacher: _teacher, init: _init, cacheDir: _cacheDir, ...rest } = config;
-  return { ...rest, split: split && split.split(/[\\/]/).at(-1)! };
+  const nameOf = (path: string | null) => path && path.split(/[\\/]/).findLast((part) => part !== "")!;
+  return { ...rest, split: nameOf(split), unlabelled: nameOf(unlabelled) };
 }
 
 /**

@@ -30,13 +30,14 @@ export interface StreamPlan<Case> {
 }
 
 /**
- * The streams of the stage's method, drawn from these cases; the first one counts the steps of an epoch.
- * Views draw the same patches, and all others their own.
+ * The streams of the stage's method, drawn from these cases, one of scans without labels from `unlabelled`;
+ * the first one counts the steps of an epoch. Views draw the same patches, and all others their own.
  */
 export function streamsOf<Case extends TrainedCase>(
   cases: readonly Case[],
   config: TrainConfig,
   modalities: readonly string[],
+  unlabelled: readonly Case[] = [],
 ): StreamPlan<Case>[] {
   const streams = methodStreams(methodOf(config.method), runOf(config, modalities));
   const patientOf = patientsBy(config.patients);
@@ -48,11 +49,12 @@ export function streamsOf<Case extends TrainedCase>(
     (sees === undefined || !absent?.includes(sees)) && (chosen?.(patients.indexOf(patientOf(id))) ?? true);
   return Object.entries(streams).map(([name, stream], i) => ({
     name,
-    cases: cases.filter((one) => shows(one, stream)),
+    cases: stream.unlabelled ? unlabelled : cases.filter((one) => shows(one, stream)),
     options: {
       ...loading(config),
       ...(stream.view === undefined ? { seed: config.seed + STREAM_SEED * i } : { view: stream.view }),
       ...(stream.healthy !== undefined && { healthy: stream.healthy }),
+      ...(stream.unlabelled && { labels: false, foreground: 0 }),
     },
   }));
 }

@@ -130,6 +130,11 @@ export function settingsIn(metadata: Readonly<Record<string, string>>, name: str
       `${name}: was trained with ${titleOf(settings.method)}, which learns from several students of one run; this ` +
         "page keeps one. The command line can resume it (train --resume-from).",
     );
+  if (settings.unlabelled !== undefined)
+    throw new DataError(
+      `${name}: was trained with the scans without labels ${shown(settings.unlabelled)}, and this page reads labelled ` +
+        "cases alone. The command line can resume it (train --resume-from).",
+    );
   if (settings.control === "twin")
     throw new DataError(
       `${name}: was trained with the control twin, whose teacher sees the student's contrasts alone; this page has no ` +

@@ -84,9 +84,10 @@ const engine = {
     methods: Object.values(METHODS).map(({ name, title }) => [name, title]),
     taught: taughtMethods(),
     elsewhere: Object.fromEntries(
-      Object.keys(METHODS)
-        .filter((name) => usesStudents(name))
-        .map((name) => [name, "learns from several students"]),
+      Object.keys(METHODS).flatMap((name) => {
+        if (usesStudents(name)) return [[name, "learns from several students"]];
+        return methodOf(name).needsUnlabelled ? [[name, "needs scans without labels"]] : [];
+      }),
     ),
     slow: Object.fromEntries(
       Object.keys(METHODS).flatMap((name) => {

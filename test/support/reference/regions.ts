@@ -45,6 +45,18 @@ export function regionProbabilities(
   return { shape, data: data.map((l) => sigmoid(l / temperature)) };
 }
 
+/** The class of the largest logit in each voxel, the first of equals. */
+export function likeliestClasses({ shape, data }: Array64): Array64 {
+  const [batch = 1, classes = 1, ...size] = shape;
+  const voxels = data.length / batch / classes;
+  const likeliest = Float64Array.from({ length: batch * voxels }, (_, i) => {
+    const [n, v] = [Math.floor(i / voxels), i % voxels];
+    const values = Array.from({ length: classes }, (_, c) => data[(n * classes + c) * voxels + v]!);
+    return values.indexOf(Math.max(...values));
+  });
+  return { shape: [batch, ...size], data: likeliest };
+}
+
 /** 1 in a region's voxels, else 0. */
 export function regionMasks(label: Array64, regions: readonly (readonly number[])[]): Array64 {
   const [batch = 1, ...size] = label.shape;
