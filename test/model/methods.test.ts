@@ -244,7 +244,13 @@ test("every setting has a default that fits and a help text, and is one row for 
       assert.is(METHOD_SETTINGS[key as keyof typeof METHOD_SETTINGS], row, `${name}: ${key}`);
     }
   }
-  assert.equal(defaultSettings(METHODS.protokd), { ...PROTOKD, kdUnits: "published" });
+  assert.equal(defaultSettings(METHODS.protokd), {
+    ...PROTOKD,
+    kdUnits: "published",
+    prototypes: "label",
+    unlabelled: null,
+    unlabelledWeight: 1,
+  });
 });
 
 test("every method is compared with plain supervision and pixel-wise distillation", () => {

@@ -134,7 +134,7 @@ function pairsOf(family: StudyComparison["family"], own: readonly Finished[]): [
 }
 
 /** "helps", "harms", or how large a study could tell. */
-function verdictOf(
+export function verdictOf(
   { mean, design }: Pick<MixedMean, "mean" | "design">,
   p: number,
   needed: StudyComparison["needed"],

@@ -82,7 +82,7 @@ export function recipeOf(recipe: Recipe | undefined): Partial<TrainConfig> {
 }
 
 /** The phantom that is made when no data are given. */
-export const PHANTOM = { folder: "phantom", cases: 20, size: 48, seed: 1, version: 2 } as const;
+export const PHANTOM = { folder: "phantom", cases: 60, size: 48, seed: 1, version: 2 } as const;
 
 /** The settings that name a stage; files of older versions lack the last two. */
 type Named = Pick<TrainConfig, "stage" | "modality" | "method"> &
