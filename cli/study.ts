@@ -95,13 +95,15 @@ const command = new Command("study")
     examples(
       "node cli/study.js --size minute",
       "node cli/study.js --size hour",
+      "node cli/study.js --size unlabelled",
       "node cli/study.js --config study.json --data BraTS2021 --out runs/study",
     ),
   )
   .addOption(
-    new Option("--size <size>", "a study on phantoms: named by the time that it takes on two cores").choices(
-      SIZES,
-    ),
+    new Option(
+      "--size <size>",
+      "a study on phantoms: minute, hour and night are its times on two cores",
+    ).choices(SIZES),
   )
   .option("--config <file>", "a study as JSON; what it lacks is that of --size")
   .option("--data <dir>", "compare on these data instead of phantoms")

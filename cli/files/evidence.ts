@@ -31,18 +31,24 @@ const ELSEWHERE = new Set<string>([
     "initEncoder",
     "control",
   ],
-  ...["teacherModality"],
+  ...["teacherModality", "unlabelled"],
 ]);
 
+/** Tells whether a setting that records of earlier versions lack has no effect, as in those. */
+function isIdle(name: string, { unlabelled, prototypes }: TrainConfig): boolean {
+  return name === "unlabelledWeight" ? unlabelled === null : name === "prototypes" && prototypes === "label";
+}
+
 /**
- * The settings of the method and its training that a result depends on. Those that are off (null, false) are
- * not among them, so that a setting which a later version adds leaves the names of earlier records as they
- * are.
+ * The settings of the method and its training that a result depends on. Those that are off (null, false, or
+ * without effect) are not among them, so that a setting which a later version adds leaves the names of
+ * earlier records as they are.
  */
 export function countedSettings(config: TrainConfig): Record<string, unknown> {
   const unused = unusedSettings(config.method);
   const counted = ROWS.filter(
-    ([name, row]) => row.counts !== false && !ELSEWHERE.has(name) && !unused.includes(name),
+    ([name, row]) =>
+      row.counts !== false && !ELSEWHERE.has(name) && !unused.includes(name) && !isIdle(name, config),
   );
   const values = counted.map(([name]) => [name, config[name]] as const);
   return Object.fromEntries(values.filter(([, value]) => value !== null && value !== false));

@@ -11,7 +11,7 @@ import { methodOf, PLAIN } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import { resultsOf, type ArmRecord } from "../../trainer/experiments/armRecord.ts";
-import { type Arm, armTitle, BASELINE, setName } from "../../trainer/experiments/study.ts";
+import { type Arm, armTitle, BASELINE, setName, takesUnlabelled } from "../../trainer/experiments/study.ts";
 import type { Finished } from "../../trainer/experiments/studyRows.ts";
 import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
@@ -67,10 +67,11 @@ export async function planArms(arms: readonly Arm[], place: Place): Promise<Plan
 
 async function planArm(arm: Arm, place: Place): Promise<Planned> {
   const { method, modality, seed, control } = arm;
-  const { data, split, recorded } = place.dataOf(arm);
+  const { data, split, unlabelled, recorded } = place.dataOf(arm);
   const shared = { ...place.settings, data, seed, ...(split !== null && { split }) };
   const seen = methodOf(method).eachContrast ? "all" : modality;
-  const flags: CommandFlags = { ...shared, ...arm.settings, methods: method, modality: seen };
+  const beside = unlabelled !== null && takesUnlabelled(method) && { unlabelled };
+  const flags: CommandFlags = { ...shared, ...beside, ...arm.settings, methods: method, modality: seen };
   const controlled = { ...flags, ...(control !== "none" && { control }) };
   const twin = { ...shared, methods: PLAIN, modality, seed: seed + TWIN_SEED };
   const taught = control === "twin" ? twin : flags;

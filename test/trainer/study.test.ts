@@ -9,8 +9,11 @@ import {
   armTitle,
   candidatesOf,
   choosingArms,
+  hasUnlabelled,
   reportedArms,
+  setName,
   type Study,
+  takesUnlabelled,
   zeroWeights,
 } from "../../trainer/experiments/study.ts";
 import { readStudy } from "../../trainer/experiments/studyConfig.ts";
@@ -47,7 +50,38 @@ test("the hour: plain training, two methods at two weights, a shuffled teacher; 
     arms.filter(({ role }) => role === "zero").map(({ seed }) => seed),
     [0, 0, 0],
   );
-  assert.equal(zeroWeights("protokd"), { kdWeight: 0, prototypeWeight: 0 });
+  assert.equal(zeroWeights("protokd"), { kdWeight: 0, prototypeWeight: 0, unlabelledWeight: 0 });
+});
+
+test("scans without labels: each method that takes them, kd without them, and one control", () => {
+  const arms = reportedArms(STUDIES.unlabelled);
+  assert.equal(titles(arms), [
+    "none",
+    "kd, Hinton, labelled only",
+    "kd, Hinton, with unlabelled",
+    "protokd, Hinton, with unlabelled",
+    "pseudo, with unlabelled",
+    "kd, Hinton, with unlabelled, shuffled teacher",
+    "kd, weights 0",
+    "protokd, weights 0",
+    "pseudo, weights 0",
+  ]);
+  assert.is(arms.filter(({ role }) => role === "report").length, 6 * 3);
+  assert.ok(arms.every(({ set }) => hasUnlabelled(set)));
+  assert.equal(["none", "kd", "protokd", "pseudo", "kdnet"].map(takesUnlabelled), [
+    ...[false, true, true, true, false],
+  ]);
+  assert.not(reportedArms(STUDIES.methods).some(({ method }) => method === "pseudo"));
+});
+
+test("a data set's name says how many scans without labels it has", () => {
+  const nameOf = (more: object) => {
+    const set = { phantom: { ...PHANTOM, ...more } };
+    return setName(set, [set]);
+  };
+  assert.equal([{}, { unlabelled: 0 }, { unlabelled: 3 }].map(nameOf), [
+    ...["phantom2-7", "phantom2-7", "phantom2-7-unlabelled3"],
+  ]);
 });
 
 test("the night chooses weights on other phantoms, then reports the chosen ones with all controls", () => {
@@ -80,7 +114,7 @@ test("a method without a network from before has no control; unused settings of 
 
 const BAD: readonly [object, RegExp][] = [
   [{ sise: "hour" }, /^sise: a study has no such key: it has size, name, modalities, /],
-  [{ size: "week" }, /^size: expected one of minute, hour, methods, night, got "week"/],
+  [{ size: "week" }, /^size: expected one of minute, hour, methods, unlabelled, night, got "week"/],
   [{ seeds: [0, -1] }, /^seeds: expected a list of integers of at least 0, got \[0,-1\] \(at 1\)/],
   [{ seeds: [1, 1] }, /^seeds: 1 is there twice: remove one/],
   [{ modalities: ["t3"] }, /t3/],
@@ -92,6 +126,16 @@ const BAD: readonly [object, RegExp][] = [
     /^entries\[0\].settings: kdWeigth: no setting has this name: did you mean kdWeight\?/,
   ],
   [{ settings: { seed: 3 } }, /^settings: seed is the study's own/],
+  [{ settings: { unlabelled: "scans" } }, /^settings: unlabelled is the study's own/],
+  [
+    { entries: [{ name: "a", method: "pseudo" }] },
+    /^entries\[0\]: pseudo needs scans without labels: give each data set some, as in /,
+  ],
+  [
+    { choose: { methods: ["pseudo"], grid: {}, seeds: [0], sets: [{ split: "a", unlabelled: "b" }] } },
+    /^choose.methods: pseudo needs scans without labels/,
+  ],
+  [{ sets: [{ split: "a.json", unlabelled: 40 }] }, /^sets: expected a list of data sets, like/],
   [{ settings: { epochs: 0 } }, /^settings: epochs: expected an integer of at least 1, got 0/],
   [{ controls: ["turned"] }, /^controls: expected a list of some of shuffled, twin, untrained/],
   [{ controlled: ["kd"] }, /^controlled: no entry is called "kd": there are kd, published; kd, Hinton/],
@@ -117,6 +161,8 @@ test("several mistakes in a file are found at once", () => {
   assert.is(readStudy({ sise: 1, seeds: "0", controls: [1] }).problems.length, 3);
 });
 
+const PHANTOM = { version: 2, seed: 7, size: 16, train: 2, val: 1, test: 2 };
+const DIGESTS = { cases: "12ab", unlabelled: "34cd" };
 const STUDY: Study = { ...STUDIES.hour, seeds: [0, 1, 2, 3, 4] };
 const EFFECTS: Readonly<Record<string, number>> = {
   "kd, Hinton": 0.05,
@@ -178,6 +224,8 @@ test("a record is read as it was written; another file is refused, with how to m
   const [{ record }] = invented(reportedArms(STUDY), 3, () => 0) as [ReturnType<typeof invented>[number]];
   const bytes = (text: string) => new TextEncoder().encode(text);
   assert.equal(readRecord(bytes(writeRecord(record)), "a.json"), record);
+  for (const data of [{ phantom: PHANTOM }, { phantom: { ...PHANTOM, unlabelled: 3 } }, DIGESTS])
+    assert.equal(readRecord(bytes(writeRecord({ ...record, data })), "a.json").data, data);
   for (const text of ["{}", writeRecord(record).replace('"seed": 0', '"seed": -1'), "no JSON"])
     assert.throws(
       () => readRecord(bytes(text), "a.json"),

@@ -25,7 +25,10 @@ const Schema = v.strictObject({
   control: v.picklist(["none", "shuffled", "twin", "untrained"]),
   modality: v.string(),
   seed: whole,
-  /** A phantom by what makes it, or a folder's split by the digest of its cases. */
+  /**
+   * A phantom by what makes it, or a folder's split by the digest of its cases; with scans without labels
+   * their number, or the digest of their ids.
+   */
   data: v.union([
     v.strictObject({
       phantom: v.strictObject({
@@ -35,9 +38,10 @@ const Schema = v.strictObject({
         train: whole,
         val: whole,
         test: whole,
+        unlabelled: v.optional(whole),
       }),
     }),
-    v.strictObject({ cases: v.string() }),
+    v.strictObject({ cases: v.string(), unlabelled: v.optional(v.string()) }),
   ]),
   /** The SHA-256 of the trained tensors. */
   weights: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),

@@ -21,7 +21,7 @@ export interface Entry {
   settings: Settings;
 }
 
-/** A phantom, by what makes it; the first cases train, the next validate, the others test. */
+/** A phantom, by what makes it, and how many of its cases train, validate, test, or have no label. */
 export interface PhantomSet {
   version: number;
   seed: number;
@@ -29,10 +29,18 @@ export interface PhantomSet {
   train: number;
   val: number;
   test: number;
+  /** Further cases whose labels no arm reads; by default 0. */
+  unlabelled?: number | undefined;
 }
 
-/** The data of an arm: a phantom, or a split of the folder that --data names. */
-export type DataSet = { phantom: PhantomSet } | { split: string | null };
+/** A split of the folder that --data names, and perhaps a folder of scans without labels. */
+export interface SplitSet {
+  split: string | null;
+  unlabelled?: string | undefined;
+}
+
+/** The data of an arm. */
+export type DataSet = { phantom: PhantomSet } | SplitSet;
 
 /** The trainings of an entry: every seed on every data set. */
 export interface Repeats {
@@ -138,6 +146,16 @@ export function canControl({ method, settings }: Entry, control: Control): boole
     : usesTeacher(method, settings) || ofStudents;
 }
 
+/** Tells whether a method can learn from scans without labels. */
+export function takesUnlabelled(method: string): boolean {
+  return "unlabelled" in methodOf(method).settings;
+}
+
+/** Tells whether a data set has scans without labels. */
+export function hasUnlabelled(set: DataSet): boolean {
+  return Boolean("phantom" in set ? set.phantom.unlabelled : set.unlabelled);
+}
+
 /** The baseline and each method with all its weights 0, for a few epochs of the first seed and data set. */
 function zeroArms({ zeroEpochs, modalities, seeds, sets }: Study, entries: readonly Entry[]): Arm[] {
   if (zeroEpochs === 0) return [];
@@ -171,8 +189,11 @@ function repeated(
   );
 }
 
-/** A data set in a word or two, for file names: "phantom1-7", "split2". */
+/** A data set in a word or two, for file names: "phantom1-7", "phantom1-7-unlabelled40", "split2". */
 export function setName(set: DataSet, sets: readonly DataSet[]): string {
-  if ("phantom" in set) return `phantom${set.phantom.version}-${set.phantom.seed}`;
+  if ("phantom" in set) {
+    const { version, seed, unlabelled } = set.phantom;
+    return `phantom${version}-${seed}${unlabelled ? `-unlabelled${unlabelled}` : ""}`;
+  }
   return `split${sets.indexOf(set) + 1}`;
 }

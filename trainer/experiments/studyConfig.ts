@@ -2,16 +2,25 @@
 // sizes. All mistakes are found at once, and each says how to mend it.
 
 import * as v from "valibot";
-import { METHODS, PLAIN } from "../../model/methods/index.ts";
+import { methodOf, METHODS, PLAIN } from "../../model/methods/index.ts";
 import { checkSettings, shown } from "../settings/check.ts";
 import { studentOf } from "../settings/contrasts.ts";
-import { BASELINE, CHOSEN, CONTROLS, type DataSet, type Entry, type Settings, type Study } from "./study.ts";
+import {
+  BASELINE,
+  CHOSEN,
+  CONTROLS,
+  type DataSet,
+  type Entry,
+  hasUnlabelled,
+  type Settings,
+  type Study,
+} from "./study.ts";
 import { type Size, SIZES, STUDIES } from "./studySizes.ts";
 
 /** Settings that the study itself gives its arms. */
 const OWN = [
   ["stage", "method", "modality", "data", "out", "seed", "fold", "split", "teacher", "control"],
-  ["parity", "recipe", "init", "initEncoder", "selfTaught"],
+  ["parity", "recipe", "init", "initEncoder", "selfTaught", "unlabelled"],
 ].flat();
 
 const whole = (least: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(least));
@@ -35,9 +44,10 @@ const KEYS = {
             train: whole(1),
             val: whole(1),
             test: whole(2),
+            unlabelled: v.optional(whole(0)),
           }),
         }),
-        v.strictObject({ split: v.nullable(text) }),
+        v.strictObject({ split: v.nullable(text), unlabelled: v.optional(text) }),
       ]),
     ),
     'a list of data sets, like [{"phantom": {"seed": 1, "size": 48, "train": 16, "val": 4, "test": 24}}] or, with ' +
@@ -119,6 +129,7 @@ export function mistakes(study: Study): string[] {
     ...twice("entries", names),
     ...settingProblems("settings", settings),
     ...entries.flatMap(entryProblems),
+    ...entries.flatMap(({ method }, at) => unlabelledProblem(`entries[${at}]`, method, sets)),
     ...controlled
       .filter((name) => name !== CHOSEN && !names.includes(name))
       .map((name) => `controlled: no entry is called ${shown(name)}: there are ${names.join("; ")}`),
@@ -139,6 +150,9 @@ function choosingProblems(choose: NonNullable<Study["choose"]>, sets: readonly D
   const both = choose.sets.filter((set) => reported.has(JSON.stringify(set)));
   return [
     ...choose.methods.flatMap((method) => methodProblem("choose.methods", method)),
+    ...choose.methods.flatMap((method) =>
+      unlabelledProblem("choose.methods", method, [...choose.sets, ...sets]),
+    ),
     ...twice("choose.methods", choose.methods),
     ...twice("choose.seeds", choose.seeds),
     ...Object.entries(choose.grid).flatMap(([name, values]) =>
@@ -156,6 +170,15 @@ function methodProblem(where: string, method: string): string[] {
   return known.includes(method)
     ? []
     : [`${where}: expected one of ${known.join(", ")}, got ${shown(method)}`];
+}
+
+function unlabelledProblem(where: string, method: string, sets: readonly DataSet[]): string[] {
+  const isKnown = Object.hasOwn(METHODS, method);
+  if (!isKnown || !methodOf(method).needsUnlabelled || sets.every(hasUnlabelled)) return [];
+  return [
+    `${where}: ${method} needs scans without labels: give each data set some, as in ` +
+      '{"phantom": {..., "unlabelled": 40}} or {"split": "a.json", "unlabelled": "scans"}',
+  ];
 }
 
 function settingProblems(where: string, settings: Settings): string[] {

@@ -3,7 +3,7 @@
 import { classifies, methodOf, METHODS, PLAIN } from "../../model/methods/index.ts";
 import { type Entry, type PhantomSet, type Study, CHOSEN } from "./study.ts";
 
-export const SIZES = ["minute", "hour", "methods", "night"] as const;
+export const SIZES = ["minute", "hour", "methods", "unlabelled", "night"] as const;
 export type Size = (typeof SIZES)[number];
 
 /** The weight and temperature of Hinton's distillation: the published setting weighs a fortieth of it. */
@@ -66,6 +66,21 @@ export const STUDIES: Readonly<Record<Size, Study>> = {
     controls: ["shuffled"],
     controlled: methodEntries().map(({ name }) => name),
   },
+  unlabelled: {
+    ...USUAL,
+    name: "unlabelled",
+    seeds: [0, 1, 2],
+    sets: [{ phantom: { ...PHANTOM, train: 8, unlabelled: 40 } }],
+    settings: { epochs: 36 }, // half the cases, but as many steps as in the hour
+    entries: [
+      entry("kd, Hinton, labelled only", "kd", { ...HINTON, unlabelledWeight: 0 }),
+      entry("kd, Hinton, with unlabelled", "kd", HINTON),
+      entry("protokd, Hinton, with unlabelled", "protokd", { ...HINTON, prototypeWeight: 0.1 }),
+      entry("pseudo, with unlabelled", "pseudo", {}),
+    ],
+    controls: ["shuffled"],
+    controlled: ["kd, Hinton, with unlabelled"],
+  },
   night: {
     ...USUAL,
     name: "night",
@@ -83,8 +98,10 @@ export const STUDIES: Readonly<Record<Size, Study>> = {
   },
 };
 
-/** Every method that segments, at its defaults. */
+/** Every method that segments and needs labelled cases alone, at its defaults. */
 function methodEntries(): Entry[] {
-  const names = Object.keys(METHODS).filter((name) => name !== PLAIN && !classifies(name));
+  const names = Object.keys(METHODS).filter(
+    (name) => name !== PLAIN && !classifies(name) && !methodOf(name).needsUnlabelled,
+  );
   return names.map((name) => entry(methodOf(name).name, name, {}));
 }
