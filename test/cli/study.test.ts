@@ -59,7 +59,7 @@ function evidence(name: string): Record<string, unknown> {
 test("a study that is killed goes on in two processes, to the evidence of one that was not", async () => {
   const whole = await runCli("study", flags("whole"));
   assert.is(whole.code, 0, whole.output);
-  assert.match(whole.output, /kd, Hinton − none {2}t1ce {2}\S+ points \(.*\): /);
+  assert.match(whole.output, /kd, Hinton − none +t1ce {2}\S+ points \(.*\): /);
   assert.match(whole.output, /kd with all its weights 0 has the weights of the baseline, bit for bit/);
 
   const killed = await runCli("study", flags("killed"), (output) =>
