@@ -54,7 +54,8 @@ async function main(flags: Flags): Promise<void> {
   const page = join(out, STUDY.report);
   result(`report: ${page}`);
   emit("end", { report: page });
-  for (const error of [...tried.failed, ...failed]) throw error;
+  const [diverged] = [...tried.failed, ...failed];
+  if (diverged) throw diverged; // for the exit code
 }
 
 /** The study that --config or --size names. Throws a UsageError with all mistakes in the file. */

@@ -2,14 +2,12 @@
 // settings, on one data set, with one seed, perhaps with a control in place of its teacher. Every arm is
 // compared with the baseline, which learns from labels alone. From a study's parts alone, without files.
 
+import { type Control as AnyControl, CONTROLS as ALL_CONTROLS } from "../loop/controls.ts";
 import { methodOf, PLAIN, usesStudents, usesTeacher } from "../../model/methods/index.ts";
 
-/**
- * Changes to a teacher with which a method's gain must vanish: "shuffled", another case's outputs; "twin", a
- * teacher that sees no more than the student; "untrained", random weights.
- */
-export const CONTROLS = ["shuffled", "twin", "untrained"] as const;
-export type Control = (typeof CONTROLS)[number];
+/** Changes to a teacher with which a method's gain must vanish. */
+export type Control = Exclude<AnyControl, "none">;
+export const CONTROLS = ALL_CONTROLS.filter((control): control is Control => control !== "none");
 
 /** Settings of train.js by their names. */
 export type Settings = Readonly<Record<string, unknown>>;
