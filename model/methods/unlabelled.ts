@@ -37,8 +37,7 @@ export function besideLabelled({
 }): Record<"paired" | "unlabelled", Stream> {
   const streams: Record<string, Stream> = {
     paired: {},
-    ...(settings.unlabelled !== null &&
-      settings.unlabelledWeight !== 0 && { unlabelled: { unlabelled: true } }),
+    ...(settings.unlabelled && settings.unlabelledWeight !== 0 && { unlabelled: { unlabelled: true } }),
   };
   return streams as Record<"paired" | "unlabelled", Stream>; // a step asks for it where it is there
 }
