@@ -13,7 +13,7 @@ import { fill, heard, history, SETTINGS, told, watch } from "../support/pageTrai
 /** One epoch of two steps, for four levels: barlow has deep supervision. */
 const TINY = { ...SETTINGS, epochs: 1, batch: 2, filters: 1, levels: 4, validateEvery: 1 } as const;
 /** The methods that the page trains: others learn from several students of one run. */
-const HERE = Object.keys(METHODS).filter((name) => !usesStudents(name));
+const HERE = Object.keys(METHODS).filter((name) => !usesStudents(name) && !methodOf(name).needsUnlabelled);
 const test = suite("webMethods");
 let opened: Visit;
 
@@ -112,6 +112,7 @@ else {
     const { page } = opened;
     const off = page.locator("#method option:disabled");
     assert.equal(await off.allTextContents(), [
+      "pseudo-labels: needs scans without labels, on the command line only",
       "AMTML-KD: learns from several students, on the command line only",
     ]);
     assert.is(await page.locator("#method option:enabled").count(), HERE.length);
