@@ -20,7 +20,7 @@ import { resolveConfig, type TrainFlags } from "./stages/trainFlags.ts";
 import { openTuned } from "./device/tuning.ts";
 
 // Two cores need about two minutes. Half of the patches show a tumour, for a short training sees few.
-const SHORT: TrainFlags = { patch: [24, 24, 24], foreground: 0.5, epochs: 12, validateEvery: 6 };
+const SHORT: TrainFlags = { patch: [24, 24, 24], foreground: 0.5, epochs: 9, validateEvery: 9 };
 const STAGES: readonly TrainFlags[] = [
   { stage: "teacher", ...SHORT },
   { stage: "student", modality: "t1ce", method: PLAIN, ...SHORT },
