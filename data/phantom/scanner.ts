@@ -19,9 +19,9 @@ export function acquire(random: Random, plane: Float32Array, mask: Uint8Array, s
   const gain = 250 * level * level;
   const noise = 0.025 + 0.025 * random.next();
   const sensitivity = smoothField(random, 60);
-  blurAlong(plane, 1, W);
-  blurAlong(plane, W, H);
-  blurAlong(plane, W * H, D);
+  blurAlong(plane, 1, W, lightly);
+  blurAlong(plane, W, H, lightly);
+  blurAlong(plane, W * H, D, lightly);
   const image = new Int16Array(plane.length);
   for (let at = 0; at < image.length; at++) {
     if (mask[at] === 0) continue;
@@ -34,15 +34,25 @@ export function acquire(random: Random, plane: Float32Array, mask: Uint8Array, s
   return image;
 }
 
-// Mixes each voxel with its two neighbours along one axis, (1, 6, 1) / 8, in place; the ends stay the same.
-function blurAlong(plane: Float32Array, stride: number, length: number): void {
+// (1, 6, 1) / 8
+function lightly(before: number, here: number, after: number): number {
+  return 0.125 * (before + 6 * here + after);
+}
+
+/** Mixes each voxel with its two neighbours along one axis, in place; the ends stay the same. */
+export function blurAlong(
+  plane: Float32Array,
+  stride: number,
+  length: number,
+  mix: (before: number, here: number, after: number) => number,
+): void {
   const block = stride * length;
   for (let start = 0; start < plane.length; start += block) {
     for (let line = start; line < start + stride; line++) {
       let before = plane[line]!;
       for (let at = line + stride; at < line + block - stride; at += stride) {
         const here = plane[at]!;
-        plane[at] = 0.125 * (before + 6 * here + plane[at + stride]!);
+        plane[at] = mix(before, here, plane[at + stride]!);
         before = here;
       }
     }

@@ -7,6 +7,7 @@ import type { Vec3 } from "../nifti/geometry.ts";
 import { bell, chance, within } from "./draw.ts";
 import { type Field, sample, smoothField } from "./field.ts";
 import { BOX, centreOf } from "./pose.ts";
+import { blurAlong } from "./scanner.ts";
 
 /** A case's scanner: what its four contrasts have in common. */
 export type Scanner = {
@@ -43,9 +44,11 @@ export function scan(
   const grain = noise * within(random, 0.7, 1.4);
   const [a, b, c] = [0, 0, 0].map(() => bell(random) / BOX) as [number, number, number]; // own sensitivity
   const slices = chance(random, 0.3) ? 3 : 1; // passes of the blur through the slices
-  blurAlong(plane, 1, W, blur);
-  blurAlong(plane, W, H, blur);
-  for (let pass = 0; pass < slices; pass++) blurAlong(plane, W * H, D, blur);
+  const mix = (before: number, here: number, after: number) =>
+    (1 - 2 * blur) * here + blur * (before + after);
+  blurAlong(plane, 1, W, mix);
+  blurAlong(plane, W, H, mix);
+  for (let pass = 0; pass < slices; pass++) blurAlong(plane, W * H, D, mix);
   const centre = { x: 0, y: 0, z: 0 };
   const image = new Int16Array(plane.length);
   for (let at = 0; at < image.length; at++) {
@@ -57,19 +60,4 @@ export function scan(
     image[at] = Math.min(32767, Math.max(1, Math.round(gain * Math.abs(value))));
   }
   return image;
-}
-
-// Mixes each voxel with its two neighbours along one axis, in place; the ends stay the same.
-function blurAlong(plane: Float32Array, stride: number, length: number, weight: number): void {
-  const block = stride * length;
-  for (let start = 0; start < plane.length; start += block) {
-    for (let line = start; line < start + stride; line++) {
-      let before = plane[line]!;
-      for (let at = line + stride; at < line + block - stride; at += stride) {
-        const here = plane[at]!;
-        plane[at] = (1 - 2 * weight) * here + weight * (before + plane[at + stride]!);
-        before = here;
-      }
-    }
-  }
 }
