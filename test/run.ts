@@ -2,8 +2,8 @@
 //   node test/run.js [name ...]
 // The files of each folder run in one process with one device (runFiles.ts), or in a few: under lavapipe a
 // kernel holds some 120 mappings of memory, a process may have 65,530, and all tests' kernels together need
-// more. The last line is `N passed, N failed`. A file that cannot be loaded or holds no test, and a process
-// that ends before its tests do, count as failed.
+// more. The end repeats every failure, and its last line is `N passed, N failed`. A file that cannot be loaded
+// or holds no test, and a process that ends before its tests do, count as failed.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -18,10 +18,10 @@ const known = (await readdir(new URL(".", import.meta.url), { recursive: true })
   .filter((path) => path.endsWith(".test.ts"))
   .sort();
 const files = known.filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)));
-const total: Counts = { passed: 0, failed: 0, skipped: [], left: [] };
+const total: Counts = { passed: 0, failed: 0, failures: [], skipped: [], left: [] };
 if (files.length === 0) {
   total.failed++;
-  console.error(`no test file matches ${filters.join(" ")}: there are ${known.join(", ")}`);
+  total.failures.push(`no test file matches ${filters.join(" ")}: there are ${known.join(", ")}`);
 }
 
 const folder = mkdtempSync(join(tmpdir(), "tests-"));
@@ -31,16 +31,18 @@ for (const part of new Set(files.map(folderOf))) {
     const counts = runFiles(part, left);
     total.passed += counts.passed;
     total.failed += counts.failed;
+    total.failures.push(...counts.failures);
     total.skipped.push(...counts.skipped);
     ({ left } = counts);
   }
 }
 rmSync(folder, { recursive: true });
 
-const { passed, failed } = total;
+const { passed, failed, failures } = total;
 const skipped = [...new Set(total.skipped)]; // each process that loads a file prints them
 if (skipped.length > 0)
   console.log(`${skipped.length} skipped:\n${skipped.map((line) => `  ${line}`).join("\n")}`);
+if (failures.length > 0) console.log(`failed:\n${failures.map((text) => text.trimEnd()).join("\n")}`);
 console.log(`${passed} passed, ${failed} failed`);
 if (failed > 0) process.exitCode = 1;
 
@@ -54,8 +56,8 @@ function runFiles(part: string, own: string[]): Counts {
   try {
     return JSON.parse(readFileSync(report, "utf8")) as Counts;
   } catch {
-    console.log(`${part}: the process ended before the tests did: ${signal ?? `exit code ${status}`}`);
-    return { passed: 0, failed: 1, skipped: [], left: [] };
+    const message = `${part}: the process ended before the tests did: ${signal ?? `exit code ${status}`}`;
+    return { passed: 0, failed: 1, failures: [message], skipped: [], left: [] };
   }
 }
 

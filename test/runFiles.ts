@@ -10,6 +10,8 @@ import { Device } from "../engine/gpu/device.ts";
 export interface Counts {
   passed: number;
   failed: number;
+  /** What failed, with its file and error, to repeat it at the end. */
+  failures: string[];
   /** A line for each file with skipped tests. */
   skipped: string[];
   /** The files that this process did not run. */
@@ -33,6 +35,7 @@ const [, , report = "", ...files] = process.argv;
 let passed = 0;
 let failed = 0;
 let finished = false;
+const failures: string[] = [];
 const skipped: string[] = [];
 let left: string[] = [];
 
@@ -42,10 +45,9 @@ const { exec } = await import("uvu"); // before the lines below, so that uvu's m
 
 process.on("exit", () => {
   if (!finished) {
-    failed++;
-    console.log("the process ended before the tests did");
+    fail("the process ended before the tests did");
   }
-  writeFileSync(report, JSON.stringify({ passed, failed, skipped, left } satisfies Counts));
+  writeFileSync(report, JSON.stringify({ passed, failed, failures, skipped, left } satisfies Counts));
 });
 process.on("uncaughtException", (error) => {
   console.error(error);
@@ -80,11 +82,14 @@ async function counted(file: string, suite: Suite): Promise<Outcome> {
     for (const device of opened.splice(0)) device.gpu.destroy();
     passed += outcome[1];
     failed += outcome[3] - outcome[1];
+    if (outcome[0] !== true) failures.push(`${file}\n${outcome[0]}`);
     if (outcome[2] > 0) skipped.push(`${file}: ${outcome[2]} by test.skip or test.only`);
     return outcome;
   } catch (error) {
+    const message = `${file}: a hook failed: ${error instanceof Error ? error.stack : String(error)}`;
     failed++;
-    return [`${file}: a hook failed: ${error instanceof Error ? error.stack : String(error)}`, 0, 0, 1];
+    failures.push(message);
+    return [message, 0, 0, 1];
   }
 }
 
@@ -114,6 +119,7 @@ function listenForDevices(): Device[] {
 
 function fail(message: string): void {
   failed++;
+  failures.push(message);
   console.error(message);
 }
 
