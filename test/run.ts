@@ -2,8 +2,8 @@
 //   node test/run.js [name ...]
 // The files of each folder run in one process with one device (runFiles.ts), or in a few: under lavapipe a
 // kernel holds some 120 mappings of memory, a process may have 65,530, and all tests' kernels together need
-// more. The end repeats every failure, and its last line is `N passed, N failed`. A file that cannot be loaded
-// or holds no test, and a process that ends before its tests do, count as failed.
+// more. The end repeats every failure, and its last line is `N passed, N failed`. A file that cannot be
+// loaded or holds no test, and a process that ends before its tests do, count as failed.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";

@@ -10,7 +10,7 @@ import { Device } from "../engine/gpu/device.ts";
 export interface Counts {
   passed: number;
   failed: number;
-  /** What failed, with its file and error, to repeat it at the end. */
+  /** The failures with their files and errors, to repeat them at the end. */
   failures: string[];
   /** A line for each file with skipped tests. */
   skipped: string[];

@@ -48,7 +48,7 @@ for (const { what, names, stages, least, ...given } of KILLED) {
     const random = new Random(Number(process.env["KILL_SEED"] ?? 3));
     let kills = 0;
     let outcome: Outcome = await train(cut, flags, {
-      KILL_AT: String(1 + random.integer(operations / 2)),
+      FAULT_AT: String(1 + random.integer(operations / 2)),
     });
     const said: string[] = [];
     while (outcome.code !== 0) {
@@ -64,7 +64,7 @@ for (const { what, names, stages, least, ...given } of KILLED) {
       }
       assert.is(outcome.signal, "SIGKILL", said.join("\n"));
       const at = ++kills < 3 ? 1 + random.integer(operations / 3) : 0;
-      outcome = await train(cut, [...flags, "--resume"], { KILL_AT: String(at) });
+      outcome = await train(cut, [...flags, "--resume"], { FAULT_AT: String(at) });
     }
     assert.ok(kills >= 2, `${kills} kills`);
     for (const stage of stages) {
@@ -125,7 +125,7 @@ test("a prediction, killed at any moment and started again, ends in the same fil
     "--save-probabilities",
   ];
   const predict = (output: string, more: string[] = [], at = 0) =>
-    command("predict", [...flags, "--output", join(folder, output), ...more], { KILL_AT: String(at) });
+    command("predict", [...flags, "--output", join(folder, output), ...more], { FAULT_AT: String(at) });
   const whole = await predict("predicted");
   assert.is(whole.code, 0, whole.output);
   const operations = Number(/OPERATIONS (\d+)/.exec(whole.output)![1]);

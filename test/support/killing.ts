@@ -1,57 +1,18 @@
-// Commands that are killed, stopped, or run out of disk at a chosen moment, on a phantom in their folder.
+// Commands that are killed, stopped, or run out of disk at a chosen moment (faultyFiles.ts), on a phantom in
+// their folder.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { makePhantom } from "../../cli/files/phantomFolder.ts";
 import { FILES } from "../../cli/files/stageFolder.ts";
 import { TRANSLATIONS } from "../../cli/prediction/translationFiles.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
 
 export const folder = mkdtempSync(join(tmpdir(), "killed-"));
-
-/**
- * Loaded before the command: counts what it does to files, and at the one of the number KILL_AT does what
- * KILL says. A write is done by half before the process dies.
- */
-const FAULTS = `import fs from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
-const at = Number(process.env.KILL_AT);
-let count = 0;
-const due = (path) => /tmp$|jsonl$|lock|checkpoint|config|split/.test(String(path)) && ++count === at;
-const die = () => process.kill(process.pid, "SIGKILL");
-const fault = (code) => Object.assign(new Error(code + ": injected"), { code });
-for (const name of ["rename", "link", "rm", "open"]) {
-  const original = fs.promises[name];
-  fs.promises[name] = async (path, ...rest) => {
-    if (due(path)) die();
-    const result = await original(path, ...rest);
-    if (name === "open") watch(result, path);
-    return result;
-  };
-}
-function watch(handle, path) {
-  const { writeFile, sync } = handle;
-  handle.writeFile = async (content) => {
-    if (process.env.FULL && String(path).includes(process.env.FULL)) {
-      await writeFile.call(handle, content.slice(0, content.length >> 1));
-      throw fault("ENOSPC");
-    }
-    if (!due(path)) return writeFile.call(handle, content);
-    await writeFile.call(handle, content.slice(0, content.length >> 1));
-    die();
-  };
-  handle.sync = async () => {
-    if (due(path)) die();
-    return sync.call(handle);
-  };
-}
-syncBuiltinESMExports();
-process.on("exit", () => console.log("OPERATIONS " + count));
-`;
 
 export interface Outcome {
   code: number | null;
@@ -83,7 +44,7 @@ export async function command(
   const script = fileURLToPath(new URL(`../../cli/${name}.js`, import.meta.url));
   const child = spawn(
     process.execPath,
-    ["--import", pathToFileURL(join(folder, "faults.js")).href, script, ...flags],
+    ["--import", new URL("faultyFiles.js", import.meta.url).href, script, ...flags],
     { env: { ...process.env, PROTOKD_TUNING: "off", ...env } },
   );
   let output = "";
@@ -121,7 +82,6 @@ export function result(run: string, stage: string) {
 
 /** Makes the data that train() uses. */
 export async function makeData(): Promise<void> {
-  writeFileSync(join(folder, "faults.js"), FAULTS);
   await makePhantom({ out: join(folder, "data"), cases: 4, size: 24, seed: 5 });
   const split = { train: ["PHANTOM_001", "PHANTOM_002"], val: ["PHANTOM_003"], test: ["PHANTOM_004"] };
   writeFileSync(join(folder, "split.json"), JSON.stringify(split));
