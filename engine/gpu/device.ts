@@ -12,6 +12,7 @@ import { type Lanes, lanesOf } from "./lanes.ts";
 import { type Limits, requested } from "./limits.ts";
 import type { Listener } from "./listener.ts";
 import { napping, Pace } from "./pace.ts";
+import { Pool } from "./pool.ts";
 import type { Profile } from "./profile.ts";
 import { Words } from "./words.ts";
 
@@ -65,7 +66,7 @@ export class Device {
 
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
-  #free = new Map<number, GPUBuffer[]>();
+  readonly #pool = new Pool();
   #uniforms: GPUBuffer;
   #slots = 0;
   #error: GpuError | null = null;
@@ -134,7 +135,7 @@ export class Device {
     }
     this.bytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.bytes);
-    const buffer = this.#free.get(size)?.pop() ?? this.#create(size);
+    const buffer = this.#pool.take(size) ?? this.#create(size);
     this.listener.buffer?.(buffer);
     return buffer;
   }
@@ -148,17 +149,14 @@ export class Device {
   /** Takes a buffer back into the pool. */
   recycle(buffer: GPUBuffer): void {
     this.bytes -= buffer.size;
-    const bucket = this.#free.get(buffer.size);
-    if (bucket) bucket.push(buffer);
-    else this.#free.set(buffer.size, [buffer]);
+    this.#pool.give(buffer);
   }
 
   /** Destroys the buffers that wait in the pool: for when other shapes will be needed. */
   trim(): void {
     this.flush();
-    for (const bucket of this.#free.values()) for (const buffer of bucket) buffer.destroy();
+    this.#pool.destroy();
     this.pooledBytes = this.bytes;
-    this.#free.clear();
     this.bindings.clear();
   }
 

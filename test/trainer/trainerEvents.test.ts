@@ -4,7 +4,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Network } from "../../model/networks/network.ts";
 import type { Scores, TrainEvent } from "../../trainer/loop/trainer.ts";
-import { events, network, of, stream } from "../support/training.ts";
+import { device } from "../support/gradcheck.ts";
+import { events, network, of, stream, student, trainer } from "../support/training.ts";
 
 test("events come in order: the start, then for each epoch its steps and itself, with the means of their losses", async () => {
   let clock = 0;
@@ -85,5 +86,25 @@ test("without validation every epoch is the best so far", async () => {
     [true, true],
   );
 });
+
+for (const [name, trial] of [
+  ["plain", {}],
+  ["ProtoKD", student()],
+] as const)
+  test(`${name}: a step gets the buffers of the one before, and creates no bind group`, async () => {
+    const { gpu } = device;
+    const create = gpu.createBindGroup.bind(gpu);
+    const created: number[] = [];
+    let count = 0;
+    gpu.createBindGroup = (descriptor) => (count++, create(descriptor));
+    try {
+      const made = trainer({ ...trial, epochs: 1, stepsPerEpoch: 24 });
+      for await (const { type } of made.run()) if (type === "step") created.push(count);
+      made.free();
+    } finally {
+      Reflect.deleteProperty(gpu, "createBindGroup");
+    }
+    assert.is(created.at(-1), created[12], created.join());
+  });
 
 test.run();
