@@ -1,6 +1,19 @@
 // Typed linting of every .ts file; layout is Prettier's business (.prettierrc.json).
 import tseslint from "typescript-eslint";
 
+/** A spread passes each value on the stack, which holds some 120,000: a longer list is a RangeError. */
+const SPREADS = [
+  [
+    "CallExpression[callee.object.name='Math'][callee.property.name=/^(min|max|hypot)$/] > SpreadElement",
+    "smallest() and largest()",
+  ],
+  ["CallExpression[callee.property.name=/^(push|unshift|splice)$/] > SpreadElement", "append()"],
+  ["CallExpression[callee.property.name=/^from(CharCode|CodePoint)$/] > SpreadElement", "a loop"],
+].map(([selector, instead]) => ({
+  selector,
+  message: `A long list overflows the stack: use ${instead} (engine/values.ts).`,
+}));
+
 export default tseslint.config(
   {
     ignores: [
@@ -37,5 +50,10 @@ export default tseslint.config(
       "@typescript-eslint/no-invalid-void-type": "off",
       "@typescript-eslint/no-dynamic-delete": "off",
     },
+  },
+  {
+    files: ["**/*.ts"],
+    ignores: ["test/**"], // whose lists are short
+    rules: { "no-restricted-syntax": ["error", ...SPREADS] },
   },
 );

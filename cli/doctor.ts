@@ -4,6 +4,7 @@
 import { availableParallelism, cpus, freemem, release, totalmem, type } from "node:os";
 import { Command } from "commander";
 import { add, bytesText, defaultTuning, lanesOf, scope, tensor, type Tuning } from "../engine/index.ts";
+import { largest } from "../engine/values.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import type { Toggles } from "./device/gpu.ts";
 import { isSoftware, readTuning, tuningText } from "./device/tuning.ts";
@@ -160,7 +161,7 @@ export function text(report: Report): string {
   rows.push(["Node", report.node], ["system", report.system]);
   rows.push(["processor", `${report.processor}, ${report.cores} cores`]);
   rows.push(["memory", `${bytesText(memoryBytes.total)}, ${bytesText(memoryBytes.free)} free`]);
-  const width = Math.max(...rows.map(([name]) => name.length));
+  const width = largest(rows.map(([name]) => name.length));
   return [...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`), "", report.verdict].join("\n");
 }
 

@@ -1,6 +1,8 @@
 // Errors in the user's data, as opposed to errors in the program or the command line. One error carries all
 // problems that were found, so that a user can fix a folder in one go.
 
+import { append } from "../engine/values.ts";
+
 /** The lines of a kind that are shown in full, and the cases that the line on the others names. */
 const [SHOWN, NAMED] = [3, 6];
 
@@ -54,7 +56,7 @@ export async function collectProblems<T>(
     return await read();
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    problems.push(...error.problems);
+    append(problems, error.problems);
     return undefined;
   }
 }

@@ -1,6 +1,7 @@
 // The Segment tab: opens images, chooses networks, shows segmentations.
 
 import { proxy, type Remote } from "comlink";
+import { append } from "../engine/values.ts";
 import { DataError } from "../data/errors.ts";
 import { CLASS_NAMES } from "../data/datasets/labels.ts";
 import { attempt, showError } from "./ui/alerts.ts";
@@ -56,7 +57,7 @@ class SegmentPage {
     });
     await this.#engine.addExampleModels(await Promise.all(files));
     this.#models = await this.#engine.addKeptModels();
-    this.#chosen.push(...Object.keys(EXAMPLE_MODELS));
+    append(this.#chosen, Object.keys(EXAMPLE_MODELS));
     this.#listen();
     this.#update();
   }

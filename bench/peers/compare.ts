@@ -1,8 +1,9 @@
 // Runs one task on every engine, with the same values and the same clock. The results must agree.
 
+import { append, largest } from "../../engine/values.ts";
+import { sizeOf } from "../values.ts";
 import { relativeError } from "../kernels/case.ts";
 import { median } from "../stopwatch.ts";
-import { sizeOf } from "../values.ts";
 import { type Engine, type Task, Unsupported } from "./engine.ts";
 import { timeRuns } from "./queueTime.ts";
 
@@ -56,9 +57,7 @@ export async function compare(us: Engine, peers: Peers, task: Task): Promise<Row
       if (peer instanceof Unsupported) throw peer;
       const { ms, outputs } = await measure(peer, task);
       row[`${name}_ms`] = ms;
-      row.differences[name] = Math.max(
-        ...outputs.map((output, i) => relativeError(output, mine.outputs[i]!)),
-      );
+      row.differences[name] = largest(outputs.map((output, i) => relativeError(output, mine.outputs[i]!)));
     } catch (error) {
       row.notes[name] = String(error instanceof Error ? error.message : error).split("\n")[0]!;
     }
@@ -106,7 +105,7 @@ async function measure(engine: Engine, task: Task): Promise<{ ms: number; output
     const outputs: Float32Array[] = [];
     for (let run = 0; run < (task.op === "V-Net" ? STEPS_COMPARED : 1); run++) {
       const results = await prepared.run(() => {});
-      outputs.push(...(await results.read()));
+      append(outputs, await results.read());
       await results.free();
     }
     const ms = median(await timeRuns(engine.device, prepared, SAMPLES));

@@ -2,6 +2,7 @@
 // dispatches on another. The two clocks share no zero, so the first dispatch is drawn where recording began.
 
 import type { ProfiledDispatch } from "../../engine/index.ts";
+import { smallest } from "../../engine/values.ts";
 import type { Phase } from "./measure.ts";
 
 /** An event of the trace format: `X` has a duration, `M` names a track. Times in microseconds. */
@@ -16,7 +17,7 @@ export function traceOf(phases: readonly Phase[], dispatches: readonly ProfiledD
     return { ph: "M", pid: 1, tid, name: "thread_name", args: { name } };
   });
   const track = (tid: number, events: readonly (Phase & { cat: string })[]) => {
-    const zero = Math.min(...events.map(({ begin }) => begin));
+    const zero = smallest(events.map(({ begin }) => begin));
     return events.map(({ name, cat, begin, end }): TraceEvent => {
       return { ph: "X", pid: 1, tid, name, cat, ts: 1000 * (begin - zero), dur: 1000 * (end - begin) };
     });

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
+import { smallest } from "../../engine/values.ts";
 
 /**
  * Bytes of memory that this process may use: the least of the machine's, and of the limits of its control
@@ -13,7 +14,7 @@ export function memoryLimit(root = "/", machine = totalmem()): number {
   const limits = groupFolders(root).flatMap((folder) =>
     LIMIT_FILES.map((file) => limitIn(join(folder, file))),
   );
-  return Math.min(machine, ...limits);
+  return smallest(limits, machine);
 }
 
 /** Version 2 has the first two: above memory.high a process is slowed down to a crawl. */

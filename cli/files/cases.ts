@@ -1,7 +1,6 @@
 // From a folder to the cases of a run: the data set, the split, the modalities to load. All problems with
 // them are reported before training begins.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type CaseFiles,
@@ -28,6 +27,7 @@ import { networkModalities, type TrainConfig } from "../../trainer/settings/conf
 import { warn } from "../terminal/console.ts";
 import { folderSource } from "./folderSource.ts";
 import { readSplitFiles } from "./splitFiles.ts";
+import { readSplit } from "./storedSplit.ts";
 
 export interface RunData {
   source: Source;
@@ -105,9 +105,9 @@ type Chosen = Pick<RunData, "split" | "folds">;
 
 /** The split that `choose` returns, if the run in the folder has the same; else null. */
 async function begunWith(folder: string | null, choose: () => Chosen): Promise<Chosen | null> {
-  const text = folder && (await readFile(join(folder, "split.json"), "utf8").catch(() => null));
-  if (!text) return null;
-  const { train, val, test } = JSON.parse(text) as Partial<Split>;
+  const stored = folder === null ? null : await readSplit(folder);
+  if (!stored) return null;
+  const { train, val, test } = stored;
   const chosen = choose();
   const { split } = chosen;
   const same = JSON.stringify([train, val, test]) === JSON.stringify([split.train, split.val, split.test]);

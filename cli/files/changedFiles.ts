@@ -1,6 +1,6 @@
 // Compares the files of a data set with the manifest of a finished run, without reading more than it must.
 
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { filesOf, parseManifest, recordOf, sameScan } from "../../data/datasets/manifest.ts";
 import { sha256 } from "../../data/digest.ts";
@@ -9,6 +9,7 @@ import { readNifti } from "../../data/nifti/nifti.ts";
 import { say } from "../terminal/console.ts";
 import type { RunData } from "./cases.ts";
 import { realPath } from "./inputs.ts";
+import { ownText } from "./ownFiles.ts";
 
 /** The checksums of files that this process has read, by path, size and time, for the next stage. */
 const checksums = new Map<string, Promise<string>>();
@@ -26,14 +27,14 @@ export async function changedFiles(
   root: string,
   moved: boolean,
 ): Promise<string[]> {
-  const text = await readFile(manifest, "utf8").catch(() => null);
+  const text = await ownText(manifest);
   if (text === null) return [];
   const place: Place = { source, root: await realPath(root) };
   const written = moved ? 0 : (await stat(manifest)).mtimeMs;
   const cases = new Map(dataset.cases.map((found) => [found.id, found]));
   const changed = new Set<string>();
   let told = false;
-  const labelled = parseManifest(text).filter(({ unlabelled }) => !unlabelled); // which are elsewhere
+  const labelled = parseManifest(text, manifest).filter(({ unlabelled }) => !unlabelled); // which are elsewhere
   for (const record of labelled) {
     for (const [role, old] of filesOf(record)) {
       if (moved && changed.size === ENOUGH) return [...changed];

@@ -1,12 +1,14 @@
 // A stage's folder as the storage of its training: metrics and skipped steps are lines that are appended,
 // checkpoints are replaced whole.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import * as v from "valibot";
+import { type OwnFile, parseOwn } from "../../data/datasets/json.ts";
 import type { Position } from "../../trainer/loop/position.ts";
 import type { StageStorage } from "../../trainer/stages/storage.ts";
 import { saveState } from "./checkpoints.ts";
 import { appendLine, writeAtomically } from "./files.ts";
+import { ownText, recordIn } from "./ownFiles.ts";
 import { fileBeside, FILES, SOMETIMES } from "./stageFolder.ts";
 
 export function folderStorage(folder: string): StageStorage {
@@ -21,28 +23,32 @@ export function folderStorage(folder: string): StageStorage {
 
 /**
  * Removes lines that were appended after a state was saved: epochs that are still to come by its position,
- * and steps after `steps`. A last line that a crash cut goes too.
+ * and steps after `steps`. A line that a crash cut, or that is damaged, goes too.
  */
 export async function rewind(folder: string, { epoch }: Position, steps: number): Promise<void> {
-  await keepLines(join(folder, FILES.metrics), (line) => (line as { epoch: number }).epoch < epoch);
-  await keepLines(join(folder, SOMETIMES.badBatches), (line) => (line as { step: number }).step <= steps);
+  await keepLines(join(folder, FILES.metrics), (line) => (recordIn(line)?.epoch ?? Infinity) < epoch);
+  await keepLines(join(folder, SOMETIMES.badBatches), (line) => (stepIn(line) ?? Infinity) <= steps);
 }
 
-async function keepLines(path: string, wanted: (line: unknown) => boolean): Promise<void> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return null;
-    throw error;
-  });
+async function keepLines(path: string, wanted: (line: string) => boolean): Promise<void> {
+  const text = await ownText(path);
   if (text === null) return;
-  const kept = text.split("\n").filter((line) => line && isWanted(line, wanted));
+  const kept = text.split("\n").filter((line) => line && wanted(line));
   const result = kept.map((line) => `${line}\n`).join("");
   if (result !== text) await writeAtomically(path, result);
 }
 
-function isWanted(line: string, wanted: (line: unknown) => boolean): boolean {
+const SKIPPED: OwnFile<{ step: number }> = {
+  content: "a skipped step",
+  remedy: "remove the line",
+  schema: v.looseObject({ step: v.number() }),
+};
+
+/** The step in a line of bad_batches.jsonl; null in a damaged one. */
+function stepIn(line: string): number | null {
   try {
-    return wanted(JSON.parse(line));
+    return parseOwn(line, "", SKIPPED).step;
   } catch {
-    return false; // a crash cut it
+    return null;
   }
 }

@@ -5,29 +5,27 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError } from "../../model/errors.ts";
-import { decodeTraining, encodeTraining, SETTINGS_NOTE } from "../../trainer/loop/state.ts";
+import { decodeTraining, encodeTraining, notedSettings } from "../../trainer/loop/state.ts";
 import { type Stage, stateNotes } from "../../trainer/stages/stage.ts";
 import { type FoundState, saveState } from "./checkpoints.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings } from "../../trainer/settings/check.ts";
+import { portable } from "../../trainer/settings/config.ts";
 import { saveModel } from "./models.ts";
 import { FILES } from "./stageFolder.ts";
 
 /**
- * The settings in a training's file. Throws a CheckpointError for another file, a UsageError for unknown
- * settings.
+ * The settings in a training's file that make its numbers: places, threads and memory are this machine's.
+ * Throws a CheckpointError for another file, a UsageError for unknown settings.
  */
 export async function settingsIn(path: string): Promise<FileSettings> {
   const { metadata } = await decode(path);
-  const note = metadata[SETTINGS_NOTE];
-  if (note === undefined) return {};
-  const refuse = (why: string): never => {
-    throw new UsageError(`--resume-from ${path}: its settings are not known here: ${why}`);
-  };
-  const found: unknown = JSON.parse(note); // which is sealed: all of it is there
-  if (typeof found !== "object" || found === null) return refuse("expected an object");
+  const found = notedSettings(metadata, `--resume-from ${path}`);
+  if (found === null) return {};
   const { settings, problems } = checkSettings(found);
-  return problems.length === 0 ? settings : refuse(problems.join("; "));
+  if (problems.length)
+    throw new UsageError(`--resume-from ${path}: its settings are not known here: ${problems.join("; ")}`);
+  return portable(settings);
 }
 
 /**

@@ -5,11 +5,11 @@
 import { readFile, realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
+import { type OwnFile, valuesOf } from "../../data/datasets/json.ts";
 import { sha256 } from "../../data/digest.ts";
+import { readOwn } from "./ownFiles.ts";
 
 export const INPUTS_FILE = "inputs.json";
-
-const Schema = v.object({ data: v.string(), networks: v.record(v.string(), v.string()) });
 
 /** The data and the networks that a stage began with. */
 export interface Inputs {
@@ -19,13 +19,18 @@ export interface Inputs {
   networks: Readonly<Record<string, string>>;
 }
 
-/** Reads the inputs in a stage's folder; null for a folder of an older version, which has none. */
-export async function readInputs(folder: string): Promise<Inputs | null> {
-  try {
-    return v.parse(Schema, JSON.parse(await readFile(join(folder, INPUTS_FILE), "utf8")));
-  } catch {
-    return null;
-  }
+const INPUTS: OwnFile<Inputs> = {
+  content: "the data and the networks that a stage began with",
+  remedy: "restore it from a copy; without it, networks are compared by their paths",
+  schema: v.looseObject({ data: v.string(), networks: valuesOf(v.string()) }),
+};
+
+/**
+ * Reads the inputs in a stage's folder; null for a folder of an older version, which has none. Throws a
+ * DataError for a damaged file.
+ */
+export function readInputs(folder: string): Promise<Inputs | null> {
+  return readOwn(join(folder, INPUTS_FILE), INPUTS);
 }
 
 /** Returns the SHA-256 of a file; null where it cannot be read. */

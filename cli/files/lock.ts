@@ -6,6 +6,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { link, mkdir, open, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
+import { largest } from "../../engine/values.ts";
 import { BEAT, beats, type Holder, isAlive, isVisible, ownHolder, SILENCE } from "./lockHolder.ts";
 
 /** Another process works in the folder: later, the same command may succeed. */
@@ -123,7 +124,11 @@ async function take(folder: string, { own, text, stale }: Attempt): Promise<numb
     if (!now) continue;
     const before = await locks(folder, now.mtimeMs);
     for (const lock of before) if (lives(lock)) refuse(folder, lock);
-    const number = Math.max(0, ...before.map((lock) => lock.number)) + 1;
+    const number =
+      largest(
+        before.map((lock) => lock.number),
+        0,
+      ) + 1;
     const path = join(folder, `lock.${number}`);
     try {
       await link(own, path); // atomic, and fails if the file exists

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import * as v from "valibot";
 import { jsonOf } from "../../data/datasets/json.ts";
 import { SPLIT_FILE } from "../../data/datasets/splits.ts";
 import type { Vec3 } from "../../data/nifti/geometry.ts";
@@ -39,6 +40,16 @@ type Parameters = {
   size: Vec3;
   raters?: boolean; // from version 2 on
 };
+
+const whole = v.pipe(v.number(), v.safeInteger());
+const ParametersSchema = v.object({
+  generator: v.literal("protokd phantom"),
+  version: whole,
+  seed: whole,
+  cases: whole,
+  size: v.tuple([whole, whole, whole]),
+  raters: v.exactOptional(v.boolean()),
+});
 
 const parametersFile = "phantom.json";
 const pause = 5000; // ms between two lines on progress
@@ -164,11 +175,7 @@ async function refuseForeign(out: string, found: Parameters): Promise<void> {
 
 function readParameters(bytes: Uint8Array, path: string): Parameters {
   try {
-    const { generator, version, seed, cases, size, raters } = jsonOf(bytes, path) as Parameters;
-    const numbers = [version, seed, cases, ...size];
-    if (generator === "protokd phantom" && size.length === 3 && numbers.every(Number.isInteger)) {
-      return { generator, version, seed, cases, size, ...(raters !== undefined && { raters }) };
-    }
+    return v.parse(ParametersSchema, jsonOf(bytes, path));
   } catch {
     // not JSON, or of another shape: the error below covers both
   }

@@ -1,8 +1,9 @@
 // Tells whether a stage's folder holds the wanted run. Paths may be spelt differently, and
 // files may have moved: data, split and networks are compared by their content.
 
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { append } from "../../engine/values.ts";
 import { type CaseRecord, compareFiles, parseManifest } from "../../data/datasets/manifest.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { differences, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
@@ -11,7 +12,9 @@ import { openRunData, type RunData } from "./cases.ts";
 import { changedFiles } from "./changedFiles.ts";
 import { exists } from "./files.ts";
 import { fileChecksum, type Inputs, readInputs, realPath } from "./inputs.ts";
+import { ownText } from "./ownFiles.ts";
 import { detail, FILES, readConfig, writeRecords } from "./stageFolder.ts";
+import { readSplit } from "./storedSplit.ts";
 
 /** A stage's folder, the configuration in it, and its inputs; these are null in an older version's folder. */
 interface Recorded {
@@ -38,7 +41,7 @@ export async function finished(config: TrainConfig): Promise<boolean> {
   const recorded = { folder, config: found, inputs: await readInputs(folder), open };
   const done = await isFinished(folder);
   const lines = await differencesOf(recorded, config);
-  if (done && !lines.length) lines.push(...(await changedData(recorded, config)));
+  if (done && !lines.length) append(lines, await changedData(recorded, config));
   if (!lines.length) return done;
   throw new UsageError(
     `${folder}: holds another run, which differs in ${lines.join(", ")}: to ${done ? "keep" : "resume"} that ` +
@@ -65,7 +68,7 @@ const BY_CONTENT: { [Name in SettingName]?: Compare } = {
     if (!(await exists(now.data)) && (await samePlace({ config, inputs }, now))) return null;
     const before = await readSplit(folder);
     if (!before) return (await sameFile(config.split, now.split)) ? null : changed("split", config, now);
-    const cases = changedCases(before, await open());
+    const cases = changedCases({ ...before }, await open());
     const remedy = now.fold === null ? `; the run's own cases: --split ${join(folder, FILES.split)}` : "";
     return cases && `${cases}${remedy}`;
   },
@@ -139,17 +142,8 @@ async function changedData(recorded: Recorded, now: TrainConfig): Promise<string
   return [`data (${places}${named(files)} changed since)`];
 }
 
-/** The content of a stage's split.json; null where none can be read. */
-async function readSplit(folder: string): Promise<Record<string, unknown> | null> {
-  try {
-    return JSON.parse(await readFile(join(folder, FILES.split), "utf8")) as Record<string, unknown> | null;
-  } catch {
-    return null;
-  }
-}
-
 /** Returns the differences between a split.json and a run's cases in words, or null. */
-function changedCases(before: Record<string, unknown>, data: RunData): string | null {
+function changedCases(before: Readonly<Record<string, unknown>>, data: RunData): string | null {
   const lines = Object.entries({ absent: [], ...detail(data) }).flatMap(([key, now]) => {
     const old = before[key] ?? (key === "absent" ? [] : undefined);
     if (JSON.stringify(old) === JSON.stringify(now)) return [];
@@ -202,10 +196,11 @@ export async function resume(
     const remedy = "restore them, or train in another --out";
     throw new UsageError(`--resume: ${folder} began with other ${what}: ${remedy}; ${LOSES}`);
   };
-  const cases = changedCases((await readSplit(folder)) ?? {}, data);
+  const cases = changedCases({ ...(await readSplit(folder)) }, data);
   if (cases) refuse(`cases: ${cases}`);
-  const manifest = await readFile(join(folder, FILES.manifest), "utf8").catch(() => null);
-  const before = manifest === null ? [] : parseManifest(manifest);
+  const manifest = join(folder, FILES.manifest);
+  const text = await ownText(manifest);
+  const before = text === null ? [] : parseManifest(text, manifest);
   const scansOf = (records: readonly CaseRecord[]) =>
     records.flatMap(({ id, unlabelled }) => (unlabelled ? id : []));
   const scans = scansOf(files).join(", ");

@@ -1,7 +1,8 @@
 // The folder of a stage: its files, how it is begun, and its records.
 
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DataError } from "../../data/errors.ts";
 import { type CaseRecord, formatManifest } from "../../data/datasets/manifest.ts";
 import { casesOf, idsOf, type RunData } from "./cases.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -10,6 +11,8 @@ import { parseConfig } from "../terminal/configFile.ts";
 import { isTemporary, writeAtomically } from "./files.ts";
 import { type Inputs, INPUTS_FILE, realPath } from "./inputs.ts";
 import { isLock } from "./lock.ts";
+import { ownText } from "./ownFiles.ts";
+import { RESTORE } from "./storedSplit.ts";
 
 /** The files of a stage. */
 export const FILES = {
@@ -57,15 +60,16 @@ export async function held(folder: string): Promise<string[]> {
 }
 
 /**
- * The configuration in a stage's folder, with defaults for what an older one lacks; null where none can be
- * read.
+ * The configuration in a stage's folder, with defaults for what an older one lacks; null where there is none.
+ * Throws a DataError for a damaged one.
  */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {
-  try {
-    return parseConfig(await readFile(join(folder, FILES.config), "utf8"), DEFAULTS);
-  } catch {
-    return null;
-  }
+  const path = join(folder, FILES.config);
+  const text = await ownText(path);
+  if (text === null) return null;
+  const config = parseConfig(text, DEFAULTS);
+  if (config) return config;
+  throw new DataError(`${path}: expected the settings of a stage, got other content: ${RESTORE}`);
 }
 
 /**

@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { faultOf } from "../../data/datasets/json.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import { fileChecksum } from "../files/inputs.ts";
 import { say } from "../terminal/console.ts";
@@ -41,8 +42,7 @@ export async function readBeside<Stored extends { checkpoint?: string }>(
   try {
     stored = v.parse(schema, JSON.parse(text));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CheckpointError(`${path}: expected ${words.expected} (${why}): ${words.remedy}`);
+    throw new CheckpointError(`${path}: expected ${words.expected} (${faultOf(error)}): ${words.remedy}`);
   }
   if (stored.checkpoint === undefined || stored.checkpoint === (await fileChecksum(checkpoint)))
     return stored;

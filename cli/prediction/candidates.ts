@@ -9,9 +9,9 @@ import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { subsetName } from "../../data/datasets/subsets.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import type { Postprocessing } from "../../model/inference/postprocess.ts";
-import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { exists } from "../files/files.ts";
+import { readRecords } from "../files/ownFiles.ts";
 import { type ModelUse, readModel, type StoredModel } from "../files/models.ts";
 import { readPostprocessing } from "./postprocessing.ts";
 import { readSubsetScores, type SubsetScores } from "./subsetScores.ts";
@@ -200,16 +200,8 @@ async function readMember(path: string, useOf: (model: StoredModel) => ModelUse)
 
 /** The mean validation Dice of the checkpoint's epoch, from the stage's metrics.jsonl. */
 async function validationDice(checkpoint: string, epoch: number): Promise<number | null> {
-  const text = await readFile(join(dirname(checkpoint), FILES.metrics), "utf8").catch(() => "");
-  for (const line of text.split("\n")) {
-    try {
-      const record = JSON.parse(line) as EpochRecord;
-      if (record.epoch === epoch) return record.validation?.mean ?? null;
-    } catch {
-      continue; // an empty line, or one that is being written
-    }
-  }
-  return null;
+  const records = await readRecords(dirname(checkpoint));
+  return records.find((record) => record.epoch === epoch)?.validation?.mean ?? null;
 }
 
 /** The name of a checkpoint's stage, which is its folder's. */

@@ -2,9 +2,11 @@
 // scored: one error lists all problems.
 
 import { stat } from "node:fs/promises";
-import { relative } from "node:path";
+import * as v from "valibot";
+import { join, relative } from "node:path";
 import { labelCounts, type LabelConvention, roundLabels, toClasses } from "../../data/datasets/labels.ts";
 import { collectProblems, DataError, grouped } from "../../data/errors.ts";
+import type { OwnFile } from "../../data/datasets/json.ts";
 import { cornerDisplacement, formatAffine, formatSize } from "../../data/nifti/geometry.ts";
 import { readNifti, type Volume } from "../../data/nifti/nifti.ts";
 import { requirePlausible } from "../../data/nifti/units.ts";
@@ -12,8 +14,10 @@ import { type AffineChoice, CLOSE_ENOUGH, headerRemedy } from "../../data/prepar
 import { type Box, takeBox, voxelCount } from "../../data/preparation/crop.ts";
 import type { ConventionName } from "../../model/scoring/conventions.ts";
 import { type CaseMetrics, caseMetrics } from "../../model/scoring/metrics.ts";
-import { summarise, type Summary } from "../../model/scoring/summary.ts";
+import { isSummary, summarise, type Summary } from "../../model/scoring/summary.ts";
 import { writeAtomically } from "../files/files.ts";
+import { readOwn } from "../files/ownFiles.ts";
+import { FILES } from "../files/stageFolder.ts";
 import { readData } from "../files/folderSource.ts";
 import { FittingConvention, type Meaning, toldMeaning } from "./labelMeaning.ts";
 import { itself, type LabelPair, pairLabels } from "./labelPairs.ts";
@@ -78,6 +82,12 @@ export async function evaluateFolders(options: EvaluateOptions): Promise<Summary
   return { ...(await scorePairs({ pairs, folders, labels }, options)), coverage };
 }
 
+const SUMMARY: OwnFile<Summary> = {
+  content: "the scores of a stage",
+  remedy: "remove it and the report.html beside it, and train with --resume: the test cases are scored again",
+  schema: v.custom<Summary>(isSummary),
+};
+
 /** Compares predictions with their references. Throws one DataError with the problems of all files. */
 export async function scorePairs(
   { pairs, folders, labels }: Scored,
@@ -106,6 +116,11 @@ export async function scorePairs(
 /** Writes a summary; it names files by their paths inside the folders. */
 export async function writeSummary(path: string, summary: Summary): Promise<void> {
   await writeAtomically(path, `${JSON.stringify(summary, null, 2)}\n`);
+}
+
+/** The scores in a stage's folder; null where it has none. Throws a DataError for a damaged file. */
+export function readSummary(folder: string): Promise<Summary | null> {
+  return readOwn(join(folder, FILES.summary), SUMMARY);
 }
 
 /** Throws a DataError for predictions with the very bytes of their references, but for empty maps. */

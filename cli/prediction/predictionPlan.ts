@@ -1,6 +1,7 @@
 // The plan of a prediction: the model of each case, by the modalities that it has, and all problems of the
 // cases, which are read before the first is predicted.
 
+import { append } from "../../engine/values.ts";
 import {
   type CaseFiles,
   type Dataset,
@@ -142,12 +143,15 @@ export async function checkCases(
     }
     good.push(one);
     const own = reports.filter(({ id }) => id === one.id);
-    warnings.push(...own.flatMap((report) => report.warnings));
-    for (const grid of grids.values()) warnings.push(...gridWarnings(own.slice(0, 1), grid));
-    if (!grids.size) unplaced.push(...own.slice(0, 1));
+    append(
+      warnings,
+      own.flatMap((report) => report.warnings),
+    );
+    for (const grid of grids.values()) append(warnings, gridWarnings(own.slice(0, 1), grid));
+    if (!grids.size) append(unplaced, own.slice(0, 1));
   }
   findDuplicates({ cases: reports, problems: [], warnings }, "warnings");
-  warnings.push(...differingGrids(unplaced, UNPLACED));
+  append(warnings, differingGrids(unplaced, UNPLACED));
   return { good, bad, warnings: [...new Set(warnings)] };
 }
 

@@ -2,12 +2,15 @@
 // its windows, and where that window is.
 
 import { join } from "node:path";
+import * as v from "valibot";
+import type { OwnFile } from "../../data/datasets/json.ts";
 import type { Case } from "../../data/preparation/preprocess.ts";
 import { type Place, placeOf } from "../../data/preparation/place.ts";
 import { type Region, REGION_NAMES, type Vec3 } from "../../model/scoring/regions.ts";
 import type { Scores } from "../../trainer/loop/records.ts";
 import { casePeaks, type JudgedWindow, type WindowPresence } from "../../trainer/stages/presence.ts";
 import { writeAtomically } from "../files/files.ts";
+import { readOwn } from "../files/ownFiles.ts";
 import { csv } from "../files/csv.ts";
 
 /** The files' names. */
@@ -32,6 +35,38 @@ export interface PresenceSummary {
   labelled: Record<Region, number>;
   AUC: Scores;
   averagePrecision: Scores;
+}
+
+/** The content of a stage's presence.json. */
+export type StagePresence = PresenceSummary & { cases: readonly CasePresence[] };
+
+const amount = v.nullable(v.number()); // JSON has null for NaN
+const whole = v.array(v.number());
+const counts = v.looseObject({ WT: v.number(), TC: v.number(), ET: v.number() });
+const scores = v.looseObject({ WT: amount, TC: amount, ET: amount, mean: amount });
+const present = v.looseObject({
+  probability: amount,
+  window: v.looseObject({ first: whole, size: whole, centre: whole }),
+  labelled: v.optional(v.number()),
+});
+
+const PRESENCE_FILE: OwnFile<StagePresence> = {
+  content: "the scores of a stage that classifies",
+  remedy: "remove it and the report.html beside it, and train with --resume: the test cases are judged again",
+  schema: v.looseObject({
+    windows: v.number(),
+    labelled: counts,
+    AUC: scores,
+    averagePrecision: scores,
+    cases: v.array(
+      v.looseObject({ case: v.string(), windows: v.number(), WT: present, TC: present, ET: present }),
+    ),
+  }) as v.GenericSchema<unknown, unknown> as v.GenericSchema<unknown, StagePresence>,
+};
+
+/** The scores in a stage's folder; null where it has none. Throws a DataError for a damaged file. */
+export function readPresence(folder: string): Promise<StagePresence | null> {
+  return readOwn(join(folder, PRESENCE.json), PRESENCE_FILE);
 }
 
 /** The presence in a case, from the windows [D, H, W] of the network that classified it. */

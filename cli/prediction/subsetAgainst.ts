@@ -4,6 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
+import { faultOf } from "../../data/datasets/json.ts";
 import { DataError } from "../../data/errors.ts";
 import type { ConventionName } from "../../model/scoring/conventions.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -59,9 +60,8 @@ export async function readAgainst(folder: string): Promise<Against & { conventio
     try {
       return { ...v.parse(TableSchema, JSON.parse(text)), name: basename(resolve(folder)) };
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
       throw new DataError(
-        `${path}: expected the table that subsets.js writes, got another (${why}): make it again`,
+        `${path}: expected the table that subsets.js writes, got another (${faultOf(error)}): make it again`,
       );
     }
   }

@@ -1,17 +1,17 @@
 // The cases of a table of fifteen: the test cases of the run that the networks come from, or those that a
 // split chooses, or all.
 
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import * as v from "valibot";
 import { type Dataset, openDataset, type Source } from "../../data/datasets/datasets.ts";
 import { DataError, grouped } from "../../data/errors.ts";
 import type { LabelConvention } from "../../data/datasets/labels.ts";
+import type { Split } from "../../data/datasets/splits.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { DEFAULTS } from "../../trainer/settings/config.ts";
 import { casesOf, openRunData } from "../files/cases.ts";
 import { folderSource } from "../files/folderSource.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { readSplit } from "../files/storedSplit.ts";
 import { say, warn } from "../terminal/console.ts";
 import type { Candidate } from "./candidates.ts";
 
@@ -24,12 +24,7 @@ export interface CaseOptions {
   cases?: "test" | "all";
 }
 
-const SplitSchema = v.object({
-  train: v.array(v.string()),
-  val: v.array(v.string()),
-  test: v.array(v.string()),
-});
-type Stored = v.InferOutput<typeof SplitSchema> & { path: string };
+type Stored = Split & { path: string };
 
 /**
  * Opens the data set with the chosen cases alone, and says how they were chosen. Warns of cases that the
@@ -84,16 +79,10 @@ async function storedSplits(candidates: readonly Candidate[]): Promise<Stored[]>
   const found = new Map<string, Stored>();
   for (const folder of folders) {
     const path = join(folder, FILES.split);
-    const text = await readFile(path, "utf8").catch(() => null);
-    if (text === null) continue;
-    try {
-      const split = v.parse(SplitSchema, JSON.parse(text));
-      found.set(JSON.stringify(split), { ...split, path });
-    } catch {
-      throw new DataError(
-        `${path}: expected the split that train.js writes, got another: choose one with --split`,
-      );
-    }
+    const stored = await readSplit(folder, "restore it from a copy, or choose one with --split");
+    if (!stored) continue;
+    const { train, val, test } = stored;
+    found.set(JSON.stringify([train, val, test]), { train, val, test, path });
   }
   return [...found.values()];
 }

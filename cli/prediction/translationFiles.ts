@@ -2,12 +2,14 @@
 // contrasts, and how near their sources are as they stand. The first cases' translations are kept beside them
 // as NIfTI.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Modality } from "../../data/datasets/datasets.ts";
+import * as v from "valibot";
+import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
+import type { OwnFile } from "../../data/datasets/json.ts";
 import type { Likeness } from "../../trainer/stages/translation.ts";
 import { csv } from "../files/csv.ts";
 import { writeAtomically } from "../files/files.ts";
+import { readOwn } from "../files/ownFiles.ts";
 
 /** The files' names, and the folder of the translations. */
 export const TRANSLATIONS = {
@@ -68,10 +70,26 @@ export async function writeTranslations(folder: string, summary: TranslationSumm
   await writeAtomically(join(folder, TRANSLATIONS.json), `${JSON.stringify(summary, null, 2)}\n`);
 }
 
-/** The scores in a stage's folder; null where it has none. */
-export async function readTranslations(folder: string): Promise<TranslationSummary | null> {
-  const text = await readFile(join(folder, TRANSLATIONS.json), "utf8").catch(() => null);
-  return text === null ? null : (JSON.parse(text) as TranslationSummary);
+const likeness = v.looseObject({ error: v.nullable(v.number()), correlation: v.nullable(v.number()) });
+const score = {
+  from: v.picklist(MODALITIES),
+  into: v.picklist(MODALITIES),
+  translation: likeness,
+  source: likeness,
+};
+
+const TRANSLATIONS_FILE: OwnFile<TranslationSummary> = {
+  content: "the scores of a stage that translates",
+  remedy: "remove it and the report.html beside it, and train with --resume: they are made again",
+  schema: v.looseObject({
+    mean: v.array(v.looseObject({ ...score, cases: v.number() })),
+    cases: v.array(v.looseObject({ ...score, case: v.string() })),
+  }) as v.GenericSchema<unknown, unknown> as v.GenericSchema<unknown, TranslationSummary>, // null is NaN
+};
+
+/** The scores in a stage's folder; null where it has none. Throws a DataError for a damaged file. */
+export function readTranslations(folder: string): Promise<TranslationSummary | null> {
+  return readOwn(join(folder, TRANSLATIONS.json), TRANSLATIONS_FILE);
 }
 
 /** A direction's mean scores in words. */

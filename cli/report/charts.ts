@@ -3,7 +3,9 @@
 
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import { largest, smallest } from "../../engine/values.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
+import { thinned } from "../../trainer/loop/thinned.ts";
 import { DICE } from "../../model/methods/method.ts";
 import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
 
@@ -29,7 +31,7 @@ export function lossChart(records: readonly EpochRecord[]): Chart | null {
   );
   const seen = points.filter(({ value }) => Number.isFinite(value) && value !== 0);
   const values = seen.map(({ value }) => value);
-  const logarithmic = Math.min(...values) > 0 && Math.max(...values) > 10 * Math.min(...values);
+  const logarithmic = smallest(values) > 0 && largest(values) > 10 * smallest(values);
   return draw("Loss", logarithmic ? seen : points, {
     y: logarithmic ? { type: "log", ticks: 4 } : { zero: true },
   });
@@ -130,6 +132,7 @@ function draw(
   const finite = points.filter(({ value }) => Number.isFinite(value));
   if (finite.length === 0) return null;
   const series = [...new Set(finite.map((point) => point.series))];
+  const shown = series.flatMap((name) => thinned(finite.filter((point) => point.series === name)));
   const { document } = parseHTML("<!doctype html><html><body></body></html>");
   const style = { x: "epoch", y: "value", z: "series", stroke: "series" } as const;
   const svg = Plot.plot({
@@ -152,8 +155,8 @@ function draw(
     color: { type: "ordinal", domain: series, range: series.map((_, i) => `var(--series-${(i % 7) + 1})`) },
     marks: [
       Plot.gridY({ ticks: 4, strokeOpacity: 0.12 }),
-      Plot.line(finite, { ...style, strokeWidth: 1.75, strokeLinejoin: "round" }),
-      ...(isSparse(finite, series) ? [Plot.dot(finite, { ...style, fill: "series", r: 2 })] : []),
+      Plot.line(shown, { ...style, strokeWidth: 1.75, strokeLinejoin: "round" }),
+      ...(isSparse(finite, series) ? [Plot.dot(shown, { ...style, fill: "series", r: 2 })] : []),
     ],
   });
   svg.setAttribute("role", "img");
@@ -169,7 +172,7 @@ function short(value: number): string {
 /** Whole epochs only, at most six of them. */
 function epochTicks(points: readonly Point[]): number[] {
   const epochs = points.map(({ epoch }) => epoch);
-  const [first, last] = [Math.min(...epochs), Math.max(...epochs)];
+  const [first, last] = [smallest(epochs), largest(epochs)];
   const steps = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
   const apart = steps.find((size) => (last - first) / size <= 5) ?? last;
   const ticks = Array.from({ length: 7 }, (_, i) => (Math.floor(first / apart) + i) * apart);

@@ -1,8 +1,10 @@
 // The table of an experiment's networks that classify: AUC and average precision, the mean over seeds.
 
+import { largest } from "../../engine/values.ts";
 import { spread, type Spread } from "../../model/scoring/statistics.ts";
 import { formatScore } from "../terminal/table.ts";
-import { COLUMNS, presenceTable, type StagePresence } from "./presenceReport.ts";
+import type { StagePresence } from "../prediction/presenceFiles.ts";
+import { COLUMNS, presenceTable } from "./presenceReport.ts";
 import { unjudged } from "../prediction/presenceFiles.ts";
 import { escape } from "./reportPage.ts";
 
@@ -38,7 +40,7 @@ export function presenceLines(rows: readonly PresenceRow[]): string {
     ["modality", "method", ...heads],
     ...rows.map((row) => [row.modality, row.method, ...NAMES.flatMap((name) => row.scores[name].map(text))]),
   ];
-  const wide = lines[0]!.map((_, c) => Math.max(...lines.map((line) => line[c]!.length)));
+  const wide = lines[0]!.map((_, c) => largest(lines.map((line) => line[c]!.length)));
   const table = lines.map((line) =>
     line.map((cell, c) => (c < 2 ? cell.padEnd(wide[c]!) : cell.padStart(wide[c]!))).join("  "),
   );

@@ -3,6 +3,7 @@
 // memory.
 
 import { join, relative } from "node:path";
+import { largest } from "../../engine/values.ts";
 import { ALL_SUBSETS, contrastsIn } from "../../data/datasets/subsets.ts";
 import { experiment, type Experiment, type ExperimentRow } from "../../trainer/experiments/experiment.ts";
 import { type Seeing, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
@@ -143,7 +144,7 @@ function scores(result: Experiment | null, notes: readonly string[]): string {
   if (!result)
     return `<section><h2>Scores</h2>${["No test cases: no scores.", ...notes].map(paragraph).join("")}</section>`;
   const { rows, comparisons, convention } = result;
-  const cases = Math.max(...rows.map((row) => row.cases));
+  const cases = largest(rows.map((row) => row.cases));
   const [method, ...more] = new Set(comparisons.map((comparison) => comparison.method));
   const question = more.length
     ? "Do the methods differ from their baselines?"
@@ -207,6 +208,6 @@ function meanCost(runs: readonly Run[]): Cost | null {
     ...all[0]!,
     seconds: mean(({ seconds }) => seconds),
     perStep: rates.length ? rates.reduce((a, b) => a + b, 0) / rates.length : null,
-    gpuBytes: bytes.length ? Math.max(...bytes) : null,
+    gpuBytes: bytes.length ? largest(bytes) : null,
   };
 }

@@ -1,6 +1,7 @@
 // The table of an experiment as text, CSV and HTML: a row per modality and method, with mean and deviation
 // over seeds of Dice and HD95; and the comparisons of methods.
 
+import { largest } from "../../engine/values.ts";
 import {
   COLUMNS,
   type Comparison,
@@ -182,7 +183,7 @@ function pText(p: number): string {
 /** Lines of a table; the first `left` columns are aligned left, the others right. */
 function grid(head: readonly string[], rows: readonly (readonly string[])[], left: number): string[] {
   const lines = [head, ...rows];
-  const wide = head.map((_, c) => Math.max(...lines.map((row) => row[c]!.length)));
+  const wide = head.map((_, c) => largest(lines.map((row) => row[c]!.length)));
   return lines.map((row) =>
     row
       .map((cell, c) => (c < left ? cell.padEnd(wide[c]!) : cell.padStart(wide[c]!)))

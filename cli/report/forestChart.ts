@@ -3,6 +3,7 @@
 
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import { largest } from "../../engine/values.ts";
 
 export interface ForestRow {
   label: string;
@@ -22,9 +23,9 @@ const LETTER = 6.3; // width
 export function forestChart(rows: readonly ForestRow[], unit: string): string | null {
   if (rows.length === 0) return null;
   const { document } = parseHTML("<!doctype html><html><body></body></html>");
-  const widest = Math.max(...rows.map(({ label }) => label.length));
+  const widest = largest(rows.map(({ label }) => label.length));
   const finite = rows.flatMap(({ low, high, detectable }) => [low, high, -detectable, detectable]);
-  const reach = Math.max(...finite.filter(Number.isFinite).map(Math.abs), 1e-6);
+  const reach = largest(finite.filter(Number.isFinite).map(Math.abs), 1e-6);
   const clamped = rows.map((row) => ({ ...row, band: Math.min(row.detectable, reach) }));
   const svg = Plot.plot({
     document,

@@ -1,11 +1,11 @@
 // model_card.md of a stage: describes the network, its training data, its scores and its limits for people
 // who receive the folder. Made from the stage's files alone.
 
-import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { formatSpacing } from "../../data/check/checkVolume.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
-import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
+import { DataError } from "../../data/errors.ts";
+import { mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
 import { channelNames } from "../../model/networks/anyContrasts.ts";
 import {
@@ -35,6 +35,7 @@ import { scoreOf } from "./charts.ts";
 import { bestValidation, costOf, type ReportStage } from "./reportCurves.ts";
 import { count, timeText } from "./reportPage.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { readSplit, type StoredSplit } from "../files/storedSplit.ts";
 import { readStage, sharedSettings } from "./stageResults.ts";
 import { recordedSplit } from "../../trainer/stages/stageSplit.ts";
 import { conventionWords, formatScore, meanScore } from "../terminal/table.ts";
@@ -42,20 +43,12 @@ import { bytesText } from "../../engine/gpu/errors.ts";
 
 const FEW = 20; // with fewer test cases the scores come with a warning
 
-/** A stage's split.json. */
-interface StoredSplit {
-  train: string[];
-  val: string[];
-  test: string[];
-  layout: string;
-  labels: LabelConvention;
-  absent?: string[];
-}
-
 /** Writes the card of a finished stage into its folder. */
 export async function writeModelCard(config: TrainConfig): Promise<void> {
   const folder = join(config.out, stageName(config));
-  const stored = JSON.parse(await readFile(join(folder, FILES.split), "utf8")) as StoredSplit;
+  const stored = await readSplit(folder);
+  if (!stored)
+    throw new DataError(`${join(folder, FILES.split)}: expected the cases of a stage, got no file`);
   const split = recordedSplit(config, stored);
   await writeAtomically(join(folder, FILES.card), modelCard(config, await readStage(config), split));
 }

@@ -2,12 +2,9 @@
 // what its label shows.
 
 import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
-import { type CasePresence, type PresenceSummary, unjudged } from "../prediction/presenceFiles.ts";
+import { type StagePresence, unjudged } from "../prediction/presenceFiles.ts";
 import { formatScore } from "../terminal/table.ts";
 import { cellClass, count, escape } from "./reportPage.ts";
-
-/** The content of a stage's presence.json. */
-export type StagePresence = PresenceSummary & { cases: readonly CasePresence[] };
 
 interface Classified {
   title: string;

@@ -6,7 +6,7 @@ import type { Place } from "../../data/preparation/place.ts";
 import { REGION_NAMES, type Vec3 } from "../../model/scoring/regions.ts";
 import { networkModalities, stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { casesOf, openRunData } from "../files/cases.ts";
-import type { StagePresence } from "./presenceReport.ts";
+import type { StagePresence } from "../prediction/presenceFiles.ts";
 import type { ReportSlice } from "./reportSlices.ts";
 import { backdrop, openCase } from "./runSlices.ts";
 

@@ -2,10 +2,11 @@
 
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import { bytesText } from "../../engine/gpu/errors.ts";
+import { largest } from "../../engine/values.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { quantile } from "../../model/scoring/statistics.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
-import type { StagePresence } from "./presenceReport.ts";
+import type { StagePresence } from "../prediction/presenceFiles.ts";
 import { lossChart, observedCharts, rateChart, scoreOf, stagesChart, validationChart } from "./charts.ts";
 import { count, escape, figuresOf, timeText } from "./reportPage.ts";
 
@@ -122,6 +123,6 @@ export function costOf({
     steps: metrics.at(-1)?.step ?? 0,
     perStep: rates.length ? quantile(rates, 0.5) : null,
     seconds: metrics.reduce((sum, { seconds }) => sum + seconds, 0),
-    gpuBytes: memory.length ? Math.max(...memory) : null,
+    gpuBytes: memory.length ? largest(memory) : null,
   };
 }

@@ -3,6 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { append } from "../../engine/values.ts";
 import { type CaseFiles, type Modality, MODALITY_TITLES } from "../../data/datasets/datasets.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
@@ -30,14 +31,14 @@ export async function translationsOf(configs: readonly TrainConfig[]): Promise<R
   const all: ReportTranslations[] = [];
   for (const config of configs) {
     const folder = join(config.out, stageName(config));
-    const found = await readTranslations(folder);
+    const found = await ifSound(() => readTranslations(folder));
     if (!found) continue;
     const data = await openRunData(config, folder);
     const slices: ReportSlice[] = [];
     for (const files of casesOf(data.dataset, data.split.test)) {
       const own = found.cases.filter((one) => one.case === files.id);
       const images = await translatedIn(folder, files, own);
-      if (images.length) slices.push(...(await rowsOf(await openCase(files, data), images)));
+      if (images.length) append(slices, await rowsOf(await openCase(files, data), images));
     }
     all.push({ title: stageTitle(config), mean: found.mean, slices });
   }

@@ -2,6 +2,7 @@
 // colour-blind and in print (yellow, vermilion and sky blue of Okabe and Ito's palette).
 
 import { encode } from "fast-png";
+import { largest } from "../../engine/values.ts";
 import { greysOf } from "../../data/preparation/slices.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
 
@@ -60,8 +61,8 @@ export function worstSlice(maps: readonly Uint8Array[], [D, H, W]: Vec3): number
   const area = (d: number) =>
     maps.reduce((sum, map) => sum + map.subarray(d * H * W, (d + 1) * H * W).filter(Boolean).length, 0);
   const areas = Array.from({ length: D }, (_, d) => area(d));
-  const largest = Math.max(...areas);
-  return largest > 0 ? areas.indexOf(largest) : null;
+  const most = largest(areas);
+  return most > 0 ? areas.indexOf(most) : null;
 }
 
 /** The box around all pixels unlike the slice's corner (air), with a margin; the whole slice without any. */

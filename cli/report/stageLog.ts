@@ -3,13 +3,16 @@
 
 import { join } from "node:path";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
+import { EpochHistory } from "../../trainer/loop/thinned.ts";
 import type { TrainEvent } from "../../trainer/loop/trainer.ts";
-import { csv } from "../files/csv.ts";
 import { writeAtomically } from "../files/files.ts";
+import { BusyError } from "../files/lock.ts";
+import { readRecords } from "../files/ownFiles.ts";
+import { warn } from "../terminal/console.ts";
+import { MetricsFile } from "./metricsCsv.ts";
 import { progressSvg } from "./progressChart.ts";
 import { rasterise } from "./rasterise.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { readRecords } from "./stageResults.ts";
 import { EventFile, type Scalar } from "./tensorboard.ts";
 
 const STEPS = 10; // TensorBoard gets the losses of every tenth step
@@ -39,50 +42,57 @@ export interface StageLogOptions {
   batch: number;
 }
 
-/** Writes the files of one training. */
+/** Writes the files of one training. Where one of them fails, it says so once, and the training goes on. */
 export class StageLog {
   readonly #folder: string;
   readonly #options: StageLogOptions;
-  readonly #events: EventFile;
-  readonly #records: EpochRecord[];
+  readonly #csv: MetricsFile;
+  readonly #history = new EpochHistory();
+  readonly #failed = new Set<string>();
+  #events: EventFile | null = null;
+  #step = 0; // of the last epoch
   #flushed = performance.now();
   #drawn = -Infinity;
   #cost = 0; // ms that the last pictures took
   #stale = false;
 
-  private constructor(
-    folder: string,
-    options: StageLogOptions,
-    { events, records }: { events: EventFile; records: EpochRecord[] },
-  ) {
+  private constructor(folder: string, options: StageLogOptions) {
     this.#folder = folder;
     this.#options = options;
-    this.#events = events;
-    this.#records = records;
+    this.#csv = new MetricsFile(folder);
   }
 
   /** Continues after `step` steps and the epochs in the folder's metrics.jsonl (empty for a new training). */
   static async begin(folder: string, step: number, options: StageLogOptions): Promise<StageLog> {
-    const events = await EventFile.begin(join(folder, FILES.tensorboard), step + 1);
-    return new StageLog(folder, options, { events, records: await readRecords(folder) });
+    const log = new StageLog(folder, options);
+    const records = await readRecords(folder);
+    for (const record of records) log.#history.add(record);
+    log.#step = records.at(-1)?.step ?? 0;
+    log.#stale = records.length > 0;
+    await log.#try(FILES.tensorboard, async () => {
+      log.#events = await EventFile.begin(join(folder, FILES.tensorboard), step + 1);
+    });
+    if (records.length) await log.#try(FILES.csv, () => log.#csv.write(records));
+    return log;
   }
 
   /** Notes one event of the training. */
   async note(event: TrainEvent): Promise<void> {
     if (event.type === "step" && (event.step % STEPS === 0 || event.step === 1)) {
-      this.#events.scalars(event.step, [
+      this.#events?.scalars(event.step, [
         ...lossScalars(event.losses),
         ...observedScalars(event.observed),
         { tag: "train/learning_rate", value: event.lr },
       ]);
       if (performance.now() - this.#flushed > FLUSH) await this.#flush();
     } else if (event.type === "epoch") {
-      const before = this.#records.at(-1)?.step ?? 0;
-      this.#records.push(event.record);
-      const samples = (event.record.step - before) * this.#options.batch;
-      this.#events.scalars(event.record.step, epochScalars(event.record, samples));
+      const { record } = event;
+      const samples = (record.step - this.#step) * this.#options.batch;
+      this.#step = record.step;
+      this.#history.add(record);
+      this.#events?.scalars(record.step, epochScalars(record, samples));
       await this.#flush();
-      await writeAtomically(join(this.#folder, FILES.csv), metricsCsv(this.#records));
+      await this.#try(FILES.csv, () => this.#csv.add(record));
       this.#stale = true;
       if (performance.now() - this.#drawn >= SHARE * this.#cost) await this.#draw();
     }
@@ -95,18 +105,42 @@ export class StageLog {
   }
 
   async #flush(): Promise<void> {
-    await this.#events.flush();
     this.#flushed = performance.now();
+    const events = this.#events;
+    if (!events) return;
+    this.#events = null; // where this fails, a part of an event may be in the file, and readers end there
+    await this.#try(FILES.tensorboard, async () => {
+      await events.flush();
+      this.#events = events;
+    });
   }
 
   async #draw(): Promise<void> {
     const started = performance.now();
-    const svg = progressSvg(this.#options.title, this.#records)!; // not null after an epoch
-    await writeAtomically(join(this.#folder, FILES.progressSvg), svg);
-    await writeAtomically(join(this.#folder, FILES.progress), await rasterise(svg, SCALE));
-    this.#stale = false;
+    await this.#try(FILES.progressSvg, async () => {
+      const svg = progressSvg(this.#options.title, this.#history.records)!; // not null after an epoch
+      await writeAtomically(join(this.#folder, FILES.progressSvg), svg);
+      await writeAtomically(join(this.#folder, FILES.progress), await rasterise(svg, SCALE));
+      this.#stale = false;
+    });
     this.#drawn = performance.now();
     this.#cost = this.#drawn - started;
+  }
+
+  /**
+   * Writes one of the files, and no more of it after a failure; a resumed training makes it anew. Throws where
+   * another process took over the folder.
+   */
+  async #try(file: string, write: () => Promise<void>): Promise<void> {
+    if (this.#failed.has(file)) return;
+    try {
+      await write();
+    } catch (error) {
+      if (error instanceof BusyError) throw error;
+      this.#failed.add(file);
+      const why = error instanceof Error ? error.message : String(error);
+      warn(`${join(this.#folder, file)}: no longer updated (${why}); the training goes on`);
+    }
   }
 }
 
@@ -149,19 +183,4 @@ function epochScalars(record: EpochRecord, samples: number): Scalar[] {
 /** The tag of a validation's score: by default nnU-Net users' names of Dice. */
 function tagOf(name: string, score?: string): string {
   return score === undefined ? DICE_TAGS[name]! : `val/${score.toLowerCase()}_${name.toLowerCase()}`;
-}
-
-/** All numbers of all epochs as CSV: a row per epoch, columns such as losses.dice and validation.WT. */
-export function metricsCsv(records: readonly EpochRecord[]): string {
-  const flat = records.map((record) => new Map(flatten("", record)));
-  const columns = [...new Set(flat.flatMap((row) => [...row.keys()]))];
-  return csv([columns, ...flat.map((row) => columns.map((column) => row.get(column)))]);
-}
-
-function flatten(prefix: string, value: object): [string, number | undefined][] {
-  return Object.entries(value).flatMap(([key, inner]: [string, unknown]) =>
-    typeof inner === "object" && inner !== null
-      ? flatten(`${prefix}${key}.`, inner)
-      : [[prefix + key, typeof inner === "number" ? inner : undefined] as [string, number | undefined]],
-  );
 }

@@ -1,35 +1,45 @@
 // Reads the results of a finished stage for reports: records, scores, size, settings.
 
-import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
+import { mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
-import type { Split } from "../../data/datasets/splits.ts";
 import { classifies } from "../../model/methods/index.ts";
-import type { EpochRecord } from "../../trainer/loop/records.ts";
-import type { Summary } from "../../model/scoring/summary.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { readClassifier, readEncoder, readModel, type StoredModel } from "../files/models.ts";
-import { PRESENCE } from "../prediction/presenceFiles.ts";
-import type { StagePresence } from "./presenceReport.ts";
+import { ifSound, readRecords } from "../files/ownFiles.ts";
+import { readSplit } from "../files/storedSplit.ts";
+import { readSummary } from "../prediction/evaluation.ts";
+import { readPresence } from "../prediction/presenceFiles.ts";
+import { readTranslations } from "../prediction/translationFiles.ts";
 import type { ReportStage } from "./reportCurves.ts";
 import { FILES } from "../files/stageFolder.ts";
 
-/** A stage's results; without a summary if it had no test cases. */
+/** Throws a DataError for a damaged file among the results of a finished stage, on which others build. */
+export async function checkResults(folder: string): Promise<void> {
+  await readSplit(folder);
+  await readSummary(folder);
+  await readPresence(folder);
+  await readTranslations(folder);
+}
+
+/**
+ * A stage's results; without a summary if it had no test cases. A damaged file is left out, with a warning:
+ * this is for reports, of which other stages are a part.
+ */
 export async function readStage(config: TrainConfig): Promise<ReportStage> {
   const folder = join(config.out, stageName(config));
-  const summary = await readFile(join(folder, FILES.summary), "utf8").catch(() => null);
+  const summary = await ifSound(() => readSummary(folder));
   const whole = classifies(config.method) ? readClassifier : readModel;
   const read = config.stage === "pretrain" ? readEncoder : whole;
-  const presence = await readFile(join(folder, PRESENCE.json), "utf8").catch(() => null);
+  const presence = await ifSound(() => readPresence(folder));
   const model = await read(join(folder, FILES.best)).catch(() => null);
   const grid = model?.card?.grid;
   return {
     title: stageTitle(config),
     folder: stageName(config),
     metrics: await readRecords(folder),
-    ...(summary !== null && { summary: JSON.parse(summary) as Summary }),
-    ...(presence !== null && { presence: JSON.parse(presence) as StagePresence }),
+    ...(summary && { summary }),
+    ...(presence && { presence }),
     ...(model && { parameters: parametersOf(model) }),
     ...(grid && { grid }),
   };
@@ -37,30 +47,18 @@ export async function readStage(config: TrainConfig): Promise<ReportStage> {
 
 /** A sentence about the patients of a stage's split, by its split.json; null if each case has its own. */
 export async function patientsOf(config: TrainConfig): Promise<string | null> {
-  const text = await readFile(join(config.out, stageName(config), FILES.split), "utf8").catch(() => null);
-  const note = text === null ? null : patientNote(JSON.parse(text) as Split, patientsBy(config.patients));
+  const split = await ifSound(() => readSplit(join(config.out, stageName(config))));
+  const note = split && patientNote(split, patientsBy(config.patients));
   return note && `${note}.`;
-}
-
-/** The part of split.json that names the labels' convention. */
-interface Labels {
-  labels: LabelConvention;
 }
 
 /** A note for each label of the stages' data that has no class of its own. */
 export async function labelNotes(configs: readonly TrainConfig[]): Promise<string[]> {
   const notes = configs.map(async (config) => {
-    const path = join(config.out, stageName(config), FILES.split);
-    const { labels } = JSON.parse(await readFile(path, "utf8").catch(() => "{}")) as Labels;
-    return mergedLabels(labels).map((line) => `In ${labels}, ${line}.`);
+    const split = await ifSound(() => readSplit(join(config.out, stageName(config))));
+    return split ? mergedLabels(split.labels).map((line) => `In ${split.labels}, ${line}.`) : [];
   });
   return [...new Set((await Promise.all(notes)).flat())];
-}
-
-/** The lines of a stage's metrics.jsonl. */
-export async function readRecords(folder: string): Promise<EpochRecord[]> {
-  const lines = (await readFile(join(folder, FILES.metrics), "utf8")).split("\n").filter(Boolean);
-  return lines.map((line) => JSON.parse(line) as EpochRecord);
 }
 
 /** The number of trained parameters of a network, without running statistics. */

@@ -1,5 +1,6 @@
 // The tables of a study as text, Markdown and HTML. Differences are in points: hundredths of Dice.
 
+import { largest } from "../../engine/values.ts";
 import type { StudyComparison, StudyResult } from "../../trainer/experiments/studyResult.ts";
 import type { StudyRow } from "../../trainer/experiments/studyRows.ts";
 import { escape } from "./reportPage.ts";
@@ -105,7 +106,10 @@ export function zeroText({ method, same }: StudyResult["zero"][number]): string 
 
 /** The comparisons for a terminal, a line each. */
 export function verdictLines(comparisons: readonly StudyComparison[]): string[] {
-  const wide = Math.max(0, ...comparisons.map((one) => comparisonName(one).length));
+  const wide = largest(
+    comparisons.map((one) => comparisonName(one).length),
+    0,
+  );
   return comparisons.map((one) => {
     const [, modality, difference, interval] = cells(one) as [string, string, string, string];
     return `${comparisonName(one).padEnd(wide)}  ${modality}  ${difference} points (${interval}): ${one.verdict}`;

@@ -1,6 +1,7 @@
 // The table of fifteen for a terminal, as CSV and as markdown in the literature's layout: a column for each
 // contrast with a filled circle where it is there, then Dice, HD95, and the network.
 
+import { largest } from "../../engine/values.ts";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { type SubsetComparison, tooFew } from "../../trainer/experiments/subsetComparison.ts";
@@ -184,7 +185,7 @@ function pText(p: number): string {
 
 /** Lines of cells in columns, aligned right where `right` is true. */
 function aligned(rows: readonly (readonly string[])[], right: (column: number) => boolean): string[] {
-  const wide = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
+  const wide = rows[0]!.map((_, c) => largest(rows.map((row) => row[c]!.length)));
   return rows.map((row) =>
     row
       .map((cell, c) => (right(c) ? cell.padStart(wide[c]!) : cell.padEnd(wide[c]!)))

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { ALL_SUBSETS, contrastsIn, eachOf, isAny, isEach, parseSubset } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
+import { append } from "../../engine/values.ts";
 import {
   baselinesOf,
   classifies,
@@ -22,8 +23,9 @@ import { emit, result, say } from "../terminal/console.ts";
 import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
 import type { TrainConfig } from "../../trainer/settings/settings.ts";
 import { openRunData } from "../files/cases.ts";
-import { finished } from "../files/sameRun.ts";
+import { finished, isFinished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { checkResults } from "../report/stageResults.ts";
 import { scoreSubsets } from "../report/scoreSubsets.ts";
 import { checkAny } from "../../trainer/settings/anyContrasts.ts";
 import { studentOf } from "../../trainer/settings/contrasts.ts";
@@ -66,7 +68,7 @@ export async function resolveExperiment(flags: CommandFlags): Promise<Experiment
   const chosen = names.pop();
   const settings = chosen === undefined ? rest : { ...flagsOf(chosen, rest), method: chosen };
   const shared = await resolveConfig({ ...settings, ...student(settings.method) });
-  if (baselines) names.push(...baselinesOf(shared.method));
+  if (baselines) append(names, baselinesOf(shared.method));
   for (const one of modalities) {
     checkTeacherSees({ ...shared, modality: one });
     if (shared.selfTaught) checkAny({ ...shared, modality: one });
@@ -222,6 +224,8 @@ async function checkedStages(experiment: Experiment, replace: boolean): Promise<
   const taught = stages.filter(({ method, ...config }) => usesTeacher(method, config));
   const students = taught.flatMap(({ modality }) => (modality === null ? [] : [contrastsIn(modality)]));
   for (const [i, stage] of stages.entries()) {
+    const folder = join(stage.out, stageName(stage));
+    if (!replace && (await isFinished(folder))) await checkResults(folder);
     if (stage.stage === "teacher") stages[i] = await withContrasts(stage, { students, replace });
     else if (given !== null) await readTeacher(stage);
     const isFirst = stages.findIndex(({ modality }) => modality === stage.modality) === i;

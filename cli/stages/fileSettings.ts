@@ -1,7 +1,7 @@
 // The settings of a stage that come from a file: a run's config.json, or a training state from elsewhere.
 
 import { UsageError } from "../../model/settings/errors.ts";
-import type { FileSettings } from "../../trainer/settings/check.ts";
+import { type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { settingsIn } from "../files/imported.ts";
 import { ofThisStage, readSettings } from "../terminal/configFile.ts";
 
@@ -34,7 +34,7 @@ export async function fileSettings({
   for (const [name, what] of PLACES) {
     if (settings[name] === undefined || given[name] !== undefined) continue;
     throw new UsageError(
-      `--resume-from ${resumeFrom}: was trained with the ${what} ${settings[name]}, whose folder is not known here: ` +
+      `--resume-from ${resumeFrom}: was trained with the ${what} ${shown(settings[name])}, whose folder is not known here: ` +
         `give its path with --${name}`,
     );
   }

@@ -5,6 +5,7 @@ import { loadCase } from "../../data/check/loadCase.ts";
 import { isAny } from "../../data/datasets/subsets.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { Device } from "../../engine/index.ts";
+import { append } from "../../engine/values.ts";
 import { vnetClassifier } from "../../model/networks/classifier.ts";
 import { Params } from "../../model/networks/params.ts";
 import {
@@ -53,7 +54,7 @@ export async function scorePresence(
     const prepared = await loadCase(source, dataset, files, modalities, { ...options, orientation });
     const seen = { ...seenBy(prepared, networkContrasts(config)), label: prepared.label! };
     const windows = await judgedWindows(device, classifier, seen, config);
-    all.push(...windows);
+    append(all, windows);
     cases.push(presenceOf(prepared, windows, config.patch));
   }
   params.free();

@@ -52,7 +52,7 @@ import { writePrediction } from "../prediction/predictions.ts";
 import { StageLog } from "../report/stageLog.ts";
 import { emit, isLively, say, warn } from "../terminal/console.ts";
 import { FAST, trainingProgress } from "../terminal/progress.ts";
-import { listenForStop, resumeCommand, StoppedError } from "../terminal/stopSignals.ts";
+import { listenForStop, resumeCommand, StoppedError, type StopSignal } from "../terminal/stopSignals.ts";
 import { scorePresence } from "./presence.ts";
 import { scoreTranslations } from "./translation.ts";
 import { readStageCases, type StageCases } from "./stageCases.ts";
@@ -226,7 +226,7 @@ const ENDINGS = {
   patience: "ended: no better validation within --patience",
 } as const;
 
-function stopped(signal: "SIGINT" | "SIGTERM", { trainer: { position, steps } }: Stage): StoppedError {
+function stopped(signal: StopSignal, { trainer: { position, steps } }: Stage): StoppedError {
   return new StoppedError(
     signal,
     `stopped by ${signal} and saved, after ${steps} steps, in epoch ${position.epoch}; to resume:\n  ${resumeCommand()}`,
@@ -289,7 +289,8 @@ async function scoreTestCases(
   }
   if (isLively()) process.stdout.write("\r\x1b[K");
   const folders = { predictions, references: config.data };
-  const { convention, affine } = config;
+  const { convention } = config;
+  const affine = "image"; // the grids were compared when the cases were read, all with their first image
   const pairs = pairsOf(casesOf(dataset, split.test), folders);
   const scored = { pairs, folders, labels: dataset.convention };
   const summary = await scorePairs(scored, { convention, affine, boxes, seconds });

@@ -1,8 +1,7 @@
 // The networks that a stage starts from: those of earlier stages that its method needs, and first weights.
 // Whatever makes one unfit is said before any data are read.
 
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import {
   listed,
   patientCount,
@@ -23,14 +22,14 @@ import {
   titleOf,
 } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
-import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
+import { notedSettings } from "../../trainer/loop/state.ts";
 import { networkConfig, networkModalities, runOf, type TrainConfig } from "../../trainer/settings/config.ts";
 import { checkTwin } from "../../trainer/settings/controls.ts";
 import { checkEncoder, sizeRemedies } from "../../trainer/stages/firstEncoder.ts";
 import type { FoundState } from "../files/checkpoints.ts";
 import { fileChecksum, realPath } from "../files/inputs.ts";
 import { channelsOf, frozenNetwork, readEncoder, readModel, type StoredModel } from "../files/models.ts";
-import { FILES } from "../files/stageFolder.ts";
+import { readSplit } from "../files/storedSplit.ts";
 import { checkFrozen, readStudent } from "./students.ts";
 
 /** The networks that a stage starts from. */
@@ -133,7 +132,7 @@ function undividedWarning(
   { patients }: TrainConfig,
   split: Split,
 ): string | null {
-  const settings = JSON.parse(metadata[SETTINGS_NOTE] ?? "{}") as Partial<TrainConfig>;
+  const settings: Partial<TrainConfig> = notedSettings(metadata, path) ?? {};
   const count = patientCount([...split.train, ...split.val, ...split.test], patientsBy(patients));
   if (settings.patients !== undefined || count === null) return null;
   return (
@@ -160,9 +159,9 @@ async function leakWarning(
   patientOf: PatientOf,
 ): Promise<string | null> {
   const folder = dirname(await realPath(path));
-  const text = await readFile(join(folder, FILES.split), "utf8").catch(() => null);
-  if (text === null) return null; // a file alone does not say
-  const { train = [], val = [], test = [] } = JSON.parse(text) as Partial<Split>;
+  const split = await readSplit(folder);
+  if (split === null) return null; // a file alone does not say
+  const { train, val, test } = split;
   const known = new Set([...train, ...val.filter((id) => !test.includes(id))]); // a fold tests its val cases
   const patients = new Set([...known].map(patientOf));
   const same = tested.filter((id) => known.has(id));

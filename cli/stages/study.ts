@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sha256 } from "../../data/digest.ts";
+import { DataError } from "../../data/errors.ts";
 import type { Device } from "../../engine/index.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import { methodOf, PLAIN } from "../../model/methods/index.ts";
 import { UsageError } from "../../model/settings/errors.ts";
-import type { Summary } from "../../model/scoring/summary.ts";
 import { resultsOf, type ArmRecord } from "../../trainer/experiments/armRecord.ts";
 import { type Arm, armTitle, BASELINE, setName, takesUnlabelled } from "../../trainer/experiments/study.ts";
 import type { Finished } from "../../trainer/experiments/studyRows.ts";
@@ -20,7 +20,8 @@ import { BusyError, lockFolder } from "../files/lock.ts";
 import { isFinished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
 import type { StudyData } from "../files/studyData.ts";
-import { readRecords } from "../report/stageResults.ts";
+import { readRecords } from "../files/ownFiles.ts";
+import { readSummary } from "../prediction/evaluation.ts";
 import { say } from "../terminal/console.ts";
 import { resolveExperiment, stagesOf } from "./experiment.ts";
 import { train } from "./training.ts";
@@ -172,7 +173,9 @@ async function runArm({ arm, flags, teacher }: Planned, out: string, place: Plac
   const yielded = yieldedStages(stages.at(-1)!);
   const own = yielded.find(({ modality }) => modality === arm.modality) ?? yielded[0]!;
   const folder = join(out, stageName(own));
-  const summary = JSON.parse(await readFile(join(folder, FILES.summary), "utf8")) as Summary;
+  const summary = await readSummary(folder);
+  if (!summary)
+    throw new DataError(`${join(folder, FILES.summary)}: expected the scores of a stage, got no file`);
   const { name, method, control, modality, seed } = arm;
   return {
     format: "protokd arm 1",

@@ -26,10 +26,12 @@ import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
 import { teachingStudents } from "../../trainer/settings/teachers.ts";
 import { say } from "../terminal/console.ts";
 import { exists, removeTemporaries } from "../files/files.ts";
+import { ifSound } from "../files/ownFiles.ts";
 import { lockFolder } from "../files/lock.ts";
 import { writeModelCard } from "../report/modelCard.ts";
 import { makePhantom, phantomVersion } from "../files/phantomFolder.ts";
 import { writeReport } from "../report/runReport.ts";
+import { checkResults } from "../report/stageResults.ts";
 import { readInit, readInitEncoder, readTeacher } from "./stageModels.ts";
 import { trainStage } from "./stage.ts";
 import { checkStudents } from "./students.ts";
@@ -142,6 +144,7 @@ async function trainLocked(
   } else if (done !== "replace" && (await finished(config))) {
     if (resuming && begun) state = await readState(folder, say);
     if (!state || over(state.position, limits(config))) {
+      await checkResults(folder);
       say(`${folder}: already trained with these settings; --overwrite deletes that training and repeats it`);
       return;
     }
@@ -188,10 +191,12 @@ async function findTeacher(config: TrainConfig, { unfinished }: Existing): Promi
   let best: { path: string; rank: number } | null = null;
   for (const run of new Set([out, ...beside])) {
     const folder = join(run, "teacher");
-    const found = await readConfig(folder);
-    if (!found || found.background !== config.background || !(await isFinished(folder))) continue;
-    if (!canTeach(found, config)) continue;
-    if (!(await taughtOn({ folder, config: found }, config, data))) continue;
+    const fits = async () => {
+      const found = await readConfig(folder);
+      if (!found || found.background !== config.background || !(await isFinished(folder))) return false;
+      return canTeach(found, config) && taughtOn({ folder, config: found }, config, data);
+    };
+    if (!(run === out ? await fits() : await ifSound(fits))) continue; // another run is none of this one's
     const path = join(folder, FILES.best);
     const time = (await stat(path).catch(() => null))?.mtimeMs;
     if (time === undefined) continue;
@@ -222,7 +227,8 @@ export async function teacherStages(config: TrainConfig): Promise<TrainConfig[]>
     }),
   );
   const folder = teacher === null ? null : resolve(teacher, "..");
-  const found = folder !== null && basename(folder) === TEACHER ? await readConfig(folder) : null;
+  const isStage = folder !== null && basename(folder) === TEACHER;
+  const found = isStage ? await ifSound(() => readConfig(folder)) : null;
   if (!found) return students.flat();
   return [
     { ...found, out: folder === resolve(out, TEACHER) ? out : resolve(folder!, "..") },

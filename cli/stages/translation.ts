@@ -7,6 +7,7 @@ import { writeProbabilitiesLike } from "../../data/nifti/nifti.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import { type Case, uncrop } from "../../data/preparation/preprocess.ts";
 import type { Device } from "../../engine/index.ts";
+import { append } from "../../engine/values.ts";
 import type { Network } from "../../model/networks/network.ts";
 import { Params } from "../../model/networks/params.ts";
 import { translator } from "../../model/networks/twoStream.ts";
@@ -59,7 +60,7 @@ export async function scoreTranslations(
   const cases: CaseTranslation[] = [];
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
     const images = i < PICTURED ? join(folder, TRANSLATIONS.images) : null;
-    cases.push(...(await scoreCase(device, networks, await load(files), { config, images })));
+    append(cases, await scoreCase(device, networks, await load(files), { config, images }));
   }
   for (const { params } of networks.values()) params.free();
   if (!cases.length) return;

@@ -10,9 +10,9 @@ import { UsageError } from "../../model/settings/errors.ts";
 import type { EpochRecord } from "../../trainer/loop/records.ts";
 import { networkModalities, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
-import { appendLine, writeAtomically } from "../files/files.ts";
+import { writeAtomically } from "../files/files.ts";
 import { begin, FILES, held, readConfig } from "../files/stageFolder.ts";
-import { readRecords } from "../report/stageResults.ts";
+import { readRecords } from "../files/ownFiles.ts";
 
 /**
  * Throws a UsageError if the folder of a stage that the training yields holds something else, or if another
@@ -54,8 +54,8 @@ export async function writeYielded(
     const [contrast] = networkModalities(own);
     const folder = join(own.out, stageName(own));
     await begin(folder, own, data, files, networks);
-    for (const record of records)
-      await appendLine(join(folder, FILES.metrics), JSON.stringify(recordOf(record, contrast!)));
+    const lines = records.map((record) => `${JSON.stringify(recordOf(record, contrast!))}\n`);
+    await writeAtomically(join(folder, FILES.metrics), lines.join(""));
     const best = await soleCheckpoint(whole, join(from, FILES.best), INPUT, contrast!);
     await writeAtomically(join(folder, FILES.best), best);
   }

@@ -1,5 +1,6 @@
 // The report of the data check: some lines per case as it goes, then a table, all warnings and all problems.
 
+import { largest, smallest } from "../../engine/values.ts";
 import { allFindings, type CheckReport } from "../../data/check/check.ts";
 import type { CaseReport } from "../../data/check/checkCase.ts";
 import { formatSpacing, short } from "../../data/check/checkVolume.ts";
@@ -80,9 +81,9 @@ function table(cases: readonly CaseReport[]): string[] {
     const images = cases
       .flatMap((one) => one.images[modality] ?? [])
       .filter(({ max }) => Number.isFinite(max));
-    const [low, high] = [Math.min(...images.map((i) => i.min)), Math.max(...images.map((i) => i.max))];
+    const [low, high] = [smallest(images.map((i) => i.min)), largest(images.map((i) => i.max))];
     const mean = images.map((i) => i.mean);
-    const range = `${short(low)} to ${short(high)}, mean of a brain ${short(Math.min(...mean))} to ${short(Math.max(...mean))}`;
+    const range = `${short(low)} to ${short(high)}, mean of a brain ${short(smallest(mean))} to ${short(largest(mean))}`;
     rows.push([modality, String(images.length), images.length ? range : ""]);
   }
   const labels = cases.flatMap(({ label }) => (label ? [label] : []));
@@ -95,7 +96,7 @@ function table(cases: readonly CaseReport[]): string[] {
       : "";
     rows.push([`${name} (${value})`, String(volumes.length), range]);
   }
-  const wide = Math.max(...rows.map(([name]) => name.length));
+  const wide = largest(rows.map(([name]) => name.length));
   return rows.map(([name, cases, range]) => `${name.padEnd(wide)}  ${cases.padStart(5)}  ${range}`.trimEnd());
 }
 

@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError, type OptionValues } from "commander";
 import { DISK_FAULTS } from "./diskFaults.ts";
-import { speak } from "./console.ts";
+import { outliveReaders, speak } from "./console.ts";
 import { heedSignals } from "./stopSignals.ts";
 
 /** Help of --retune, in every command that has it. */
@@ -25,6 +25,7 @@ const exitCodes: Readonly<Record<string, number>> = {
   NonFiniteError: 5,
   DiskError: 6,
   BusyError: 75, // EX_TEMPFAIL of sysexits.h: another try may succeed
+  HangupError: 129,
   InterruptedError: 130,
   TerminatedError: 143,
 };
@@ -32,7 +33,8 @@ const exitCodes: Readonly<Record<string, number>> = {
 /** The same, for the end of every command's help. */
 const EXIT_CODES = `
 Exit codes: 0 done, 2 usage, 3 data or checkpoint, 4 GPU, 5 training diverged or collapsed, 6 disk,
-            75 another process works in the folder, 130 stopped by Ctrl-C, 143 by SIGTERM, 1 any other error`;
+            75 another process works in the folder, 129 stopped by a closed terminal, 130 by Ctrl-C,
+            143 by SIGTERM, 1 any other error`;
 
 /** System calls that only a write makes; a read that is denied fails in `open` or `scandir`. */
 const WRITES = /^(mkdir|rename|unlink|rm|rmdir|write|copyfile|link|chmod|ftruncate)$/;
@@ -52,7 +54,7 @@ export async function runCommand<Options extends OptionValues>(
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
   heedSignals();
-  if (!process.stdout.listeners("error").includes(closedPipe)) process.stdout.on("error", closedPipe);
+  outliveReaders();
   program
     .option("--debug", "print the stack of an error")
     .addHelpText("after", EXIT_CODES)
@@ -78,12 +80,6 @@ export async function runCommand<Options extends OptionValues>(
 /** Replaces the ~ of a path by the home folder, where the shell has not: in quotes, and in --data=~/x. */
 export function fromHome(argument: string): string {
   return argument.replace(/^(--[a-z-]+=)?~(?=$|[/\\])/, (_, flag: string = "") => flag + homedir());
-}
-
-/** A reader such as `head` may close the pipe when it has seen enough: that is not an error. */
-function closedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
 }
 
 /** True in the module that Node was started with: `if (isMain(import.meta.url))`. */

@@ -2,6 +2,7 @@
 // message lists all mistakes in a file.
 
 import { readFile } from "node:fs/promises";
+import { jsonFault } from "../../engine/values.ts";
 import { textOf } from "../../data/datasets/json.ts";
 import { DataError } from "../../data/errors.ts";
 import { duplicateKey } from "../../model/files/jsonKeys.ts";
@@ -57,7 +58,7 @@ export async function readObject(path: string, expected: string): Promise<object
   } catch (error) {
     if (error instanceof UsageError) throw error;
     if (error instanceof DataError) throw new UsageError(error.message);
-    refuse(`text that is not valid JSON: ${(error as Error).message}`);
+    refuse(`text that is not valid JSON: ${jsonFault(error)}`);
   }
   if (typeof found === "object" && found !== null && !Array.isArray(found)) return found;
   return refuse(shown(found));

@@ -20,6 +20,18 @@ export function speak({ quiet = false, json = false }: { quiet?: boolean; json?:
   voice = json ? "json" : quiet ? "quiet" : "text";
 }
 
+/**
+ * Lets a command outlive whoever reads its output: `head` that has seen enough, `tee` that Ctrl-C ended too, a
+ * terminal that was closed, a full disk below a log. The rest of the output is lost; the command goes on,
+ * saves, and exits with its own code.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr])
+    if (!stream.listeners("error").includes(ignore)) stream.on("error", ignore);
+}
+
+function ignore(): void {}
+
 /** Prints a line about progress: in text alone. */
 export function say(line: string): void {
   if (voice === "text") console.log(line);

@@ -53,11 +53,20 @@ export function quietly<T>(f: () => T): T {
     } finally {
       closeSync(2);
       reopen(before);
-      for (const line of audible(readFileSync(path, "utf8"))) writeSync(2, `${line}\n`);
+      for (const line of audible(readFileSync(path, "utf8"))) pass(line);
     }
   } finally {
     if (before !== null) closeSync(before);
     rmSync(folder, { recursive: true });
+  }
+}
+
+/** Prints a line on standard error, if it still has a reader. */
+function pass(line: string): void {
+  try {
+    writeSync(2, `${line}\n`);
+  } catch {
+    // as in outliveReaders()
   }
 }
 

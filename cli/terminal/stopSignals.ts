@@ -1,19 +1,25 @@
-// Ctrl-C, and SIGTERM as schedulers send it: the first one stops a training after it is saved, the second
-// ends the process at once. A command without a training ends at the first, with the signal's exit code.
-// (Without a handler, the first process of a container would ignore SIGTERM.)
+// Ctrl-C, SIGTERM as schedulers send it, and SIGHUP as a closed terminal does: the first one stops a training
+// after it is saved, the second ends the process at once. A command without a training ends at the first, with
+// the signal's exit code. (Without a handler, the first process of a container would ignore SIGTERM.)
 
 import { constants } from "node:os";
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const SIGNALS = ["SIGHUP", "SIGINT", "SIGTERM"] as const;
 export type StopSignal = (typeof SIGNALS)[number];
 
-/** A command was stopped by a signal; the error's name decides on the exit code, 130 or 143. */
+const ERRORS = {
+  SIGHUP: "HangupError",
+  SIGINT: "InterruptedError",
+  SIGTERM: "TerminatedError",
+} as const satisfies Record<StopSignal, string>;
+
+/** A command was stopped by a signal; the error's name decides on the exit code, 129, 130 or 143. */
 export class StoppedError extends Error {
-  override readonly name: "InterruptedError" | "TerminatedError";
+  override readonly name: (typeof ERRORS)[StopSignal];
 
   constructor(signal: StopSignal, message: string) {
     super(message);
-    this.name = signal === "SIGINT" ? "InterruptedError" : "TerminatedError";
+    this.name = ERRORS[signal];
   }
 }
 
@@ -41,6 +47,7 @@ export function listenForStop(stop: (signal: StopSignal) => void): {
   let received: StopSignal | null = null;
   heedSignals();
   listener = (signal) => {
+    if (received && signal === "SIGHUP") return; // the shell and the kernel both send it
     if (received) end(signal);
     received = signal;
     stop(signal);

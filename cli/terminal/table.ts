@@ -1,5 +1,6 @@
 // Tables of scores for the terminal: Dice and HD95 of each region and their mean, one row per case or stage.
 
+import { largest } from "../../engine/values.ts";
 import { type Convention, CONVENTIONS, type EmptyScores } from "../../model/scoring/conventions.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { RegionScores, Scores, Summary } from "../../model/scoring/summary.ts";
@@ -25,7 +26,10 @@ export function formatSummary(summary: Summary): string {
 
 /** Rows of Dice (0 to 1) and HD95 (mm); a score that only the convention defines is marked with a star. */
 export function formatScores(rows: readonly ScoreRow[], heading: string): string {
-  const wide = Math.max(heading.length, ...rows.map(({ name }) => name.length));
+  const wide = largest(
+    rows.map(({ name }) => name.length),
+    heading.length,
+  );
   const columns = [...REGION_NAMES, "mean"];
   const lines = [
     `${" ".repeat(wide)}    ${"Dice".padEnd(8 * columns.length)}    HD95 (mm)`,

@@ -1,6 +1,7 @@
 // Checks a whole data set: first each case, with the voxels of one case in memory at a time, then the cases
 // against each other. If no layout is recognised, every NIfTI file is checked by itself.
 
+import { append, smallest } from "../../engine/values.ts";
 import { type CaseExpectations, checkCase, type CaseReport, readBytes } from "./checkCase.ts";
 import { checkNumbers, type Findings } from "./checkVolume.ts";
 import { differingGrids } from "./grids.ts";
@@ -61,7 +62,7 @@ export async function checkDataset(
   }
   const { layout, convention, why, cases, newCases, problems } = survey;
   Object.assign(report, { layout, convention, why, newCases: newCases.length });
-  report.problems.push(...problems);
+  append(report.problems, problems);
   const total = cases.length + newCases.length;
   for (const [done, files] of [...cases, ...newCases].entries()) {
     const labels = options.labels && done < cases.length;
@@ -76,7 +77,7 @@ export async function checkDataset(
     report.warnings.push(
       `some cases lack contrasts: ${gaps}: a network trains on the cases that have what it sees, and predicts these`,
     );
-  report.warnings.push(...survey.warnings);
+  append(report.warnings, survey.warnings);
   return report;
 }
 
@@ -114,7 +115,7 @@ export function compareCases(
   { labels, patch }: Pick<CheckOptions, "labels" | "patch">,
 ): void {
   findDuplicates(report, labels ? "problems" : "warnings");
-  report.warnings.push(...differingGrids(report.cases));
+  append(report.warnings, differingGrids(report.cases));
   checkSizes(report, patch);
   checkClasses(report, { labels });
 }
@@ -146,7 +147,7 @@ function checkSizes({ cases, warnings }: Compared, patch: Vec3): void {
     grid?.brain.some((length, axis) => length < patch[axis]!) ? [{ id, size: grid.brain }] : [],
   );
   if (!small.length) return;
-  const least = (axis: 0 | 1 | 2) => Math.min(...small.map(({ size }) => size[axis]));
+  const least = (axis: 0 | 1 | 2) => smallest(small.map(({ size }) => size[axis]));
   const fitting = ([0, 1, 2] as const).map((axis) => Math.min(patch[axis]!, Math.max(16, least(axis) & ~15)));
   const where = `${small.length} of ${cases.length} cases (${small[0]!.id}: ${formatSize(small[0]!.size)})`;
   const remedy = `use --patch ${fitting.join()}, which fits into all of them`;

@@ -1,6 +1,7 @@
 // Reads the files of one case and checks them, for check, train and predict alike. Problems are refused by
 // training and prediction, warnings look odd. A problem with one file does not stop the check of the others.
 
+import { append } from "../../engine/values.ts";
 import {
   checkForms,
   checkGrid,
@@ -130,7 +131,8 @@ export async function checkCase(
   }
   for (const list of [report.problems, report.warnings]) {
     const lines = [...new Set(list)].map((line) => `case ${files.id}: ${line}`);
-    list.splice(0, list.length, ...lines);
+    list.length = 0;
+    append(list, lines);
   }
   return { report, images, ...(classes && { classes }) };
 }

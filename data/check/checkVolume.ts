@@ -1,6 +1,7 @@
 // Checks one volume that could be read: its voxels, labels and grid. Training should not start while there
 // are problems; warnings deserve a look.
 
+import { largest, smallest } from "../../engine/values.ts";
 import { collectProblems } from "../errors.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 import {
@@ -145,7 +146,7 @@ export function checkPlace(
 
 /** Warns if a file's sform and qform disagree. */
 export function checkForms({ disagreement, spacing }: Volume, what: string, { warnings }: Findings): void {
-  if (disagreement <= 0.01 * Math.min(...spacing)) return; // the rounding of a quaternion
+  if (disagreement <= 0.01 * smallest(spacing)) return; // the rounding of a quaternion
   const off = `${short(disagreement)} mm at a corner`;
   warnings.push(
     `${what}: its sform and qform differ by ${off}: this program uses the sform; others may use the qform`,
@@ -168,7 +169,7 @@ export function checkGrid(
     (millimetres ? problems : warnings).push(problem);
     return;
   }
-  const [least, most] = [Math.min(...spacing), Math.max(...spacing)];
+  const [least, most] = [smallest(spacing), largest(spacing)];
   const size = formatSpacing(spacing);
   if (most > 1.5 * least)
     warnings.push(`voxels of ${size} mm are anisotropic: this program does not resample`);

@@ -3,6 +3,7 @@
 // changed together, so its names tell the label convention; 2024 renumbered two parts of the challenge under
 // the same names. Other names tell no convention.
 
+import { append } from "../../engine/values.ts";
 import { CONVENTION_NAMES, type LabelConvention, labelFlags } from "./labels.ts";
 import { type Reading, readingsOf, readNames } from "./names.ts";
 import { baseName, type CaseFiles, clashingIds, type Survey } from "./source.ts";
@@ -48,7 +49,7 @@ export function surveyBratsFolders(paths: readonly string[], name: string, given
     else found.images[role] = { path, channel: 0 };
   }
   const list = [...cases.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-  problems.push(...clashingIds(list, name));
+  append(problems, clashingIds(list, name));
   const { convention, why, problem } = conventionByNames(readings, name, given);
   if (problem !== null) problems.push(problem);
   const example = [...readings].find(([, { role }]) => role !== "label") ?? [...readings][0];

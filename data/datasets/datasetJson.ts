@@ -3,6 +3,7 @@
 // or nnU-Net's. dataset.json names the modalities and labels.
 
 import * as v from "valibot";
+import { append } from "../../engine/values.ts";
 import { conventionByNames } from "./bratsFolders.ts";
 import { collectProblems, DataError } from "../errors.ts";
 import { CONVENTION_NAMES, LABEL_CONVENTIONS, type LabelConvention, labelFlags } from "./labels.ts";
@@ -60,8 +61,9 @@ export async function surveyDatasetJson(
   const folder = new Folder(paths, name, where);
   const { layout, cases, newCases, why, byNames } = await casesOf(description, folder, given);
   const { problems, warnings } = folder;
-  problems.push(...clashingIds(cases, name), ...clashingIds(newCases, name));
-  problems.push(...casesInBoth(cases, newCases));
+  append(problems, clashingIds(cases, name));
+  append(problems, clashingIds(newCases, name));
+  append(problems, casesInBoth(cases, newCases));
   const labels = description.labels ?? {};
   const named = byNames
     ? byNames.convention
@@ -137,7 +139,7 @@ export async function surveyNumbered(
   const folder = new Folder(paths, name, where);
   const cases = nnunetCases("", channels, folder).sort(byId);
   const { problems, warnings } = folder;
-  problems.push(...clashingIds(cases, name));
+  append(problems, clashingIds(cases, name));
   if ("order" in by) {
     const listed = by.order.map((modality, i) => `000${i} is ${modality}`).join(", ");
     warnings.push(`${name}: no dataset.json names the channels, taken in the model's order: ${listed}`);

@@ -1,6 +1,7 @@
 // The folders beside a dataset.json: imagesTr and labelsTr, and imagesTs and labelsTs, whose cases are new to
 // every model. nnU-Net has a file for each channel, the Decathlon one file for all.
 
+import { largest } from "../../engine/values.ts";
 import { normal } from "./names.ts";
 import { baseName, type CaseFiles, confined, type Modality, someOf } from "./source.ts";
 import { collectProblems } from "../errors.ts";
@@ -31,7 +32,7 @@ export function channelCount(paths: readonly string[]): number | null {
     const [, id, channel] = CHANNEL_FILE.exec(path.includes("/") ? "" : path) ?? [];
     if (id !== undefined) found.set(id, [...(found.get(id) ?? []), Number(channel)]);
   }
-  const whole = (channels: number[]) => Math.max(...channels) === channels.length - 1;
+  const whole = (channels: number[]) => largest(channels) === channels.length - 1;
   const counts = new Set([...found.values()].map((all) => (whole(all) ? all.length : 0)));
   const [count = 0] = counts;
   return counts.size === 1 && count > 0 ? count : null;

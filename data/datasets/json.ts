@@ -1,5 +1,8 @@
-// Reads text and JSON that people write: every such file of the project comes through here.
+// Reads text and JSON that people write, and JSON that the program wrote itself: every such file of the
+// project comes through here.
 
+import * as v from "valibot";
+import { jsonFault } from "../../engine/values.ts";
 import { DataError } from "../errors.ts";
 
 const LONGEST = 16 << 20; // bytes: a list of all cases of BraTS 2023 has one megabyte
@@ -31,6 +34,49 @@ export function jsonOf(bytes: Uint8Array, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new DataError(`${where}: expected JSON, got text that is not valid: ${(error as Error).message}`);
+    throw new DataError(`${where}: expected JSON, got text that is not valid: ${jsonFault(error)}`);
   }
+}
+
+/** A kind of file that the program writes and reads back. */
+export interface OwnFile<Content> {
+  /** Its content in words: "the scores of a stage". */
+  content: string;
+  /** What to do with a damaged one. */
+  remedy: string;
+  schema: v.GenericSchema<unknown, Content>;
+}
+
+/** The content of such a file. Throws a DataError that names it and the remedy, and shows nothing of it. */
+export function parseOwn<Content>(
+  text: string,
+  path: string,
+  { content, remedy, schema }: OwnFile<Content>,
+): Content {
+  const refuse = (got: string): never => {
+    throw new DataError(`${path}: expected ${content}, got ${got}: ${remedy}`);
+  };
+  try {
+    return v.parse(schema, JSON.parse(text));
+  } catch (error) {
+    return refuse(`other content (${faultOf(error)})`);
+  }
+}
+
+/** What a text or a schema has against a file's content, without any of that. */
+export function faultOf(error: unknown): string {
+  return v.isValiError(error) ? `at ${v.getDotPath(error.issues[0]) ?? "its top"}` : jsonFault(error);
+}
+
+/** An object whose values all fit a schema. (v.record() would drop the name "prototype".) */
+export function valuesOf<Value>(
+  schema: v.GenericSchema<unknown, Value>,
+): v.GenericSchema<unknown, Record<string, Value>> {
+  return v.custom<Record<string, Value>>(
+    (value) =>
+      typeof value === "object" &&
+      value !== null &&
+      !Array.isArray(value) &&
+      Object.values(value).every((one) => v.is(schema, one)),
+  );
 }

@@ -1,9 +1,11 @@
 // The manifest of a run: its data files with checksums. It documents the run, and finds a scan that is both
 // in the training and in the test set under two names.
 
+import * as v from "valibot";
 import { sha256, voxelDigest } from "../digest.ts";
 import { DataError } from "../errors.ts";
 import type { Volume } from "../nifti/nifti.ts";
+import { type OwnFile, parseOwn, valuesOf } from "./json.ts";
 import { type CaseFiles, MODALITIES } from "./source.ts";
 import type { Split } from "./splits.ts";
 
@@ -93,9 +95,34 @@ export function formatManifest(cases: readonly CaseRecord[]): string {
   return `{"cases": [\n${cases.map((record) => JSON.stringify(record)).join(",\n")}\n]}\n`;
 }
 
-/** Reads the content of dataset_manifest.json. */
-export function parseManifest(text: string): CaseRecord[] {
-  return (JSON.parse(text) as { cases: CaseRecord[] }).cases;
+const File = v.looseObject({
+  path: v.string(),
+  bytes: v.number(),
+  sha256: v.string(),
+  voxels: v.string(),
+  shape: v.array(v.number()),
+  spacing: v.array(v.number()),
+  affine: v.array(v.array(v.number())),
+});
+
+const MANIFEST: OwnFile<{ cases: CaseRecord[] }> = {
+  content: "the manifest of a run's data",
+  remedy: "restore it from a copy; without it, whether the data changed since is not checked",
+  schema: v.looseObject({
+    cases: v.array(
+      v.looseObject({
+        id: v.string(),
+        images: valuesOf(v.looseObject({ ...File.entries, channel: v.number() })),
+        label: v.exactOptional(File),
+        unlabelled: v.exactOptional(v.literal(true)),
+      }),
+    ),
+  }),
+};
+
+/** Reads the content of dataset_manifest.json. Throws a DataError that names `path` for other content. */
+export function parseManifest(text: string, path: string): CaseRecord[] {
+  return parseOwn(text, path, MANIFEST).cases;
 }
 
 /** How the files of two manifests differ. */

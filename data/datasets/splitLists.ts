@@ -1,6 +1,7 @@
 // Splits as the literature publishes them: a list of names for each set, side by side (train_list.txt,
 // val_list.txt, test_list.txt), or one table with a column of names and one of sets or folds.
 
+import { append } from "../../engine/values.ts";
 import { DataError } from "../errors.ts";
 import { type Row, rowsOf } from "./splitTable.ts";
 import { type Fold, parseSplits, type Split } from "./splits.ts";
@@ -195,7 +196,7 @@ class Reader {
     if (!unknown.length) return ids;
     const verb = unknown.length === 1 ? "is" : "are";
     const lacking = `${unknown.length} of ${counted(rows.length, "name")} ${verb} not in the data set`;
-    if (this.#missing === "skip" && ids.length) this.skipped.push(...unknown);
+    if (this.#missing === "skip" && ids.length) append(this.skipped, unknown);
     else
       this.#problems.push(
         `${place}: ${lacking}, whose cases have names like ${this.#example}: ${few(unknown)}` +

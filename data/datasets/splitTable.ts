@@ -1,5 +1,6 @@
 // The rows of a list of cases: one name a line, or a table (CSV) whose header has a column of names.
 
+import { largest } from "../../engine/values.ts";
 import { DataError } from "../errors.ts";
 import { idOf } from "./writtenNames.ts";
 
@@ -44,7 +45,7 @@ export function rowsOf({ name, text }: { name: string; text: string }, known: Re
     );
   const table = lines.slice(1).map(({ content, line }) => ({ cells: cellsOf(content, separator), line }));
   const hits = columns.map((i) => table.filter(({ cells }) => idOf(cells[i] ?? "", known) !== null).length);
-  const column = columns[hits.indexOf(Math.max(...hits))]!;
+  const column = columns[hits.indexOf(largest(hits))]!;
   const set = header.indexOf(SETS.find((one) => header.includes(one)) ?? "none");
   return table.map(({ cells, line }) => {
     const cell = cells[column];

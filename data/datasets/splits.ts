@@ -4,6 +4,7 @@
 
 import * as v from "valibot";
 import { Random } from "../../engine/autograd/random.ts";
+import { append, jsonFault } from "../../engine/values.ts";
 import { DataError } from "../errors.ts";
 import { MersenneTwister } from "./mersenne.ts";
 import { APART, listed, patientGroups, type PatientOf, patientsBy } from "./patients.ts";
@@ -119,8 +120,10 @@ export function parseSplits(
     const json: unknown = JSON.parse(text);
     splits = Array.isArray(json) ? v.parse(Folds, json) : v.parse(OneSplit, json);
   } catch (error) {
-    const where = error instanceof v.ValiError ? ` at ${v.getDotPath(error.issues[0]) ?? "the top"}` : "";
-    throw new DataError(`${path}: ${form}: ${(error as Error).message}${where}`);
+    const [issue] = error instanceof v.ValiError ? error.issues : [];
+    const got = issue?.type === "min_length" ? issue.message : "got something else"; // shows no text of it
+    const where = issue ? `${got} at ${v.getDotPath(issue) ?? "the top"}` : jsonFault(error);
+    throw new DataError(`${path}: ${form}: ${where}`);
   }
   const there = new Set(known);
   const ids = (list: readonly string[]) => {
@@ -128,7 +131,8 @@ export function parseSplits(
     const all = list.map((id) => id.normalize("NFC"));
     if (!skipped) return all;
     const unknown = new Set([...skipped, ...all.filter((id) => !there.has(id))]);
-    skipped.splice(0, skipped.length, ...unknown);
+    skipped.length = 0;
+    append(skipped, unknown);
     return all.filter((id) => there.has(id));
   };
   const normalised = (fold: Fold): Fold => ({

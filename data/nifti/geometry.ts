@@ -2,6 +2,7 @@
 // millimetres. Sizes and spacings are in the order of the arrays, [D, H, W] = [z, y, x].
 
 import type { Vec3 } from "../../engine/index.ts";
+import { largest } from "../../engine/values.ts";
 export type { Vec3 };
 
 /** Four rows of four: millimetres = affine · (x, y, z, 1). */
@@ -81,7 +82,7 @@ export function qformOf(affine: Affine): Qform | undefined {
   const qform = { quaternion: quaternionOf(r), pixdim, qfac, offset };
 
   const far = cornerDisplacement(affine, affineOfQform(qform), [2, 2, 2]);
-  return far <= 1e-4 * Math.max(...pixdim) ? qform : undefined;
+  return far <= 1e-4 * largest(pixdim) ? qform : undefined;
 }
 
 /** Formats an affine in one line, for messages. */
@@ -101,15 +102,15 @@ export function formatSize([depth, height, width]: Vec3): string {
 function quaternionOf(r: number[][]): Vec3 {
   const [[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]] = r as [Row, Row, Row];
   const squares = [1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz];
-  const largest = squares.indexOf(Math.max(...squares));
-  const twice = Math.sqrt(Math.max(squares[largest]!, 0)); // twice the largest part
+  const place = squares.indexOf(largest(squares));
+  const twice = Math.sqrt(Math.max(squares[place]!, 0)); // twice the largest part
   const by = (value: number) => value / (2 * twice);
   const parts = [
     [twice / 2, by(zy - yz), by(xz - zx), by(yx - xy)],
     [by(zy - yz), twice / 2, by(yx + xy), by(xz + zx)],
     [by(xz - zx), by(yx + xy), twice / 2, by(zy + yz)],
     [by(yx - xy), by(xz + zx), by(zy + yz), twice / 2],
-  ][largest]!;
+  ][place]!;
   const sign = parts[0]! < 0 ? -1 : 1;
   return [sign * parts[1]!, sign * parts[2]!, sign * parts[3]!];
 }

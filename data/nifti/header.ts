@@ -161,7 +161,8 @@ function identify(bytes: Uint8Array, name: string): { version: 1 | 2; pair: bool
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const sizes = [view.getInt32(0, true), view.getInt32(0, false)];
-  const text = (start: number) => String.fromCharCode(...bytes.subarray(start, start + 4));
+  const text = (start: number) =>
+    [...bytes.subarray(start, start + 4)].map((code) => String.fromCharCode(code)).join("");
   if (sizes.includes(348)) {
     const magic = text(344);
     if (magic === "n+1\0" || magic === "ni1\0") return { version: 1, pair: magic[1] === "i" };

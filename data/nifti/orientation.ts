@@ -1,6 +1,7 @@
 // The orientation of a volume in the patient, in the three letters of viewers and nibabel: the direction of
 // the array's axes x, y, z (right or left, anterior or posterior, superior or inferior).
 
+import { smallest } from "../../engine/values.ts";
 import type { Affine } from "./geometry.ts";
 
 /** The positive and the negative end of each patient axis. */
@@ -35,7 +36,7 @@ export function isOrientation(text: string): boolean {
 /** Returns the largest angle, in degrees, between an array axis and its nearest patient axis. */
 export function obliqueness(affine: Affine): number {
   const { order, cosines } = nearest(affine);
-  const least = Math.min(...order.map((world, axis) => cosines[world]![axis]!));
+  const least = smallest(order.map((world, axis) => cosines[world]![axis]!));
   return (Math.acos(Math.min(1, least)) * 180) / Math.PI;
 }
 

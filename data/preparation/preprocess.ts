@@ -2,6 +2,7 @@
 // to the brain's bounding box, or to the published code's box, and turns it to the orientation of the
 // network's training data. Also puts predictions back into the source's grid.
 
+import { largest } from "../../engine/values.ts";
 import { type Box, boundingBox, PUBLISHED_BOX, putBox, takeBox, voxelCount } from "./crop.ts";
 import type { CaseFiles, Modality } from "../datasets/datasets.ts";
 import { DataError } from "../errors.ts";
@@ -235,7 +236,7 @@ export async function findModality(read: Read, { images }: CaseFiles, modality: 
   const volume = await read(file.path);
   const what = `${modality} (${file.path})`;
   const sharing = Object.values(images).filter(({ path }) => path === file.path);
-  const channels = 1 + Math.max(...sharing.map(({ channel }) => channel));
+  const channels = 1 + largest(sharing.map(({ channel }) => channel));
   if (volume.channels < channels || (channels === 1 && volume.channels > 1)) {
     throw new DataError(`${what}: expected ${channels} volumes in the file, got ${volume.channels}`);
   }

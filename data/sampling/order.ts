@@ -2,6 +2,7 @@
 // cases that have all contrasts, or only cases that lack some, because a teacher can be run on the former
 // alone.
 
+import { append } from "../../engine/values.ts";
 import { KINDS, ORDER, streamAt } from "./streams.ts";
 
 export interface OrderOptions {
@@ -52,7 +53,7 @@ export class BatchOrder {
     const indices: number[] = [];
     for (let e = epoch; indices.length < size; e++) {
       const start = e === epoch ? position : 0;
-      indices.push(...this.#order(group, e).slice(start, start + size - indices.length));
+      append(indices, this.#order(group, e).slice(start, start + size - indices.length));
     }
     return indices;
   }

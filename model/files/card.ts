@@ -3,6 +3,7 @@
 // Published checkpoints have no card.
 
 import * as v from "valibot";
+import { jsonFault } from "../../engine/values.ts";
 import { type Checkpoint, decodeSafetensors } from "./safetensors.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Network } from "../networks/network.ts";
@@ -217,7 +218,7 @@ export function readCard<Input extends InputCard>(
     return { ...own, ...input };
   } catch (error) {
     const place = v.isValiError(error) ? `${v.getDotPath(error.issues[0])}: ` : "";
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = jsonFault(error);
     throw new CheckpointError(`${path}: describes an unknown network: ${place}${reason}`);
   }
 }

@@ -1,6 +1,7 @@
 // Reads a V-Net from a file's tensors: this project's, or a published ProtoKD checkpoint's, which has the
 // same names but no description. Names and shapes give the network's configuration; all of them are checked.
 
+import { largest } from "../../engine/values.ts";
 import type { StoredTensor } from "./safetensors.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Values } from "../networks/params.ts";
@@ -88,7 +89,7 @@ function infer(tensors: ReadonlyMap<string, StoredTensor>, path: string): VnetCo
   const head = kernel("out_conv.weight");
   const names = [...tensors.keys()];
   const blocks = names.map((name) => BLOCK_NUMBERS.indexOf(/^block_([a-z]+)\./.exec(name)?.[1] ?? ""));
-  const levels = (Math.max(-1, ...blocks) >> 1) + 1; // block_nine is the last of five levels
+  const levels = (largest(blocks, -1) >> 1) + 1; // block_nine is the last of five levels
   if (!first || !head || levels < 2) {
     throw new CheckpointError(
       `${path}: expected the tensors of ProtoKD's V-Net (block_one.conv.0.weight to out_conv.bias), ` +

@@ -3,6 +3,7 @@
 // range of bytes, so that an untrusted file is checked completely before anything is allocated. Format:
 // https://github.com/huggingface/safetensors
 
+import { jsonFault } from "../../engine/values.ts";
 import { CheckpointError } from "../errors.ts";
 import { duplicateKey } from "./jsonKeys.ts";
 
@@ -137,7 +138,7 @@ function readHeader(bytes: Uint8Array, fail: Fail): { members: Record<string, un
     if (twice !== null) fail(`its header names '${twice}' twice`);
   } catch (error) {
     if (error instanceof CheckpointError) throw error;
-    fail(`its header is not valid JSON: ${error instanceof Error ? error.message : String(error)}`);
+    fail(`its header is not valid JSON: ${jsonFault(error)}`);
   }
   return { members: isObject(members) ? members : fail("its header is not an object"), bytes: size };
 }

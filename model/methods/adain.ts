@@ -11,6 +11,7 @@ import {
   type Term,
   weightedSum,
 } from "../../engine/index.ts";
+import { largest } from "../../engine/values.ts";
 import type { Terms } from "../losses/losses.ts";
 import type { BatchOutput } from "../networks/parts.ts";
 import { UsageError } from "../settings/errors.ts";
@@ -114,7 +115,7 @@ function tapsOf({ statisticsWeight, adainWeight, adainTaps }: Weights & { adainT
 
 /** The encoder's outputs that the teacher's tails add. */
 function skipsAfter(taps: readonly string[]): string[] {
-  return Array.from({ length: Math.max(...taps.map(levelOf)) - 1 }, (_, i) => `E_${i + 1}`);
+  return Array.from({ length: largest(taps.map(levelOf)) - 1 }, (_, i) => `E_${i + 1}`);
 }
 
 /** L_SM and L_A, the mean over taps and samples. Features may come in parts of a few samples. */

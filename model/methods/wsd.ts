@@ -13,6 +13,7 @@ import {
   type Term,
   weightedSum,
 } from "../../engine/index.ts";
+import { largest } from "../../engine/values.ts";
 import { CLASSIFIER_HEAD, vnetClassifier } from "../networks/classifier.ts";
 import { type BatchOutput, whole } from "../networks/parts.ts";
 import { UsageError } from "../settings/errors.ts";
@@ -159,7 +160,7 @@ function classifierOf({ config: { deepSupervision: _, ...config }, ...spec }: Ne
 
 /** 1 for each region that a patch shows, else 0: [N,K]. */
 function bitsOf({ label }: DeviceBatch): Tensor {
-  return regionsPresent(classCounts(label, 1 + Math.max(...REGION_CLASSES.flat())), REGION_CLASSES);
+  return regionsPresent(classCounts(label, 1 + largest(REGION_CLASSES.flat())), REGION_CLASSES);
 }
 
 type Features = BatchOutput["taps"][string];

@@ -12,6 +12,7 @@ import {
   stack,
   type Tensor,
 } from "../../engine/index.ts";
+import { largest, smallest } from "../../engine/values.ts";
 import type { How, Output } from "./architecture.ts";
 import { architectureOf, forward, type Network } from "./network.ts";
 
@@ -54,8 +55,8 @@ export function samplesTogether(
       `${what} of patches of ${patch.join("x")} exceed ${limit}: ${remedy}`,
     );
   };
-  const whole = fitting(Math.max(...all.map((network) => network.whole)));
-  const cut = Math.min(...all.map(({ widest, bytes }) => fitting(widest, bytes)));
+  const whole = fitting(largest(all.map((network) => network.whole)));
+  const cut = smallest(all.map(({ widest, bytes }) => fitting(widest, bytes)));
   if (whole < 1 || cut < 1) refuse("activations", "choose a smaller patch or number of filters");
   if (whole < batch) refuse(`images or logits of a batch of ${batch}`, `choose a batch of at most ${whole}`);
   if (cut < batch && all.some(({ trained, coupled }) => trained && coupled)) {

@@ -174,12 +174,12 @@ class Pass {
     const { encoder, decoder } = this.#parts;
     const own = this.#encoded(x, "");
     const other = this.#encoded(x, ENCODER);
-    const coarse: Tensor[] = [];
+    let coarse: Tensor[] = [];
     let y = this.#level(encoder.at(-1)!, own.at(-1)!);
     for (const { level, layers, auxiliary } of decoder) {
       y = this.#risen("", level, layers, [y, own[level - 1]!, other[level - 1]!]);
       const heads = this.#how.mode === "train" ? auxiliary : [];
-      coarse.unshift(...heads.map((head) => auxiliaryLogits(this.#params, head, y)));
+      coarse = [...heads.map((head) => auxiliaryLogits(this.#params, head, y)), ...coarse];
     }
     const logits = this.#headed("", y, this.#parts.head.outputs);
     if (!this.#how.taps?.includes(TRANSLATION)) return { logits, taps: {}, coarse };

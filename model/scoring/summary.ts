@@ -1,6 +1,7 @@
 // Scores over cases in the format of nnU-Net's summary.json, with more keys: HD95, sensitivity, specificity,
 // lesion-wise scores, the regions by name, and the means under every convention for empty regions.
 
+import * as v from "valibot";
 import {
   applyConvention,
   type Convention,
@@ -86,6 +87,41 @@ export interface Summary {
 
 /** Confidence intervals by region; NaN (null in JSON) where fewer than two cases are counted. */
 export type RegionIntervals = Record<Region | "mean", Interval>;
+
+const amount = v.nullable(v.number()); // JSON has null for NaN
+const keys = (...names: string[]) => v.looseObject(Object.fromEntries(names.map((name) => [name, amount])));
+const regions = <Value>(of: v.GenericSchema<Value>) => v.looseObject({ WT: of, TC: of, ET: of });
+const scored = keys("Dice", "HD95", "TP", "FP", "FN", "n_pred", "n_ref", "Sensitivity");
+const interval = v.looseObject({ low: amount, high: amount });
+const intervals = v.looseObject({ ...regions(interval).entries, mean: interval });
+const means = regions(keys("Dice", "HD95", "Sensitivity"));
+
+const Schema = v.looseObject({
+  foreground_mean: scored,
+  mean: regions(scored),
+  metric_per_case: v.array(
+    v.looseObject({
+      case: v.string(),
+      reference_file: v.optional(v.string()),
+      prediction_file: v.optional(v.string()),
+      seconds: v.optional(v.number()),
+      metrics: regions(scored),
+    }),
+  ),
+  convention: v.picklist(CONVENTION_NAMES),
+  conventions: v.looseObject(
+    Object.fromEntries(
+      CONVENTION_NAMES.map((name) => [name, v.looseObject({ mean: means, counted: means })]),
+    ),
+  ),
+  empty: regions(keys("both", "reference", "prediction")),
+  intervals: v.looseObject({ Dice: intervals, HD95: intervals }),
+});
+
+/** Tells whether a value is the content of a summary.json. */
+export function isSummary(value: unknown): value is Summary {
+  return v.is(Schema, value);
+}
 
 /** Summarises one or more cases. Throws for none. */
 export function summarise(cases: readonly CaseMetrics[], convention: ConventionName = "brats"): Summary {

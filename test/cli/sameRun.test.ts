@@ -178,7 +178,7 @@ test("a folder of an older version has no checksums: its teacher is compared by 
 test("a training state from elsewhere knows only the name of its split, so the path must be given", async () => {
   const resumeFrom = join(out, "teacher", FILES.latest);
   const { message } = await failure(() => resolveConfig({ resumeFrom, data }));
-  assert.match(message, /was trained with the split a\.json, .*: give its path with --split$/);
+  assert.match(message, /was trained with the split "a\.json", .*: give its path with --split$/);
   assert.is((await resolveConfig({ resumeFrom, data, split })).split, split);
 });
 

@@ -173,7 +173,7 @@ test("a training state keeps the folder's name alone, and the page refuses such 
   const { message } = await failure(() => resolveConfig({ resumeFrom: file("first", FILES.latest), data }));
   assert.match(
     message,
-    /was trained with the scans without labels scans, .* give its path with --unlabelled$/,
+    /was trained with the scans without labels "scans", .* give its path with --unlabelled$/,
   );
 });
 

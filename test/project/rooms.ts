@@ -25,6 +25,7 @@ export const layers: Record<string, { ours: string[]; node: boolean }> = {
  * its line.
  */
 export const rooms = [
+  "engine/values.ts",
   "engine/gpu",
   "engine/autograd",
   "engine/convolution",

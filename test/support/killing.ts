@@ -20,7 +20,8 @@ export interface Outcome {
   output: string;
 }
 
-export type Watch = (output: string, kill: (signal: NodeJS.Signals) => void) => void;
+/** Is called with the output so far, and may send a signal, or stop reading: then both pipes are closed. */
+export type Watch = (output: string, kill: (signal: NodeJS.Signals) => void, leave: () => void) => void;
 
 /** Trains. */
 export function train(
@@ -48,10 +49,15 @@ export async function command(
     { env: { ...process.env, PROTOKD_TUNING: "off", ...env } },
   );
   let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
+  const streams = [child.stdout, child.stderr];
+  for (const stream of streams) {
     stream.on("data", (data: Buffer) => {
       output += data.toString();
-      watch(output, (signal) => child.kill(signal));
+      watch(
+        output,
+        (signal) => child.kill(signal),
+        () => streams.forEach((one) => one.destroy()),
+      );
     });
   }
   const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];

@@ -105,7 +105,7 @@ test("train --resume-from resumes the file of a page, with its settings, to the 
   writeFileSync(file, await encodeTraining(state, { ...notes, config: '{"learningRate":1}' }));
   assert.match(await says(elsewhere), /settings are not known here: learningRate: no setting has this name/);
   writeFileSync(file, await encodeTraining(state, { ...notes, config: "7" }));
-  assert.match(await says(elsewhere), /its settings are not known here: expected an object/);
+  assert.match(await says(elsewhere), /expected its settings as a JSON object, got other text$/);
 });
 
 const trainImported = (flags: TrainFlags) =>

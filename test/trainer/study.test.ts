@@ -222,13 +222,12 @@ test("data sets are trainings, each with its cases; an arm that is missing takes
 
 test("a record is read as it was written; another file is refused, with how to mend it", () => {
   const [{ record }] = invented(reportedArms(STUDY), 3, () => 0) as [ReturnType<typeof invented>[number]];
-  const bytes = (text: string) => new TextEncoder().encode(text);
-  assert.equal(readRecord(bytes(writeRecord(record)), "a.json"), record);
+  assert.equal(readRecord(writeRecord(record), "a.json"), record);
   for (const data of [{ phantom: PHANTOM }, { phantom: { ...PHANTOM, unlabelled: 3 } }, DIGESTS])
-    assert.equal(readRecord(bytes(writeRecord({ ...record, data })), "a.json").data, data);
+    assert.equal(readRecord(writeRecord({ ...record, data }), "a.json").data, data);
   for (const text of ["{}", writeRecord(record).replace('"seed": 0', '"seed": -1'), "no JSON"])
     assert.throws(
-      () => readRecord(bytes(text), "a.json"),
+      () => readRecord(text, "a.json"),
       (error: Error) => error instanceof DataError && /^a\.json: expected/.test(error.message),
     );
 });

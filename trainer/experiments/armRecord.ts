@@ -2,8 +2,7 @@
 // that a study's page shows comes from these records.
 
 import * as v from "valibot";
-import { DataError } from "../../data/errors.ts";
-import { jsonOf } from "../../data/datasets/json.ts";
+import { parseOwn } from "../../data/datasets/json.ts";
 import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
 import type { Summary } from "../../model/scoring/summary.ts";
 import type { EpochRecord } from "../loop/records.ts";
@@ -61,14 +60,12 @@ export type ArmData = ArmRecord["data"];
 export type CaseScores = ArmRecord["scores"][number];
 
 /** Reads a record. Throws a DataError that names `where` for a file that is not one. */
-export function readRecord(bytes: Uint8Array, where: string): ArmRecord {
-  const found = v.safeParse(Schema, jsonOf(bytes, where));
-  if (found.success) return found.output;
-  const issue = found.issues[0];
-  throw new DataError(
-    `${where}: expected the record of a study's arm (${FORMAT}), got another file: ` +
-      `${v.getDotPath(issue) ?? "it"}: ${issue.message}; delete it, and the study trains this arm again`,
-  );
+export function readRecord(text: string, where: string): ArmRecord {
+  return parseOwn(text, where, {
+    content: `the record of a study's arm (${FORMAT})`,
+    remedy: "delete it, and the study trains this arm again",
+    schema: Schema,
+  });
 }
 
 /** The mean Dice of a case's regions; NaN where one is excluded. */

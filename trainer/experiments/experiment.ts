@@ -1,6 +1,7 @@
 // Compares several runs: each method's scores with their spread over seeds, and a test of whether one
 // method's cases score better than another's of the same modality. From the runs' summaries alone.
 
+import { largest, smallest } from "../../engine/values.ts";
 import { baselinesOf, METHODS } from "../../model/methods/index.ts";
 import { type ConventionName } from "../../model/scoring/conventions.ts";
 import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
@@ -206,7 +207,7 @@ function testedNote(rows: readonly ExperimentRow[]): string[] {
 function notesOn(rows: readonly ExperimentRow[], comparisons: readonly Comparison[]): string[] {
   const notes = testedNote(rows);
   const seeds = rows.map((row) => row.seeds.length);
-  const [fewest, most] = [Math.min(...seeds), Math.max(...seeds)];
+  const [fewest, most] = [smallest(seeds), largest(seeds)];
   if (most > 1)
     notes.push(`Mean ± standard deviation over seeds (${seedsText(rows)}) of the mean over test cases.`);
   if (fewest === 1) {
@@ -219,10 +220,10 @@ function notesOn(rows: readonly ExperimentRow[], comparisons: readonly Compariso
     notes.push(`${fewest} seeds give hardly a deviation: use at least ${ENOUGH_SEEDS}.`);
   }
   if (comparisons.length === 0) return notes;
-  const families = Math.max(
-    ...counts(comparisons.map(({ measure, method, against }) => `${measure} ${method} ${against}`)),
+  const families = largest(
+    counts(comparisons.map(({ measure, method, against }) => `${measure} ${method} ${against}`)),
   );
-  const tested = Math.min(...comparisons.map(({ cases }) => cases));
+  const tested = smallest(comparisons.map(({ cases }) => cases));
   const correction =
     families > 1 ? `; p corrected by Holm over ${families} modalities` : "; one modality: nothing to correct";
   notes.push(

@@ -2,6 +2,7 @@
 // sizes. All mistakes are found at once, and each says how to mend it.
 
 import * as v from "valibot";
+import { append } from "../../engine/values.ts";
 import { methodOf, METHODS, PLAIN } from "../../model/methods/index.ts";
 import { checkSettings, shown } from "../settings/check.ts";
 import { studentOf } from "../settings/contrasts.ts";
@@ -98,8 +99,8 @@ export function readStudy(found: object, usual: Size = "hour"): { study: Study; 
   const merged: Study = { ...base, ...given, choose: choose === undefined ? base.choose : choose };
   const all = [...merged.entries.map(({ name }) => name), ...(merged.choose ? [CHOSEN] : [])];
   const study = given.entries && !given.controlled ? { ...merged, controlled: all } : merged;
-  if (choose) problems.push(...choiceProblems(choose.sets));
-  if (!problems.length) problems.push(...mistakes(study));
+  if (choose) append(problems, choiceProblems(choose.sets));
+  if (!problems.length) append(problems, mistakes(study));
   return { study, problems };
 }
 

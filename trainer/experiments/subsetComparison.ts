@@ -1,5 +1,6 @@
 // Two tables of fifteen side by side: the differences of each subset's cases, with Wilcoxon's test.
 
+import { smallest } from "../../engine/values.ts";
 import { subsetName } from "../../data/datasets/subsets.ts";
 import {
   bootstrapMeans,
@@ -66,7 +67,7 @@ export function compareSubsets(one: ComparedTable, other: ComparedTable): Subset
 /** A sentence if so few cases cannot show a difference of any subset; else null. */
 export function tooFew(comparisons: readonly SubsetComparison[]): string | null {
   const family = new Set(comparisons.map(({ subset }) => subset)).size - 1;
-  const cases = Math.min(...comparisons.map((one) => one.cases));
+  const cases = smallest(comparisons.map((one) => one.cases));
   const least = Math.min(1, leastP(cases) * family);
   if (!comparisons.length || least <= 0.05) return null;
   return `${cases} cases are too few: even if all of them agreed, p (Holm) would be ${least.toPrecision(2)} at least.`;

@@ -1,5 +1,7 @@
 // The lines of metrics.jsonl, the source of curves and tables.
 
+import * as v from "valibot";
+import { type OwnFile, valuesOf } from "../../data/datasets/json.ts";
 import type { Region } from "../../model/scoring/regions.ts";
 
 /**
@@ -50,3 +52,31 @@ export interface EpochRecord {
   /** The most bytes of tensors on the GPU at one time. */
   gpuBytes?: number;
 }
+
+const amount = v.nullable(v.number()); // JSON has null for NaN
+const numbers = valuesOf(amount);
+const scores = v.looseObject({ WT: amount, TC: amount, ET: amount, mean: amount });
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** A line of metrics.jsonl as a file. */
+export const EPOCH_RECORD: OwnFile<EpochRecord> = {
+  content: "the record of an epoch",
+  remedy: "remove the line",
+  schema: v.looseObject({
+    epoch: v.pipe(count, v.minValue(1)),
+    step: count,
+    seconds: amount,
+    rate: amount,
+    losses: numbers,
+    observed: v.optional(numbers),
+    waited: v.optional(amount),
+    skipped: v.optional(amount),
+    validation: v.optional(scores),
+    contrasts: v.optional(valuesOf(scores)),
+    precision: v.optional(scores),
+    score: v.optional(v.string()),
+    average: v.optional(amount),
+    gradients: v.optional(valuesOf(numbers)),
+    gpuBytes: v.optional(amount),
+  }) as v.GenericSchema<unknown, unknown> as v.GenericSchema<unknown, EpochRecord>,
+};

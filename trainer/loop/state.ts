@@ -4,6 +4,7 @@
 // and the sources' states in the metadata. Node and browsers write the same bytes.
 
 import * as v from "valibot";
+import { faultOf } from "../../data/datasets/json.ts";
 import { CheckpointError, OldStateError } from "../../model/errors.ts";
 import { decodeSafetensors } from "../../model/files/safetensors.ts";
 import { checkSeal, encodeSealed } from "../../model/files/seal.ts";
@@ -97,8 +98,9 @@ export async function decodeTraining(
     );
     return { tensors, position, data, metadata };
   } catch (error) {
-    const { message } = error as Error;
-    throw new CheckpointError(`${name}: expected the state of a training, got another file: ${message}`);
+    throw new CheckpointError(
+      `${name}: expected the state of a training, got another file: ${faultOf(error)}`,
+    );
   }
 }
 
@@ -108,3 +110,20 @@ function isRecord(value: unknown): boolean {
 
 /** The key of a state's metadata that holds its settings as JSON. */
 export const SETTINGS_NOTE = "config";
+
+/**
+ * The settings in a state's metadata, unchecked; null where it has none. Throws a CheckpointError that names
+ * the file `name`, and shows nothing of it, where they are not a JSON object.
+ */
+export function notedSettings(metadata: Readonly<Record<string, string>>, name: string): object | null {
+  const note = metadata[SETTINGS_NOTE];
+  if (note === undefined) return null;
+  let found: unknown;
+  try {
+    found = JSON.parse(note);
+  } catch {
+    found = undefined; // its message has a part of the text
+  }
+  if (isRecord(found)) return found as object;
+  throw new CheckpointError(`${name}: expected its settings as a JSON object, got other text`);
+}

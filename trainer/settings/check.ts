@@ -1,6 +1,7 @@
 // Checks settings that come from a file: their names, and the kinds of their values.
 
 import * as v from "valibot";
+import { smallest } from "../../engine/values.ts";
 import { choice, onOff } from "../../model/settings/kinds.ts";
 import { type GivenSettings, type Recipe, RECIPES, type SettingName, SETTINGS } from "./settings.ts";
 
@@ -36,7 +37,7 @@ function nearest(name: string): string {
   const wanted = plain(name.slice(0, 64));
   const known = Object.keys(KINDS);
   const distances = known.map((other) => editDistance(wanted, plain(other)));
-  const least = Math.min(...distances);
+  const least = smallest(distances);
   if (least > Math.max(1, Math.min(3, wanted.length / 3))) return `: known are ${known.join(", ")}`;
   return `: did you mean ${known[distances.indexOf(least)]}?`;
 }

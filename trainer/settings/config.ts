@@ -227,18 +227,26 @@ export function teacherOf(config: TrainConfig): TrainConfig {
 }
 
 /**
- * A run's settings without paths on this machine, for files that are shared; a split file and the folder of
- * scans without labels keep their names.
+ * The settings of one machine: places of files, threads, memory, checks. A file that is shared keeps none of
+ * them, and none is taken from a file that comes from elsewhere.
  */
-export function portable({
-  split,
-  unlabelled,
-  initEncoder: _,
-  ...config
-}: TrainConfig): Partial<TrainConfig> {
-  const { data: _data, out: _out, teacher: _teacher, init: _init, cacheDir: _cacheDir, ...rest } = config;
-  const nameOf = (path: string | null) => path && path.split(/[\\/]/).findLast((part) => part !== "")!;
-  return { ...rest, split: nameOf(split), unlabelled: nameOf(unlabelled) };
+const OF_A_MACHINE = [
+  ...(["data", "out", "teacher", "init", "initEncoder", "cacheDir"] as const),
+  ...(["workers", "cache", "lowMemory", "gpuMemory", "fast"] as const),
+] satisfies readonly SettingName[];
+type OfAMachine = (typeof OF_A_MACHINE)[number];
+
+/**
+ * Settings without those of a machine, for files that are shared and from them; a split file and the folder
+ * of scans without labels keep their names, by which a user finds them.
+ */
+export function portable<Given extends Partial<TrainConfig>>(config: Given): Omit<Given, OfAMachine> {
+  const rest: Partial<TrainConfig> = { ...config };
+  for (const name of OF_A_MACHINE) delete rest[name];
+  const nameOf = (path: string) => path.split(/[\\/]/).findLast((part) => part !== "") ?? "";
+  for (const name of ["split", "unlabelled"] as const)
+    if (typeof rest[name] === "string") rest[name] = nameOf(rest[name]);
+  return rest as Omit<Given, OfAMachine>;
 }
 
 /**

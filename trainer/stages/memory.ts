@@ -2,6 +2,7 @@
 // that only counts, and takes one step there. And what else would fit where that is too much.
 
 import { type Device, GpuError } from "../../engine/index.ts";
+import { largest } from "../../engine/values.ts";
 import { methodOf, streamsOf } from "../../model/methods/index.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
 import type { Vec3 } from "../../model/scoring/regions.ts";
@@ -92,7 +93,7 @@ export function remedies(device: Device, demand: Demand, memory = Infinity): Rem
     config.precision === "f32" && device.gpu.features.has("shader-f16") ? { precision: "f16" } : {};
   const low: Remedy = config.lowMemory ? {} : { lowMemory: true };
   const least = leastBatch(config);
-  const more = largest(config.batch - least, (size) => enough({ batch: least - 1 + size }));
+  const more = mostWith(config.batch - least, (size) => enough({ batch: least - 1 + size }));
   const batch = more && least - 1 + more;
   const single = [...(batch ? [{ batch }] : []), ...[half, low].filter((r) => Object.keys(r).length > 0)];
   const found = single.filter(enough);
@@ -100,12 +101,12 @@ export function remedies(device: Device, demand: Demand, memory = Infinity): Rem
   const all: Remedy = { ...(config.batch > least && { batch: least }), ...half, ...low };
   if (enough(all)) return [all];
   const patches = smaller(config.patch, config.levels);
-  const fitting = largest(patches.length, (n) => enough({ ...all, patch: patches[patches.length - n]! }));
+  const fitting = mostWith(patches.length, (n) => enough({ ...all, patch: patches[patches.length - n]! }));
   return fitting ? [{ ...all, patch: patches[patches.length - fitting]! }] : [];
 }
 
 /** The largest of 1 … most for which `holds`, which it does up to some number; 0 for none. */
-function largest(most: number, holds: (n: number) => boolean): number {
+function mostWith(most: number, holds: (n: number) => boolean): number {
   let [low, high] = [0, most];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
@@ -120,7 +121,7 @@ function smaller(patch: Vec3, levels: number): Vec3[] {
   const step = 2 ** (levels - 1);
   const found: Vec3[] = [];
   for (let last: readonly number[] = patch; ;) {
-    const longest = last.lastIndexOf(Math.max(...last));
+    const longest = last.lastIndexOf(largest(last));
     const next = last.map((size, i) => (i === longest ? size - step : size)) as unknown as Vec3;
     try {
       checkPatch(next, levels);

@@ -8,6 +8,7 @@ import type { CommonGrid, Input } from "../../data/preparation/input.ts";
 import { type Case, channelsThere } from "../../data/preparation/preprocess.ts";
 import { inTurn, type SuppliedCase } from "../../data/preparation/supply.ts";
 import type { Device } from "../../engine/index.ts";
+import { append } from "../../engine/values.ts";
 import { cardMetadata, type NetworkCard } from "../../model/files/card.ts";
 import { encodeSealed } from "../../model/files/seal.ts";
 import { methodOf } from "../../model/methods/index.ts";
@@ -231,7 +232,7 @@ export class Stage {
       for (const shown of validatedSubsets(contrasts, channelsThere(prepared))) {
         if (this.trainer.stopping) return null;
         const seen = { ...seenBy(prepared, contrasts, shown), label: prepared.label! };
-        windows.push(...(await judgedWindows(this.#device, deployed, seen, this.config)));
+        append(windows, await judgedWindows(this.#device, deployed, seen, this.config));
       }
     return presenceScores(windows);
   }

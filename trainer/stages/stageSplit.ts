@@ -1,6 +1,7 @@
 // The cases of a split that a stage uses: those that have what its network sees. Said at the start: how many
 // these are, and what the others lack.
 
+import { append } from "../../engine/values.ts";
 import { gapsOf, listOf } from "../../data/datasets/gaps.ts";
 import { type CaseFiles, type Modality, MODALITIES } from "../../data/datasets/source.ts";
 import { takesSome } from "../../data/datasets/subsets.ts";
@@ -71,7 +72,7 @@ export function stageSplit(config: Stage, { split, filesOf, taughtBy }: SplitOpt
       about.push("no case is left to test on: no scores are computed");
   }
   const seen = MODALITIES.filter((one) => taughtBy.some((teacher) => teacher.includes(one)));
-  if (taughtBy.length) about.push(...taughtLines(trained, seen, { ...config, teachers: taughtBy.length }));
+  if (taughtBy.length) append(about, taughtLines(trained, seen, { ...config, teachers: taughtBy.length }));
   if (any && !taughtBy.length) {
     const whole = trained.filter(({ images }) => own.every((one) => images[one])).length;
     if (whole < trained.length)

@@ -1,8 +1,11 @@
 // Curves that grow while a training runs, as SVG.
 
+import { largest } from "../../engine/values.ts";
+import { Thinned } from "../../trainer/loop/thinned.ts";
+
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 170, 44, 24, 8];
 const COLOURS = ["#2b8cbe", "#e4572e", "#58b368", "#b07aa1", "#c9a227", "#7a8b99"];
-const MOST = 600; // points that are drawn of a curve
+const MOST = 600; // points of a curve that are kept
 
 interface Point {
   x: number;
@@ -12,7 +15,7 @@ interface Point {
 export class Chart {
   readonly element: HTMLElement;
   readonly #title: string;
-  readonly #lines = new Map<string, Point[]>();
+  readonly #lines = new Map<string, Thinned<Point>>();
   #due = false;
 
   constructor(title: string) {
@@ -25,9 +28,9 @@ export class Chart {
   add(x: number, values: Readonly<Record<string, number>>): void {
     for (const [name, y] of Object.entries(values)) {
       if (!Number.isFinite(y)) continue;
-      const line = this.#lines.get(name) ?? [];
+      const line = this.#lines.get(name) ?? new Thinned<Point>(MOST);
       this.#lines.set(name, line);
-      line.push({ x, y });
+      line.add({ x, y });
     }
     if (this.#due) return;
     this.#due = true; // many points come between two pictures
@@ -36,9 +39,18 @@ export class Chart {
 
   #draw(): void {
     this.#due = false;
-    const points = [...this.#lines.values()].flat();
-    const right = Math.max(1, ...points.map(({ x }) => x));
-    const top = niceTop(Math.max(1e-9, ...points.map(({ y }) => y)));
+    const curves = [...this.#lines.values()].map((line) => line.items);
+    const points = curves.flat();
+    const right = largest(
+      points.map(({ x }) => x),
+      1,
+    );
+    const top = niceTop(
+      largest(
+        points.map(({ y }) => y),
+        1e-9,
+      ),
+    );
     const at = ({ x, y }: Point) => {
       const across = LEFT + ((WIDTH - LEFT - 8) * x) / right;
       return `${across.toFixed(1)},${(HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * y) / top).toFixed(1)}`;
@@ -48,15 +60,12 @@ export class Chart {
       return `<line class="grid" x1="${LEFT}" x2="${WIDTH - 8}" y1="${y}" y2="${y}"/>
         <text x="${LEFT - 6}" y="${Number(y) + 4}" text-anchor="end">${+(share * top).toPrecision(3)}</text>`;
     });
-    const lines = [...this.#lines.values()].map((line, i) => {
-      const every = Math.ceil(line.length / MOST);
-      const kept = line.filter((_, j) => j % every === 0 || j === line.length - 1);
-      return `<polyline fill="none" stroke="${colour(i)}" stroke-width="1.6" points="${kept.map(at).join(" ")}"/>`;
-    });
+    const lines = curves.map(
+      (line, i) =>
+        `<polyline fill="none" stroke="${colour(i)}" stroke-width="1.6" points="${line.map(at).join(" ")}"/>`,
+    );
     const names = [...this.#lines.keys()];
-    const spoken = names
-      .map((name) => `${name} ${this.#lines.get(name)!.at(-1)!.y.toPrecision(3)}`)
-      .join(", ");
+    const spoken = names.map((name, i) => `${name} ${curves[i]!.at(-1)!.y.toPrecision(3)}`).join(", ");
     const axis = `<text x="${WIDTH - 8}" y="${HEIGHT - 6}" text-anchor="end">${right}</text>`;
     const label = `${this.#title}: ${spoken}`;
     this.element.innerHTML = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">${ticks.join("")}${lines.join("")}${axis}</svg>`;

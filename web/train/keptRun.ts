@@ -1,6 +1,7 @@
 // The run that the browser keeps, one at a time, in the page's own files: its settings and where its cases
 // are from, and for each stage the state to resume, the best network and the epochs so far.
 
+import { append } from "../../engine/values.ts";
 import { DataError } from "../../data/errors.ts";
 import { INPUT } from "../../data/preparation/input.ts";
 import { contrastsOf, soleCheckpoint, soleStage } from "../../model/files/card.ts";
@@ -187,7 +188,7 @@ export async function keptNetworks(): Promise<{ name: string; bytes: Bytes }[]> 
   if (!run || run.settings.stages === "pretrain") return [];
   const taught = await read(await keptFolder(RUN), FILES.teacher);
   const found = taught ? [{ name: teacherOf(run.settings) ?? "", bytes: taught }] : [];
-  for (const { stage } of run.stages) found.push(...(await (await KeptStage.open(stage)).networks(stage)));
+  for (const { stage } of run.stages) append(found, await (await KeptStage.open(stage)).networks(stage));
   return found;
 }
 

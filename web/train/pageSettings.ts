@@ -15,9 +15,9 @@ import {
   usesTeacher,
 } from "../../model/methods/index.ts";
 import type { Setting } from "../../model/settings/rows.ts";
-import { SETTINGS_NOTE } from "../../trainer/loop/state.ts";
+import { notedSettings } from "../../trainer/loop/state.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
-import { DEFAULTS, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
+import { DEFAULTS, portable, stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import { contrastsFor } from "../../trainer/settings/eachContrast.ts";
 import { pretrainingUses } from "../../trainer/settings/pretraining.ts";
 import { ROWS } from "../../trainer/settings/settings.ts";
@@ -116,9 +116,10 @@ export function stagesOf(settings: TrainSettings): Map<string, TrainConfig> {
  * settings, and a DataError that names each one that the page cannot train with.
  */
 export function settingsIn(metadata: Readonly<Record<string, string>>, name: string): FileSettings {
-  const found: unknown = JSON.parse(metadata[SETTINGS_NOTE] ?? "null");
-  if (typeof found !== "object" || found === null) throw new CheckpointError(`${name}: holds no settings`);
-  const { settings, problems } = checkSettings(found);
+  const found = notedSettings(metadata, name);
+  if (found === null) throw new CheckpointError(`${name}: holds no settings`);
+  const { problems, ...checked } = checkSettings(found);
+  const settings: FileSettings = portable(checked.settings);
   const { stage, modality = null } = settings;
   if (stage === undefined) problems.push("stage: expected teacher, student or pretrain, got none");
   if ((stage === "teacher") !== (modality === null))
