@@ -1,7 +1,6 @@
 // From a folder to the cases of a run: the data set, the split, the modalities to load. All problems with
 // them are reported before training begins.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type CaseFiles,
@@ -28,6 +27,7 @@ import { networkModalities, type TrainConfig } from "../../trainer/settings/conf
 import { warn } from "../terminal/console.ts";
 import { folderSource } from "./folderSource.ts";
 import { readSplitFiles } from "./splitFiles.ts";
+import { readFile } from "./userFile.ts";
 
 export interface RunData {
   source: Source;

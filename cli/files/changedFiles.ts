@@ -1,6 +1,6 @@
 // Compares the files of a data set with the manifest of a finished run, without reading more than it must.
 
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { filesOf, parseManifest, recordOf, sameScan } from "../../data/datasets/manifest.ts";
 import { sha256 } from "../../data/digest.ts";
@@ -9,6 +9,7 @@ import { readNifti } from "../../data/nifti/nifti.ts";
 import { say } from "../terminal/console.ts";
 import type { RunData } from "./cases.ts";
 import { realPath } from "./inputs.ts";
+import { readFile } from "./userFile.ts";
 
 /** The checksums of files that this process has read, by path, size and time, for the next stage. */
 const checksums = new Map<string, Promise<string>>();

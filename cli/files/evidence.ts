@@ -1,7 +1,6 @@
 // The folder of evidence: a small JSON for each finished arm of a study. Its name ends with a digest of all
 // that an arm's result depends on, so that an arm with other settings is another file.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sha256 } from "../../data/digest.ts";
 import { unusedSettings } from "../../model/methods/index.ts";
@@ -15,6 +14,7 @@ import { type Arm, armTitle } from "../../trainer/experiments/study.ts";
 import type { TrainConfig } from "../../trainer/settings/config.ts";
 import { ROWS } from "../../trainer/settings/settings.ts";
 import { writeAtomically } from "./files.ts";
+import { readFile } from "./userFile.ts";
 
 /** Settings that name the arm or its files, or that a record has under other names. */
 const ELSEWHERE = new Set<string>([

@@ -1,13 +1,13 @@
 // A stage's folder as the storage of its training: metrics and skipped steps are lines that are appended,
 // checkpoints are replaced whole.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Position } from "../../trainer/loop/position.ts";
 import type { StageStorage } from "../../trainer/stages/storage.ts";
 import { saveState } from "./checkpoints.ts";
 import { appendLine, writeAtomically } from "./files.ts";
 import { fileBeside, FILES, SOMETIMES } from "./stageFolder.ts";
+import { readFile } from "./userFile.ts";
 
 export function folderStorage(folder: string): StageStorage {
   return {

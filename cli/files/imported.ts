@@ -2,7 +2,6 @@
 // folder of its own. The file holds the training's settings, by the names of the table of settings, but not
 // the place of its data.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError } from "../../model/errors.ts";
 import { decodeTraining, encodeTraining, SETTINGS_NOTE } from "../../trainer/loop/state.ts";
@@ -12,6 +11,7 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings } from "../../trainer/settings/check.ts";
 import { saveModel } from "./models.ts";
 import { FILES } from "./stageFolder.ts";
+import { readFile } from "./userFile.ts";
 
 /**
  * The settings in a training's file. Throws a CheckpointError for another file, a UsageError for unknown

@@ -2,10 +2,11 @@
 // that it started from. With it a run is recognised after its files have moved, and a changed teacher is
 // noticed.
 
-import { readFile, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { sha256 } from "../../data/digest.ts";
+import { readFile } from "./userFile.ts";
 
 export const INPUTS_FILE = "inputs.json";
 

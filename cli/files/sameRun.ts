@@ -1,7 +1,7 @@
 // Tells whether a stage's folder holds the wanted run. Paths may be spelt differently, and
 // files may have moved: data, split and networks are compared by their content.
 
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type CaseRecord, compareFiles, parseManifest } from "../../data/datasets/manifest.ts";
 import { UsageError } from "../../model/settings/errors.ts";
@@ -12,6 +12,7 @@ import { changedFiles } from "./changedFiles.ts";
 import { exists } from "./files.ts";
 import { fileChecksum, type Inputs, readInputs, realPath } from "./inputs.ts";
 import { detail, FILES, readConfig, writeRecords } from "./stageFolder.ts";
+import { readFile } from "./userFile.ts";
 
 /** A stage's folder, the configuration in it, and its inputs; these are null in an older version's folder. */
 interface Recorded {

@@ -1,6 +1,6 @@
 // The file or folder of --split: JSON, or lists of names that lie side by side.
 
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { DataError } from "../../data/errors.ts";
 import { textOf } from "../../data/datasets/json.ts";
@@ -11,6 +11,7 @@ import {
   parseSplitFiles,
 } from "../../data/datasets/splitLists.ts";
 import { SPLIT_FILE } from "../../data/datasets/splits.ts";
+import { readFile } from "./userFile.ts";
 
 /**
  * Reads the split in a file or folder, for the cases `known`: a folder's split.json or its lists, and with a

@@ -1,6 +1,6 @@
 // The folder of a stage: its files, how it is begun, and its records.
 
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type CaseRecord, formatManifest } from "../../data/datasets/manifest.ts";
 import { casesOf, idsOf, type RunData } from "./cases.ts";
@@ -10,6 +10,7 @@ import { parseConfig } from "../terminal/configFile.ts";
 import { isTemporary, writeAtomically } from "./files.ts";
 import { type Inputs, INPUTS_FILE, realPath } from "./inputs.ts";
 import { isLock } from "./lock.ts";
+import { readFile } from "./userFile.ts";
 
 /** The files of a stage. */
 export const FILES = {

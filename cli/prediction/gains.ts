@@ -1,6 +1,5 @@
 // The gain of one more contrast, for the lines of predict.js: from the model's table of fifteen.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
@@ -13,6 +12,7 @@ import { warn } from "../terminal/console.ts";
 import { meanScore } from "../terminal/table.ts";
 import { type Candidate, choose } from "./candidates.ts";
 import { type Against, CHOICE_FILE, readAgainst, TABLE_FILE, tableFolder } from "./subsetAgainst.ts";
+import { readFile } from "../files/userFile.ts";
 
 /**
  * Returns a sentence on the one of the `absent` contrasts that would bring most to a case with those of

@@ -1,13 +1,14 @@
 // The predictions that a folder holds already, and those of them that predict --continue keeps: these were
 // made from the same files in the same way.
 
-import { readdir, readFile, realpath } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Dataset } from "../../data/datasets/datasets.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { InputChecksums } from "./inputChecksums.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 import { type CaseRecord, parsed, RECORD, type Record } from "./predictionRecord.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** The predictions that a folder holds already. */
 export interface Predicted {

@@ -1,7 +1,6 @@
 // The cases of a table of fifteen: the test cases of the run that the networks come from, or those that a
 // split chooses, or all.
 
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { type Dataset, openDataset, type Source } from "../../data/datasets/datasets.ts";
@@ -14,6 +13,7 @@ import { folderSource } from "../files/folderSource.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { say, warn } from "../terminal/console.ts";
 import type { Candidate } from "./candidates.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** The options that choose the cases. */
 export interface CaseOptions {

@@ -2,12 +2,12 @@
 // contrasts, and how near their sources are as they stand. The first cases' translations are kept beside them
 // as NIfTI.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import type { Likeness } from "../../trainer/stages/translation.ts";
 import { csv } from "../files/csv.ts";
 import { writeAtomically } from "../files/files.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** The files' names, and the folder of the translations. */
 export const TRANSLATIONS = {

@@ -1,7 +1,6 @@
 // model_card.md of a stage: describes the network, its training data, its scores and its limits for people
 // who receive the folder. Made from the stage's files alone.
 
-import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { formatSpacing } from "../../data/check/checkVolume.ts";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
@@ -39,6 +38,7 @@ import { readStage, sharedSettings } from "./stageResults.ts";
 import { recordedSplit } from "../../trainer/stages/stageSplit.ts";
 import { conventionWords, formatScore, meanScore } from "../terminal/table.ts";
 import { bytesText } from "../../engine/gpu/errors.ts";
+import { readFile } from "../files/userFile.ts";
 
 const FEW = 20; // with fewer test cases the scores come with a warning
 

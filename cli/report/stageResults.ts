@@ -1,6 +1,5 @@
 // Reads the results of a finished stage for reports: records, scores, size, settings.
 
-import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { type LabelConvention, mergedLabels } from "../../data/datasets/labels.ts";
 import { patientNote, patientsBy } from "../../data/datasets/patients.ts";
@@ -14,6 +13,7 @@ import { PRESENCE } from "../prediction/presenceFiles.ts";
 import type { StagePresence } from "./presenceReport.ts";
 import type { ReportStage } from "./reportCurves.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** A stage's results; without a summary if it had no test cases. */
 export async function readStage(config: TrainConfig): Promise<ReportStage> {

@@ -1,7 +1,6 @@
 // The networks that a stage starts from: those of earlier stages that its method needs, and first weights.
 // Whatever makes one unfit is said before any data are read.
 
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   listed,
@@ -32,6 +31,7 @@ import { fileChecksum, realPath } from "../files/inputs.ts";
 import { channelsOf, frozenNetwork, readEncoder, readModel, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { checkFrozen, readStudent } from "./students.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** The networks that a stage starts from. */
 export interface StageNetworks {

@@ -2,6 +2,7 @@
 // ends the process at once. A command without a training ends at the first, with the signal's exit code.
 // (Without a handler, the first process of a container would ignore SIGTERM.)
 
+import { spawn } from "node:child_process";
 import { constants } from "node:os";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -53,7 +54,16 @@ export function listenForStop(stop: (signal: StopSignal) => void): {
   };
 }
 
+/**
+ * Ends the process with the signal's exit code. Node waits for its threads then; where one hangs, the signal
+ * itself ends the process a second later, or at once if it comes again.
+ */
 function end(signal: StopSignal): never {
+  for (const name of SIGNALS) process.removeAllListeners(name);
+  if (process.platform !== "win32") {
+    const later = `sleep 1; kill -s ${signal.slice(3)} ${process.pid}`;
+    spawn("sh", ["-c", later], { detached: true, stdio: "ignore" }).on("error", () => undefined).unref();
+  }
   process.exit(128 + constants.signals[signal]);
 }
 
