@@ -19,7 +19,7 @@ import { subsetOf } from "../trainer/settings/contrasts.ts";
 import { AFFINE_HELP, SETTINGS } from "../trainer/settings/settings.ts";
 import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
-import { parsePatch } from "../model/settings/kinds.ts";
+import { extent, parsePatch } from "../model/settings/kinds.ts";
 
 /** The data set to check, and what training will expect of it. */
 export interface CheckFlags {
@@ -105,7 +105,7 @@ export function checkCommand(): Command {
     .option("--unlabelled", "check cases for prediction: labels are not needed")
     .option(
       "--patch <d,h,w>",
-      `warn of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
+      `warn of brains smaller than this (${extent().limits}; default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
     )
     .addOption(
       new Option(

@@ -31,7 +31,7 @@ import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
 import { streamLines, type StreamPlan } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
-import { reportMemory } from "../device/memory.ts";
+import { checkMemory, reportMemory } from "../device/memory.ts";
 import { applyTuning } from "../device/tuning.ts";
 import { scorePairs, writeSummary } from "../prediction/evaluation.ts";
 import { pairsOf } from "../prediction/labelPairs.ts";
@@ -62,9 +62,10 @@ import { writeYielded } from "./yielded.ts";
 const PREDICTION = 1e6; // bytes of a predicted case, generously
 
 /**
- * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All
- * cases, those for the test too, are read before the device is opened and the folder's content replaced. With
- * a `state` of the folder the training is resumed, to the same bits as if it had never stopped.
+ * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. A
+ * training that memory does not hold is refused before any case is read; then all cases are read, those for
+ * the test too, before the folder's content is replaced. With a `state` of the folder the training is
+ * resumed, to the same bits as if it had never stopped.
  */
 export async function trainStage(
   open: () => Promise<Device>,
@@ -76,7 +77,10 @@ export async function trainStage(
   if (config.fast) say(`  ${FAST}`);
   const networks = await readNetworks(config);
   const data = await openRunData(config, state && !state.imported ? folder : null);
-  const cases = await readStageCases(data, networks, config);
+  const frozen = (name: string) => frozenNetwork(networks.frozen.get(name)!);
+  const cases = await readStageCases(data, networks, config, async (modalities, hostBytes) => {
+    checkMemory(await open(), { config, modalities, frozen }, hostBytes);
+  });
   try {
     const { train, val, test } = cases.split;
     const started = await warnings(config, networks, { split: data.split, state });
