@@ -13,7 +13,7 @@ import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.
 import { type AffineChoice, AFFINES } from "../data/preparation/grids.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
-import { showTransient } from "./terminal/console.ts";
+import { jsonText, print, showTransient } from "./terminal/console.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
 import { subsetOf } from "../trainer/settings/contrasts.ts";
 import { AFFINE_HELP, SETTINGS } from "../trainer/settings/settings.ts";
@@ -63,7 +63,7 @@ export async function checkFolder(
     },
   );
   if (report.cases.length && !unlabelled) await describePatients(report, source, patients);
-  if (json) print(JSON.stringify(report, null, 2));
+  if (json) print(jsonText(report, 2));
   printText([...headLines(report), ...summaryLines(report)]);
   return report;
 }
@@ -81,7 +81,7 @@ function parsePatients(text: string): string {
 
 async function main(flags: CheckFlags): Promise<void> {
   const progress = flags.quiet ? undefined : showTransient;
-  const report = await checkFolder(flags, (line) => console.log(line), progress);
+  const report = await checkFolder(flags, print, progress);
   if (allFindings(report, "problems").length) process.exitCode = 3;
 }
 

@@ -6,6 +6,7 @@ import type { Vec3 } from "../data/nifti/geometry.ts";
 import { whole } from "../model/settings/kinds.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { makePhantom, type PhantomOptions } from "./files/phantomFolder.ts";
+import { print } from "./terminal/console.ts";
 import { numberOption, parseText } from "./terminal/kindOption.ts";
 
 if (isMain(import.meta.url)) {
@@ -39,7 +40,7 @@ if (isMain(import.meta.url)) {
     .option("--no-raters", "with version 2: label every case by the raters' consensus, not only test cases")
     .option("--overwrite", "replace a phantom of other parameters");
   process.exitCode = await runCommand<PhantomOptions>(program, (options) =>
-    makePhantom({ ...options, report: (line) => console.log(line) }),
+    makePhantom({ ...options, report: print }),
   );
 }
 

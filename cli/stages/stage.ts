@@ -50,7 +50,7 @@ import { validateSubsets } from "../prediction/validateSubsets.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
 import { writePrediction } from "../prediction/predictions.ts";
 import { StageLog } from "../report/stageLog.ts";
-import { emit, isLively, say, warn } from "../terminal/console.ts";
+import { emit, overwrite, say, warn } from "../terminal/console.ts";
 import { FAST, trainingProgress } from "../terminal/progress.ts";
 import { listenForStop, resumeCommand, StoppedError } from "../terminal/stopSignals.ts";
 import { scorePresence } from "./presence.ts";
@@ -248,7 +248,8 @@ async function score(
   const folder = join(config.out, stageName(config));
   const used = stageSplit(config, { split: data.split, filesOf: filesById(data.dataset), taughtBy: [] });
   data = { ...data, split: used.split };
-  const validation = all.filter(({ id }) => used.split.val.includes(id));
+  const validated = new Set(used.split.val);
+  const validation = all.filter(({ id }) => validated.has(id));
   const best = upload(device, await readModel(join(folder, FILES.best)));
   const rule = await tunePostprocessing(device, best, validation, { folder, config });
   await validateSubsets(device, best, validation, { folder, config });
@@ -279,7 +280,7 @@ async function scoreTestCases(
   const boxes = new Map<string, Box>();
   const seconds = new Map<string, number>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
-    if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
+    overwrite(`  predicting test case ${i + 1} of ${split.test.length}`);
     const required = isAny(config.modality) ? [] : networkModalities(config);
     const began = performance.now();
     const options = { labels: false, required, ...loadOptions(config), orientation };
@@ -291,7 +292,7 @@ async function scoreTestCases(
     seconds.set(files.id, (performance.now() - began) / 1000);
     if (config.scoring === "crop") boxes.set(files.id, cropOf(prepared));
   }
-  if (isLively()) process.stdout.write("\r\x1b[K");
+  overwrite("");
   const folders = { predictions, references: config.data };
   const { convention, affine } = config;
   const pairs = pairsOf(casesOf(dataset, split.test), folders);

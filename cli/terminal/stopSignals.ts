@@ -4,6 +4,7 @@
 
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
+import { complain } from "./console.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 export type StopSignal = (typeof SIGNALS)[number];
@@ -30,7 +31,7 @@ export function heedSignals(): void {
 
 function heed(signal: StopSignal): void {
   if (listener) return listener(signal);
-  console.error(`${signal}: stopped; finished files are kept`);
+  complain(`${signal}: stopped; finished files are kept`);
   end(signal);
 }
 
