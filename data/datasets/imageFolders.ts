@@ -156,9 +156,10 @@ export async function volumeCases(
   const files = await folder.listed(
     entries.flatMap(({ image, label }) => [image, ...(label ? [label] : [])]),
   );
+  let next = 0;
   for (const { label } of entries) {
-    const image = files.shift();
-    const labelled = label ? files.shift() : undefined;
+    const image = files[next++];
+    const labelled = label ? files[next++] : undefined;
     if (image !== undefined) add(image, labelled);
   }
   return cases;

@@ -198,5 +198,9 @@ function patientsOf(
 /** The ids that are listed again, each time that they are. */
 function repeated(ids: readonly string[]): string[] {
   const seen = new Set<string>();
-  return ids.filter((id) => seen.has(id) || (seen.add(id), false));
+  return ids.filter((id) => {
+    const again = seen.has(id);
+    seen.add(id);
+    return again;
+  });
 }
