@@ -1,9 +1,10 @@
 // npm run lab -- conv3d|weightGradient|instanceNorm: times all versions of a kernel in one run, the naive one
 // first, and checks each against float64. It shows the gain of each idea. Exits 1 if a result is wrong.
 
-import { Argument, Command, InvalidArgumentError } from "commander";
+import { Argument, Command } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
-import { parsePatch } from "../model/settings/kinds.ts";
+import { numberOption } from "../cli/terminal/kindOption.ts";
+import { parsePatch, whole } from "../model/settings/kinds.ts";
 import { openDevice } from "../cli/device/gpu.ts";
 import { CeilingsBench } from "./ceilings.ts";
 import { jsonFile } from "./jsonFile.ts";
@@ -90,17 +91,12 @@ function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-function whole(text: string): number {
-  if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("expected an integer of at least 1.");
-}
-
 const command = new Command("lab")
   .description("Times all versions of a kernel, the naive one first.")
   .addArgument(new Argument("<kernel>", "the kernel").choices(Object.keys(SUBJECTS)))
-  .option("--channels <n>", "input and output channels", whole, 16)
+  .addOption(numberOption("--channels <n>", "input and output channels", whole(1, 1024)).default(16))
   .option("--size <d,h,w>", "voxels", "24,32,32")
-  .option("--samples <n>", "samples of each version, at least", whole, 3)
+  .addOption(numberOption("--samples <n>", "samples of each version, at least", whole()).default(3))
   .option("--json <file>", "file for all numbers");
 
 if (isMain(import.meta.url))

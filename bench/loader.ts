@@ -7,6 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
+import * as v from "valibot";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
 import type { Reading, RecordedCase } from "../cli/files/dataWorkers.ts";
@@ -14,7 +15,9 @@ import { folderSource } from "../cli/files/folderSource.ts";
 import { loadRecordedCases, readAgain } from "../cli/files/loadCases.ts";
 import { openLoader } from "../cli/files/loader.ts";
 import { Room } from "../cli/files/room.ts";
-import { parsePatch } from "../model/settings/kinds.ts";
+import { numberOption } from "../cli/terminal/kindOption.ts";
+import { parsePatch, whole } from "../model/settings/kinds.ts";
+import { SETTINGS } from "../trainer/settings/settings.ts";
 import type { Augmentation } from "../data/sampling/augment.ts";
 import type { Vec3 } from "../data/nifti/geometry.ts";
 import { type Case, PREPARATION } from "../data/preparation/preprocess.ts";
@@ -23,7 +26,7 @@ import { Random } from "../engine/autograd/random.ts";
 
 interface Flags {
   patch: string;
-  seconds: string;
+  seconds: number;
   workers: string;
   data?: string;
 }
@@ -31,12 +34,11 @@ interface Flags {
 /** A typical size of a brain's bounding box in BraTS. */
 const SIZE: Vec3 = [140, 170, 140];
 
-async function main({ data, patch: size, seconds: limit, workers: counts }: Flags): Promise<void> {
-  const [patch, seconds] = [parsePatch(size), Number(limit)];
-  const threads = counts.split(",").map(Number);
-  if (!(seconds > 0)) throw new UsageError(`--seconds: expected more than 0, got ${limit}`);
-  if (!threads.every((n) => Number.isInteger(n) && n >= 0))
-    throw new UsageError(`--workers: expected numbers such as 0,1,2, got ${counts}`);
+async function main({ data, patch: size, seconds, workers: counts }: Flags): Promise<void> {
+  const patch = parsePatch(size);
+  const threads = counts.split(",").map(SETTINGS.workers.parse);
+  if (!threads.every((n): n is number => v.is(SETTINGS.workers.schema, n)))
+    throw new UsageError(`--workers: each ${SETTINGS.workers.expected}, such as 0,1,2, got ${counts}`);
   console.log(`${cpus().length} x ${cpus()[0]?.model ?? "unknown"}; Node ${process.version}`);
   if (data !== undefined) return measureReading(data, seconds);
   console.log(`patches of ${MODALITIES.length}x${patch.join("x")}, ${seconds} s each`);
@@ -144,8 +146,8 @@ if (isMain(import.meta.url)) {
   const command = new Command("loader")
     .description("Measures how many patches the loader makes per second.")
     .option("--patch <d,h,w>", "voxels of a patch", "96,128,128")
-    .option("--seconds <n>", "duration of each measurement", "10")
-    .option("--workers <list>", "numbers of threads", "0,1,2")
+    .addOption(numberOption("--seconds <n>", "duration of each measurement", whole(1, 3600)).default(10))
+    .option("--workers <list>", `numbers of threads (${SETTINGS.workers.limits} each)`, "0,1,2")
     .option("--data <folder>", "measure the reading of its cases instead");
   process.exitCode = await runCommand<Flags>(command, main);
 }

@@ -11,7 +11,8 @@ import { jsonFile } from "./jsonFile.ts";
 import { machineText, thisMachine } from "./machine.ts";
 import { measureSteps, SEES, type StepOptions } from "./step/measure.ts";
 import { median } from "./stopwatch.ts";
-import { whole } from "./whole.ts";
+import { numberOption } from "../cli/terminal/kindOption.ts";
+import { whole } from "../model/settings/kinds.ts";
 
 interface Flags {
   quick?: boolean;
@@ -84,7 +85,7 @@ export function table(costs: readonly MethodCost[]): string[] {
 const command = new Command("methods")
   .description("Times a training step of every method, beside ProtoKD's.")
   .option("--quick", "the phantom's patches")
-  .option("--rounds <n>", "how often the methods take turns", whole(1), 3)
+  .addOption(numberOption("--rounds <n>", "how often the methods take turns", whole(1, 1000)).default(3))
   .addOption(new Option("--sees <contrasts>", "what the network sees").choices(SEES).default("one"))
   .option("--json <file>", "file for all numbers");
 

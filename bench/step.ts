@@ -6,7 +6,9 @@ import { Command, Option } from "commander";
 import { isMain, runCommand } from "../cli/terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
 import { fittingPatch } from "../trainer/settings/config.ts";
-import { parsePatch } from "../model/settings/kinds.ts";
+import { numberOption } from "../cli/terminal/kindOption.ts";
+import { parsePatch, whole } from "../model/settings/kinds.ts";
+import { SETTINGS } from "../trainer/settings/settings.ts";
 import { openDevice } from "../cli/device/gpu.ts";
 import { bytesText, type Precision, type ProfileRow, profileRows } from "../engine/index.ts";
 import { DEFAULT_METHOD, methodOf, METHODS } from "../model/methods/index.ts";
@@ -16,7 +18,6 @@ import { jsonFile } from "./jsonFile.ts";
 import { machineText, thisMachine } from "./machine.ts";
 import { measureSteps, SEES, type StepMeasurement } from "./step/measure.ts";
 import { traceOf } from "./step/trace.ts";
-import { whole } from "./whole.ts";
 
 interface Flags {
   filters?: number;
@@ -41,7 +42,6 @@ const QUICK = { filters: 8, levels: 4, patch: "32,32,32", batch: 2, steps: 2 } a
 
 async function main({ quick, json, trace, method, sees, ...flags }: Flags): Promise<void> {
   const { patch: size, ...config } = { ...(quick ? QUICK : SIZES), ...flags };
-  if (config.levels > 6) throw new UsageError(`--levels: expected 2 to 6, got ${config.levels}`);
   const patch = fittingPatch(parsePatch(size), config.levels);
   const [write, draw] = [jsonFile(json), jsonFile(trace, "--trace")];
   const device = await openDevice();
@@ -114,12 +114,14 @@ const byDefault = (key: keyof typeof SIZES) => `(default: ${SIZES[key]}; quick: 
 const command = new Command("step")
   .description("Times whole training steps, after a first one that warms up.")
   .option("--quick", "the phantom's network and patches")
-  .option("--filters <n>", `channels at full resolution ${byDefault("filters")}`, whole(1))
-  .option("--levels <n>", `resolutions ${byDefault("levels")}`, whole(2))
+  .addOption(
+    numberOption("--filters <n>", `channels at full resolution ${byDefault("filters")}`, SETTINGS.filters),
+  )
+  .addOption(numberOption("--levels <n>", `resolutions ${byDefault("levels")}`, SETTINGS.levels))
   .addOption(new Option("--norm <kind>", "normalisation").choices(["instance", "batch"]).default(VNET.norm))
   .option("--patch <d,h,w>", `voxels ${byDefault("patch")}`)
-  .option("--batch <n>", `patches ${byDefault("batch")}`, whole(1))
-  .option("--steps <n>", `timed steps ${byDefault("steps")}`, whole(1))
+  .addOption(numberOption("--batch <n>", `patches ${byDefault("batch")}`, SETTINGS.batch))
+  .addOption(numberOption("--steps <n>", `timed steps ${byDefault("steps")}`, whole(1, 1e4)))
   .addOption(
     new Option("--precision <kind>", "precision of activations").choices(["f32", "f16"]).default("f32"),
   )

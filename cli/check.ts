@@ -13,13 +13,13 @@ import { CONVENTION_NAMES, type LabelConvention } from "../data/datasets/labels.
 import { type AffineChoice, AFFINES } from "../data/preparation/grids.ts";
 import { caseLines, headLines, summaryLines } from "./terminal/checkReport.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
-import { showTransient } from "./terminal/console.ts";
+import { jsonText, print, showTransient } from "./terminal/console.ts";
 import { DEFAULTS, PHANTOM, SMALL } from "../trainer/settings/config.ts";
 import { subsetOf } from "../trainer/settings/contrasts.ts";
 import { AFFINE_HELP, SETTINGS } from "../trainer/settings/settings.ts";
 import { exists } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
-import { parsePatch } from "../model/settings/kinds.ts";
+import { extent, parsePatch } from "../model/settings/kinds.ts";
 
 /** The data set to check, and what training will expect of it. */
 export interface CheckFlags {
@@ -63,7 +63,7 @@ export async function checkFolder(
     },
   );
   if (report.cases.length && !unlabelled) await describePatients(report, source, patients);
-  if (json) print(JSON.stringify(report, null, 2));
+  if (json) print(jsonText(report, 2));
   printText([...headLines(report), ...summaryLines(report)]);
   return report;
 }
@@ -81,7 +81,7 @@ function parsePatients(text: string): string {
 
 async function main(flags: CheckFlags): Promise<void> {
   const progress = flags.quiet ? undefined : showTransient;
-  const report = await checkFolder(flags, (line) => console.log(line), progress);
+  const report = await checkFolder(flags, print, progress);
   if (allFindings(report, "problems").length) process.exitCode = 3;
 }
 
@@ -105,7 +105,7 @@ export function checkCommand(): Command {
     .option("--unlabelled", "check cases for prediction: labels are not needed")
     .option(
       "--patch <d,h,w>",
-      `warn of brains smaller than this (default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
+      `warn of brains smaller than this (${extent().limits}; default: ${DEFAULTS.patch.join()}; phantom: ${String(SMALL.patch)})`,
     )
     .addOption(
       new Option(

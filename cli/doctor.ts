@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { add, bytesText, defaultTuning, lanesOf, scope, tensor, type Tuning } from "../engine/index.ts";
 import { largest } from "../engine/values.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
+import { jsonText, print } from "./terminal/console.ts";
 import type { Toggles } from "./device/gpu.ts";
 import { isSoftware, readTuning, tuningText } from "./device/tuning.ts";
 import { chosenDriver } from "./device/vulkan.ts";
@@ -172,7 +173,7 @@ if (isMain(import.meta.url)) {
     .option("--json", "print the report as JSON");
   const code = await runCommand<{ json?: boolean }>(program, async ({ json }) => {
     const report = await examine();
-    console.log(json ? JSON.stringify(report, null, 2) : text(report));
+    print(json ? jsonText(report, 2) : text(report));
     if (!report.ready) process.exitCode = 4;
   });
   if (code !== 0) process.exitCode = code;

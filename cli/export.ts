@@ -17,7 +17,7 @@ import { fittingPatch } from "../trainer/settings/config.ts";
 import { emit, result, say, withVoices } from "./terminal/console.ts";
 import { checkWritable, exists, writeAtomically } from "./files/files.ts";
 import { channelsOf, readModel, type StoredModel } from "./files/models.ts";
-import { parsePatch } from "../model/settings/kinds.ts";
+import { extent, parsePatch } from "../model/settings/kinds.ts";
 
 export interface ExportOptions {
   /** A checkpoint of this project, or a published one. */
@@ -108,7 +108,10 @@ if (isMain(import.meta.url)) {
     .requiredOption("--model <file>", "a checkpoint, of a run or published")
     .requiredOption("--output <file>", "the file to write: NAME.onnx or NAME.safetensors")
     .addOption(new Option("--format <name>", "the kind of file (default: by its ending)").choices(FORMATS))
-    .option("--patch <d,h,w>", "onnx: size of the input (default: any multiple of 2^(levels-1))")
+    .option(
+      "--patch <d,h,w>",
+      `onnx: size of the input (${extent().limits}; default: any multiple of 2^(levels-1))`,
+    )
     .option("--features", "onnx: also output the features before the last layer")
     .addOption(
       new Option("--modality <name>", "input of a published model of one modality").choices(MODALITIES),

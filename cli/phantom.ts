@@ -3,8 +3,11 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import type { Vec3 } from "../data/nifti/geometry.ts";
+import { whole } from "../model/settings/kinds.ts";
 import { examples, isMain, runCommand } from "./terminal/command.ts";
 import { makePhantom, type PhantomOptions } from "./files/phantomFolder.ts";
+import { print } from "./terminal/console.ts";
+import { numberOption, parseText } from "./terminal/kindOption.ts";
 
 if (isMain(import.meta.url)) {
   const program = new Command("phantom")
@@ -18,38 +21,32 @@ if (isMain(import.meta.url)) {
       ),
     )
     .requiredOption("--out <dir>", "folder to make; if it holds the same phantom already, nothing changes")
-    .option("--cases <n>", "number of cases", integer("1 to 9999", 1, 9999), 20)
+    .addOption(numberOption("--cases <n>", "number of cases", whole(1, 9999)).default(20))
     .option("--size <voxels>", "edge of a cube, or D,H,W; 16 to 512 each", parseSize, 64)
-    .option(
-      "--seed <n>",
-      "seed of the phantoms: the same seed gives the same voxels",
-      integer("0 to 4294967295", 0, 2 ** 32 - 1),
-      1,
+    .addOption(
+      numberOption(
+        "--seed <n>",
+        "seed of the phantoms: the same seed gives the same voxels",
+        whole(0, 2 ** 32 - 1),
+      ).default(1),
     )
-    .option(
-      "--version <n>",
-      "of the phantom: 1 is easy, with exact labels; 2 is as hard as real scans, with labels by raters",
-      integer("1 to 2", 1, 2),
-      2,
+    .addOption(
+      numberOption(
+        "--version <n>",
+        "of the phantom: 1 is easy, with exact labels; 2 is as hard as real scans, with labels by raters",
+        whole(1, 2),
+      ).default(2),
     )
     .option("--no-raters", "with version 2: label every case by the raters' consensus, not only test cases")
     .option("--overwrite", "replace a phantom of other parameters");
   process.exitCode = await runCommand<PhantomOptions>(program, (options) =>
-    makePhantom({ ...options, report: (line) => console.log(line) }),
+    makePhantom({ ...options, report: print }),
   );
 }
 
-function integer(range: string, low: number, high: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= low && value <= high) return value;
-    throw new InvalidArgumentError(`Expected an integer from ${range}.`);
-  };
-}
-
 function parseSize(text: string): number | Vec3 {
-  const lengths = text.split(",").map(integer("16 to 512, or three as D,H,W", 16, 512));
+  const lengths = text.split(",").map((part) => parseText(whole(16, 512), part));
   if (lengths.length === 1) return lengths[0]!;
   if (lengths.length === 3) return [lengths[0]!, lengths[1]!, lengths[2]!];
-  throw new InvalidArgumentError("Expected one integer, or three as D,H,W.");
+  throw new InvalidArgumentError("expected one integer, or three as D,H,W.");
 }

@@ -16,9 +16,10 @@ import { TILING, type Tiling } from "../model/inference/windows.ts";
 import type { Candidate } from "./prediction/candidates.ts";
 import { isMain, runCommand } from "./terminal/command.ts";
 import { UsageError } from "../model/settings/errors.ts";
-import { emit, result, say, warn, withVoices } from "./terminal/console.ts";
+import { complain, emit, result, say, warn, withVoices } from "./terminal/console.ts";
 import { checkWritable, removeTemporaries } from "./files/files.ts";
 import { folderSource } from "./files/folderSource.ts";
+import { lockFolder } from "./files/lock.ts";
 import { predictProgram } from "./terminal/predictFlags.ts";
 import {
   allowedModalities,
@@ -86,16 +87,28 @@ export interface PredictOptions {
 }
 
 /**
- * Predicts every case of a folder. Throws a CheckpointError, a UsageError, or a DataError with the problems
- * of all cases before it opens the device; with `skipBad`, the DataError comes after the other predictions.
+ * Predicts every case of a folder. Throws a CheckpointError, a UsageError, a BusyError where another process
+ * predicts into the same folder, or a DataError with the problems of all cases before it opens the device;
+ * with `skipBad`, the DataError comes after the other predictions.
  */
 export async function predictFolder(open: () => Promise<Device>, options: PredictOptions): Promise<void> {
-  const { model, input, output, overwrite = false, continue: keep = false, translate: target } = options;
-  if (target) return translateFolder(open, { ...options, target });
-  if (overwrite && keep)
+  const { output, overwrite = false, continue: keep = false, translate: target } = options;
+  if (overwrite && keep && !target)
     throw new UsageError(
       "--continue: keeps the predictions that --overwrite replaces: give only one of them",
     );
+  await checkWritable(join(output, RECORD), "--output");
+  const unlock = await lockFolder(output, say);
+  try {
+    await (target ? translateFolder(open, { ...options, target }) : predictLocked(open, options));
+  } finally {
+    await unlock();
+  }
+}
+
+/** Predicts into a folder to which nobody else writes meanwhile. */
+async function predictLocked(open: () => Promise<Device>, options: PredictOptions): Promise<void> {
+  const { model, input, output, overwrite = false, continue: keep = false } = options;
   const paths = typeof model === "string" ? [model] : model;
   const classifier = await classifierIn(paths);
   if (classifier !== null) return predictPresence(open, classifier, options);
@@ -105,7 +118,6 @@ export async function predictFolder(open: () => Promise<Device>, options: Predic
   const { dataset, from } = await openUnlabelled(source, candidates, options.labels);
   const probabilities = options.saveProbabilities ?? false;
   const found = await findPredicted(dataset, { input, output, probabilities, overwrite, keep });
-  await checkWritable(join(output, RECORD), "--output");
 
   const gains = await readGains(paths, candidates);
   const { plan, bad } = planCases(dataset, candidates, { allowed, gains });
@@ -231,7 +243,7 @@ async function openUnlabelled(
 function reportBad(bad: readonly BadCase[], skip: boolean): string[] {
   const problems = bad.flatMap((one) => one.problems);
   if (problems.length && !skip) throw new DataError(problems);
-  for (const problem of problems) console.error(`skipped: ${problem}`);
+  for (const problem of problems) complain(`skipped: ${problem}`);
   return problems;
 }
 

@@ -1,43 +1,54 @@
 // `npm run setup`, and the first step of `npm start` and `npm test`: makes sure that there is an adapter. If
-// there is one, it prints its name. If not, it installs software Vulkan if it may (apt, as root or with
-// passwordless sudo) and looks again in a new process; otherwise it prints what is missing and how to get it,
-// and exits with 4.
+// there is one, it prints its name. If not, it says what it installs, installs software Vulkan if it may (apt,
+// as root, or with --sudo by passwordless sudo) and looks again in a new process; otherwise, and where
+// PROTOKD_INSTALL is "never", it prints what is missing and how to get it, and exits with 4.
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { examples, runCommand } from "./terminal/command.ts";
-import { chosenDriver, type Installation, installation, remedy, thisSystem } from "./device/vulkan.ts";
+import { complain, print } from "./terminal/console.ts";
+import {
+  chosenDriver,
+  type Installation,
+  installation,
+  installationText,
+  mayInstall,
+  remedy,
+  thisSystem,
+} from "./device/vulkan.ts";
 
 const lockSeconds = 300; // another apt may be at work: unattended upgrades after boot
 const commandSeconds = 900;
+
+interface Flags {
+  install: boolean;
+  sudo?: boolean;
+}
 
 /** Prints the adapter's name and returns the exit code 0, or null if no adapter was found. */
 async function adapter(): Promise<number | null> {
   const { describe, gpu } = await import("./device/gpu.ts");
   const found = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!found) return null;
-  console.log(`GPU adapter: ${describe(found.info)}`);
+  print(`GPU adapter: ${describe(found.info)}`);
   return 0;
 }
 
-async function install(allowed: boolean): Promise<number> {
-  const linux = process.platform === "linux";
-  const system = thisSystem(
-    linux && process.getuid?.() !== 0 && spawnSync("sudo", ["-n", "true"]).status === 0,
-  );
-  const steps = allowed && chosenDriver() === undefined ? installation(system) : null;
+async function install(flags: Flags): Promise<number> {
+  const bySudo = flags.sudo === true && process.platform === "linux" && process.getuid?.() !== 0;
+  const system = thisSystem(bySudo && spawnSync("sudo", ["-n", "true"]).status === 0);
+  const steps = mayInstall(flags) && chosenDriver() === undefined ? installation(system) : null;
   if (!steps) {
     const { noAdapter } = await import("./device/gpu.ts");
-    console.error(noAdapter());
+    complain(noAdapter());
     return 4;
   }
-  const from = steps.release ? ` from ${steps.release}` : "";
-  console.log(`no GPU adapter found; installing software Vulkan (${steps.packages[0]}${from}) ...`);
+  print(`no GPU adapter found: ${installationText(steps)} ...`);
   const error = runInstallation(steps);
   if (error !== null) {
-    console.error(`${error}\nthe installation failed (apt's messages above); by hand: ${remedy(system)}`);
+    complain(`${error}\nthe installation failed (apt's messages above); by hand: ${remedy(system)}`);
     return 4;
   }
   const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--no-install"], {
@@ -102,9 +113,16 @@ function write({ path, text }: { path: string; text: string }): string | null {
 
 const program = new Command("setup")
   .description("Looks for a GPU adapter; without one, installs software Vulkan where it can.")
-  .addHelpText("after", examples("node cli/setup.js", "node cli/setup.js --no-install"))
-  .option("--no-install", "install nothing: only print the adapter, or what is missing");
-const code = await runCommand<{ install: boolean }>(program, async (options) => {
-  process.exitCode = (await adapter()) ?? (await install(options.install));
+  .addHelpText(
+    "after",
+    examples("node cli/setup.js", "node cli/setup.js --sudo", "node cli/setup.js --no-install"),
+  )
+  .option(
+    "--no-install",
+    "install nothing: only print the adapter, or what is missing; PROTOKD_INSTALL=never does the same, for npm start and npm test too",
+  )
+  .option("--sudo", "install with passwordless sudo where this is not root");
+const code = await runCommand<Flags>(program, async (flags) => {
+  process.exitCode = (await adapter()) ?? (await install(flags));
 });
 if (code !== 0) process.exitCode = code;

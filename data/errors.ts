@@ -2,6 +2,7 @@
 // problems that were found, so that a user can fix a folder in one go.
 
 import { append } from "../engine/values.ts";
+import { put } from "./groups.ts";
 
 /** The lines of a kind that are shown in full, and the cases that the line on the others names. */
 const [SHOWN, NAMED] = [3, 6];
@@ -12,7 +13,7 @@ const [SHOWN, NAMED] = [3, 6];
  */
 export function grouped(lines: readonly string[]): string[] {
   const kinds = new Map<string, string[]>();
-  for (const line of lines) kinds.set(kindOf(line), [...(kinds.get(kindOf(line)) ?? []), line]);
+  for (const line of lines) put(kinds, kindOf(line), line);
   return [...kinds.values()].flatMap((alike) => {
     if (alike.length <= SHOWN + 1) return alike;
     const others = alike.slice(SHOWN);

@@ -45,7 +45,9 @@ interface Described {
   source: string;
   formula?: string;
   verified?: string;
-  settings: Readonly<Record<string, { help: string; default?: unknown; defaultHelp?: string }>>;
+  settings: Readonly<
+    Record<string, { help: string; limits?: string; default?: unknown; defaultHelp?: string }>
+  >;
   defaults?: Readonly<Record<string, unknown>>;
 }
 
@@ -54,11 +56,11 @@ export function methodsText(methods: readonly Described[]): string {
   const sections = methods.map(({ name, title, source, formula, verified, settings, defaults }) => {
     const rows = Object.entries(settings).map(([key, { help, ...row }]) => {
       const usual = row.defaultHelp ?? defaults?.[key] ?? row.default;
-      return `| \`--${flagOf(key)}\` | ${help} | ${textOf(usual)} |`;
+      return `| \`--${flagOf(key)}\` | ${help} | ${row.limits ?? ""} | ${textOf(usual)} |`;
     });
     const others = Object.entries(defaults ?? {}).filter(([key]) => !(key in settings));
     const own = others.map(([key, value]) => `\`--${flagOf(key)}\` ${textOf(value)}`);
-    const table = ["", "| setting | effect | default |", "|---|---|---|", ...rows, ""];
+    const table = ["", "| setting | effect | range | default |", "|---|---|---|---|", ...rows, ""];
     return [
       `## ${name}: ${title}`,
       "",

@@ -16,6 +16,7 @@ import { Random } from "../engine/index.ts";
 import { UsageError } from "../model/settings/errors.ts";
 import { faultOf } from "./fuzz/faults.ts";
 import { place, type Target, TARGETS } from "./fuzz/targets.ts";
+import { folder as made } from "./support/killing.ts";
 
 interface Flags {
   runs: string;
@@ -40,7 +41,11 @@ async function main({ runs, minutes, seed, only }: Flags): Promise<void> {
   };
   if (minutes !== undefined && only === undefined) plan.runs = Infinity;
   let faults = 0;
-  for (const kind of kinds) faults += await fuzz(kind, TARGETS[kind]!, plan);
+  try {
+    for (const kind of kinds) faults += await fuzz(kind, TARGETS[kind]!, plan);
+  } finally {
+    rmSync(made, { recursive: true });
+  }
   if (faults) process.exitCode = 1;
 }
 
@@ -65,10 +70,10 @@ export async function fuzz(
   const samples = await target.samples();
   const end = performance.now() + 1000 * seconds;
   const counts = { read: 0, refused: 0, faults: 0 };
-  let path = join(folder, target.file);
+  let path = "";
   for (let i = first; i < first + runs && performance.now() < end; i++) {
-    const bytes = await target.damage(new Random(seed * 2 ** 32 + i), samples);
-    if (target.onDisk || kept) path = place(folder, target.file, bytes);
+    const { file, bytes } = await target.damage(new Random(seed * 2 ** 32 + i), samples);
+    path = target.onDisk || kept ? place(folder, file, bytes) : join(folder, file);
     const { fault, refused } = await faultOf(target, bytes, path);
     counts[refused ? "refused" : "read"]++;
     if (fault === null) continue;

@@ -7,12 +7,25 @@ import { memoryLimit } from "./memoryLimit.ts";
 
 const GIB = 2 ** 30;
 
-/**
- * Prints the memory that training will take. Throws a GpuError with settings that fit, if a tensor is larger
- * than the adapter allows, or all of them together exceed --gpu-memory (on a CPU, the main memory that
- * `hostBytes` leave).
- */
+/** Prints the memory that training will take. Throws as checkMemory() does. */
 export function reportMemory(device: Device, demand: Demand, hostBytes = 0): Footprint {
+  const { memory, ...footprint } = checkMemory(device, demand, hostBytes);
+  const { peakBytes, pooledBytes } = footprint;
+  const known = memory < Infinity ? ` of ${bytesText(memory)}` : "";
+  say(`  GPU memory: ${bytesText(pooledBytes)}${known}, ${bytesText(peakBytes)} of it in use at once`);
+  return footprint;
+}
+
+/**
+ * Returns the memory that training will take, and what there is as far as that is known. Throws a GpuError
+ * with settings that fit, if a tensor is larger than the adapter allows, or all of them together exceed
+ * --gpu-memory (on a CPU, the main memory that `hostBytes` leave).
+ */
+export function checkMemory(
+  device: Device,
+  demand: Demand,
+  hostBytes: number,
+): Footprint & { memory: number } {
   const { gpuMemory } = demand.config;
   const onCpu = device.adapter.info.isFallbackAdapter;
   const memory =
@@ -28,7 +41,7 @@ export function reportMemory(device: Device, demand: Demand, hostBytes = 0): Foo
     if (!(error instanceof GpuError) || error.kind !== "out-of-memory") throw error;
     throw new GpuError("out-of-memory", `${error.message}; ${instead()}`);
   }
-  const { peakBytes, pooledBytes } = footprint;
+  const { pooledBytes } = footprint;
   if (pooledBytes > memory) {
     const there = gpuMemory !== null ? "--gpu-memory allows" : "main memory has beside the cases (--cache)";
     throw new GpuError(
@@ -36,9 +49,7 @@ export function reportMemory(device: Device, demand: Demand, hostBytes = 0): Foo
       `training would take ${bytesText(pooledBytes)} of GPU memory, ${there} ${bytesText(memory)}: ${instead()}`,
     );
   }
-  const known = memory < Infinity ? ` of ${bytesText(memory)}` : "";
-  say(`  GPU memory: ${bytesText(pooledBytes)}${known}, ${bytesText(peakBytes)} of it in use at once`);
-  return footprint;
+  return { ...footprint, memory };
 }
 
 /** A remedy as flags of the command line. */

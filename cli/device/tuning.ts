@@ -2,7 +2,6 @@
 // software adapter, where compiling the candidates takes longer than the best one saves. PROTOKD_TUNING=off
 // skips all this.
 
-import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import {
@@ -19,6 +18,7 @@ import {
 } from "../../engine/index.ts";
 import { say, warn } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** The file with the choices: in the user's cache folder. */
 export function tuningFile(environment: NodeJS.ProcessEnv = process.env): string {

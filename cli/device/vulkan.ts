@@ -6,6 +6,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
+import { UsageError } from "../../model/settings/errors.ts";
 
 /** The facts about a system that decide how to get a driver. */
 export interface System {
@@ -45,6 +46,29 @@ export function installation(system: System): Installation | null {
     source: backports && !system.backports ? backportsSource(system.mirror ?? defaultMirror) : null,
     sudo: !system.root,
   };
+}
+
+/** What an installation is going to change, and how to decline it. */
+export function installationText({ packages: names, release, source, sudo }: Installation): string {
+  const from = release === null ? "" : ` from ${release}`;
+  const added = source === null ? "" : ` and adding the apt source ${source.path}`;
+  return (
+    `installing software Vulkan (${names.join(", ")}${from}) with apt, ${sudo ? "by sudo" : "as root"}${added}; ` +
+    "PROTOKD_INSTALL=never declines"
+  );
+}
+
+/**
+ * Tells whether this program may install something: not with --no-install, nor where PROTOKD_INSTALL is
+ * "never". Throws a UsageError for another value of it.
+ */
+export function mayInstall(
+  { install }: { install: boolean },
+  wish = process.env["PROTOKD_INSTALL"],
+): boolean {
+  if (wish !== undefined && wish !== "" && wish !== "never")
+    throw new UsageError(`PROTOKD_INSTALL: expected never, or nothing, got ${wish}`);
+  return install && wish !== "never";
 }
 
 function backportsSource(mirror: string): { path: string; text: string } {

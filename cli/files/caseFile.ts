@@ -4,7 +4,7 @@
 //   the head, padded to a multiple of 8 (V8's serialisation of the case without arrays), images, label.
 
 import { createHash } from "node:crypto";
-import { mkdir, readFile, stat, statfs } from "node:fs/promises";
+import { mkdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import { bytesText } from "../../engine/index.ts";
@@ -13,6 +13,7 @@ import type { Case } from "../../data/preparation/preprocess.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { Reading } from "./dataWorkers.ts";
 import { writeAtomically } from "./files.ts";
+import { readFile } from "./userFile.ts";
 
 /** To be raised when cases are prepared in another way, or this format changes. */
 export const CASE_VERSION = 1;

@@ -72,7 +72,8 @@ export async function openRunData(
   const file = given ?? (usual.length ? join(data, usual.at(-1)!) : null);
   const known = ids(dataset);
   checkPatients(known, patients);
-  const found = file === null ? null : await readSplitFiles(file, known, splitMissing);
+  const inside = given === null ? source : undefined;
+  const found = file === null ? null : await readSplitFiles(file, known, splitMissing, inside);
   const choose = (way: string) => chooseSplit(file, fold, { found, known, patientOf: patientsBy(way) });
   const { split, folds } = (await begunWith(begun, () => choose(APART))) ?? choose(patients);
   const there = contrastsOf(casesOf(dataset, split.train));

@@ -2,13 +2,14 @@
 // out to be damaged. Neither is ever written to: a new one takes the latest's place when it is whole on the
 // disk.
 
-import { readFile, rename } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, OldStateError } from "../../model/errors.ts";
 import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { exists, keepAs, writeAtomically } from "./files.ts";
 import { FILES, held, SOMETIMES } from "./stageFolder.ts";
+import { readFile } from "./userFile.ts";
 
 /** Makes a state's bytes the latest of a stage's folder, and the latest so far the previous one. */
 export async function saveState(folder: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {

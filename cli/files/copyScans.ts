@@ -2,9 +2,10 @@
 // made under a temporary name and then renamed: a folder with the list of its cases is complete.
 
 import { randomBytes } from "node:crypto";
-import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UsageError } from "../../model/settings/errors.ts";
+import { checkFile, readFile } from "./userFile.ts";
 
 const LIST = "cases.json";
 
@@ -36,7 +37,10 @@ export async function copyScans({ from, to, ids }: Copy): Promise<void> {
 async function copyImages(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   const images = (await readdir(from)).filter((name) => !/_seg\.nii(\.gz)?$/.test(name));
-  for (const name of images) await copyFile(join(from, name), join(to, name));
+  for (const name of images) {
+    await checkFile(join(from, name));
+    await copyFile(join(from, name), join(to, name));
+  }
 }
 
 /** Tells whether a folder holds a finished copy of these cases. */

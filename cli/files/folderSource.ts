@@ -1,11 +1,11 @@
 // A folder as a Source of data: the only place where data/ meets the file system.
 
-import { type Dirent, type Stats } from "node:fs";
-import { readdir, readFile, readlink, realpath, stat } from "node:fs/promises";
+import { readdir, readlink, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { DataError } from "../../data/errors.ts";
 import type { Source } from "../../data/datasets/datasets.ts";
 import { isHidden, type Unread } from "../../data/datasets/source.ts";
+import { kindOf, readFile } from "./userFile.ts";
 
 /**
  * The files of a folder, its links followed. Throws a DataError if the folder does not exist or may not be
@@ -138,8 +138,3 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: "ELOOP: links that lead in a circle",
   ERR_FS_FILE_TOO_LARGE: "a file above 2 GiB",
 };
-
-function kindOf(entry: Dirent | Stats): string {
-  if (entry.isFIFO()) return "a pipe";
-  return entry.isSocket() ? "a socket" : "a device";
-}

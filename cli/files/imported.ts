@@ -2,7 +2,6 @@
 // folder of its own. The file holds the training's settings, by the names of the table of settings, but not
 // the place of its data.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError } from "../../model/errors.ts";
 import { decodeTraining, encodeTraining, notedSettings } from "../../trainer/loop/state.ts";
@@ -13,6 +12,7 @@ import { checkSettings, type FileSettings } from "../../trainer/settings/check.t
 import { portable } from "../../trainer/settings/config.ts";
 import { saveModel } from "./models.ts";
 import { FILES } from "./stageFolder.ts";
+import { readFile } from "./userFile.ts";
 
 /**
  * The settings in a training's file that make its numbers: places, threads and memory are this machine's.

@@ -2,12 +2,13 @@
 // that it started from. With it a run is recognised after its files have moved, and a changed teacher is
 // noticed.
 
-import { readFile, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { type OwnFile, valuesOf } from "../../data/datasets/json.ts";
 import { sha256 } from "../../data/digest.ts";
 import { readOwn } from "./ownFiles.ts";
+import { readFile } from "./userFile.ts";
 
 export const INPUTS_FILE = "inputs.json";
 

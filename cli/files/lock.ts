@@ -40,6 +40,8 @@ export async function lockFolder(
   const me = ownHolder();
   const own = join(folder, `.lock.${me.id}`);
   const text = JSON.stringify(me);
+  const unmake = () => rmSync(own, { force: true });
+  process.on("exit", unmake); // a signal may come at any time
   let number: number;
   try {
     number = await take(folder, { own, text, stale });
@@ -47,6 +49,8 @@ export async function lockFolder(
     await rm(own, { force: true });
     await removeEmpty(folder, made);
     throw error;
+  } finally {
+    process.off("exit", unmake);
   }
   const path = resolve(folder, `lock.${number}`);
   held.set(path, text);

@@ -1,7 +1,6 @@
 // Checkpoints on disk: a network's tensors under the published names, and in the metadata a card with its
 // sizes, the modalities that it sees, and how its input was prepared. Published checkpoints have no card.
 
-import { readFile } from "node:fs/promises";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { type Input, INPUT } from "../../data/preparation/input.ts";
 import type { Device } from "../../engine/index.ts";
@@ -21,6 +20,7 @@ import { translates } from "../../model/networks/twoStream.ts";
 import type { Network } from "../../model/networks/network.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { writeAtomically } from "./files.ts";
+import { readFile } from "./userFile.ts";
 
 /** The parts of a card that using a network needs. */
 export type ModelUse = Input & Pick<NetworkCard, "patch" | "window" | "stage">;

@@ -1,12 +1,12 @@
 // Files that this program wrote itself and reads back. A failing disk, a copy that was cut short or an editor
 // may have damaged them, so they are checked like the files of others.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "../../data/errors.ts";
 import { type OwnFile, parseOwn } from "../../data/datasets/json.ts";
 import { EPOCH_RECORD, type EpochRecord } from "../../trainer/loop/records.ts";
 import { warn } from "../terminal/console.ts";
+import { readFile } from "./userFile.ts";
 
 /** The text of a file; null where there is none. Throws a DataError where it cannot be read. */
 export async function ownText(path: string): Promise<string | null> {

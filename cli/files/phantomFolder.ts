@@ -3,7 +3,7 @@
 // with the same parameters costs nothing. Only a folder with a phantom and nothing else is ever replaced.
 
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import { jsonOf } from "../../data/datasets/json.ts";
@@ -13,6 +13,7 @@ import type { Version } from "../../data/phantom/phantom.ts";
 import { phantomFiles, phantomName, phantomSplit } from "../../data/phantom/files.ts";
 import { exists } from "./files.ts";
 import { UsageError } from "../../model/settings/errors.ts";
+import { readFile } from "./userFile.ts";
 
 export interface PhantomOptions {
   /** The folder; made with its parents. */

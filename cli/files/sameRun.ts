@@ -149,8 +149,10 @@ function changedCases(before: Readonly<Record<string, unknown>>, data: RunData):
     if (JSON.stringify(old) === JSON.stringify(now)) return [];
     if (!Array.isArray(old) || !Array.isArray(now))
       return `${key} (${String(old ?? "not recorded")} → ${String(now)})`;
-    const without = (a: readonly unknown[], b: readonly unknown[]) =>
-      named(a.filter((id) => !b.includes(id)));
+    const without = (a: readonly unknown[], b: readonly unknown[]) => {
+      const kept = new Set(b);
+      return named(a.filter((id) => !kept.has(id)));
+    };
     const [gone, added] = [without(old, now), without(now, old)];
     if (!gone && !added) return `${key} (the same in another order)`;
     return `${key} (${[gone && `without ${gone}`, added && `with ${added}`].filter(Boolean).join(", ")})`;

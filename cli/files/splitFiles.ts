@@ -1,6 +1,6 @@
 // The file or folder of --split: JSON, or lists of names that lie side by side.
 
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { DataError } from "../../data/errors.ts";
 import { textOf } from "../../data/datasets/json.ts";
@@ -10,16 +10,19 @@ import {
   type Missing,
   parseSplitFiles,
 } from "../../data/datasets/splitLists.ts";
+import type { Source } from "../../data/datasets/source.ts";
 import { SPLIT_FILE } from "../../data/datasets/splits.ts";
+import { readFile } from "./userFile.ts";
 
 /**
  * Reads the split in a file or folder, for the cases `known`: a folder's split.json or its lists, and with a
- * list those beside it. Throws a DataError.
+ * list those beside it. A file of a data set is read through its `source`. Throws a DataError.
  */
 export async function readSplitFiles(
   path: string,
   known: readonly string[],
   missing: Missing,
+  source?: Source,
 ): Promise<ListedSplit> {
   const isFolder = (await stat(path).catch(() => null))?.isDirectory() ?? false;
   const folder = isFolder ? path : dirname(path);
@@ -30,13 +33,14 @@ export async function readSplitFiles(
       : listsBeside(names, isFolder ? null : basename(path), path);
   if (chosen.length === 1) {
     const file = isFolder ? join(path, chosen[0]!) : path;
-    return parseSplitFiles([{ name: file, text: await readText(file) }], known, missing);
+    return parseSplitFiles([{ name: file, text: await readText(file, source) }], known, missing);
   }
-  const texts = chosen.map(async (name) => ({ name, text: await readText(join(folder, name)) }));
+  const texts = chosen.map(async (name) => ({ name, text: await readText(join(folder, name), source) }));
   return parseSplitFiles(await Promise.all(texts), known, missing);
 }
 
-async function readText(path: string): Promise<string> {
+async function readText(path: string, source?: Source): Promise<string> {
+  if (source) return textOf(await source.read(basename(path)), path);
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ENOENT")
       throw new DataError(`${path}: expected a file that can be read, got ${error.code ?? error.message}`);

@@ -1,12 +1,12 @@
 // Files that training writes beside a checkpoint, and that hold for this checkpoint alone.
 
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { faultOf } from "../../data/datasets/json.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import { fileChecksum } from "../files/inputs.ts";
 import { say } from "../terminal/console.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** The words of the messages about such a file. */
 interface Words {

@@ -3,7 +3,7 @@
 // sees a fixed set of modalities, or takes any of its own (`any` in its card).
 
 import { createHash } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Modality, MODALITIES } from "../../data/datasets/datasets.ts";
 import { subsetName } from "../../data/datasets/subsets.ts";
@@ -17,6 +17,7 @@ import { readPostprocessing } from "./postprocessing.ts";
 import { readSubsetScores, type SubsetScores } from "./subsetScores.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { isClassifierStage, isEachStage } from "../../trainer/settings/config.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** One checkpoint, and how to use it. */
 export interface Member {

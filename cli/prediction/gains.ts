@@ -1,6 +1,5 @@
 // The gain of one more contrast, for the lines of predict.js: from the model's table of fifteen.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
@@ -13,6 +12,7 @@ import { warn } from "../terminal/console.ts";
 import { meanScore } from "../terminal/table.ts";
 import { type Candidate, choose } from "./candidates.ts";
 import { type Against, CHOICE_FILE, readAgainst, TABLE_FILE, tableFolder } from "./subsetAgainst.ts";
+import { readFile } from "../files/userFile.ts";
 
 /**
  * Returns a sentence on the one of the `absent` contrasts that would bring most to a case with those of
@@ -92,10 +92,11 @@ function bestOf(
 
 /** The mean Dice of two rows over the cases that both have; null without such cases. */
 function compare(own: Row, other: Row): { cases: number; before: number; after: number } | null {
-  const both = own.cases.map((one) => one.case).filter((id) => other.cases.some((one) => one.case === id));
+  const others = new Set(other.cases.map((one) => one.case));
+  const both = new Set(own.cases.map((one) => one.case).filter((id) => others.has(id)));
   const meanOf = ({ cases }: Row) => {
-    const counted = cases.filter((one) => both.includes(one.case));
+    const counted = cases.filter((one) => both.has(one.case));
     return meanScore(REGION_NAMES.map((region) => spread(counted.map(({ Dice }) => Dice[region])).mean));
   };
-  return both.length ? { cases: both.length, before: meanOf(own), after: meanOf(other) } : null;
+  return both.size ? { cases: both.size, before: meanOf(own), after: meanOf(other) } : null;
 }

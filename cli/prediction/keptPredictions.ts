@@ -1,13 +1,15 @@
 // The predictions that a folder holds already, and those of them that predict --continue keeps: these were
 // made from the same files in the same way.
 
-import { readdir, readFile, realpath } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Dataset } from "../../data/datasets/datasets.ts";
+import { DataError } from "../../data/errors.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { InputChecksums } from "./inputChecksums.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 import { type CaseRecord, parsed, RECORD, type Record } from "./predictionRecord.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** The predictions that a folder holds already. */
 export interface Predicted {
@@ -33,6 +35,7 @@ export async function findPredicted(
     }),
   );
   const names = (id: string) => (probabilities ? [labelFile(id), probabilitiesFile(id)] : [labelFile(id)]);
+  checkDistinct(cases.map(({ id }) => ({ id, files: names(id) })));
   const present = cases.flatMap(({ id }) => names(id)).filter((name) => held.has(name));
   const inputs = cases.flatMap(({ images, label }) => [
     ...Object.values(images).map(({ path }) => path),
@@ -55,6 +58,24 @@ export async function findPredicted(
   const complete = cases.map(({ id }) => id).filter((id) => names(id).every((name) => held.has(name)));
   const content = await readFile(join(output, RECORD), "utf8").catch(() => "");
   return { finished: new Set(keep ? complete : []), record: parsed(content) };
+}
+
+/**
+ * Throws a DataError that names each two cases whose predictions would have one name, also where it differs in
+ * upper and lower case alone, which some disks do not tell apart.
+ */
+export function checkDistinct(cases: readonly { id: string; files: readonly string[] }[]): void {
+  const owners = new Map<string, string>();
+  const problems: string[] = [];
+  for (const { id, files } of cases)
+    for (const file of files) {
+      const key = file.toLowerCase();
+      const other = owners.get(key);
+      if (other === undefined) owners.set(key, id);
+      else if (other !== id)
+        problems.push(`cases ${other} and ${id}: both would be written to ${file}: rename one of them`);
+    }
+  if (problems.length) throw new DataError(problems);
 }
 
 /** The records of the cases that are kept, by name, and lines for the user. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DataError } from "../../data/errors.ts";
 import { normal, readingsOf } from "../../data/datasets/names.ts";
 import { isHidden } from "../../data/datasets/source.ts";
+import { put } from "../../data/groups.ts";
 
 /** The name of a case's prediction. */
 export function labelFile(id: string): string {
@@ -33,7 +34,7 @@ export async function labelMaps(folder: string): Promise<Map<string, string>> {
   for (const name of names) {
     if (anyMarked && !isMarked(name) && isImage(name)) continue;
     const id = caseOf(name);
-    found.set(id, [...(found.get(id) ?? []), name]);
+    put(found, id, name);
   }
   return new Map([...onlyOne(folder, found)].map(([id, name]) => [id, join(folder, name)]));
 }

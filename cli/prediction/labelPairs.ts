@@ -8,6 +8,7 @@ import type { Coverage } from "../../model/scoring/summary.ts";
 import { labelFile } from "./labelFiles.ts";
 import type { Predictions } from "./predictionFiles.ts";
 import type { References } from "./referenceFiles.ts";
+import { put } from "../../data/groups.ts";
 
 /** Prediction and reference of one case. */
 export interface LabelPair {
@@ -73,7 +74,7 @@ export function itself(prediction: string, reference: string): string {
 export function coverageText({ scored, references, missing }: Coverage): string | null {
   if (!missing.length) return null;
   const groups = new Map<string | null, string[]>();
-  for (const { case: id, why } of missing) groups.set(why, [...(groups.get(why) ?? []), id]);
+  for (const { case: id, why } of missing) put(groups, why, id);
   const parts = [...groups].map(([why, ids]) => {
     const reason = why === null ? "" : ` (${why})`;
     return `${someOf(ids, SHOWN)} ${ids.length > 1 ? "have" : "has"} no prediction${reason}`;

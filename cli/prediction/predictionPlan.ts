@@ -24,6 +24,7 @@ import { UsageError } from "../../model/settings/errors.ts";
 import type { InputChecksums } from "./inputChecksums.ts";
 import type { ModelUse } from "../files/models.ts";
 import type { Gains } from "./gains.ts";
+import { put } from "../../data/groups.ts";
 
 const KEPT = 2 ** 30; // bytes of cases that stay loaded between their check and their prediction
 
@@ -203,7 +204,7 @@ export function planText(plan: readonly PlannedCase[]): string[] {
     const key =
       `${candidate.name} (${sees.join(", ")}), with ${available.join(", ")}: ${why}` +
       `${unused && `; not used: ${unused}`}${more === null ? "" : `\n  ${more}`}`;
-    groups.set(key, [...(groups.get(key) ?? []), id]);
+    put(groups, key, id);
   }
   return [...groups].flatMap(([key, ids]) =>
     `${ids.length === 1 ? ids[0]! : listed(ids)}: ${key}`.split("\n"),

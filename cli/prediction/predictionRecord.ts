@@ -2,7 +2,6 @@
 // it took. It is written before the first case is predicted and after each, so that --continue can compare
 // how existing predictions were made. It contains no paths and no image data.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { MODALITIES, type Modality } from "../../data/datasets/datasets.ts";
@@ -14,6 +13,7 @@ import { memberDice } from "./candidates.ts";
 import { writeAtomically } from "../files/files.ts";
 import type { Inputs } from "./inputChecksums.ts";
 import type { PlannedCase } from "./predictionPlan.ts";
+import { readFile } from "../files/userFile.ts";
 
 export const RECORD = "predictions.json";
 

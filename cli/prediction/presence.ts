@@ -18,7 +18,7 @@ import { checkWritable, exists } from "../files/files.ts";
 import { folderSource } from "../files/folderSource.ts";
 import { isClassifier, readClassifier, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { emit, result, warn } from "../terminal/console.ts";
+import { complain, emit, result, warn } from "../terminal/console.ts";
 import { predictionProgress } from "../terminal/progress.ts";
 import { type CasePresence, PRESENCE, presenceOf, writePresence } from "./presenceFiles.ts";
 
@@ -79,7 +79,7 @@ export async function predictPresence(
   grouped(dataset.warnings).forEach(warn);
   const { cases, problems } = await readable(model, dataset, options);
   if (problems.length && !skipBad) throw new DataError(problems);
-  for (const problem of problems) console.error(`skipped: ${problem}`);
+  for (const problem of problems) complain(`skipped: ${problem}`);
   await checkWritable(join(output, PRESENCE.json), "--output");
   const found = cases.length ? await presences(await open(), model, cases, options) : [];
   await writePresence(output, found, {

@@ -10,6 +10,7 @@ import { type Source, someOf, type Survey } from "../../data/datasets/source.ts"
 import { collectProblems, DataError } from "../../data/errors.ts";
 import { folderSource } from "../files/folderSource.ts";
 import { caseOf, labelMaps, onlyOne, probabilitiesFile } from "./labelFiles.ts";
+import { put } from "../../data/groups.ts";
 
 /** The reference labels of a folder. */
 export interface References {
@@ -51,7 +52,7 @@ export async function findReferences(folder: string, predictions: Iterable<strin
   const parts = await labelFolders(folder);
   const files = new Map<string, string[]>();
   for (const part of parts.length ? parts : [folder])
-    for (const [id, file] of await labelMaps(part)) files.set(id, [...(files.get(id) ?? []), file]);
+    for (const [id, file] of await labelMaps(part)) put(files, id, file);
   if (!files.size) throw new DataError(`${folder}: ${lacking(survey)}`);
   return { files: onlyOne(folder, files), dataSet: parts.length > 0, convention, warnings: [] };
 }

@@ -1,6 +1,6 @@
 // A run's finished table of fifteen: to compare with another, and for predict.js.
 
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
@@ -9,6 +9,7 @@ import { DataError } from "../../data/errors.ts";
 import type { ConventionName } from "../../model/scoring/conventions.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { ComparedTable } from "../../trainer/experiments/subsetComparison.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** The name of a table's file. */
 export const TABLE_FILE = "subsets.json";

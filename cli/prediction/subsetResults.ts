@@ -1,7 +1,6 @@
 // The finished results of a table of fifteen, one line of results.jsonl for each pair of case and network. A
 // line counts again only for the same networks, settings and files, and while its label map is unchanged.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Modality } from "../../data/datasets/datasets.ts";
@@ -15,6 +14,7 @@ import { labelFile } from "./labelFiles.ts";
 import { type Candidate, takesAny, useWith } from "./candidates.ts";
 import { type PlannedCase, preparationOf } from "./predictionPlan.ts";
 import type { Settings } from "./predictionRecord.ts";
+import { readFile } from "../files/userFile.ts";
 
 const FILE = "results.jsonl";
 

@@ -24,6 +24,7 @@ import { compiling, predictionProgress } from "../terminal/progress.ts";
 import { InputChecksums } from "./inputChecksums.ts";
 import { translationFile } from "./translationFiles.ts";
 import { allowedModalities, caseLoader, type Load } from "./predictionPlan.ts";
+import { checkDistinct } from "./keptPredictions.ts";
 
 /** The options of predict.js that a translation has; the others are refused. */
 export interface TranslateOptions {
@@ -129,6 +130,7 @@ function planned(cases: readonly CaseFiles[], allowed: readonly Modality[], targ
     return [];
   });
   if (problems.length) throw new DataError(problems);
+  checkDistinct(plan.map(({ id, file }) => ({ id, files: [file] })));
   return plan;
 }
 

@@ -9,7 +9,7 @@ import { diceByRegion, meanDice } from "../../model/scoring/metrics.ts";
 import type { Region } from "../../model/scoring/regions.ts";
 import { networkContrasts, type TrainConfig } from "../../trainer/settings/config.ts";
 import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
-import { isLively, say } from "../terminal/console.ts";
+import { overwrite, say } from "../terminal/console.ts";
 import { writeSubsetScores } from "./subsetScores.ts";
 
 /**
@@ -33,14 +33,13 @@ export async function validateSubsets(
   for await (const prepared of inTurn(validation)) {
     for (const [name, scores] of dice) {
       const shown = parseSubset(name);
-      if (isLively())
-        process.stdout.write(`\r  validating subset ${++done} of ${dice.size * validation.length}`);
+      overwrite(`  validating subset ${++done} of ${dice.size * validation.length}`);
       if (!shown.every((modality) => channelsThere(prepared).includes(modality))) continue;
       const classes = await predictCase(device, network, seenBy(prepared, contrasts, shown), config);
       scores.push(diceByRegion(classes, prepared.label!));
     }
   }
-  if (isLively()) process.stdout.write("\r\x1b[K");
+  overwrite("");
   const found = [...dice]
     .filter(([, scores]) => scores.length)
     .map(([name, scores]) => [name, meanDice(scores)] as const);

@@ -1,7 +1,7 @@
 // The table of an experiment as text, CSV and HTML: a row per modality and method, with mean and deviation
 // over seeds of Dice and HD95; and the comparisons of methods.
 
-import { largest } from "../../engine/values.ts";
+import { append, largest } from "../../engine/values.ts";
 import {
   COLUMNS,
   type Comparison,
@@ -58,7 +58,7 @@ export function formatExperiment({ rows, comparisons, notes }: Experiment): stri
       ];
     });
     const titles = ["modality", "difference", "of", "mean", "95 % interval", "cases", "p", "p (Holm)"];
-    lines.push("", ...grid(titles, cells, 3));
+    append(lines, ["", ...grid(titles, cells, 3)]);
   }
   return [...lines, "", ...notes.map((note) => `* ${note}`)].join("\n");
 }

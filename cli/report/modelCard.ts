@@ -78,11 +78,24 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     "## All settings",
     table(
       ["setting", "value"],
-      Object.entries(sharedSettings([config])).map(([key, value]) => [key, text(value)]),
+      Object.entries(sharedSettings([config])).map(([key, value]) => [key, chosen(text(value))]),
     ),
   ]
-    .map((part) => `${part}\n`)
+    .map((part) => `${plain(part)}\n`)
     .join("\n");
+}
+
+/** Escapes what Markdown would read as HTML, outside of blocks of code; control characters are left out. */
+function plain(markdown: string): string {
+  const parts = markdown.replace(/(?!\n)\p{Cc}/gu, "").split(/(```[\s\S]*?```)/);
+  return parts
+    .map((part, i) => (i % 2 ? part : part.replaceAll("&", "&amp;").replaceAll("<", "&lt;")))
+    .join("");
+}
+
+/** A name that the user chose, in which no code begins or ends. */
+function chosen(name: string): string {
+  return name.replaceAll("`", "'");
 }
 
 const UNKNOWN = "There were no test cases: its accuracy is unknown.";
@@ -143,7 +156,7 @@ function data(config: TrainConfig, stage: ReportStage, split: StoredSplit): stri
   const { train, val, test, layout, labels } = split;
   const patients = patientNote(split, patientsBy(config.patients));
   const merged = mergedLabels(labels).map((line) => ` In them, ${line}.`);
-  return `Data set \`${basename(resolve(config.data))}\` (layout: ${layout}; labels: ${labels}).${merged.join("")} ${table(
+  return `Data set \`${chosen(basename(resolve(config.data)))}\` (layout: ${layout}; labels: ${labels}).${merged.join("")} ${table(
     ["use", "cases"],
     [
       ["training", `${train.length}`],
@@ -194,7 +207,8 @@ function scores(
     cases.length < FEW
       ? `\n\n${count(cases.length, "test case")}: too few to compare it with another network.`
       : "";
-  const shared = test.some((id) => val.includes(id));
+  const validated = new Set(val);
+  const shared = test.some((id) => validated.has(id));
   const whose = shared
     ? "on which its best epoch was chosen too, so that the scores are too good"
     : "used neither for training nor to choose the best epoch";

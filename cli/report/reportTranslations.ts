@@ -1,13 +1,13 @@
 // The report's section of translations: a table of their errors beside those of their sources, and slices of
 // a few test cases beside the true contrast.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { append } from "../../engine/values.ts";
 import { type CaseFiles, type Modality, MODALITY_TITLES } from "../../data/datasets/datasets.ts";
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { casesOf, openRunData } from "../files/cases.ts";
+import { ifSound } from "../files/ownFiles.ts";
 import {
   readTranslations,
   translationFile,
@@ -18,6 +18,7 @@ import {
 import { escape } from "./reportPage.ts";
 import { pictureRows, type ReportImage, type ReportSlice } from "./reportSlices.ts";
 import { openCase, type OpenCase } from "./runSlices.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** A stage's translations of its test cases. */
 export interface ReportTranslations {

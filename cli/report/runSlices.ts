@@ -1,6 +1,5 @@
 // Reads the pictures of a report from the files of a run: scans, labels and predictions of a few test cases.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type CaseFiles, type Modality, MODALITIES, MODALITY_TITLES } from "../../data/datasets/datasets.ts";
 import { toClasses } from "../../data/datasets/labels.ts";
@@ -12,6 +11,7 @@ import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import type { ReportImage, ReportSlice } from "./reportSlices.ts";
 import { differences, worstSlice } from "./slices.ts";
 import { FILES } from "../files/stageFolder.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** A stage whose predictions are shown, and their caption. */
 export interface Shown {

@@ -1,5 +1,6 @@
 // The table of fifteen as one page: a heat map of Dice and HD95, and the comparison with another run.
 
+import { largest } from "../../engine/values.ts";
 import {
   type Columns,
   DICE_COLUMNS,
@@ -55,8 +56,8 @@ function regionHeads([first, ...others]: readonly string[]): string {
 }
 
 function heatMap({ table }: SubsetReport): string {
-  const worst = Math.max(
-    ...table.rows.flatMap(({ scores }) =>
+  const worst = largest(
+    table.rows.flatMap(({ scores }) =>
       HD95_COLUMNS.map((column) => scores?.HD95[column].mean ?? NaN).filter((value) => value > 0),
     ),
   );

@@ -1,7 +1,7 @@
 // The table of fifteen for a terminal, as CSV and as markdown in the literature's layout: a column for each
 // contrast with a filled circle where it is there, then Dice, HD95, and the network.
 
-import { largest } from "../../engine/values.ts";
+import { append, largest } from "../../engine/values.ts";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { CONVENTIONS } from "../../model/scoring/conventions.ts";
 import { type SubsetComparison, tooFew } from "../../trainer/experiments/subsetComparison.ts";
@@ -99,7 +99,11 @@ export function subsetText(report: SubsetReport): string {
   const heads = [...CIRCLES.map(([, name]) => name), ...SCORE_HEADS, "cases", "network"];
   const lines = aligned([heads, ...rows, mean], (column) => column >= 4 && column < heads.length - 1);
   if (against)
-    lines.push("", `less ${against.name}:`, ...aligned(comparisonRows(against.comparisons), (c) => c > 1));
+    append(lines, [
+      "",
+      `less ${against.name}:`,
+      ...aligned(comparisonRows(against.comparisons), (c) => c > 1),
+    ]);
   return [...lines, "", ...subsetNotes(report).map((note) => `* ${note}`)].join("\n");
 }
 
@@ -122,7 +126,7 @@ export function subsetMarkdown(report: SubsetReport): string {
   if (against) {
     const [first, ...more] = comparisonRows(against.comparisons);
     const kinds = line(first!.map((_, i) => (i > 1 ? "--:" : "---")));
-    lines.push("", `## Less ${against.name}`, "", line(first!), kinds, ...more.map(line));
+    append(lines, ["", `## Less ${against.name}`, "", line(first!), kinds, ...more.map(line)]);
   }
   return [...lines, "", ...subsetNotes(report).map((note) => `- ${note}`), ""].join("\n");
 }

@@ -2,6 +2,7 @@
 // for one seed or several; then writes one report. Finished stages are not trained again.
 
 import { join } from "node:path";
+import * as v from "valibot";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { ALL_SUBSETS, contrastsIn, eachOf, isAny, isEach, parseSubset } from "../../data/datasets/subsets.ts";
 import type { Device } from "../../engine/index.ts";
@@ -21,7 +22,7 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { stageName, stageTitle, teacherOf } from "../../trainer/settings/config.ts";
 import { emit, result, say } from "../terminal/console.ts";
 import { EXPERIMENT, writeExperiment } from "../report/experimentReport.ts";
-import type { TrainConfig } from "../../trainer/settings/settings.ts";
+import { SETTINGS, type TrainConfig } from "../../trainer/settings/settings.ts";
 import { openRunData } from "../files/cases.ts";
 import { finished, isFinished } from "../files/sameRun.ts";
 import { FILES } from "../files/stageFolder.ts";
@@ -247,8 +248,9 @@ function modalitiesOf(text: string): string[] {
 
 /** "0,1,2". */
 function seedsOf(text: string): number[] {
+  const { schema, limits } = SETTINGS.seed;
   const seeds = text.split(",").map((part) => (/^\d+$/.test(part) ? Number(part) : NaN));
-  if (!seeds.every(Number.isSafeInteger) || new Set(seeds).size < seeds.length)
-    throw new UsageError(`--seeds: expected different whole numbers like 0,1,2, got ${text}`);
+  if (!seeds.every((seed) => v.is(schema, seed)) || new Set(seeds).size < seeds.length)
+    throw new UsageError(`--seeds: expected different integers from ${limits}, like 0,1,2, got ${text}`);
   return seeds;
 }

@@ -31,7 +31,7 @@ import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
 import { streamLines, type StreamPlan } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
-import { reportMemory } from "../device/memory.ts";
+import { checkMemory, reportMemory } from "../device/memory.ts";
 import { applyTuning } from "../device/tuning.ts";
 import { scorePairs, writeSummary } from "../prediction/evaluation.ts";
 import { pairsOf } from "../prediction/labelPairs.ts";
@@ -50,7 +50,7 @@ import { validateSubsets } from "../prediction/validateSubsets.ts";
 import { tunePostprocessing } from "../prediction/postprocessing.ts";
 import { writePrediction } from "../prediction/predictions.ts";
 import { StageLog } from "../report/stageLog.ts";
-import { emit, isLively, say, warn } from "../terminal/console.ts";
+import { emit, overwrite, say, warn } from "../terminal/console.ts";
 import { FAST, trainingProgress } from "../terminal/progress.ts";
 import { listenForStop, resumeCommand, StoppedError, type StopSignal } from "../terminal/stopSignals.ts";
 import { scorePresence } from "./presence.ts";
@@ -62,9 +62,10 @@ import { writeYielded } from "./yielded.ts";
 const PREDICTION = 1e6; // bytes of a predicted case, generously
 
 /**
- * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. All
- * cases, those for the test too, are read before the device is opened and the folder's content replaced. With
- * a `state` of the folder the training is resumed, to the same bits as if it had never stopped.
+ * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. A
+ * training that memory does not hold is refused before any case is read; then all cases are read, those for
+ * the test too, before the folder's content is replaced. With a `state` of the folder the training is
+ * resumed, to the same bits as if it had never stopped.
  */
 export async function trainStage(
   open: () => Promise<Device>,
@@ -76,7 +77,10 @@ export async function trainStage(
   if (config.fast) say(`  ${FAST}`);
   const networks = await readNetworks(config);
   const data = await openRunData(config, state && !state.imported ? folder : null);
-  const cases = await readStageCases(data, networks, config);
+  const frozen = (name: string) => frozenNetwork(networks.frozen.get(name)!);
+  const cases = await readStageCases(data, networks, config, async (modalities, hostBytes) => {
+    checkMemory(await open(), { config, modalities, frozen }, hostBytes);
+  });
   try {
     const { train, val, test } = cases.split;
     const started = await warnings(config, networks, { split: data.split, state });
@@ -244,7 +248,8 @@ async function score(
   const folder = join(config.out, stageName(config));
   const used = stageSplit(config, { split: data.split, filesOf: filesById(data.dataset), taughtBy: [] });
   data = { ...data, split: used.split };
-  const validation = all.filter(({ id }) => used.split.val.includes(id));
+  const validated = new Set(used.split.val);
+  const validation = all.filter(({ id }) => validated.has(id));
   const best = upload(device, await readModel(join(folder, FILES.best)));
   const rule = await tunePostprocessing(device, best, validation, { folder, config });
   await validateSubsets(device, best, validation, { folder, config });
@@ -275,7 +280,7 @@ async function scoreTestCases(
   const boxes = new Map<string, Box>();
   const seconds = new Map<string, number>();
   for (const [i, files] of casesOf(dataset, split.test).entries()) {
-    if (isLively()) process.stdout.write(`\r  predicting test case ${i + 1} of ${split.test.length}`);
+    overwrite(`  predicting test case ${i + 1} of ${split.test.length}`);
     const required = isAny(config.modality) ? [] : networkModalities(config);
     const began = performance.now();
     const options = { labels: false, required, ...loadOptions(config), orientation };
@@ -287,7 +292,7 @@ async function scoreTestCases(
     seconds.set(files.id, (performance.now() - began) / 1000);
     if (config.scoring === "crop") boxes.set(files.id, cropOf(prepared));
   }
-  if (isLively()) process.stdout.write("\r\x1b[K");
+  overwrite("");
   const folders = { predictions, references: config.data };
   const { convention } = config;
   const affine = "image"; // the grids were compared when the cases were read, all with their first image

@@ -51,13 +51,15 @@ export interface StageCases {
 /**
  * Reads the cases to train and to validate on, and says how many stay in memory. Those to test on are read
  * too: now is the time to find them broken, or to be the same scans as others under another name. Cases that
- * lack what the stage's network sees are not used. Throws a DataError with the problems of all cases, or if
- * none is left to train on; a UsageError where main memory is too small.
+ * lack what the stage's network sees are not used. Before the first is read, `checkDevice` refuses a training
+ * that the device's memory does not hold, beside those bytes of main memory. Throws a DataError with the
+ * problems of all cases, or if none is left to train on; a UsageError where main memory is too small.
  */
 export async function readStageCases(
   { dataset, split: whole, modalities: there }: RunData,
   { frozen, init, initEncoder }: StageNetworks,
   config: TrainConfig,
+  checkDevice: (modalities: readonly Modality[], hostBytes: number) => Promise<void>,
 ): Promise<StageCases> {
   const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
   const filesOf = filesById(dataset);
@@ -73,6 +75,7 @@ export async function readStageCases(
   const reading = { data, dataset: { layout, convention }, modalities, required, preparation, ...unread };
   if (cacheDir !== null) await openCaseFolder(cacheDir);
   const memory = new HostMemory(config, modalities, split.val.length > 0);
+  await checkDevice(modalities, memory.checkLeast());
   const files = casesOf(dataset, idsOf(split));
   const trained = split.train.length;
   const used = trained + split.val.length;
@@ -125,6 +128,11 @@ class HostMemory {
     this.#demand = { config, channels: modalities.length, streams, validates };
     const { cache } = config;
     this.room = new Room(cache === null ? this.#limit / 2 : cache * 2 ** 30);
+  }
+
+  /** Returns what training takes beside its cases. Throws a UsageError if that alone is too much. */
+  checkLeast(): number {
+    return checkHostMemory(this.#of([], 0, false), this.#limit);
   }
 
   /** How many threads read the cases before training; when the first case is known, as many as fit. */

@@ -2,7 +2,6 @@
 // arm that nobody works on, by the lock of the arm's folder, and waits for the others at the end.
 
 import { join } from "node:path";
-import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sha256 } from "../../data/digest.ts";
 import { DataError } from "../../data/errors.ts";
@@ -26,6 +25,7 @@ import { say } from "../terminal/console.ts";
 import { resolveExperiment, stagesOf } from "./experiment.ts";
 import { train } from "./training.ts";
 import type { CommandFlags } from "./trainFlags.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** Where a study runs, and with what. */
 export interface Place {

@@ -2,9 +2,8 @@
 // trainer/settings/settings.ts.
 
 import { basename, join, resolve } from "node:path";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { availableParallelism } from "node:os";
-import * as v from "valibot";
 import { methodOf, METHODS, PLAIN, unusedSettings, usesTeacher } from "../../model/methods/index.ts";
 import { HINTON_WEIGHT } from "../../model/methods/settings.ts";
 import { fileSettings } from "./fileSettings.ts";
@@ -24,16 +23,17 @@ import {
 import { checkTeacherSees } from "../../trainer/settings/teacherContrasts.ts";
 import { teachersFor, usesNone } from "../../trainer/settings/teachers.ts";
 import { withVoices } from "../terminal/console.ts";
+import { parseText } from "../terminal/kindOption.ts";
 import type { FileSettings } from "../../trainer/settings/check.ts";
 import { exists } from "../files/files.ts";
-import { type Kind, parsePatch } from "../../model/settings/kinds.ts";
+import { parsePatch } from "../../model/settings/kinds.ts";
 import type { Setting } from "../../model/settings/rows.ts";
 import { checkPretraining, DEFAULT_METHODS } from "../../trainer/settings/pretraining.ts";
 import { checkAny, SELF } from "../../trainer/settings/anyContrasts.ts";
 import { studentOf, subsetOf } from "../../trainer/settings/contrasts.ts";
 import { checkControl } from "../../trainer/settings/controls.ts";
 import { checkEach, studentSees } from "../../trainer/settings/eachContrast.ts";
-import { RECIPES, ROWS, type TrainConfig } from "../../trainer/settings/settings.ts";
+import { RECIPES, ROWS, SETTINGS, type TrainConfig } from "../../trainer/settings/settings.ts";
 import { checkUnlabelled } from "../../trainer/settings/unlabelled.ts";
 
 /**
@@ -205,7 +205,7 @@ export function trainCommand(): Command {
     .option("--config <file>", "settings as JSON, such as a run's config.json; flags override it")
     .option(
       "--seeds <list>",
-      "with --stage all: train everything once for each, like 0,1,2 (default: --seed)",
+      `with --stage all: train everything once for each, like 0,1,2 (${SETTINGS.seed.limits} each; default: --seed)`,
     )
     .option(
       "--baselines",
@@ -268,20 +268,14 @@ function optionsOf(name: string, row: Setting): Option[] {
   return [option.argParser((text) => parseText(row, text))];
 }
 
-/** Parses a text of the command line, for commander. */
-function parseText<Value>({ parse, schema, expected }: Kind<Value>, text: string): Value {
-  const value = parse(text);
-  if (v.is(schema, value)) return value;
-  throw new InvalidArgumentError(`expected ${expected}.`);
-}
-
-/** A setting's help with its defaults, and methods' own: "patches per step (default: 4; phantom: 2)". */
+/** A setting's help with its range and defaults, methods' own too: "patches (1 to 1024; default: 4)". */
 export function described(name: string, row: Setting): string {
-  const { help, defaultHelp = row.default, phantom, parity, parityHelp = parity, nnunet } = row;
+  const { help, limits, defaultHelp = row.default, phantom, parity, parityHelp = parity, nnunet } = row;
   const methods = Object.keys(METHODS).map((method) => [method, methodOf(method).defaults?.[name]]);
   const named = { default: defaultHelp, phantom, parity: parityHelp, nnunet };
   const defaults = [...Object.entries(named), ...methods]
     .filter(([, value]) => value !== undefined && value !== "")
     .map(([of, value]) => `${String(of)}: ${String(value)}`);
-  return defaults.length ? `${help} (${defaults.join("; ")})` : help;
+  const notes = [...(limits === undefined ? [] : [limits]), ...defaults];
+  return notes.length ? `${help} (${notes.join("; ")})` : help;
 }

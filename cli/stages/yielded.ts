@@ -1,7 +1,7 @@
 // The stages that a training yields, where one network sees each of several contrasts alone: each contrast
 // gets an ordinary stage of one channel in a folder of its own, from the best network of the training.
 
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isEach } from "../../data/datasets/subsets.ts";
 import { INPUT } from "../../data/preparation/input.ts";
@@ -13,6 +13,7 @@ import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
 import { writeAtomically } from "../files/files.ts";
 import { begin, FILES, held, readConfig } from "../files/stageFolder.ts";
 import { readRecords } from "../files/ownFiles.ts";
+import { readFile } from "../files/userFile.ts";
 
 /**
  * Throws a UsageError if the folder of a stage that the training yields holds something else, or if another

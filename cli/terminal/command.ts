@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError, type OptionValues } from "commander";
 import { DISK_FAULTS } from "./diskFaults.ts";
-import { outliveReaders, speak } from "./console.ts";
+import { complain, outliveReaders, speak } from "./console.ts";
 import { heedSignals } from "./stopSignals.ts";
 
 /** Help of --retune, in every command that has it. */
@@ -71,9 +71,9 @@ export async function runCommand<Options extends OptionValues>(
   } catch (error) {
     if (error instanceof CommanderError) return reportUsage(program, error, argv);
     const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-    const fault = error instanceof Error && !exitCodes[name] ? diskFault(error) : null;
-    console.error(program.opts<{ debug?: boolean }>().debug ? stack : (fault ?? message));
-    return exitCodes[name] ?? (fault === null ? 1 : 6);
+    const fault = error instanceof Error && !exitCodes[name] ? systemFault(error) : null;
+    complain(program.opts<{ debug?: boolean }>().debug ? (stack ?? message) : (fault?.message ?? message));
+    return exitCodes[name] ?? fault?.exitCode ?? 1;
   }
 }
 
@@ -96,14 +96,52 @@ export function isMain(moduleUrl: string): boolean {
   return paths.slice(0, 2).includes(paths[2]!);
 }
 
-/** A message for an error of the system that is about writing to the disk; null for any other error. */
-function diskFault(error: NodeJS.ErrnoException & { dest?: string }): string | null {
+/**
+ * The message and the exit code for an error of the system: of a file that could not be read, or of the disk.
+ * Null for any other error.
+ */
+export function systemFault(
+  error: NodeJS.ErrnoException & { dest?: string },
+): { message: string; exitCode: number } | null {
   const { code = "", syscall = "", path, dest } = error;
-  const denied = code === "EACCES" || code === "EPERM";
-  const why = DISK_FAULTS[code];
-  if (why === undefined || syscall === "read" || (denied && !WRITES.test(syscall))) return null;
-  return `${dest ?? path ?? "a file"}: could not be written (${code}): ${why}`;
+  const name = dest ?? path;
+  if (WRITES.test(syscall)) {
+    const why = DISK_FAULTS[code] ?? (syscall === "mkdir" ? NO_FOLDER[code] : undefined);
+    return why === undefined
+      ? null
+      : { message: `${name ?? "a file"}: could not be written (${code}): ${why}`, exitCode: 6 };
+  }
+  const why = READ_FAULTS[code];
+  if (why !== undefined && READS.test(syscall))
+    return { message: `${name ?? "a file"}: could not be read (${code}): ${why}`, exitCode: 3 };
+  const full = DISK_FAULTS[code];
+  if (full === undefined || DENIALS.has(code)) return null;
+  return { message: `${name ?? "a file"}: could not be written (${code}): ${full}`, exitCode: 6 };
 }
+
+const READS = /^(open|read|stat|lstat|scandir|opendir|readlink|realpath|access)$/;
+const DENIALS = new Set(["EACCES", "EPERM"]);
+const DENIED = "you may not read it: change its permissions";
+
+/** The reasons of a failed read. */
+const READ_FAULTS: Readonly<Record<string, string>> = {
+  EACCES: DENIED,
+  EPERM: DENIED,
+  ENOENT: "nothing is there",
+  ENOTDIR: "a file is in place of a folder on its path",
+  EISDIR: "a folder is in its place",
+  ELOOP: "its links lead in a circle",
+  ENAMETOOLONG: "its name is too long",
+  EIO: "the disk failed",
+};
+
+/** The reasons why a folder could not be made, beside those of the disk. */
+const NO_FOLDER: Readonly<Record<string, string>> = {
+  ENOENT: "the disk is read-only, or the folder around it is gone: choose another folder",
+  ENOTDIR: "a file is in place of a folder on its path: choose another folder",
+  EEXIST: "a file is in its place: choose another folder",
+  ENAMETOOLONG: "its name is too long",
+};
 
 /** Prints commander's message and where to find the right option; help and version are not errors. */
 function reportUsage(
@@ -112,8 +150,8 @@ function reportUsage(
   argv: readonly string[],
 ): number {
   if (exitCode === 0) return 0;
-  console.error(message.replace(/^error: /, "") + hint(program, { code, message }, argv));
-  console.error(`node cli/${program.name()}.js --help shows how to use it`);
+  complain(message.replace(/^error: /, "") + hint(program, { code, message }, argv));
+  complain(`node cli/${program.name()}.js --help shows how to use it`);
   return 2;
 }
 

@@ -1,7 +1,6 @@
 // --config FILE: settings as JSON, by the names of the table of settings, such as a run's config.json. One
 // message lists all mistakes in a file.
 
-import { readFile } from "node:fs/promises";
 import { jsonFault } from "../../engine/values.ts";
 import { textOf } from "../../data/datasets/json.ts";
 import { DataError } from "../../data/errors.ts";
@@ -10,6 +9,7 @@ import { fromHome } from "./command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { SETTINGS, type TrainConfig } from "../../trainer/settings/settings.ts";
+import { readFile } from "../files/userFile.ts";
 
 /** A file of all settings has about two kilobytes and three levels. */
 const LIMITS = { bytes: 1 << 20, depth: 8 } as const;

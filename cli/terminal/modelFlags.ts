@@ -1,11 +1,13 @@
 // The options of networks and their predictions, which predict.js and subsets.js share.
 
-import { InvalidArgumentError, Option } from "commander";
+import { Option } from "commander";
 import { MODALITIES } from "../../data/datasets/datasets.ts";
 import { AFFINES } from "../../data/preparation/grids.ts";
 import { TILING } from "../../model/inference/windows.ts";
+import { extent, positiveShare } from "../../model/settings/kinds.ts";
 import { DEFAULTS, PARITY } from "../../trainer/settings/config.ts";
 import { AFFINE_HELP } from "../../trainer/settings/settings.ts";
+import { numberOption } from "./kindOption.ts";
 
 /** Returns an option with choices. */
 export function choiceOption(flags: string, text: string, choices: readonly string[]): Option {
@@ -28,9 +30,11 @@ export function modelOptions() {
       "weights and places of windows (default: as the model was validated)",
       ["gaussian", "uniform"],
     ),
-    step: new Option("--step <share>", "distance of windows, as a share of the window")
-      .argParser(share)
-      .default(TILING.step),
+    step: numberOption(
+      "--step <share>",
+      "distance of windows, as a share of the window",
+      positiveShare(),
+    ).default(TILING.step),
     tta: new Option("--tta", "average over the volume's eight reflections: takes eight times as long"),
     postprocessing: new Option(
       "--no-postprocessing",
@@ -44,13 +48,7 @@ export function modelOptions() {
     ),
     patch: new Option(
       "--patch <d,h,w>",
-      `window of a published model, in voxels (default: ${DEFAULTS.patch})`,
+      `window of a published model, in voxels (${extent().limits}; default: ${DEFAULTS.patch})`,
     ),
   };
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && value > 0 && value <= 1) return value;
-  throw new InvalidArgumentError("expected a number above 0, at most 1.");
 }

@@ -6,7 +6,7 @@ import type { EpochRecord } from "../../trainer/loop/records.ts";
 import type { TrainEvent } from "../../trainer/loop/trainer.ts";
 import { DICE } from "../../model/methods/method.ts";
 import { REGION_NAMES } from "../../model/scoring/regions.ts";
-import { emit, isLively, say } from "./console.ts";
+import { emit, isLively, overwrite, say, visible } from "./console.ts";
 
 const PAUSE = 10_000; // ms between two lines about steps or windows
 const RECENT = 60_000; // ms over which the rate is averaged
@@ -40,7 +40,7 @@ export function trainingProgress(stage: Stage): Progress {
 }
 
 function bar({ title, epochs, batch }: Stage): Progress {
-  const format = `  ${title} {bar} {value}/{total} | epoch {epoch}/${epochs} | {losses} | {rate} | {left} left {scores}`;
+  const format = `  ${visible(title)} {bar} {value}/{total} | epoch {epoch}/${epochs} | {losses} | {rate} | {left} left {scores}`;
   const single = new cliProgress.SingleBar({ format, hideCursor: true }, cliProgress.Presets.rect);
   const pace = new Pace();
   let scores = "";
@@ -136,7 +136,7 @@ export function compiling(done: number, kernels: number): void {
   if (!isLively()) {
     if (done === 0) say(`  compiling ${kernels} kernels`);
   } else {
-    process.stdout.write(done < kernels ? `\r  compiling ${kernels} kernels: ${done}` : "\r\x1b[K");
+    overwrite(done < kernels ? `  compiling ${kernels} kernels: ${done}` : "");
   }
 }
 
@@ -169,7 +169,13 @@ export function predictionProgress(total: number): PredictionProgress {
   }
   const format = "  {bar} {cases}/{all} | {id}: window {done}/{windows} | {eta_formatted} left";
   const single = new cliProgress.SingleBar({ format, hideCursor: true }, cliProgress.Presets.rect);
-  const shown = (id: string, done: number, windows: number) => ({ id, done, windows, cases, all: total });
+  const shown = (id: string, done: number, windows: number) => ({
+    id: visible(id),
+    done,
+    windows,
+    cases,
+    all: total,
+  });
   single.start(total, 0, shown("", 0, 0));
   return {
     window: (id, done, all) => single.update(cases + done / all, shown(id, done, all)),

@@ -2,7 +2,9 @@
 // after it is saved, the second ends the process at once. A command without a training ends at the first, with
 // the signal's exit code. (Without a handler, the first process of a container would ignore SIGTERM.)
 
+import { spawn } from "node:child_process";
 import { constants } from "node:os";
+import { complain } from "./console.ts";
 
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGTERM"] as const;
 export type StopSignal = (typeof SIGNALS)[number];
@@ -35,7 +37,7 @@ export function heedSignals(): void {
 
 function heed(signal: StopSignal): void {
   if (listener) return listener(signal);
-  console.error(`${signal}: stopped; finished files are kept`);
+  complain(`${signal}: stopped; finished files are kept`);
   end(signal);
 }
 
@@ -60,7 +62,18 @@ export function listenForStop(stop: (signal: StopSignal) => void): {
   };
 }
 
+/**
+ * Ends the process with the signal's exit code. Node waits for its threads then; where one hangs, the signal
+ * itself ends the process a second later, or at once if it comes again.
+ */
 function end(signal: StopSignal): never {
+  for (const name of SIGNALS) process.removeAllListeners(name);
+  if (process.platform !== "win32") {
+    const later = `sleep 1; kill -s ${signal.slice(3)} ${process.pid}`;
+    spawn("sh", ["-c", later], { detached: true, stdio: "ignore" })
+      .on("error", () => undefined)
+      .unref();
+  }
   process.exit(128 + constants.signals[signal]);
 }
 

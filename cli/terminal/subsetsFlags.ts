@@ -1,10 +1,12 @@
 // The options of subsets.js, as commander reads them.
 
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { CONVENTION_NAMES as LABEL_NAMES } from "../../data/datasets/labels.ts";
 import { CONVENTION_NAMES } from "../../model/scoring/conventions.ts";
+import { foldNumber } from "../../model/settings/kinds.ts";
 import { FAST_HELP } from "../../trainer/settings/settings.ts";
 import { examples, RETUNE_HELP } from "./command.ts";
+import { numberOption } from "./kindOption.ts";
 import { choiceOption, modelOptions } from "./modelFlags.ts";
 
 /** The command with its options and help; the caller adds the action. */
@@ -19,7 +21,9 @@ export function subsetsProgram(): Command {
     .requiredOption("--data <folder>", "data set with labels: BraTS folders, nnU-Net or Decathlon data")
     .addOption(choiceOption("--cases <which>", "cases to score", ["test", "all"]).default("test"))
     .option("--split <file>", "split with the test cases (default: the run's own, else as train.js)")
-    .option("--fold <n>", "test cases of this fold of nnU-Net's cross-validation", fold)
+    .addOption(
+      numberOption("--fold <n>", "test cases of this fold of nnU-Net's cross-validation", foldNumber()),
+    )
     .addOption(
       choiceOption(
         "--labels <convention>",
@@ -54,9 +58,4 @@ export function subsetsProgram(): Command {
         "node cli/subsets.js --model runs/brats --data BraTS2021 --against runs/other --convention acn",
       ),
     );
-}
-
-function fold(text: string): number | "all" {
-  if (text === "all" || /^\d+$/.test(text)) return text === "all" ? text : Number(text);
-  throw new InvalidArgumentError("expected an integer of at least 0, or all.");
 }

@@ -6,6 +6,7 @@ import { formatSpacing } from "./checkVolume.ts";
 import type { Vec3 } from "../nifti/geometry.ts";
 import type { CommonGrid } from "../preparation/input.ts";
 import { turnBetween, turnedSize } from "../preparation/turn.ts";
+import { put } from "../groups.ts";
 
 /** How much larger or smaller voxels may be than those of the training data without a warning. */
 const SIMILAR = 1.2;
@@ -50,7 +51,7 @@ type Group = [name: string, ids: string[]];
 /** The cases by a property of their grids, the most frequent first. */
 function groups(cases: readonly Gridded[], of: (grid: NonNullable<Gridded["grid"]>) => string): Group[] {
   const found = new Map<string, string[]>();
-  for (const { id, grid } of cases) if (grid) found.set(of(grid), [...(found.get(of(grid)) ?? []), id]);
+  for (const { id, grid } of cases) if (grid) put(found, of(grid), id);
   return [...found].sort(([, a], [, b]) => b.length - a.length);
 }
 

@@ -7,6 +7,7 @@ import { append } from "../../engine/values.ts";
 import { CONVENTION_NAMES, type LabelConvention, labelFlags } from "./labels.ts";
 import { type Reading, readingsOf, readNames } from "./names.ts";
 import { baseName, type CaseFiles, clashingIds, type Survey } from "./source.ts";
+import { put } from "../groups.ts";
 
 /**
  * Ids that say more than the suffix. GLI's time points from 100 on are after treatment, which began in 2024
@@ -41,7 +42,7 @@ export function surveyBratsFolders(paths: readonly string[], name: string, given
     const key = path.slice(0, -baseName(path).length) + id;
     const found = cases.get(key) ?? { id, images: {} };
     cases.set(key, found);
-    if (role === "label") labels.set(id, [...(labels.get(id) ?? []), path]);
+    if (role === "label") put(labels, id, path);
     const other = role === "label" ? found.label : found.images[role]?.path;
     if (other !== undefined)
       problems.push(`case ${id}: expected one ${role} file, got ${other} and ${path}: remove one`);

@@ -21,6 +21,7 @@ import { jsonOf } from "./json.ts";
 import { type Entry, listedCases } from "./listedCases.ts";
 import { modalityNamed } from "./names.ts";
 import { type CaseFiles, clashingIds, type Modality, type Survey } from "./source.ts";
+import { put } from "../groups.ts";
 
 const Names = v.record(v.string(), v.string());
 const Image = v.union([v.string(), v.array(v.string())], "expected a path, or a list of paths");
@@ -172,7 +173,7 @@ function parse(json: Uint8Array, where: string): Description {
   for (const issue of result.issues) {
     const line = `${v.getDotPath(issue) ?? "the file"}: ${issue.message}`;
     const kind = line.replace(/\d+/g, "N");
-    kinds.set(kind, [...(kinds.get(kind) ?? []), line]);
+    put(kinds, kind, line);
   }
   const more = (count: number) => (count ? ` (and ${count} more entries like this)` : "");
   throw new DataError([...kinds.values()].map((lines) => `${where}: ${lines[0]}${more(lines.length - 1)}`));

@@ -1,6 +1,7 @@
 // The contrasts that cases have and lack, by their files.
 
 import { type Modality, MODALITIES, someOf } from "./source.ts";
+import { put } from "../groups.ts";
 
 /** A case with something for each contrast that it has. */
 interface Imaged {
@@ -18,7 +19,7 @@ export function gapsOf(cases: readonly Imaged[], wanted: readonly Modality[]): s
   const groups = new Map<string, string[]>();
   for (const { id, images } of cases) {
     const missing = wanted.filter((modality) => !images[modality]);
-    if (missing.length) groups.set(listOf(missing), [...(groups.get(listOf(missing)) ?? []), id]);
+    if (missing.length) put(groups, listOf(missing), id);
   }
   return [...groups]
     .map(([missing, ids]) => `${ids.length} ${ids.length > 1 ? "lack" : "lacks"} ${missing} (${someOf(ids)})`)

@@ -5,6 +5,7 @@ import { largest } from "../../engine/values.ts";
 import { normal } from "./names.ts";
 import { baseName, type CaseFiles, confined, type Modality, someOf } from "./source.ts";
 import { collectProblems } from "../errors.ts";
+import { put } from "../groups.ts";
 
 /** The modality of each channel, by its number. */
 export type Channels = ReadonlyMap<number, Modality>;
@@ -30,7 +31,7 @@ export function channelCount(paths: readonly string[]): number | null {
   const found = new Map<string, number[]>();
   for (const path of paths) {
     const [, id, channel] = CHANNEL_FILE.exec(path.includes("/") ? "" : path) ?? [];
-    if (id !== undefined) found.set(id, [...(found.get(id) ?? []), Number(channel)]);
+    if (id !== undefined) put(found, id, Number(channel));
   }
   const whole = (channels: number[]) => largest(channels) === channels.length - 1;
   const counts = new Set([...found.values()].map((all) => (whole(all) ? all.length : 0)));
@@ -156,9 +157,10 @@ export async function volumeCases(
   const files = await folder.listed(
     entries.flatMap(({ image, label }) => [image, ...(label ? [label] : [])]),
   );
+  let next = 0;
   for (const { label } of entries) {
-    const image = files.shift();
-    const labelled = label ? files.shift() : undefined;
+    const image = files[next++];
+    const labelled = label ? files[next++] : undefined;
     if (image !== undefined) add(image, labelled);
   }
   return cases;
@@ -169,7 +171,7 @@ export function allLabels(cases: readonly CaseFiles[], folder: Folder): Map<stri
   const labels = new Map<string, string[]>();
   for (const path of [...folder.images("labelsTr"), ...folder.images("labelsTs")]) {
     const [, id = ""] = VOLUME_FILE.exec(normal(baseName(path)))!;
-    labels.set(id, [...(labels.get(id) ?? []), path]);
+    put(labels, id, path);
   }
   for (const { id, label } of cases)
     if (label !== undefined && !labels.get(id)?.includes(label)) labels.set(id, [label]);

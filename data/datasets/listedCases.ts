@@ -25,6 +25,7 @@ export async function listedCases(
   const files = await folder.listed(
     entries.flatMap(({ images, label }) => (label === undefined ? images : [...images, label])),
   );
+  let next = 0;
   const readings = readNames(entries.flatMap(({ images }) => images));
   const unclear: string[] = [];
   const contrary: string[] = [];
@@ -34,7 +35,7 @@ export async function listedCases(
     const id = given ?? named.find((one) => one)?.id ?? stemOf(label ?? images[0] ?? "");
     const found: CaseFiles = { id: normal(id), images: {} };
     for (const [i, path] of images.entries()) {
-      const file = files.shift();
+      const file = files[next++];
       const byName = named[i]?.role === "label" ? undefined : named[i]?.role;
       const byPlace = channels?.get(i);
       const modality = byPlace ?? byName;
@@ -45,7 +46,7 @@ export async function listedCases(
         folder.problems.push(`case ${id}: expected one ${modality} file, got ${other.path} and ${path}`);
       else if (modality && file !== undefined) found.images[modality] = { path: file, channel: 0 };
     }
-    const labelled = label === undefined ? undefined : files.shift();
+    const labelled = label === undefined ? undefined : files[next++];
     if (labelled !== undefined) found.label = labelled;
     if (Object.keys(found.images).length) cases.push(found);
   }

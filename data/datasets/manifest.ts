@@ -8,6 +8,7 @@ import type { Volume } from "../nifti/nifti.ts";
 import { type OwnFile, parseOwn, valuesOf } from "./json.ts";
 import { type CaseFiles, MODALITIES } from "./source.ts";
 import type { Split } from "./splits.ts";
+import { put } from "../groups.ts";
 
 /** One data file. Shape and spacing are in the file's order: x, y, z. */
 export interface FileRecord {
@@ -66,25 +67,28 @@ export function caseRecord({ id, images, label }: CaseFiles, files: readonly Fil
  * voxels.
  */
 export function checkDisjoint(split: Split, records: readonly CaseRecord[]): void {
-  const sets = (id: string) => (["train", "val", "test"] as const).filter((set) => split[set].includes(id));
-  const seen = new Map<string, { id: string; path: string }[]>();
+  const sets = new Map<string, string[]>();
+  for (const set of ["train", "val", "test"] as const) for (const id of split[set]) put(sets, id, set);
+  const setsOf = (id: string) => sets.get(id)?.join(", ") ?? "";
+  const seen = new Map<string, Map<string, { id: string; path: string }>>(); // the first file in each set
   const problems: string[] = [];
   const pairs = new Set<string>();
   for (const { id, images } of records) {
     for (const { path, channel, voxels } of Object.values(images)) {
       const scan = `${voxels} ${channel}`;
-      const others = seen.get(scan) ?? [];
-      seen.set(scan, [...others, { id, path }]);
-      for (const other of others) {
-        const [here, there] = [sets(id), sets(other.id)];
-        const together = here.join() === there.join(); // a fold's validation cases are its test cases
-        if (other.id === id || together || pairs.has(`${other.id} ${id}`)) continue;
+      const firsts = seen.get(scan) ?? new Map<string, { id: string; path: string }>();
+      seen.set(scan, firsts);
+      const here = setsOf(id);
+      for (const [there, other] of firsts) {
+        // a fold's validation cases are its test cases
+        if (other.id === id || here === there || pairs.has(`${other.id} ${id}`)) continue;
         pairs.add(`${other.id} ${id}`);
         problems.push(
-          `cases ${other.id} (${there.join(", ")}) and ${id} (${here.join(", ")}) are the same scan: ${other.path} ` +
+          `cases ${other.id} (${there}) and ${id} (${here}) are the same scan: ${other.path} ` +
             `and ${path} have the same voxels: put both into one set, or remove one`,
         );
       }
+      if (!firsts.has(here)) firsts.set(here, { id, path });
     }
   }
   if (problems.length) throw new DataError(problems);

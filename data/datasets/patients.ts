@@ -2,6 +2,7 @@
 // network knows a brain that it was trained on.
 
 import { DataError } from "../errors.ts";
+import { put } from "../groups.ts";
 
 /** The case ids of each set of a split. */
 type Sets = Readonly<Record<"train" | "val" | "test", readonly string[]>>;
@@ -65,7 +66,7 @@ function namedPatient(id: string): string {
 /** The cases of each patient, sorted; patients in the order of their first case. */
 export function patientGroups(ids: readonly string[], patientOf: PatientOf): string[][] {
   const groups = new Map<string, string[]>();
-  for (const id of [...ids].sort()) groups.set(patientOf(id), [...(groups.get(patientOf(id)) ?? []), id]);
+  for (const id of [...ids].sort()) put(groups, patientOf(id), id);
   return [...groups.values()];
 }
 

@@ -6,6 +6,7 @@ import { DataError } from "../errors.ts";
 import { type Row, rowsOf } from "./splitTable.ts";
 import { type Fold, parseSplits, type Split } from "./splits.ts";
 import { idOf } from "./writtenNames.ts";
+import { put } from "../groups.ts";
 
 /** A file of a split: its name without the folder, and its text. */
 export interface SplitText {
@@ -155,7 +156,7 @@ class Reader {
     const found = new Map<string, Row[]>();
     for (const row of rows) {
       const set = /^\d+$/.test(row.set!) ? String(Number(row.set)) : setNamed(row.set!);
-      if (set) found.set(set, [...(found.get(set) ?? []), row]);
+      if (set) put(found, set, row);
       else {
         const expected = "expected train, val, test or the number of a fold";
         this.#problems.push(`${name}: line ${row.line}: ${expected}, got ${row.set || "nothing"}`);

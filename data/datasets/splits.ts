@@ -146,7 +146,7 @@ export function parseSplits(
     const all = [...train, ...val, ...test];
     return [
       ...all.filter((id) => !there.has(id)).map((id) => `${where} ${id} is not in the data set`),
-      ...all.filter((id, i) => all.indexOf(id) !== i).map((id) => `${where} ${id} is listed twice`),
+      ...repeated(all).map((id) => `${where} ${id} is listed twice`),
     ];
   });
   if (problems.length) throw new DataError([...new Set(problems)]);
@@ -197,4 +197,14 @@ function patientsOf(
     `${from}: expected at least ${least} patients, ${why}, got ${patients.length} with ${ids.length} cases ` +
       `(${patientOf(first![0]!)} with ${listed(first!)}): if these are different patients, use --patients none`,
   );
+}
+
+/** The ids that are listed again, each time that they are. */
+function repeated(ids: readonly string[]): string[] {
+  const seen = new Set<string>();
+  return ids.filter((id) => {
+    const again = seen.has(id);
+    seen.add(id);
+    return again;
+  });
 }

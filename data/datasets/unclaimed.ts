@@ -1,6 +1,7 @@
 // Files that a data set holds and no case uses: each kind is one warning.
 
 import { type Dataset, MODALITIES, someOf, type Survey, type Unread } from "./source.ts";
+import { put } from "../groups.ts";
 
 /**
  * Returns a warning for the volumes that belong to no case, whose names may be misspelt, and one for each
@@ -28,7 +29,7 @@ export function unclaimedFiles(
 /** Returns a line for each reason why files are not read. */
 export function unreadFiles(unread: readonly Unread[]): string[] {
   const byReason = new Map<string, string[]>();
-  for (const { path, why } of unread) byReason.set(why, [...(byReason.get(why) ?? []), path]);
+  for (const { path, why } of unread) put(byReason, why, path);
   return [...byReason].map(([why, paths]) =>
     paths.length > 1 ? `${someOf(paths)}: each ${why}` : `${paths[0]}: ${why}`,
   );

@@ -27,10 +27,9 @@ export function cornerDisplacement(a: Affine, b: Affine, size: Vec3): number {
       corner & 4 ? size[0] - 1 : 0,
       1,
     ];
-    const shift = [0, 1, 2].map((row) =>
-      voxel.reduce((sum, position, column) => sum + (b[row]![column]! - a[row]![column]!) * position, 0),
-    );
-    farthest = Math.max(farthest, Math.hypot(...shift));
+    const shift = (row: number) =>
+      voxel.reduce((sum, position, column) => sum + (b[row]![column]! - a[row]![column]!) * position, 0);
+    farthest = Math.max(farthest, Math.hypot(shift(0), shift(1), shift(2)));
   }
   return farthest;
 }
@@ -57,7 +56,7 @@ export interface Qform {
 
 /** Returns the affine of a qform (nifti1.h, method 2). */
 export function affineOfQform({ quaternion, pixdim, qfac, offset }: Qform): number[][] {
-  const norm = Math.max(1, Math.hypot(...quaternion));
+  const norm = Math.max(1, Math.hypot(quaternion[0], quaternion[1], quaternion[2]));
   const [b, c, d] = quaternion.map((part) => part / norm) as [number, number, number];
   const a = Math.sqrt(Math.max(0, 1 - b * b - c * c - d * d));
   const rotation = [

@@ -16,22 +16,34 @@ export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
+/** The most bytes that a byte of gzip can unpack to: 258 for two bits. */
+export const MOST_UNPACKED = 1032;
+
+/** Takes the content of a file. */
+export interface Receiver {
+  /** The bytes of the content, as its head declares. */
+  declared: number;
+  /** Takes the next bytes of the content, from its first byte on. */
+  push(bytes: Uint8Array): void;
+}
+
 /**
- * Decompresses `bytes`. `declared` gets the first 544 bytes (or all, if fewer) and returns the expected
- * number of bytes. Throws DataError with the file's name if the data are damaged or much longer than that.
+ * Decompresses `bytes`. `begin` gets the first 544 bytes (or all, if fewer) and returns what receives the
+ * content, all of it, piece by piece; it is called again where decompression starts again. Throws DataError
+ * with the file's name if the data are damaged or much longer than declared.
  */
 export async function gunzip(
   bytes: Uint8Array,
   name: string,
-  declared: (head: Uint8Array) => number,
-): Promise<Uint8Array> {
-  const unpacked = new Collector(name, declared);
+  begin: (head: Uint8Array) => Receiver,
+): Promise<void> {
+  const content = new Content(name, begin);
   try {
-    await inflate(bytes, unpacked);
-    return unpacked.finish();
+    await inflate(bytes, content);
+    content.finish();
   } catch (error) {
     if (error instanceof DataError) throw error;
-    return unpackMembers(bytes, name, declared, error); // some browsers read one member only
+    await unpackMembers(bytes, name, begin, error); // some browsers read one member only
   }
 }
 
@@ -39,15 +51,15 @@ export async function gunzip(
 async function unpackMembers(
   bytes: Uint8Array,
   name: string,
-  declared: (head: Uint8Array) => number,
+  begin: (head: Uint8Array) => Receiver,
   error: unknown,
-): Promise<Uint8Array> {
-  const unpacked = new Collector(name, declared);
+): Promise<void> {
+  const content = new Content(name, begin);
   for (const member of gzipMembers(bytes)) {
     if (member.length === bytes.length) fail(name, error);
-    await inflate(member, unpacked).catch((again: unknown) => fail(name, again));
+    await inflate(member, content).catch((again: unknown) => fail(name, again));
   }
-  return unpacked.finish();
+  content.finish();
 }
 
 /** Compresses `bytes`. */
@@ -80,57 +92,54 @@ export function* gzipMembers(bytes: Uint8Array): Generator<Uint8Array> {
   yield bytes.subarray(start);
 }
 
-/** Collects chunks, and throws when they exceed the size that the header declares. */
-class Collector {
-  #chunks: Uint8Array[] = [];
+/** Passes chunks on, and throws when they exceed the size that the header declares. */
+class Content {
+  #head = new Uint8Array(0);
   #total = 0;
-  #limit: number | undefined;
+  #receiver: Receiver | null = null;
   readonly #name: string;
-  readonly #declared: (head: Uint8Array) => number;
+  readonly #begin: (head: Uint8Array) => Receiver;
 
-  constructor(name: string, declared: (head: Uint8Array) => number) {
+  constructor(name: string, begin: (head: Uint8Array) => Receiver) {
     this.#name = name;
-    this.#declared = declared;
+    this.#begin = begin;
   }
 
   add(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
     this.#total += chunk.length;
-    if (this.#total >= HEAD) this.#limit ??= this.#ask();
-    if (this.#limit !== undefined && this.#total > this.#limit + SLACK) {
-      const expected = `expected the ${this.#limit} bytes that its header declares`;
+    if (this.#receiver) this.#receiver.push(chunk);
+    else {
+      this.#head = joined(this.#head, chunk);
+      if (this.#total >= HEAD) this.finish();
+    }
+    const { declared } = this.#receiver ?? { declared: Infinity };
+    if (this.#total > declared + SLACK) {
+      const expected = `expected the ${declared} bytes that its header declares`;
       throw new DataError(
         `${this.#name}: ${expected}, got more: the file is damaged, or made to fill the memory`,
       );
     }
   }
 
-  finish(): Uint8Array {
-    this.#limit ??= this.#ask();
-    return this.#joined();
-  }
-
-  #ask(): number {
-    this.#chunks = [this.#joined()];
-    return this.#declared(this.#chunks[0]!);
-  }
-
-  #joined(): Uint8Array {
-    if (this.#chunks.length === 1) return this.#chunks[0]!;
-    const whole = new Uint8Array(this.#total);
-    let offset = 0;
-    for (const chunk of this.#chunks) {
-      whole.set(chunk, offset);
-      offset += chunk.length;
-    }
-    return whole;
+  /** Gives the receiver what there is so far. */
+  finish(): void {
+    if (this.#receiver) return;
+    this.#receiver = this.#begin(this.#head);
+    this.#receiver.push(this.#head);
   }
 }
 
-async function inflate(bytes: Uint8Array, unpacked: Collector): Promise<void> {
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(a.length + b.length);
+  whole.set(a);
+  whole.set(b, a.length);
+  return whole;
+}
+
+async function inflate(bytes: Uint8Array, content: Content): Promise<void> {
   const reader = streamOf(bytes).pipeThrough(new DecompressionStream("gzip")).getReader();
   try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) unpacked.add(next.value);
+    for (let next = await reader.read(); !next.done; next = await reader.read()) content.add(next.value);
   } catch (error) {
     await reader.cancel().catch(() => {}); // rejects if the stream itself has failed
     throw error;

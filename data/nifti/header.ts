@@ -67,7 +67,10 @@ const REFUSED = new Map([
   [2304, "RGBA colours"],
 ]);
 
-/** The most bytes of voxels, or before them. No brain needs more, but a damaged header may claim more. */
+/**
+ * The most bytes of voxels, in the file and as float32, or before them. No brain needs more, but a damaged
+ * header may claim more.
+ */
 const LARGEST = 2 ** 31;
 
 /** Returns the length of a header, with the four bytes that announce extensions. */
@@ -100,10 +103,14 @@ export function readHeader(bytes: Uint8Array, name: string): NiftiHeader {
       `${name}: expected voxels at byte ${least} or later, within 2 GiB, got vox_offset ${offset}`,
     );
   }
-  const voxelBytes = channels * size[0] * size[1] * size[2] * datatype.bytes;
-  if (!(voxelBytes <= LARGEST)) {
+  const voxels = channels * size[0] * size[1] * size[2];
+  const voxelBytes = voxels * datatype.bytes;
+  if (!(Math.max(voxelBytes, 4 * voxels) <= LARGEST)) {
     const shape = formatVoxels({ size, channels, datatype });
-    throw new DataError(`${name}: expected at most 2 GiB of voxels, got ${shape}: its header is damaged`);
+    const read = voxelBytes <= LARGEST ? ", which take 4 bytes each once they are read" : "";
+    throw new DataError(
+      `${name}: expected at most 2 GiB of voxels, got ${shape}${read}: its header is damaged, or it must be cropped`,
+    );
   }
   const scaled = Number.isFinite(fields.scl_slope) && fields.scl_slope !== 0;
   if (scaled && !Number.isFinite(fields.scl_inter)) {

@@ -4,9 +4,10 @@
 
 import { DataError } from "../errors.ts";
 import { spacingOf, type Vec3 } from "./geometry.ts";
-import { gunzip, isGzip } from "./gzip.ts";
+import { gunzip, isGzip, MOST_UNPACKED, type Receiver } from "./gzip.ts";
 import type { Unit } from "./units.ts";
 import { formatVoxels, type NiftiHeader, readHeader } from "./header.ts";
+import { VoxelDecoder } from "./voxels.ts";
 
 export type { Vec3 } from "./geometry.ts";
 export { writeLabelLike, writeNifti, writeProbabilitiesLike } from "./write.ts";
@@ -37,16 +38,14 @@ export interface Volume {
  * .img. Throws DataError with the file's name if it is damaged or of an unsupported kind.
  */
 export async function readNifti(bytes: Uint8Array, name: string, pair?: Uint8Array): Promise<Volume> {
-  let header: NiftiHeader | undefined;
-  const declared = (head: Uint8Array) => {
-    header = readHeader(head, name);
-    return header.offset + (header.pair ? 0 : header.voxelBytes);
-  };
-  const file = isGzip(bytes) ? await gunzip(bytes, name, declared) : bytes;
-  header ??= readHeader(file, name);
-
-  const raw = header.pair ? await readImage(pair, header, name) : file;
-  const held = Math.max(0, raw.length - header.offset);
+  const found: { header?: NiftiHeader; decoder?: VoxelDecoder } = {};
+  await unpack(bytes, name, (head) => {
+    const header = (found.header = readHeader(head, name));
+    if (header.pair) return { declared: header.offset, push: () => undefined };
+    return receiver(header, (found.decoder = decoderOf(header, bytes, name)));
+  });
+  const header = found.header!;
+  const { data, held } = found.decoder ?? (await readImage(pair, header, name));
   if (held < header.voxelBytes) {
     const expected = `expected ${header.voxelBytes} bytes of voxels (${formatVoxels(header)})`;
     throw new DataError(`${name}: ${expected}, got ${held}: the file is truncated: copy it again`);
@@ -55,7 +54,7 @@ export async function readNifti(bytes: Uint8Array, name: string, pair?: Uint8Arr
   return {
     size,
     channels,
-    data: decode(raw, header),
+    data,
     affine,
     unit,
     disagreement,
@@ -69,53 +68,36 @@ async function readImage(
   pair: Uint8Array | undefined,
   header: NiftiHeader,
   name: string,
-): Promise<Uint8Array> {
+): Promise<VoxelDecoder> {
   if (!pair) throw new DataError(`${name}: expected its .img file beside it, got the header alone`);
-  return isGzip(pair) ? gunzip(pair, `${name} (.img)`, () => header.offset + header.voxelBytes) : pair;
+  let decoder!: VoxelDecoder;
+  await unpack(pair, `${name} (.img)`, () => {
+    decoder = decoderOf(header, pair, name);
+    return receiver(header, decoder);
+  });
+  return decoder;
 }
 
-/** Returns the voxels as float32, scaled by slope and intercept. */
-function decode(raw: Uint8Array, header: NiftiHeader): Float32Array {
-  const { offset, voxelBytes, slope, intercept, datatype, littleEndian } = header;
-  const voxels = new Uint8Array(voxelBytes); // a copy: aligned, and its bytes can be reversed in place
-  voxels.set(raw.subarray(offset, offset + voxelBytes));
-  if (!littleEndian) reverseWords(voxels, datatype.bytes); // every machine with WebGPU is little-endian
-
-  const numbers = numbersOf(voxels.buffer, datatype.name);
-  const data = numbers instanceof Float32Array ? numbers : new Float32Array(numbers);
-  if (slope === 1 && intercept === 0) return data;
-  for (let i = 0; i < data.length; i++) data[i] = numbers[i]! * slope + intercept;
-  return data;
+/** Passes on the content of a file, compressed or not, as gunzip() does. */
+async function unpack(bytes: Uint8Array, name: string, begin: (head: Uint8Array) => Receiver): Promise<void> {
+  if (isGzip(bytes)) return gunzip(bytes, name, begin);
+  begin(bytes).push(bytes);
 }
 
-function reverseWords(bytes: Uint8Array, length: number): void {
-  if (length === 1) return;
-  for (let start = 0; start < bytes.length; start += length) bytes.subarray(start, start + length).reverse();
-}
-
-function numbersOf(buffer: ArrayBuffer, datatype: string): Numbers {
-  switch (datatype) {
-    case "uint8":
-      return new Uint8Array(buffer);
-    case "int8":
-      return new Int8Array(buffer);
-    case "uint16":
-      return new Uint16Array(buffer);
-    case "int16":
-      return new Int16Array(buffer);
-    case "uint32":
-      return new Uint32Array(buffer);
-    case "int32":
-      return new Int32Array(buffer);
-    case "float32":
-      return new Float32Array(buffer);
-    case "float64":
-      return new Float64Array(buffer);
-    case "uint64":
-      return Float64Array.from(new BigUint64Array(buffer), Number);
-    default:
-      return Float64Array.from(new BigInt64Array(buffer), Number);
+/** A decoder of the voxels in a file. Throws a DataError where the memory is too small for them. */
+function decoderOf(header: NiftiHeader, file: Uint8Array, name: string): VoxelDecoder {
+  const most = isGzip(file) ? MOST_UNPACKED * file.length : file.length;
+  try {
+    return new VoxelDecoder(header, most);
+  } catch {
+    const mib = Math.ceil((4 * header.voxelBytes) / header.datatype.bytes / 2 ** 20);
+    throw new DataError(
+      `${name}: reading its ${formatVoxels(header)} voxels takes ${mib} MiB of memory, which is not there: crop it, or ` +
+        "use a machine with more memory",
+    );
   }
 }
-type Numbers =
-  Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array | Float64Array;
+
+function receiver({ offset, voxelBytes }: NiftiHeader, decoder: VoxelDecoder): Receiver {
+  return { declared: offset + voxelBytes, push: (bytes) => decoder.push(bytes) };
+}

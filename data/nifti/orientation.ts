@@ -42,7 +42,8 @@ export function obliqueness(affine: Affine): number {
 
 /** Returns the order of patient axes with the largest sum of cosines. */
 function nearest(affine: Affine): { order: readonly (0 | 1 | 2)[]; cosines: number[][] } {
-  const lengths = [0, 1, 2].map((axis) => Math.hypot(...[0, 1, 2].map((world) => affine[world]![axis]!)));
+  const [x, y, z] = affine as readonly [readonly number[], readonly number[], readonly number[]];
+  const lengths = [0, 1, 2].map((axis) => Math.hypot(x[axis]!, y[axis]!, z[axis]!));
   const cosines = [0, 1, 2].map((world) =>
     lengths.map((length, axis) => Math.abs(affine[world]![axis]!) / length),
   );

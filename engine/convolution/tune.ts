@@ -159,7 +159,12 @@ async function values(family: Family, on: readonly Trial[]): Promise<Float32Arra
 
 function agree(got: readonly Float32Array[], expected: readonly Float32Array[]): boolean {
   return got.every((result, i) => {
-    const difference = Math.hypot(...result.map((value, j) => value - expected[i]![j]!));
-    return difference <= TOLERANCE * Math.hypot(...expected[i]!);
+    const difference = length(result.map((value, j) => value - expected[i]![j]!));
+    return difference <= TOLERANCE * length(expected[i]!);
   });
+}
+
+/** The Euclidean length. */
+function length(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 }

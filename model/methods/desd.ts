@@ -30,6 +30,7 @@ const RECENT = 0.98; // momentum of the observed averages: of some 50 steps
 const WARMUP = 0.1; // of the training, in which nothing is judged
 const [LEAST, MOST] = [0.5, 0.98]; // entropies of a collapse, as shares of log K
 const DEVIATION = 0.02; // of first weights
+const WIDEST = 65536; // layer of a head
 
 /**
  * DeSD: pretraining without labels. The student's encoder sees one view of a patch and predicts, at every
@@ -59,17 +60,17 @@ teacher ← m teacher + (1 - m) student        c ← 0.9 c + 0.1 mean of t
       default: "deep",
       page: { label: "Levels that learn" },
     }),
-    desdHidden: row(count(), {
+    desdHidden: row(count(1, WIDEST), {
       help: "numbers in the inner layers of the heads",
       default: 256,
       page: { label: "Inner width of heads" },
     }),
-    desdEmbedding: row(count(), {
+    desdEmbedding: row(count(1, WIDEST), {
       help: "numbers that a head compares with its prototypes",
       default: 64,
       page: { label: "Width before prototypes" },
     }),
-    desdPrototypes: row(count(2), {
+    desdPrototypes: row(count(2, WIDEST), {
       help: "prototypes of a head",
       default: 1024,
       page: { label: "Prototypes" },

@@ -41,7 +41,7 @@ L_seg  with --segmentation regions is the paper's: L_soft with the label as targ
       page: { label: "Weight of bottlenecks" },
     }),
     /** Divides the student's region logits; null for the teacher's temperature. */
-    studentTemperature: row(optional(number(1e-3)), {
+    studentTemperature: row(optional(number(1e-3, 1e3)), {
       help: "divides the student's region logits; 1 leaves them, as in generalised distillation",
       default: null,
       defaultHelp: "--temperature",

@@ -56,7 +56,7 @@ L_con = 1/N² (Σ_i ‖a_i - b_i‖² + Σ_{i≠j} max(0, margin - ‖a_i - b_j�
       default: 0.005,
       page: { label: "Least probability" },
     }),
-    contrastiveMargin: row(number(1e-3), {
+    contrastiveMargin: row(number(1e-3, 1e3), {
       help: "distance beyond which embeddings of different cases no longer repel",
       default: 1,
       page: { label: "Margin of contrast" },

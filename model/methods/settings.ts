@@ -31,7 +31,7 @@ export const prototypeWeight = row(number(), {
   page: { label: "Weight of prototypes" },
 });
 
-export const temperature = row(number(1e-3), {
+export const temperature = row(number(1e-3, 1e3), {
   help: "divides the logits that are compared, which softens both predictions",
   default: PROTOKD.temperature,
   page: { label: "Temperature" },

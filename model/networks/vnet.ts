@@ -33,6 +33,9 @@ import { checkPatch } from "./patch.ts";
 
 export { VNET, type VnetConfig } from "./layers.ts";
 
+/** The numbers of resolutions that a network can have. */
+export const LEVELS = { least: 2, most: 6 } as const;
+
 export const vnet: Architecture<VnetConfig> = {
   kind: "vnet",
   tensors: vnetShapes,
@@ -222,7 +225,8 @@ export function checkDeepSupervision({ levels, deepSupervision = false }: Partia
 function checkInput(x: Tensor, config: VnetConfig): void {
   const { modalities, levels } = config;
   checkDeepSupervision(config);
-  if (levels < 2 || levels > 6) throw new Error(`vnet: levels must be 2 to 6, got ${levels}`);
+  if (levels < LEVELS.least || levels > LEVELS.most)
+    throw new Error(`vnet: levels must be ${LEVELS.least} to ${LEVELS.most}, got ${levels}`);
   if (x.shape.length !== 5 || x.shape[1] !== modalities) {
     throw new Error(`vnet: expected an input [N,${modalities},D,H,W], got [${x.shape}]`);
   }

@@ -4,7 +4,7 @@
 import * as v from "valibot";
 import type { Vec3 } from "../scoring/regions.ts";
 import { UsageError } from "./errors.ts";
-import { isDuration, isInterval } from "./durations.ts";
+import { isDuration, isInterval, LONGEST, MOST_STEPS } from "./durations.ts";
 
 export interface Kind<Value> {
   /** Checks a value in a file. */
@@ -17,42 +17,65 @@ export interface Kind<Value> {
   parse: (text: string) => unknown;
   choices?: readonly string[];
   /** The bounds of a number for a form; the step is 1 for integers. */
-  range?: { min: number; max?: number; step: number | "any" };
+  range?: { min: number; max: number; step: number | "any" };
+  /** The range of numbers in words, for help and docs: "1 to 1024". */
+  limits?: string;
 }
 
-/** An integer of at least `min`. */
-export function whole(min = 1): Kind<number> {
-  const schema = v.pipe(v.number(), v.safeInteger(), v.minValue(min));
-  const expected = `an integer of at least ${min}`;
-  return { schema, expected, argument: "n", parse: toNumber, range: { min, step: 1 } };
+/** The largest edge of a patch, in voxels. */
+export const LARGEST_EDGE = 1024;
+
+/** The largest seed: with a parameter's name it still gives an exact integer. */
+export const LARGEST_SEED = 2 ** 31 - 1;
+
+/** The last fold of a cross-validation. */
+const LAST_FOLD = 9999;
+
+/** An integer from `min` to `max`. */
+export function whole(min = 1, max = 1e6): Kind<number> {
+  const schema = v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+  const limits = `${min} to ${max}`;
+  const range = { min, max, step: 1 };
+  return { schema, expected: `an integer from ${limits}`, argument: "n", parse: toNumber, range, limits };
 }
 
-/** A number of at least `min`. */
-export function number(min = 0): Kind<number> {
-  const schema = v.pipe(v.number(), v.finite(), v.minValue(min));
-  const expected = `a number of at least ${min}`;
-  return { schema, expected, argument: "x", parse: toNumber, range: { min, step: "any" } };
+/** A number from `min` to `max`. */
+export function number(min = 0, max = 1e6): Kind<number> {
+  const schema = v.pipe(v.number(), v.finite(), v.minValue(min), v.maxValue(max));
+  const limits = `${min} to ${max}`;
+  const range = { min, max, step: "any" } as const;
+  return { schema, expected: `a number from ${limits}`, argument: "x", parse: toNumber, range, limits };
 }
 
 /** A number from 0 to 1. */
 export function share(): Kind<number> {
-  const schema = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-  const range = { min: 0, max: 1, step: "any" } as const;
-  return { schema, expected: "a number from 0 to 1", argument: "share", parse: toNumber, range };
+  return { ...number(0, 1), argument: "share" };
 }
 
 /** A number above 0 and below 1. */
 export function part(): Kind<number> {
   const schema = v.pipe(v.number(), v.gtValue(0), v.ltValue(1));
-  const range = { min: 0, max: 1, step: "any" } as const;
-  return { schema, expected: "a number between 0 and 1", argument: "share", parse: toNumber, range };
+  const limits = "between 0 and 1";
+  return { ...share(), schema, expected: `a number ${limits}`, limits };
+}
+
+/** A number above 0, at most 1. */
+export function positiveShare(): Kind<number> {
+  const schema = v.pipe(v.number(), v.gtValue(0), v.maxValue(1));
+  const limits = "above 0, at most 1";
+  return { ...share(), schema, expected: `a number ${limits}`, limits };
 }
 
 /** A fold of a cross-validation, counted from 0, or all. */
 export function foldNumber(): Kind<number | "all"> {
-  const schema = v.union([v.literal("all"), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]);
-  const parse = (text: string) => (text === "all" ? text : toNumber(text));
-  return { schema, expected: "an integer of at least 0, or all", argument: "n", parse };
+  const { schema, limits, parse } = whole(0, LAST_FOLD);
+  return {
+    schema: v.union([v.literal("all"), schema]),
+    expected: `an integer from ${limits}, or all`,
+    argument: "n",
+    parse: (text) => (text === "all" ? text : parse(text)),
+    limits: `${limits}, or all`,
+  };
 }
 
 /** One of several names. */
@@ -78,14 +101,17 @@ export function text(
 /** A duration such as 6h. */
 export function duration(): Kind<string> {
   const schema = v.pipe(v.string(), v.check(isDuration));
-  return { schema, expected: "a time such as 6h, 90m or 30s", argument: "time", parse: (text) => text };
+  const limits = `at most ${LONGEST}`;
+  const expected = `a time such as 6h, 90m or 30s, ${limits}`;
+  return { schema, expected, argument: "time", parse: (text) => text, limits };
 }
 
 /** A duration or a number of steps. */
 export function interval(): Kind<string> {
   const schema = v.pipe(v.string(), v.check(isInterval));
-  const expected = "a time such as 5m, or a number of steps";
-  return { schema, expected, argument: "interval", parse: (text) => text };
+  const limits = `at most ${LONGEST}, or ${MOST_STEPS} steps`;
+  const expected = `a time such as 5m, or a number of steps, ${limits}`;
+  return { schema, expected, argument: "interval", parse: (text) => text, limits };
 }
 
 /** On or off: --name, or --no-name to override a file. */
@@ -95,9 +121,15 @@ export function onOff(): Kind<boolean> {
 
 /** Voxels along D, H, W. */
 export function extent(): Kind<Vec3> {
-  const edge = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-  const expected = "a list [D, H, W] of integers of at least 1";
-  return { schema: v.tuple([edge, edge, edge]), expected, argument: "d,h,w", parse: parsePatch };
+  const { schema: edge, expected: each, limits } = whole(1, LARGEST_EDGE);
+  const expected = `a list [D, H, W], each ${each}`;
+  return {
+    schema: v.tuple([edge, edge, edge]),
+    expected,
+    argument: "d,h,w",
+    parse: (text) => parsePatch(text),
+    limits: `${limits} each`,
+  };
 }
 
 /** The kind, or null. */
@@ -107,10 +139,10 @@ export function optional<Value>(kind: Kind<Value>): Kind<Value | null> {
 
 /** Parses "96,128,128" or "32" as [D, H, W]; throws a UsageError that names `flag`. */
 export function parsePatch(text: string, flag = "--patch"): Vec3 {
-  const parts = text.split(/[,x]/).map(Number);
-  if ((parts.length !== 1 && parts.length !== 3) || parts.some((n) => !Number.isInteger(n) || n < 1)) {
-    throw new UsageError(`${flag}: expected D,H,W or one edge in voxels, got ${text}`);
-  }
+  const parts = text.split(/[,x]/).map(toNumber);
+  const { schema, limits } = whole(1, LARGEST_EDGE);
+  if ((parts.length !== 1 && parts.length !== 3) || !parts.every((edge) => v.is(schema, edge)))
+    throw new UsageError(`${flag}: expected D,H,W or one edge, ${limits} voxels each, got ${text}`);
   const [d, h = d, w = d] = parts as [number, number?, number?];
   return [d, h, w];
 }

@@ -1,4 +1,5 @@
-// Users' mistakes: each has one clear message, and is found before the device is opened.
+// Users' mistakes: each has one clear message, and is found before the device is opened; faults of volumes are
+// found when the memory that training takes has been checked.
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +14,7 @@ import type { VnetConfig } from "../../model/networks/vnet.ts";
 import { vnetShapes } from "../../model/networks/layers.ts";
 import { run } from "../support/command.ts";
 import { IDENTITY, volumeFile } from "../support/fixtures.ts";
-import { failure, silenced } from "../support/quietly.ts";
+import { failure, silenced, trainQuietly } from "../support/quietly.ts";
 
 const test = suite<{ root: string; data: string; out: string }>("bad input");
 
@@ -62,7 +63,8 @@ test("what is wrong with any case, to train, validate or test on, comes in one m
   const ids = Object.keys(cases);
   const split = { train: ids.slice(0, 6), val: ids.slice(6, 8), test: ids.slice(8) };
   writeFileSync(join(data, "split.json"), JSON.stringify(split));
-  const error = await refusal(() => trainOn({ stage: "teacher", data, out }));
+  const small = { filters: 2, levels: 2, batch: 1, patch: "8" };
+  const error = await refusal(() => trainQuietly({ stage: "teacher", data, out, ...small }));
   assert.is(error.name, "DataError");
   const [heading, ...problems] = error.message.split("\n  ");
   assert.is(heading, "9 problems in the data:", "a teacher does not use the case without T2");
@@ -134,7 +136,7 @@ test("a patch that the network cannot divide is refused with what it can", async
   assert.match((await of({ patch: "16", levels: 5 })).message, /not all 16 themselves, got 16,16,16$/);
   assert.match(
     (await of({ patch: "32,32" })).message,
-    /^--patch: expected D,H,W or one edge in voxels, got 32,32$/,
+    /^--patch: expected D,H,W or one edge, 1 to 1024 voxels each, got 32,32$/,
   );
 });
 

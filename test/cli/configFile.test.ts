@@ -88,10 +88,10 @@ test("an unknown name gets the nearest known one, a wrong value what was expecte
   assert.equal(message.split("\n  "), [
     "--config FILE: 6 mistakes:",
     "kdWieght: no setting has this name: did you mean kdWeight?",
-    'epochs: expected an integer of at least 1, got "9"',
-    "lr: expected a number of at least 0, got -1",
+    'epochs: expected an integer from 1 to 1000000, got "9"',
+    "lr: expected a number from 0 to 10, got -1",
     'norm: expected one of instance, batch, got "group"',
-    "patch: expected a list [D, H, W] of integers of at least 1, got [32,32]",
+    "patch: expected a list [D, H, W], each an integer from 1 to 1024, got [32,32]",
     "fast: expected true or false, got 1",
   ]);
   for (const [name, nearest] of Object.entries({

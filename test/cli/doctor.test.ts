@@ -6,7 +6,14 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Report, text, verdict } from "../../cli/doctor.ts";
 import { audible } from "../../cli/terminal/quiet.ts";
-import { installation, parseSources, remedy, type System } from "../../cli/device/vulkan.ts";
+import {
+  installation,
+  installationText,
+  mayInstall,
+  parseSources,
+  remedy,
+  type System,
+} from "../../cli/device/vulkan.ts";
 
 const debian12 = 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n';
 const system = (changes: Partial<System>): System => ({
@@ -55,6 +62,26 @@ test("without root or passwordless sudo, and on other systems, nothing is instal
   assert.is(installation(system({ osRelease: "ID=fedora\n" })), null);
   assert.is(installation(system({ osRelease: 'ID=debian\nVERSION_ID="11"\n' })), null);
   assert.is(installation(system({ platform: "darwin", osRelease: "" })), null);
+});
+
+test("an installation is announced with all that it changes, and PROTOKD_INSTALL=never declines it", () => {
+  const said = installationText(installation(system({}))!);
+  for (const part of [
+    /mesa-vulkan-drivers, libvulkan1 from bookworm-backports/,
+    /as root/,
+    /adding the apt source \/etc\/apt\/sources\.list\.d\/bookworm-backports\.sources/,
+    /PROTOKD_INSTALL=never declines/,
+  ])
+    assert.match(said, part);
+  assert.match(installationText(installation(system({ root: false, sudo: true }))!), /by sudo/);
+  assert.not.match(installationText(installation(system({ backports: true }))!), /adding/);
+  assert.ok(mayInstall({ install: true }, ""));
+  assert.not(mayInstall({ install: true }, "never"));
+  assert.not(mayInstall({ install: false }, ""));
+  assert.throws(
+    () => mayInstall({ install: true }, "no"),
+    /PROTOKD_INSTALL: expected never, or nothing, got no/,
+  );
 });
 
 test("each system gets its own command", () => {

@@ -8,23 +8,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { readEvidence } from "../../cli/files/evidence.ts";
 import { readInputs } from "../../cli/files/inputs.ts";
-import { phantomVersion } from "../../cli/files/phantomFolder.ts";
 import { FILES, readConfig } from "../../cli/files/stageFolder.ts";
 import { readSplit } from "../../cli/files/storedSplit.ts";
-import { readAgainst } from "../../cli/prediction/subsetAgainst.ts";
 import { readSummary } from "../../cli/prediction/evaluation.ts";
 import { readPostprocessing } from "../../cli/prediction/postprocessing.ts";
-import { PRESENCE, readPresence } from "../../cli/prediction/presenceFiles.ts";
-import { readRecord, RECORD } from "../../cli/prediction/predictionRecord.ts";
-import { readSubsetScores } from "../../cli/prediction/subsetScores.ts";
-import { readTranslations, TRANSLATIONS } from "../../cli/prediction/translationFiles.ts";
 import { checkResults } from "../../cli/report/stageResults.ts";
 import { resolveConfig, type TrainFlags } from "../../cli/stages/trainFlags.ts";
 import { train } from "../../cli/stages/training.ts";
 import { parseManifest } from "../../data/datasets/manifest.ts";
 import { device } from "../support/gradcheck.ts";
+import { READERS } from "../support/ownReaders.ts";
 import { failure, silenced } from "../support/quietly.ts";
 import { makeThreeCases } from "../support/threeCases.ts";
 import { TINY } from "../support/tinyStages.ts";
@@ -47,26 +41,6 @@ async function trained(given: TrainFlags, unfinished: "refuse" | "resume" = "ref
   const config = await resolveConfig(given);
   return silenced(() => train(() => Promise.resolve(device), config, { unfinished }));
 }
-
-/** The readers of all such files: what is called, and where the file is. */
-const READERS: Record<string, (folder: string) => Promise<unknown>> = {
-  [FILES.config]: readConfig,
-  [FILES.split]: (folder) => readSplit(folder),
-  [FILES.inputs]: readInputs,
-  [FILES.summary]: readSummary,
-  [FILES.manifest]: async (folder) => {
-    const path = join(folder, FILES.manifest);
-    return Promise.resolve().then(() => parseManifest(readFileSync(path, "utf8"), path));
-  },
-  [FILES.postprocessing]: (folder) => readPostprocessing(join(folder, FILES.best)),
-  [FILES.subsetScores]: (folder) => readSubsetScores(join(folder, FILES.best)),
-  [PRESENCE.json]: readPresence,
-  [TRANSLATIONS.json]: readTranslations,
-  [RECORD]: readRecord,
-  "subsets.json": readAgainst,
-  "phantom.json": phantomVersion,
-  "arm.json": (folder) => readEvidence(folder, "arm"),
-};
 
 for (const [name, read] of Object.entries(READERS))
   test(`${name}, damaged: the error names the file, and shows nothing of it`, async () => {

@@ -5,7 +5,8 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { DataError } from "../../data/errors.ts";
 import { cornerDisplacement } from "../../data/nifti/geometry.ts";
-import { gunzip, gzipMembers } from "../../data/nifti/gzip.ts";
+import { gzipMembers } from "../../data/nifti/gzip.ts";
+import { unpacked } from "../support/fixtures.ts";
 import { readNifti, type Vec3, writeLabelLike, writeNifti } from "../../data/nifti/nifti.ts";
 
 const test = suite("nifti");
@@ -27,7 +28,7 @@ const LPS = [
 async function plainFile(size: Vec3 = [2, 3, 4]): Promise<Uint8Array> {
   const data = Float32Array.from({ length: size[0] * size[1] * size[2] }, (_, i) => i);
   const bytes = await writeNifti({ data, size, affine: LPS });
-  return gunzip(bytes, "plain", () => 0);
+  return unpacked(bytes);
 }
 
 async function problemOf(bytes: Uint8Array, name = "bad.nii"): Promise<string> {
@@ -70,7 +71,7 @@ test("the qform equals the sform, also for mirrored axes, and is absent for shea
   ];
   for (const affine of [LPS, rotated, LPS.map((row, i) => (i === 2 ? [0, 0, -1, 4] : row))]) {
     const file = await writeNifti({ data: new Uint8Array(24), size: [2, 3, 4], affine });
-    const bytes = await gunzip(file, "qform", () => 0);
+    const bytes = unpacked(file);
     new DataView(bytes.buffer).setInt16(254, 0, true); // sform_code: unknown
     const volume = await readNifti(bytes, "qform.nii");
     assert.ok(cornerDisplacement(volume.affine, affine, [200, 200, 200]) < 1e-3);
@@ -97,7 +98,7 @@ test("a label map in a source's grid keeps the bytes of the affine and drops all
 
     const labels = Uint8Array.from({ length: 24 }, (_, i) => i % 4);
     const file = await writeLabelLike(source, labels, [2, 3, 4]);
-    const bytes = await gunzip(file, "labels", () => 0);
+    const bytes = unpacked(file);
     assert.equal(bytes.slice(252, 328), source.slice(252, 328)); // qform, sform
     assert.equal(bytes.slice(76, 108), source.slice(76, 108)); // pixdim
     assert.not.match(new TextDecoder("latin1").decode(bytes), "Jane");
@@ -156,6 +157,48 @@ test("the members of a joined gzip file are separated, for readers that stop aft
     parts.map((part) => part.length),
   );
   assert.is([...gzipMembers(joined.subarray(0, 30))].length, 1);
+});
+
+test("voxels of every type are the numbers nearest to them, in any byte order, across blocks", async () => {
+  const types = [
+    [2, 8, "Uint8", 0n, 255n],
+    [256, 8, "Int8", -128n, 127n],
+    [512, 16, "Uint16", 0n, 65535n],
+    [4, 16, "Int16", -32768n, 32767n],
+    [768, 32, "Uint32", 0n, 2n ** 32n - 1n],
+    [8, 32, "Int32", -(2n ** 31n), 2n ** 31n - 1n],
+    [1280, 64, "BigUint64", 0n, 2n ** 64n - 1n],
+    [1024, 64, "BigInt64", -(2n ** 63n), 2n ** 63n - 1n],
+  ] as const;
+  const size: Vec3 = [3, 91, 127];
+  const count = 3 * 91 * 127; // above a block of 64 KiB of int16
+  const head = (await plainFile(size)).slice(0, 352);
+  for (const little of [true, false])
+    for (const [code, bits, type, least, most] of types) {
+      const bytes = new Uint8Array(352 + (count * bits) / 8);
+      bytes.set(head);
+      const view = new DataView(bytes.buffer);
+      view.setInt16(70, code, true);
+      view.setInt16(72, bits, true);
+      if (!little) swapHeader(view);
+      const [slope, intercept] = bits === 16 ? [0.37, -5] : [1, 0];
+      view.setFloat32(112, slope, little);
+      view.setFloat32(116, intercept, little);
+      const span = most - least + 1n;
+      const values = Array.from({ length: count }, (_, i) =>
+        i < 2 ? [least, most][i]! : least + ((BigInt(i) * 0x9e3779b97f4a7c15n + 1n) % span),
+      );
+      const set = view[`set${type}`] as (at: number, value: number | bigint, little: boolean) => void;
+      values.forEach((value, i) =>
+        set.call(view, 352 + (i * bits) / 8, bits === 64 ? value : Number(value), little),
+      );
+      const rounded = Math.fround(slope);
+      const expected = Float32Array.from(values, (value) => Number(value) * rounded + intercept);
+      for (const file of [bytes, gzipSync(bytes)]) {
+        const { data } = await readNifti(file, type);
+        assert.is(Buffer.compare(Buffer.from(data.buffer), Buffer.from(expected.buffer)), 0, `${type} ${little}`);
+      }
+    }
 });
 
 test.run();

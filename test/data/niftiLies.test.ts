@@ -9,10 +9,9 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { gunzip } from "../../data/nifti/gzip.ts";
 import { writeNifti } from "../../data/nifti/nifti.ts";
 import type { Outcome } from "../support/allocations.ts";
-import { IDENTITY } from "../support/fixtures.ts";
+import { IDENTITY, unpacked } from "../support/fixtures.ts";
 
 const MIB = 2 ** 20;
 const MOST = 64 * MIB; // a quarter of what the bombs hold; the honest file in them has 448 bytes
@@ -22,7 +21,7 @@ const test = suite("niftiLies");
 /** A correct file of 2x3x4 float32 voxels, uncompressed. */
 async function honest(): Promise<Uint8Array> {
   const file = await writeNifti({ data: new Float32Array(24).fill(7), size: [2, 3, 4], affine: IDENTITY });
-  return gunzip(file, "honest.nii.gz", () => 0);
+  return unpacked(file);
 }
 
 /** The same as NIfTI-2, with only the fields that readers need. */
@@ -55,6 +54,10 @@ const dim2 =
 const headers: Record<string, [patch: Patch, message: RegExp]> = {
   huge: [dim(3, 32767, 32767, 32767), /expected at most 2 GiB of voxels, got 32767x32767x32767 float32/],
   "just too large": [dim(3, 1024, 1024, 513), /expected at most 2 GiB of voxels, got 1024x1024x513 float32/],
+  "too large once it is read": [
+    (view) => [dim(3, 1024, 1024, 513)(view), view.setInt16(70, 2, true)],
+    /2 GiB of voxels, got 1024x1024x513 uint8, which take 4 bytes each once they are read/,
+  ],
   "just small enough": [dim(3, 1024, 1024, 511), /expected 2143289344 bytes of voxels.*got 96/],
   "many volumes": [dim(5, 4, 3, 2, 32767, 32767), /expected at most 2 GiB of voxels, got 4x3x2x1073676289/],
   negative: [dim(3, 4, -3, 2), /expected positive dimensions, got dim \[3, 4, -3, 2/],
@@ -146,6 +149,40 @@ test("no false claim leads to an allocation, and each is refused with the file's
       assert.ok(message.startsWith(`${file}: `), message);
       assert.ok(largest <= MOST, `${file}: an array of ${largest} bytes`);
       assert.ok(grown <= MOST, `${file}: memory grew by ${grown} bytes`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+/** A file of uint8 or int64 voxels, the fields of a header set, all voxels 0; compressed. */
+async function zerosFile(edge: number, code: number, bits: number): Promise<Uint8Array> {
+  const head = (await honest()).slice(0, 352);
+  const view = new DataView(head.buffer);
+  dim(3, edge, edge, edge)(view);
+  view.setInt16(70, code, true);
+  view.setInt16(72, bits, true);
+  const file = new Uint8Array(352 + (edge ** 3 * bits) / 8);
+  file.set(head);
+  return gzipSync(file);
+}
+
+test("reading takes the memory of the voxels as float32, and little more", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "unpacked-"));
+  try {
+    for (const [name, edge, code, bits] of [
+      ["uint8", 400, 2, 8],
+      ["int64", 200, 1024, 64],
+    ] as const) {
+      const path = join(folder, `${name}.nii.gz`);
+      writeFileSync(path, await zerosFile(edge, code, bits));
+      const script = fileURLToPath(new URL("../support/allocations.js", import.meta.url));
+      const { stdout } = spawnSync(process.execPath, [script, path], { encoding: "utf8" });
+      const { error, grown, largest } = JSON.parse(stdout) as Outcome;
+      assert.is(error, "", stdout);
+      const decoded = 4 * edge ** 3;
+      assert.is(largest, decoded);
+      assert.ok(grown <= decoded + MOST, `${name}: ${grown} bytes for ${decoded}`);
     }
   } finally {
     rmSync(folder, { recursive: true });

@@ -1,7 +1,7 @@
 // Files from elsewhere, and the code that reads them: fuzz.ts damages the ones and calls the other.
 
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { readImported, settingsIn } from "../../cli/files/imported.ts";
 import { readModel } from "../../cli/files/models.ts";
 import { readSplitFiles } from "../../cli/files/splitFiles.ts";
@@ -11,19 +11,25 @@ import { readNifti } from "../../data/nifti/nifti.ts";
 import type { Random } from "../../engine/index.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../model/files/safetensors.ts";
 import { encodeSealed } from "../../model/files/seal.ts";
-import { readRecord } from "../../trainer/experiments/armRecord.ts";
 import { readStudy } from "../../trainer/experiments/studyConfig.ts";
+import { folder, makeData, train } from "../support/killing.ts";
+import { READERS } from "../support/ownReaders.ts";
 import { damageBytes, damageJson } from "./damage.ts";
 import { ARM, networkFiles, niftiFiles, TEXTS, trainingFiles } from "./samples.ts";
+
+/** A file with its name. */
+export interface Sample {
+  file: string;
+  bytes: Uint8Array;
+}
 
 /** A kind of files, with its reader. */
 export interface Target {
   about: string;
-  /** The name of the damaged file. */
-  file: string;
-  samples: () => Promise<readonly Uint8Array[]>;
+  /** Whole files. */
+  samples: () => Promise<readonly Sample[]>;
   /** Returns a damaged file. */
-  damage: (random: Random, samples: readonly Uint8Array[]) => Promise<Uint8Array>;
+  damage: (random: Random, samples: readonly Sample[]) => Promise<Sample>;
   /** Reads the damaged file, which is at `path` if `onDisk`; returns the bytes of what it decoded. */
   read: (bytes: Uint8Array, path: string) => Promise<number>;
   onDisk: boolean;
@@ -33,15 +39,19 @@ const encoder = new TextEncoder();
 
 const one = <T>(random: Random, list: readonly T[]): T => list[random.integer(list.length)]!;
 
-function damagedBytes(random: Random, samples: readonly Uint8Array[]): Promise<Uint8Array> {
-  return Promise.resolve(damageBytes(random, one(random, samples), one(random, samples)));
+function damagedBytes(random: Random, samples: readonly Sample[]): Promise<Sample> {
+  const { file, bytes } = one(random, samples);
+  return Promise.resolve({ file, bytes: damageBytes(random, bytes, one(random, samples).bytes) });
 }
 
 /** Damages the values of JSON in two of three files, and the bytes of the others. */
-function damagedText(random: Random, samples: readonly Uint8Array[]): Promise<Uint8Array> {
-  const json = parsed(one(random, samples));
-  if (json === undefined || random.integer(3) === 0) return damagedBytes(random, samples);
-  return Promise.resolve(encoder.encode(damageJson(random, json, parsed(one(random, samples)) ?? null)));
+function damagedText(random: Random, samples: readonly Sample[]): Promise<Sample> {
+  const { file, bytes } = one(random, samples);
+  const other = one(random, samples).bytes;
+  const json = parsed(bytes);
+  if (json === undefined || random.integer(3) === 0)
+    return Promise.resolve({ file, bytes: damageBytes(random, bytes, other) });
+  return Promise.resolve({ file, bytes: encoder.encode(damageJson(random, json, parsed(other) ?? null)) });
 }
 
 function parsed(bytes: Uint8Array): unknown {
@@ -53,35 +63,45 @@ function parsed(bytes: Uint8Array): unknown {
 }
 
 /** Damages bytes, or the header's or the metadata's values, whose checksum then is right again. */
-async function damagedTensors(random: Random, samples: readonly Uint8Array[]): Promise<Uint8Array> {
-  const sample = one(random, samples);
+async function damagedTensors(random: Random, samples: readonly Sample[]): Promise<Sample> {
+  const { file, bytes } = one(random, samples);
   const how = random.integer(3);
-  if (how === 0) return damageBytes(random, sample, one(random, samples));
-  if (how === 1) {
-    const length = Number(new DataView(sample.buffer).getBigUint64(0, true));
-    const json = encoder.encode(damageJson(random, parsed(sample.slice(8, 8 + length)), ARM));
-    const bytes = new Uint8Array(8 + json.length + sample.length - 8 - length);
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
-    bytes.set(json, 8);
-    bytes.set(sample.subarray(8 + length), 8 + json.length);
-    return bytes;
-  }
-  const { tensors, metadata } = decodeSafetensors(sample, "sample");
+  if (how === 0) return damagedBytes(random, samples);
+  return { file, bytes: how === 1 ? damagedHeader(random, bytes) : await damagedMetadata(random, bytes) };
+}
+
+function damagedHeader(random: Random, bytes: Uint8Array): Uint8Array {
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const json = encoder.encode(damageJson(random, parsed(bytes.slice(8, 8 + length)), ARM));
+  const damaged = new Uint8Array(8 + json.length + bytes.length - 8 - length);
+  new DataView(damaged.buffer).setBigUint64(0, BigInt(json.length), true);
+  damaged.set(json, 8);
+  damaged.set(bytes.subarray(8 + length), 8 + json.length);
+  return damaged;
+}
+
+async function damagedMetadata(random: Random, bytes: Uint8Array): Promise<Uint8Array> {
+  const { tensors, metadata } = decodeSafetensors(bytes, "sample");
   const notes = Object.entries(metadata).filter(([name]) => name !== "sha256");
   const [chosen] = one(random, notes);
-  const changed = notes.map(([name, value]) => {
-    if (name !== chosen) return [name, value] as const;
-    const json = parsed(encoder.encode(value));
-    return [
-      name,
-      json === undefined || !random.integer(4) ? value.slice(1) : damageJson(random, json, ARM),
-    ] as const;
+  const changed = notes.map(([name, text]) => {
+    const json = name === chosen ? parsed(encoder.encode(text)) : undefined;
+    if (name !== chosen) return [name, text] as const;
+    const cut = json === undefined || random.integer(4) === 0;
+    return [name, cut ? text.slice(1) : damageJson(random, json, ARM)] as const;
   });
   const all = Object.fromEntries(changed);
   return random.integer(5) ? encodeSealed(tensors, all) : encodeSafetensors(tensors, all);
 }
 
-const texts = (list: readonly string[]) => () => Promise.resolve(list.map((text) => encoder.encode(text)));
+/** Samples of one name. */
+const named =
+  (file: string, files: () => Promise<readonly Uint8Array[]> | readonly Uint8Array[]) =>
+  async (): Promise<Sample[]> =>
+    (await files()).map((bytes) => ({ file, bytes }));
+
+const texts = (file: string, list: readonly string[]) =>
+  named(file, () => list.map((text) => encoder.encode(text)));
 
 /** The readers of text that decode nothing large. */
 async function nothing(read: Promise<unknown>): Promise<number> {
@@ -100,73 +120,79 @@ const PATHS = [
 export const TARGETS: Readonly<Record<string, Target>> = {
   nifti: {
     about: "scans",
-    file: "fuzz.nii.gz",
-    samples: () => Promise.resolve(niftiFiles()),
+    samples: named("fuzz.nii.gz", niftiFiles),
     damage: damagedBytes,
     read: async (bytes, path) => 4 * (await readNifti(bytes, path)).data.length,
     onDisk: false,
   },
   safetensors: {
     about: "networks",
-    file: "fuzz.safetensors",
-    samples: networkFiles,
+    samples: named("fuzz.safetensors", networkFiles),
     damage: damagedTensors,
     read: async (bytes, path) => (await readModel(path), bytes.length),
     onDisk: true,
   },
   resume: {
     about: "training states for --resume-from",
-    file: "fuzz.safetensors",
-    samples: trainingFiles,
+    samples: named("fuzz.safetensors", trainingFiles),
     damage: damagedTensors,
     read: async (bytes, path) => (await settingsIn(path), await readImported(path), bytes.length),
     onDisk: true,
   },
   split: {
     about: "splits, as JSON, tables and lists",
-    file: "train_list.txt",
-    samples: texts(TEXTS.split),
+    samples: texts("train_list.txt", TEXTS.split),
     damage: damagedText,
     read: (_, path) => nothing(readSplitFiles(path, ["A", "B", "C", "D"], "refuse")),
     onDisk: true,
   },
   settings: {
     about: "files of --config",
-    file: "fuzz.json",
-    samples: texts(TEXTS.settings),
+    samples: texts("fuzz.json", TEXTS.settings),
     damage: damagedText,
     read: (_, path) => nothing(readSettings(path)),
     onDisk: true,
   },
   study: {
     about: "configurations of studies",
-    file: "fuzz.json",
-    samples: texts(TEXTS.study),
+    samples: texts("fuzz.json", TEXTS.study),
     damage: damagedText,
     read: (_, path) => nothing(readObject(path, "a study").then((found) => readStudy(found))),
     onDisk: true,
   },
   dataset: {
     about: "dataset.json",
-    file: "fuzz/dataset.json",
-    samples: texts(TEXTS.dataset),
+    samples: texts("fuzz/dataset.json", TEXTS.dataset),
     damage: damagedText,
     read: (bytes, path) => nothing(surveyDatasetJson(bytes, PATHS, { name: dirname(path) })),
     onDisk: false,
   },
-  evidence: {
-    about: "records of studies",
-    file: "fuzz.json",
-    samples: texts([JSON.stringify(ARM)]),
+  own: {
+    about: "files that the program wrote itself",
+    samples: ownFiles,
     damage: damagedText,
-    read: (bytes, path) => nothing(Promise.resolve().then(() => readRecord(bytes, path))),
-    onDisk: false,
+    read: (_, path) => nothing(READERS[basename(path)]!(dirname(path))),
+    onDisk: true,
   },
 };
 
+/** The files of a short training that are read back, its phantom's, and the record of a study's arm. */
+async function ownFiles(): Promise<Sample[]> {
+  await makeData();
+  const { code, output } = await train("own files", ["--stage", "teacher", "--epochs", "1"]);
+  if (code !== 0) throw new Error(output);
+  const folders = [join(folder, "own files", "out", "teacher"), join(folder, "data")];
+  const found = folders.flatMap((from) =>
+    readdirSync(from)
+      .filter((file) => Object.hasOwn(READERS, file))
+      .map((file) => ({ file, bytes: new Uint8Array(readFileSync(join(from, file))) })),
+  );
+  return [...found, { file: "arm.json", bytes: encoder.encode(JSON.stringify(ARM)) }];
+}
+
 /** Writes a damaged file for a reader of paths. */
-export function place(folder: string, file: string, bytes: Uint8Array): string {
-  const path = join(folder, file);
+export function place(where: string, file: string, bytes: Uint8Array): string {
+  const path = join(where, file);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, bytes);
   return path;

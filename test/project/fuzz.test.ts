@@ -28,8 +28,8 @@ for (const [kind, target] of Object.entries(TARGETS))
   });
 
 test("a whole file of every kind is read", async () => {
-  for (const { samples, read, file } of Object.values(TARGETS))
-    for (const bytes of await samples()) await read(bytes, place(folder, file, bytes));
+  for (const { samples, read } of Object.values(TARGETS))
+    for (const { file, bytes } of await samples()) await read(bytes, place(folder, file, bytes));
 });
 
 test("equal seeds damage equally, and every file is damaged somehow", () => {

@@ -1,5 +1,6 @@
 // Small data sets in memory: a Source over an object, and volumes for it.
 
+import { gunzipSync } from "node:zlib";
 import * as assert from "uvu/assert";
 import type { Source } from "../../data/datasets/datasets.ts";
 import { DataError } from "../../data/errors.ts";
@@ -23,6 +24,11 @@ export function sourceOf(files: Record<string, Uint8Array | string>, name = "dat
       return Promise.resolve(typeof content === "string" ? new TextEncoder().encode(content) : content);
     },
   };
+}
+
+/** Returns the content of a gzip file, in a buffer of its own. */
+export function unpacked(file: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(gunzipSync(file));
 }
 
 /** Returns a compressed NIfTI file of `size` [D, H, W] with the voxels `value(z, y, x)`. */

@@ -115,7 +115,10 @@ test("a method without a network from before has no control; unused settings of 
 const BAD: readonly [object, RegExp][] = [
   [{ sise: "hour" }, /^sise: a study has no such key: it has size, name, modalities, /],
   [{ size: "week" }, /^size: expected one of minute, hour, methods, unlabelled, night, got "week"/],
-  [{ seeds: [0, -1] }, /^seeds: expected a list of integers of at least 0, got \[0,-1\] \(at 1\)/],
+  [
+    { seeds: [0, -1] },
+    /^seeds: expected a list of integers, each from 0 to 2147483647, got \[0,-1\] \(at 1\)/,
+  ],
   [{ seeds: [1, 1] }, /^seeds: 1 is there twice: remove one/],
   [{ modalities: ["t3"] }, /t3/],
   [{ entries: [{ name: "a", method: "kdd" }] }, /^entries\[0\]: expected one of kd, protokd, .*got "kdd"/],
@@ -136,7 +139,7 @@ const BAD: readonly [object, RegExp][] = [
     /^choose.methods: pseudo needs scans without labels/,
   ],
   [{ sets: [{ split: "a.json", unlabelled: 40 }] }, /^sets: expected a list of data sets, like/],
-  [{ settings: { epochs: 0 } }, /^settings: epochs: expected an integer of at least 1, got 0/],
+  [{ settings: { epochs: 0 } }, /^settings: epochs: expected an integer from 1 to 1000000, got 0/],
   [{ controls: ["turned"] }, /^controls: expected a list of some of shuffled, twin, untrained/],
   [{ controlled: ["kd"] }, /^controlled: no entry is called "kd": there are kd, published; kd, Hinton/],
   [{ sets: [{ phantom: { seed: 1 } }] }, /^sets: expected a list of data sets, like/],

@@ -4,6 +4,7 @@
 import * as v from "valibot";
 import { append } from "../../engine/values.ts";
 import { methodOf, METHODS, PLAIN } from "../../model/methods/index.ts";
+import { LARGEST_SEED, whole } from "../../model/settings/kinds.ts";
 import { checkSettings, shown } from "../settings/check.ts";
 import { studentOf } from "../settings/contrasts.ts";
 import {
@@ -24,7 +25,8 @@ const OWN = [
   ["parity", "recipe", "init", "initEncoder", "selfTaught", "unlabelled"],
 ].flat();
 
-const whole = (least: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(least));
+const seed = whole(0, LARGEST_SEED);
+const cases = (least: number) => whole(least, 9999).schema;
 const text = v.pipe(v.string(), v.minLength(1));
 const list = <T extends v.GenericSchema>(item: T) => v.pipe(v.array(item), v.minLength(1));
 
@@ -33,19 +35,19 @@ const KEYS = {
   size: [v.picklist(SIZES), `one of ${SIZES.join(", ")}`],
   name: [v.pipe(v.string(), v.regex(/^[\w -]{1,40}$/)), "up to 40 letters, digits, spaces, - and _"],
   modalities: [list(text), 'a list of contrasts, like ["t1ce", "t1+flair"]'],
-  seeds: [list(whole(0)), "a list of integers of at least 0"],
+  seeds: [list(seed.schema), `a list of integers, each from ${seed.limits}`],
   sets: [
     list(
       v.union([
         v.strictObject({
           phantom: v.strictObject({
-            version: v.optional(whole(1), 2),
-            seed: whole(0),
-            size: v.pipe(whole(16), v.maxValue(512)),
-            train: whole(1),
-            val: whole(1),
-            test: whole(2),
-            unlabelled: v.optional(whole(0)),
+            version: v.optional(whole(1, 2).schema, 2),
+            seed: seed.schema,
+            size: whole(16, 512).schema,
+            train: cases(1),
+            val: cases(1),
+            test: cases(2),
+            unlabelled: v.optional(cases(0)),
           }),
         }),
         v.strictObject({ split: v.nullable(text), unlabelled: v.optional(text) }),
@@ -67,13 +69,13 @@ const KEYS = {
   ],
   controls: [v.array(v.picklist(CONTROLS)), `a list of some of ${CONTROLS.join(", ")}`],
   controlled: [v.array(text), `a list of names of entries, or of "${CHOSEN}"`],
-  zeroEpochs: [whole(0), "an integer of at least 0"],
+  zeroEpochs: [whole(0).schema, whole(0).expected],
   choose: [
     v.nullable(
       v.strictObject({
         methods: list(text),
         grid: v.record(v.string(), list(v.unknown())),
-        seeds: list(whole(0)),
+        seeds: list(seed.schema),
         sets: v.array(v.unknown()),
       }),
     ),

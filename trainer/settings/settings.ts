@@ -22,10 +22,11 @@ import {
   METHODS,
   PRETRAININGS,
 } from "../../model/methods/index.ts";
-import { VNET } from "../../model/networks/vnet.ts";
+import { LEVELS, VNET } from "../../model/networks/vnet.ts";
 import {
   choice,
   foldNumber,
+  LARGEST_SEED,
   number,
   onOff,
   optional,
@@ -120,17 +121,21 @@ export const SETTINGS = {
       default: null,
       defaultHelp: "drawn from the seed",
     }),
-    seed: row(whole(0), { help: "seed of weights and patches", default: 0, page: { label: "Seed" } }),
+    seed: row(whole(0, LARGEST_SEED), {
+      help: "seed of weights and patches",
+      default: 0,
+      page: { label: "Seed" },
+    }),
   }),
 
   ...group("Network", {
-    filters: row(whole(), {
+    filters: row(whole(1, 256), {
       help: "channels at full resolution",
       default: VNET.filters,
       phantom: 8,
       page: { label: "Filters" },
     }),
-    levels: row(whole(2), {
+    levels: row(whole(LEVELS.least, LEVELS.most), {
       help: "number of resolutions",
       default: VNET.levels,
       phantom: 4,
@@ -153,7 +158,7 @@ export const SETTINGS = {
       counts: false,
     }),
     /** GiB; null where it is not known, for WebGPU does not report it. */
-    gpuMemory: row(optional(number(0.001)), {
+    gpuMemory: row(optional(number(0.001, 16384)), {
       help: "GPU memory that training may take; a run that needs more is refused at the start",
       argument: "GiB",
       default: null,

@@ -35,7 +35,12 @@ export const TRAINING_SETTINGS = {
       phantom: 18,
       page: { label: "Epochs" },
     }),
-    batch: row(whole(), { help: "patches per step", default: 4, phantom: 2, page: { label: "Batch" } }),
+    batch: row(whole(1, 1024), {
+      help: "patches per step",
+      default: 4,
+      phantom: 2,
+      page: { label: "Batch" },
+    }),
     /** D, H, W. */
     patch: row(extent(), {
       help: "size of a patch in voxels",
@@ -59,7 +64,7 @@ export const TRAINING_SETTINGS = {
       default: TRAINING.optimizer,
       nnunet: "sgd",
     }),
-    lr: row(number(), {
+    lr: row(number(0, 10), {
       help: "learning rate at the start",
       argument: "rate",
       default: TRAINING.lr,
@@ -75,7 +80,7 @@ export const TRAINING_SETTINGS = {
       parity: publishedSchedule,
       parityHelp: "constant with a teacher",
     }),
-    weightDecay: row(number(), {
+    weightDecay: row(number(0, 10), {
       help: "L2 regularisation",
       default: TRAINING.weightDecay,
       nnunet: 3e-5,
@@ -106,7 +111,7 @@ export const TRAINING_SETTINGS = {
       default: TRAINING.clip,
       nnunet: 12,
     }),
-    momentum: row(number(), { help: "Nesterov momentum of SGD", default: TRAINING.momentum }),
+    momentum: row(share(), { help: "Nesterov momentum of SGD", default: TRAINING.momentum }),
     bestBy: row(choice(["dice", "ema"], "score"), {
       help: "score of the best checkpoint: mean Dice, or its moving average as in nnU-Net",
       default: "dice",
@@ -137,13 +142,13 @@ export const TRAINING_SETTINGS = {
     /** Steps in a row, skipped because their loss or gradient is not finite, after which the run ends. */
     maxBadSteps: row(whole(), { help: "stop after this many NaN steps in a row", default: 3, counts: false }),
     /** Threads that load data; 0 for the main thread. The bits are the same. */
-    workers: row(whole(0), {
+    workers: row(whole(0, 128), {
       help: "threads that load data; 0 for the main thread",
       defaultHelp: "one for each core but one, at most 4",
       counts: false,
     }),
     /** GiB of prepared cases that stay in main memory. The bits are the same. */
-    cache: row(optional(number()), {
+    cache: row(optional(number(0, 16384)), {
       help: "main memory for cases; others are read again when they are needed",
       argument: "GiB",
       default: null,

@@ -1,7 +1,7 @@
 // How much of the GPU's memory a training will take, before it begins: the stage itself is built on a device
 // that only counts, and takes one step there. And what else would fit where that is too much.
 
-import { type Device, GpuError } from "../../engine/index.ts";
+import { bytesText, type Device, GpuError } from "../../engine/index.ts";
 import { largest } from "../../engine/values.ts";
 import { methodOf, streamsOf } from "../../model/methods/index.ts";
 import { checkPatch } from "../../model/networks/patch.ts";
@@ -51,11 +51,7 @@ export function footprintOn(counting: Device, { config, modalities, frozen }: De
   const method = methodOf(config.method);
   const run = runOf(config, modalities);
   const voxels = config.patch.reduce((a, b) => a * b, 1);
-  const batch = {
-    images: new Float32Array(config.batch * modalities.length * voxels),
-    label: new Uint8Array(config.batch * voxels),
-    cases: Array<string>(config.batch).fill(""),
-  };
+  const batch = emptyBatch(config, modalities.length * voxels, voxels);
   const streams = Object.keys(streamsOf(method, run));
   const trainer = new Trainer({
     device: counting,
@@ -69,6 +65,23 @@ export function footprintOn(counting: Device, { config, modalities, frozen }: De
   trainer.rehearse(Object.fromEntries(streams.map((name) => [name, batch])));
   const { peakBytes, pooledBytes } = counting;
   return { peakBytes, pooledBytes };
+}
+
+/** A batch of zeros: so many values and labels a sample. Throws a GpuError where main memory is too small. */
+function emptyBatch({ batch, patch }: TrainConfig, values: number, voxels: number) {
+  try {
+    return {
+      images: new Float32Array(batch * values),
+      label: new Uint8Array(batch * voxels),
+      cases: Array<string>(batch).fill(""),
+    };
+  } catch {
+    const bytes = bytesText(batch * (4 * values + voxels));
+    throw new GpuError(
+      "out-of-memory",
+      `a batch of ${batch} patches of ${patch.join("x")} voxels takes ${bytes} of main memory: choose a smaller one`,
+    );
+  }
 }
 
 /** Tells whether a training fits the adapter, and `memory` bytes. */

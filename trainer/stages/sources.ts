@@ -41,12 +41,13 @@ export function streamsOf<Case extends TrainedCase>(
 ): StreamPlan<Case>[] {
   const streams = methodStreams(methodOf(config.method), runOf(config, modalities));
   const patientOf = patientsBy(config.patients);
-  const patients = patientGroups(
+  const groups = patientGroups(
     cases.map(({ id }) => id),
     patientOf,
-  ).map(([first]) => patientOf(first!));
+  );
+  const places = new Map(groups.map(([first], place) => [patientOf(first!), place]));
   const shows = ({ id, absent }: Case, { sees, patients: chosen }: Stream) =>
-    (sees === undefined || !absent?.includes(sees)) && (chosen?.(patients.indexOf(patientOf(id))) ?? true);
+    (sees === undefined || !absent?.includes(sees)) && (chosen?.(places.get(patientOf(id)) ?? -1) ?? true);
   return Object.entries(streams).map(([name, stream], i) => ({
     name,
     cases: stream.unlabelled ? unlabelled : cases.filter((one) => shows(one, stream)),

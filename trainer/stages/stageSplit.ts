@@ -86,7 +86,8 @@ export function recordedSplit<Recorded extends Split & { absent?: readonly strin
   config: Stage,
   split: Recorded,
 ): Recorded {
-  const lacks = (id: string, one: Modality) => split.absent?.includes(`${id} ${one}`) ?? false;
+  const absent = new Set(split.absent);
+  const lacks = (id: string, one: Modality) => absent.has(`${id} ${one}`);
   const own = networkModalities(config);
   const usable = (id: string) =>
     takesSome(config.modality) ? own.some((one) => !lacks(id, one)) : own.every((one) => !lacks(id, one));

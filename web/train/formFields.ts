@@ -1,6 +1,6 @@
 // The elements of the form's fields, and their values.
 
-import type { Vec3 } from "../../model/scoring/regions.ts";
+import { parsePatch } from "../../model/settings/kinds.ts";
 import { byId, element } from "../ui/dom.ts";
 import type { Field } from "./trainProtocol.ts";
 
@@ -73,24 +73,19 @@ export function valueOf(field: Field): unknown {
     case "text":
       return input.value.trim() || null;
     case "patch":
-      return patchOf(input.value) ?? refuse();
+      try {
+        return parsePatch(input.value);
+      } catch {
+        return refuse();
+      }
     case "number": {
       if (field.optional && input.value === "" && !input.validity.badInput) return null;
       const { valueAsNumber: value } = input;
-      const { min, max = Infinity, step } = field.range!;
+      const { min, max, step } = field.range!;
       const fits = value >= min && value <= max && (step === "any" || Number.isInteger(value));
       return fits ? value : refuse();
     }
   }
-}
-
-/** "32" or "96,128,128" as [D, H, W]. */
-function patchOf(text: string): Vec3 | null {
-  const parts = text.split(/[,x]/).map(Number);
-  if (![1, 3].includes(parts.length) || parts.some((edge) => !Number.isInteger(edge) || edge < 1))
-    return null;
-  const [depth, height = depth, width = depth] = parts as [number, number?, number?];
-  return [depth, height, width];
 }
 
 /** An error that the page shows as one of the user's data. */

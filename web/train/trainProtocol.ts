@@ -32,7 +32,7 @@ export interface Field {
   /** Its first value; null for an empty text. */
   value: unknown;
   choices?: readonly string[];
-  range?: { min: number; max?: number; step: number | "any" };
+  range?: { min: number; max: number; step: number | "any" };
   /** The methods that use it; all unless given. */
   methods?: readonly string[];
   /** True for one that a pretraining uses. */
