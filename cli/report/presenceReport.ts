@@ -2,7 +2,7 @@
 // what its label shows.
 
 import { type Region, REGION_NAMES } from "../../model/scoring/regions.ts";
-import { type StagePresence, unjudged } from "../prediction/presenceFiles.ts";
+import { type CasePresence, type StagePresence, unjudged } from "../prediction/presenceFiles.ts";
 import { formatScore } from "../terminal/table.ts";
 import { cellClass, count, escape } from "./reportPage.ts";
 

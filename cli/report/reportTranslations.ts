@@ -8,6 +8,7 @@ import { type CaseFiles, type Modality, MODALITY_TITLES } from "../../data/datas
 import { readNifti } from "../../data/nifti/nifti.ts";
 import { stageName, stageTitle, type TrainConfig } from "../../trainer/settings/config.ts";
 import { casesOf, openRunData } from "../files/cases.ts";
+import { ifSound } from "../files/ownFiles.ts";
 import {
   readTranslations,
   translationFile,

@@ -59,7 +59,7 @@ test("a student learns from scans without labels, which its records name", async
     Object.keys(records[0]!.gradients ?? {}).length === 0 ||
       "unlabelled/kd" in records[0]!.gradients!["logits"]!,
   );
-  const manifest = parseManifest(readFileSync(file("first", FILES.manifest), "utf8"));
+  const manifest = parseManifest(readFileSync(file("first", FILES.manifest), "utf8"), FILES.manifest);
   const named = manifest.flatMap((one) => (one.unlabelled ? one.id : []));
   assert.equal(named, [5, 6, 7].map(id));
   assert.ok(manifest.every(({ unlabelled, label }) => (label === undefined) === (unlabelled === true)));
