@@ -34,7 +34,8 @@ export async function changedFiles(
   const cases = new Map(dataset.cases.map((found) => [found.id, found]));
   const changed = new Set<string>();
   let told = false;
-  const labelled = parseManifest(text, manifest).filter(({ unlabelled }) => !unlabelled); // which are elsewhere
+  // scans without labels are elsewhere
+  const labelled = parseManifest(text, manifest).filter(({ unlabelled }) => !unlabelled);
   for (const record of labelled) {
     for (const [role, old] of filesOf(record)) {
       if (moved && changed.size === ENOUGH) return [...changed];

@@ -8,7 +8,7 @@ import { EPOCH_RECORD, type EpochRecord } from "../../trainer/loop/records.ts";
 import { warn } from "../terminal/console.ts";
 import { readFile } from "./userFile.ts";
 
-/** The text of a file; null where there is none. Throws a DataError where it cannot be read. */
+/** The text of a file; null without the file. Throws a DataError where it cannot be read. */
 export async function ownText(path: string): Promise<string | null> {
   return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
@@ -16,7 +16,7 @@ export async function ownText(path: string): Promise<string | null> {
   });
 }
 
-/** The content of a file; null where there is none. Throws a DataError that names the file and a remedy. */
+/** The content of a file; null without the file. Throws a DataError that names the file and a remedy. */
 export async function readOwn<Content>(path: string, kind: OwnFile<Content>): Promise<Content | null> {
   const text = await ownText(path);
   return text === null ? null : parseOwn(text, path, kind);
@@ -26,15 +26,15 @@ export async function readOwn<Content>(path: string, kind: OwnFile<Content>): Pr
 const told = new Set<string>();
 
 /**
- * What `read` returns; null, with one warning, where it throws a DataError: for what decorates a report, and
- * should not end it.
+ * Returns the result of `read`; null, with one warning, where it throws a DataError: for files that decorate
+ * a report, and should not end it.
  */
 export async function ifSound<Content>(read: () => Promise<Content>): Promise<Content | null> {
   try {
     return await read();
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    warnOnce(`left out: ${error.message}`);
+    warnOnce(`skipped: ${error.message}`);
     return null;
   }
 }
@@ -47,8 +47,8 @@ function warnOnce(line: string): void {
 
 /**
  * The epochs in the file metrics.jsonl of a stage's folder; none without it. They are for charts and tables,
- * and no training depends on them: a damaged line is left out, with a warning. A last line that a crash cut,
- * or that is being written, is left out too.
+ * and no training depends on them: a damaged line is skipped, with a warning. A last line that a crash cut,
+ * or that is being written, is skipped too.
  */
 export async function readRecords(folder: string): Promise<EpochRecord[]> {
   const path = join(folder, "metrics.jsonl");
@@ -59,7 +59,7 @@ export async function readRecords(folder: string): Promise<EpochRecord[]> {
   if (damaged.length) {
     const which =
       damaged.length === 1 ? `line ${damaged[0]!}` : `${damaged.length} lines, from ${damaged[0]!} on`;
-    warnOnce(`${path}: ${which}: damaged, and left out of charts and tables`);
+    warnOnce(`${path}: ${which}: damaged: charts and tables are made without`);
   }
   return found.filter((record) => record !== null);
 }

@@ -60,7 +60,7 @@ export async function held(folder: string): Promise<string[]> {
 }
 
 /**
- * The configuration in a stage's folder, with defaults for what an older one lacks; null where there is none.
+ * The configuration in a stage's folder, with defaults for what an older one lacks; null without the file.
  * Throws a DataError for a damaged one.
  */
 export async function readConfig(folder: string): Promise<TrainConfig | null> {

@@ -7,7 +7,7 @@ import { CONVENTION_NAMES, type LabelConvention } from "../../data/datasets/labe
 import { type Split, SPLIT_FILE } from "../../data/datasets/splits.ts";
 import { readOwn } from "./ownFiles.ts";
 
-/** What to do with a damaged file that a stage cannot do without. */
+/** The remedy for a damaged file that a stage needs. */
 export const RESTORE = "restore it from a copy, or move the folder away and train the stage again";
 
 const ids = v.array(v.string());
@@ -35,7 +35,7 @@ export interface StoredSplit extends Split {
   absent?: string[] | undefined;
 }
 
-/** The content of a stage's split.json; null where there is none. Throws a DataError for a damaged one. */
+/** The content of a stage's split.json; null without the file. Throws a DataError for a damaged one. */
 export function readSplit(folder: string, remedy = RESTORE): Promise<StoredSplit | null> {
   return readOwn(join(folder, SPLIT_FILE), { ...SPLIT, remedy });
 }

@@ -3,9 +3,8 @@
 import { largest } from "../../engine/values.ts";
 import { spread, type Spread } from "../../model/scoring/statistics.ts";
 import { formatScore } from "../terminal/table.ts";
-import type { StagePresence } from "../prediction/presenceFiles.ts";
 import { COLUMNS, presenceTable } from "./presenceReport.ts";
-import { unjudged } from "../prediction/presenceFiles.ts";
+import { type StagePresence, unjudged } from "../prediction/presenceFiles.ts";
 import { escape } from "./reportPage.ts";
 
 const SCORES = { AUC: "AUC", averagePrecision: "average precision" } as const;

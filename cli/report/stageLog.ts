@@ -42,7 +42,7 @@ export interface StageLogOptions {
   batch: number;
 }
 
-/** Writes the files of one training. Where one of them fails, it says so once, and the training goes on. */
+/** Writes the files of one training. One that cannot be written is a warning, and ends no training. */
 export class StageLog {
   readonly #folder: string;
   readonly #options: StageLogOptions;
@@ -128,8 +128,8 @@ export class StageLog {
   }
 
   /**
-   * Writes one of the files, and no more of it after a failure; a resumed training makes it anew. Throws where
-   * another process took over the folder.
+   * Writes one of the files, and no more of it after a failure; a resumed training makes it anew. Throws a
+   * BusyError where another process took over the folder.
    */
   async #try(file: string, write: () => Promise<void>): Promise<void> {
     if (this.#failed.has(file)) return;

@@ -23,8 +23,8 @@ export async function checkResults(folder: string): Promise<void> {
 }
 
 /**
- * A stage's results; without a summary if it had no test cases. A damaged file is left out, with a warning:
- * this is for reports, of which other stages are a part.
+ * A stage's results; without a summary if it had no test cases. A damaged file is skipped, with a warning:
+ * reports show other stages beside their own.
  */
 export async function readStage(config: TrainConfig): Promise<ReportStage> {
   const folder = join(config.out, stageName(config));

@@ -22,8 +22,8 @@ export function speak({ quiet = false, json = false }: { quiet?: boolean; json?:
 }
 
 /**
- * Lets a command outlive whoever reads its output: `head` that has seen enough, `tee` that Ctrl-C ended too, a
- * terminal that was closed, a full disk below a log. The rest of the output is lost; the command goes on,
+ * Lets a command outlive whoever reads its output: `head` that has seen enough, `tee` that Ctrl-C ended too,
+ * a terminal that was closed, a full disk below a log. The rest of the output is lost; the command continues,
  * saves, and exits with its own code.
  */
 export function outliveReaders(): void {

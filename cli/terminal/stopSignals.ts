@@ -1,6 +1,7 @@
-// Ctrl-C, SIGTERM as schedulers send it, and SIGHUP as a closed terminal does: the first one stops a training
-// after it is saved, the second ends the process at once. A command without a training ends at the first, with
-// the signal's exit code. (Without a handler, the first process of a container would ignore SIGTERM.)
+// Ctrl-C, SIGTERM as schedulers send it, and SIGHUP as a closed terminal does: the first one stops a
+// training after it is saved, the second ends the process at once. A command without a training ends at the
+// first, with the signal's exit code. (Without a handler, the first process of a container would ignore
+// SIGTERM.)
 
 import { spawn } from "node:child_process";
 import { constants } from "node:os";

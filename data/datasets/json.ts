@@ -42,7 +42,7 @@ export function jsonOf(bytes: Uint8Array, where: string): unknown {
 export interface OwnFile<Content> {
   /** Its content in words: "the scores of a stage". */
   content: string;
-  /** What to do with a damaged one. */
+  /** The way to mend a damaged one. */
   remedy: string;
   schema: v.GenericSchema<unknown, Content>;
 }
@@ -63,7 +63,7 @@ export function parseOwn<Content>(
   }
 }
 
-/** What a text or a schema has against a file's content, without any of that. */
+/** The place and reason of a fault in a file's content, without any of its text. */
 export function faultOf(error: unknown): string {
   return v.isValiError(error) ? `at ${v.getDotPath(error.issues[0]) ?? "its top"}` : jsonFault(error);
 }

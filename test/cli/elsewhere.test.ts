@@ -41,9 +41,23 @@ test("places, threads and memory of a file are not taken, the settings of its nu
   assert.ok(PATHS.length >= 7, PATHS.join());
   const evil = join(root, "evil");
   const theirs = {
-    ...{ stage: "student", method: "kd", modality: "t1ce", epochs: 7, lr: 0.02, batch: 3 },
-    ...{ data: evil, out: evil, teacher: evil, init: evil, initEncoder: evil, cacheDir: evil },
-    ...{ workers: 500, cache: 900, gpuMemory: 900, lowMemory: true, fast: true },
+    stage: "student",
+    method: "kd",
+    modality: "t1ce",
+    epochs: 7,
+    lr: 0.02,
+    batch: 3,
+    data: evil,
+    out: evil,
+    teacher: evil,
+    init: evil,
+    initEncoder: evil,
+    cacheDir: evil,
+    workers: 500,
+    cache: 900,
+    gpuMemory: 900,
+    lowMemory: true,
+    fast: true,
   };
   const config = await resolved(theirs);
   assert.equal([config.epochs, config.lr, config.batch, config.method], [7, 0.02, 3, "kd"]);
