@@ -27,7 +27,7 @@ import { networkModalities, type TrainConfig } from "../../trainer/settings/conf
 import { warn } from "../terminal/console.ts";
 import { folderSource } from "./folderSource.ts";
 import { readSplitFiles } from "./splitFiles.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 export interface RunData {
   source: Source;

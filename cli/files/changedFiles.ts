@@ -9,7 +9,7 @@ import { readNifti } from "../../data/nifti/nifti.ts";
 import { say } from "../terminal/console.ts";
 import type { RunData } from "./cases.ts";
 import { realPath } from "./inputs.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The checksums of files that this process has read, by path, size and time, for the next stage. */
 const checksums = new Map<string, Promise<string>>();

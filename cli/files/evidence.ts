@@ -14,7 +14,7 @@ import { type Arm, armTitle } from "../../trainer/experiments/study.ts";
 import type { TrainConfig } from "../../trainer/settings/config.ts";
 import { ROWS } from "../../trainer/settings/settings.ts";
 import { writeAtomically } from "./files.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** Settings that name the arm or its files, or that a record has under other names. */
 const ELSEWHERE = new Set<string>([

@@ -7,7 +7,7 @@ import type { StageStorage } from "../../trainer/stages/storage.ts";
 import { saveState } from "./checkpoints.ts";
 import { appendLine, writeAtomically } from "./files.ts";
 import { fileBeside, FILES, SOMETIMES } from "./stageFolder.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 export function folderStorage(folder: string): StageStorage {
   return {

@@ -11,7 +11,7 @@ import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings } from "../../trainer/settings/check.ts";
 import { saveModel } from "./models.ts";
 import { FILES } from "./stageFolder.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /**
  * The settings in a training's file. Throws a CheckpointError for another file, a UsageError for unknown

@@ -6,7 +6,7 @@ import { realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { sha256 } from "../../data/digest.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 export const INPUTS_FILE = "inputs.json";
 

@@ -12,7 +12,7 @@ import { changedFiles } from "./changedFiles.ts";
 import { exists } from "./files.ts";
 import { fileChecksum, type Inputs, readInputs, realPath } from "./inputs.ts";
 import { detail, FILES, readConfig, writeRecords } from "./stageFolder.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** A stage's folder, the configuration in it, and its inputs; these are null in an older version's folder. */
 interface Recorded {

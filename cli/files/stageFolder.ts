@@ -10,7 +10,7 @@ import { parseConfig } from "../terminal/configFile.ts";
 import { isTemporary, writeAtomically } from "./files.ts";
 import { type Inputs, INPUTS_FILE, realPath } from "./inputs.ts";
 import { isLock } from "./lock.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The files of a stage. */
 export const FILES = {

@@ -13,7 +13,7 @@ import { folderSource } from "../files/folderSource.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { say, warn } from "../terminal/console.ts";
 import type { Candidate } from "./candidates.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The options that choose the cases. */
 export interface CaseOptions {

@@ -7,7 +7,7 @@ import type { Modality } from "../../data/datasets/datasets.ts";
 import type { Likeness } from "../../trainer/stages/translation.ts";
 import { csv } from "../files/csv.ts";
 import { writeAtomically } from "../files/files.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The files' names, and the folder of the translations. */
 export const TRANSLATIONS = {

@@ -38,7 +38,7 @@ import { readStage, sharedSettings } from "./stageResults.ts";
 import { recordedSplit } from "../../trainer/stages/stageSplit.ts";
 import { conventionWords, formatScore, meanScore } from "../terminal/table.ts";
 import { bytesText } from "../../engine/gpu/errors.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 const FEW = 20; // with fewer test cases the scores come with a warning
 
@@ -92,7 +92,7 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     .join("\n");
 }
 
-/** Escapes what Markdown would read as HTML, outside of blocks of code; control characters are left out. */
+/** Escapes HTML outside of blocks of code, and removes control characters. */
 function plain(markdown: string): string {
   const parts = markdown.replace(/(?!\n)\p{Cc}/gu, "").split(/(```[\s\S]*?```)/);
   return parts

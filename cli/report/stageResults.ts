@@ -13,7 +13,7 @@ import { PRESENCE } from "../prediction/presenceFiles.ts";
 import type { StagePresence } from "./presenceReport.ts";
 import type { ReportStage } from "./reportCurves.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** A stage's results; without a summary if it had no test cases. */
 export async function readStage(config: TrainConfig): Promise<ReportStage> {

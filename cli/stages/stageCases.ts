@@ -2,6 +2,7 @@
 // others are read again ahead of their use.
 
 import { readingBytes, cacheRoom, checkHostMemory, type HostDemand } from "../device/hostMemory.ts";
+import { checkMemory } from "../device/memory.ts";
 import { memoryLimit } from "../device/memoryLimit.ts";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
@@ -10,7 +11,7 @@ import { compareRun } from "../../data/check/run.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { SuppliedCase } from "../../data/preparation/supply.ts";
 import { FOREGROUND_BYTES } from "../../data/sampling/foreground.ts";
-import { bytesText } from "../../engine/index.ts";
+import { bytesText, type Device } from "../../engine/index.ts";
 import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import {
   checkTrainedBeside,
@@ -23,7 +24,7 @@ import { casesOf, filesById, idsOf, type RunData } from "../files/cases.ts";
 import { openCaseFolder } from "../files/caseFile.ts";
 import { DataWorker, type FirstRead, type KeptCase } from "../files/dataWorkers.ts";
 import { type FirstCase, inRun, loadRecordedCases, suppliedCase } from "../files/loadCases.ts";
-import { channelsOf } from "../files/models.ts";
+import { channelsOf, frozenNetwork } from "../files/models.ts";
 import { Room } from "../files/room.ts";
 import { say } from "../terminal/console.ts";
 import type { StageNetworks } from "./stageModels.ts";
@@ -51,15 +52,15 @@ export interface StageCases {
 /**
  * Reads the cases to train and to validate on, and says how many stay in memory. Those to test on are read
  * too: now is the time to find them broken, or to be the same scans as others under another name. Cases that
- * lack what the stage's network sees are not used. Before the first is read, `checkDevice` refuses a training
- * that the device's memory does not hold, beside those bytes of main memory. Throws a DataError with the
- * problems of all cases, or if none is left to train on; a UsageError where main memory is too small.
+ * lack what the stage's network sees are not used. Throws a DataError with the problems of all cases, or if
+ * none is left to train on; a UsageError or a GpuError, before the first case is read, where main memory or
+ * the device's is too small.
  */
 export async function readStageCases(
   { dataset, split: whole, modalities: there }: RunData,
   { frozen, init, initEncoder }: StageNetworks,
   config: TrainConfig,
-  checkDevice: (modalities: readonly Modality[], hostBytes: number) => Promise<void>,
+  open: () => Promise<Device>,
 ): Promise<StageCases> {
   const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
   const filesOf = filesById(dataset);
@@ -75,7 +76,9 @@ export async function readStageCases(
   const reading = { data, dataset: { layout, convention }, modalities, required, preparation, ...unread };
   if (cacheDir !== null) await openCaseFolder(cacheDir);
   const memory = new HostMemory(config, modalities, split.val.length > 0);
-  await checkDevice(modalities, memory.checkLeast());
+  const beside = memory.checkLeast();
+  const networkOf = (name: string) => frozenNetwork(frozen.get(name)!);
+  checkMemory(await open(), { config, modalities, frozen: networkOf }, beside);
   const files = casesOf(dataset, idsOf(split));
   const trained = split.train.length;
   const used = trained + split.val.length;

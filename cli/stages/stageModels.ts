@@ -31,7 +31,7 @@ import { fileChecksum, realPath } from "../files/inputs.ts";
 import { channelsOf, frozenNetwork, readEncoder, readModel, type StoredModel } from "../files/models.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { checkFrozen, readStudent } from "./students.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The networks that a stage starts from. */
 export interface StageNetworks {

@@ -169,7 +169,13 @@ export function predictionProgress(total: number): PredictionProgress {
   }
   const format = "  {bar} {cases}/{all} | {id}: window {done}/{windows} | {eta_formatted} left";
   const single = new cliProgress.SingleBar({ format, hideCursor: true }, cliProgress.Presets.rect);
-  const shown = (id: string, done: number, windows: number) => ({ id: visible(id), done, windows, cases, all: total });
+  const shown = (id: string, done: number, windows: number) => ({
+    id: visible(id),
+    done,
+    windows,
+    cases,
+    all: total,
+  });
   single.start(total, 0, shown("", 0, 0));
   return {
     window: (id, done, all) => single.update(cases + done / all, shown(id, done, all)),

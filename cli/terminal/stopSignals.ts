@@ -63,7 +63,9 @@ function end(signal: StopSignal): never {
   for (const name of SIGNALS) process.removeAllListeners(name);
   if (process.platform !== "win32") {
     const later = `sleep 1; kill -s ${signal.slice(3)} ${process.pid}`;
-    spawn("sh", ["-c", later], { detached: true, stdio: "ignore" }).on("error", () => undefined).unref();
+    spawn("sh", ["-c", later], { detached: true, stdio: "ignore" })
+      .on("error", () => undefined)
+      .unref();
   }
   process.exit(128 + constants.signals[signal]);
 }

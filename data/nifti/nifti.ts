@@ -79,11 +79,7 @@ async function readImage(
 }
 
 /** Passes on the content of a file, compressed or not, as gunzip() does. */
-async function unpack(
-  bytes: Uint8Array,
-  name: string,
-  begin: (head: Uint8Array) => Receiver,
-): Promise<void> {
+async function unpack(bytes: Uint8Array, name: string, begin: (head: Uint8Array) => Receiver): Promise<void> {
   if (isGzip(bytes)) return gunzip(bytes, name, begin);
   begin(bytes).push(bytes);
 }

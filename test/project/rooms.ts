@@ -33,6 +33,7 @@ export const rooms = [
   "engine/index.ts",
   "data/errors.ts",
   "data/digest.ts",
+  "data/groups.ts",
   "data/nifti",
   "data/datasets",
   "data/preparation",
