@@ -19,6 +19,7 @@ import {
   type StreamPlan,
   streamsOf,
 } from "../../trainer/stages/sources.ts";
+import type { Demand } from "../../trainer/stages/memory.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import { casesOf, filesById, idsOf, type RunData } from "../files/cases.ts";
 import { openCaseFolder } from "../files/caseFile.ts";
@@ -76,9 +77,7 @@ export async function readStageCases(
   const reading = { data, dataset: { layout, convention }, modalities, required, preparation, ...unread };
   if (cacheDir !== null) await openCaseFolder(cacheDir);
   const memory = new HostMemory(config, modalities, split.val.length > 0);
-  const beside = memory.checkLeast();
-  const networkOf = (name: string) => frozenNetwork(frozen.get(name)!);
-  checkMemory(await open(), { config, modalities, frozen: networkOf }, beside);
+  await memory.checkFirst(open, modalities, (name) => frozenNetwork(frozen.get(name)!));
   const files = casesOf(dataset, idsOf(split));
   const trained = split.train.length;
   const used = trained + split.val.length;
@@ -133,9 +132,14 @@ class HostMemory {
     this.room = new Room(cache === null ? this.#limit / 2 : cache * 2 ** 30);
   }
 
-  /** Returns what training takes beside its cases. Throws a UsageError if that alone is too much. */
-  checkLeast(): number {
-    return checkHostMemory(this.#of([], 0, false), this.#limit);
+  /** Throws a UsageError or a GpuError if training takes too much, without any case. */
+  async checkFirst(
+    open: () => Promise<Device>,
+    modalities: readonly Modality[],
+    frozen: Demand["frozen"],
+  ): Promise<void> {
+    const beside = checkHostMemory(this.#of([], 0, false), this.#limit);
+    checkMemory(await open(), { config: this.#config, modalities, frozen }, beside);
   }
 
   /** How many threads read the cases before training; when the first case is known, as many as fit. */
