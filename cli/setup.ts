@@ -1,7 +1,7 @@
 // `npm run setup`, and the first step of `npm start` and `npm test`: makes sure that there is an adapter. If
-// there is one, it prints its name. If not, it says what it installs, installs software Vulkan if it may (apt,
-// as root, or with --sudo by passwordless sudo) and looks again in a new process; otherwise, and where
-// PROTOKD_INSTALL is "never", it prints what is missing and how to get it, and exits with 4.
+// there is one, it prints its name. If not, it announces and installs software Vulkan if it may (by apt, as
+// root, or with --sudo by passwordless sudo) and looks again in a new process; otherwise, and where
+// PROTOKD_INSTALL is "never", it prints the command that installs it, and exits with 4.
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";

@@ -18,7 +18,7 @@ import {
 } from "../../engine/index.ts";
 import { say, warn } from "../terminal/console.ts";
 import { writeAtomically } from "../files/files.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The file with the choices: in the user's cache folder. */
 export function tuningFile(environment: NodeJS.ProcessEnv = process.env): string {

@@ -48,7 +48,7 @@ export function installation(system: System): Installation | null {
   };
 }
 
-/** What an installation is going to change, and how to decline it. */
+/** Announces all that an installation changes, and how to decline it. */
 export function installationText({ packages: names, release, source, sudo }: Installation): string {
   const from = release === null ? "" : ` from ${release}`;
   const added = source === null ? "" : ` and adding the apt source ${source.path}`;

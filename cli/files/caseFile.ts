@@ -13,7 +13,7 @@ import type { Case } from "../../data/preparation/preprocess.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { Reading } from "./dataWorkers.ts";
 import { writeAtomically } from "./files.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** To be raised when cases are prepared in another way, or this format changes. */
 export const CASE_VERSION = 1;

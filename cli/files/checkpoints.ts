@@ -9,7 +9,7 @@ import { decodeTraining, type TrainingState } from "../../trainer/loop/state.ts"
 import { UsageError } from "../../model/settings/errors.ts";
 import { exists, keepAs, writeAtomically } from "./files.ts";
 import { FILES, held, SOMETIMES } from "./stageFolder.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** Makes a state's bytes the latest of a stage's folder, and the latest so far the previous one. */
 export async function saveState(folder: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {

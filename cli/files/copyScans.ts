@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UsageError } from "../../model/settings/errors.ts";
-import { checkFile, readFile } from "./userFile.ts";
+import { checkFile, readFile } from "../terminal/userFile.ts";
 
 const LIST = "cases.json";
 

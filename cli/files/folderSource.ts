@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve, sep } from "node:path";
 import { DataError } from "../../data/errors.ts";
 import type { Source } from "../../data/datasets/datasets.ts";
 import { isHidden, type Unread } from "../../data/datasets/source.ts";
-import { kindOf, readFile } from "./userFile.ts";
+import { kindOf, readFile } from "../terminal/userFile.ts";
 
 /**
  * The files of a folder, its links followed. Throws a DataError if the folder does not exist or may not be

@@ -12,7 +12,7 @@ import { checkSettings, type FileSettings } from "../../trainer/settings/check.t
 import { portable } from "../../trainer/settings/config.ts";
 import { saveModel } from "./models.ts";
 import { FILES } from "./stageFolder.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /**
  * The settings in a training's file that make its numbers: places, threads and memory are this machine's.

@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { type OwnFile, valuesOf } from "../../data/datasets/json.ts";
 import { sha256 } from "../../data/digest.ts";
 import { readOwn } from "./ownFiles.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 export const INPUTS_FILE = "inputs.json";
 

@@ -20,7 +20,7 @@ import { translates } from "../../model/networks/twoStream.ts";
 import type { Network } from "../../model/networks/network.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { writeAtomically } from "./files.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The parts of a card that using a network needs. */
 export type ModelUse = Input & Pick<NetworkCard, "patch" | "window" | "stage">;

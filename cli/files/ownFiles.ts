@@ -6,7 +6,7 @@ import { DataError } from "../../data/errors.ts";
 import { type OwnFile, parseOwn } from "../../data/datasets/json.ts";
 import { EPOCH_RECORD, type EpochRecord } from "../../trainer/loop/records.ts";
 import { warn } from "../terminal/console.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The text of a file; null without the file. Throws a DataError where it cannot be read. */
 export async function ownText(path: string): Promise<string | null> {

@@ -13,7 +13,7 @@ import type { Version } from "../../data/phantom/phantom.ts";
 import { phantomFiles, phantomName, phantomSplit } from "../../data/phantom/files.ts";
 import { exists } from "./files.ts";
 import { UsageError } from "../../model/settings/errors.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 export interface PhantomOptions {
   /** The folder; made with its parents. */

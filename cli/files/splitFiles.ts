@@ -12,7 +12,7 @@ import {
 } from "../../data/datasets/splitLists.ts";
 import type { Source } from "../../data/datasets/source.ts";
 import { SPLIT_FILE } from "../../data/datasets/splits.ts";
-import { readFile } from "./userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /**
  * Reads the split in a file or folder, for the cases `known`: a folder's split.json or its lists, and with a

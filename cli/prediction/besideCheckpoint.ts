@@ -6,7 +6,7 @@ import { faultOf } from "../../data/datasets/json.ts";
 import { CheckpointError } from "../../model/errors.ts";
 import { fileChecksum } from "../files/inputs.ts";
 import { say } from "../terminal/console.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The words of the messages about such a file. */
 interface Words {

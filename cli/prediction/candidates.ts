@@ -17,7 +17,7 @@ import { readPostprocessing } from "./postprocessing.ts";
 import { readSubsetScores, type SubsetScores } from "./subsetScores.ts";
 import { FILES } from "../files/stageFolder.ts";
 import { isClassifierStage, isEachStage } from "../../trainer/settings/config.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** One checkpoint, and how to use it. */
 export interface Member {

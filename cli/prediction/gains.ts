@@ -12,7 +12,7 @@ import { warn } from "../terminal/console.ts";
 import { meanScore } from "../terminal/table.ts";
 import { type Candidate, choose } from "./candidates.ts";
 import { type Against, CHOICE_FILE, readAgainst, TABLE_FILE, tableFolder } from "./subsetAgainst.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /**
  * Returns a sentence on the one of the `absent` contrasts that would bring most to a case with those of

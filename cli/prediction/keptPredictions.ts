@@ -9,7 +9,7 @@ import { UsageError } from "../../model/settings/errors.ts";
 import type { InputChecksums } from "./inputChecksums.ts";
 import { labelFile, probabilitiesFile } from "./labelFiles.ts";
 import { type CaseRecord, parsed, RECORD, type Record } from "./predictionRecord.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The predictions that a folder holds already. */
 export interface Predicted {
@@ -61,8 +61,8 @@ export async function findPredicted(
 }
 
 /**
- * Throws a DataError that names each two cases whose predictions would have one name, also where it differs in
- * upper and lower case alone, which some disks do not tell apart.
+ * Throws a DataError that names each two cases whose predictions would have one name, also where it differs
+ * in upper and lower case alone, which some disks do not tell apart.
  */
 export function checkDistinct(cases: readonly { id: string; files: readonly string[] }[]): void {
   const owners = new Map<string, string>();

@@ -13,7 +13,7 @@ import { memberDice } from "./candidates.ts";
 import { writeAtomically } from "../files/files.ts";
 import type { Inputs } from "./inputChecksums.ts";
 import type { PlannedCase } from "./predictionPlan.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 export const RECORD = "predictions.json";
 

@@ -9,7 +9,7 @@ import { DataError } from "../../data/errors.ts";
 import type { ConventionName } from "../../model/scoring/conventions.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import type { ComparedTable } from "../../trainer/experiments/subsetComparison.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** The name of a table's file. */
 export const TABLE_FILE = "subsets.json";

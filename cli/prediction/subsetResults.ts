@@ -14,7 +14,7 @@ import { labelFile } from "./labelFiles.ts";
 import { type Candidate, takesAny, useWith } from "./candidates.ts";
 import { type PlannedCase, preparationOf } from "./predictionPlan.ts";
 import type { Settings } from "./predictionRecord.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 const FILE = "results.jsonl";
 

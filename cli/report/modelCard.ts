@@ -85,7 +85,7 @@ export function modelCard(config: TrainConfig, stage: ReportStage, split: Stored
     .join("\n");
 }
 
-/** Escapes what Markdown would read as HTML, outside of blocks of code; control characters are left out. */
+/** Escapes HTML outside of blocks of code, and removes control characters. */
 function plain(markdown: string): string {
   const parts = markdown.replace(/(?!\n)\p{Cc}/gu, "").split(/(```[\s\S]*?```)/);
   return parts

@@ -18,7 +18,7 @@ import {
 import { escape } from "./reportPage.ts";
 import { pictureRows, type ReportImage, type ReportSlice } from "./reportSlices.ts";
 import { openCase, type OpenCase } from "./runSlices.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** A stage's translations of its test cases. */
 export interface ReportTranslations {

@@ -11,7 +11,7 @@ import { stageName, type TrainConfig } from "../../trainer/settings/config.ts";
 import type { ReportImage, ReportSlice } from "./reportSlices.ts";
 import { differences, worstSlice } from "./slices.ts";
 import { FILES } from "../files/stageFolder.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** A stage whose predictions are shown, and their caption. */
 export interface Shown {

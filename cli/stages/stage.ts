@@ -31,7 +31,7 @@ import { predictCase, seenBy } from "../../trainer/stages/prediction.ts";
 import { streamLines, type StreamPlan } from "../../trainer/stages/sources.ts";
 import { Stage } from "../../trainer/stages/stage.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
-import { checkMemory, reportMemory } from "../device/memory.ts";
+import { reportMemory } from "../device/memory.ts";
 import { applyTuning } from "../device/tuning.ts";
 import { scorePairs, writeSummary } from "../prediction/evaluation.ts";
 import { pairsOf } from "../prediction/labelPairs.ts";
@@ -77,10 +77,7 @@ export async function trainStage(
   if (config.fast) say(`  ${FAST}`);
   const networks = await readNetworks(config);
   const data = await openRunData(config, state && !state.imported ? folder : null);
-  const frozen = (name: string) => frozenNetwork(networks.frozen.get(name)!);
-  const cases = await readStageCases(data, networks, config, async (modalities, hostBytes) => {
-    checkMemory(await open(), { config, modalities, frozen }, hostBytes);
-  });
+  const cases = await readStageCases(data, networks, config, open);
   try {
     const { train, val, test } = cases.split;
     const started = await warnings(config, networks, { split: data.split, state });

@@ -2,6 +2,7 @@
 // others are read again ahead of their use.
 
 import { readingBytes, cacheRoom, checkHostMemory, type HostDemand } from "../device/hostMemory.ts";
+import { checkMemory } from "../device/memory.ts";
 import { memoryLimit } from "../device/memoryLimit.ts";
 import type { Modality } from "../../data/datasets/datasets.ts";
 import { checkDisjoint, type CaseRecord } from "../../data/datasets/manifest.ts";
@@ -10,7 +11,7 @@ import { compareRun } from "../../data/check/run.ts";
 import type { CommonGrid } from "../../data/preparation/input.ts";
 import type { SuppliedCase } from "../../data/preparation/supply.ts";
 import { FOREGROUND_BYTES } from "../../data/sampling/foreground.ts";
-import { bytesText } from "../../engine/index.ts";
+import { bytesText, type Device } from "../../engine/index.ts";
 import { loadOptions, networkModalities, type TrainConfig } from "../../trainer/settings/config.ts";
 import {
   checkTrainedBeside,
@@ -18,12 +19,13 @@ import {
   type StreamPlan,
   streamsOf,
 } from "../../trainer/stages/sources.ts";
+import type { Demand } from "../../trainer/stages/memory.ts";
 import { stageSplit } from "../../trainer/stages/stageSplit.ts";
 import { casesOf, filesById, idsOf, type RunData } from "../files/cases.ts";
 import { openCaseFolder } from "../files/caseFile.ts";
 import { DataWorker, type FirstRead, type KeptCase } from "../files/dataWorkers.ts";
 import { type FirstCase, inRun, loadRecordedCases, suppliedCase } from "../files/loadCases.ts";
-import { channelsOf } from "../files/models.ts";
+import { channelsOf, frozenNetwork } from "../files/models.ts";
 import { Room } from "../files/room.ts";
 import { say } from "../terminal/console.ts";
 import type { StageNetworks } from "./stageModels.ts";
@@ -51,15 +53,15 @@ export interface StageCases {
 /**
  * Reads the cases to train and to validate on, and says how many stay in memory. Those to test on are read
  * too: now is the time to find them broken, or to be the same scans as others under another name. Cases that
- * lack what the stage's network sees are not used. Before the first is read, `checkDevice` refuses a training
- * that the device's memory does not hold, beside those bytes of main memory. Throws a DataError with the
- * problems of all cases, or if none is left to train on; a UsageError where main memory is too small.
+ * lack what the stage's network sees are not used. Throws a DataError with the problems of all cases, or if
+ * none is left to train on; a UsageError or a GpuError, before the first case is read, where main memory or
+ * the device's is too small.
  */
 export async function readStageCases(
   { dataset, split: whole, modalities: there }: RunData,
   { frozen, init, initEncoder }: StageNetworks,
   config: TrainConfig,
-  checkDevice: (modalities: readonly Modality[], hostBytes: number) => Promise<void>,
+  open: () => Promise<Device>,
 ): Promise<StageCases> {
   const taughtBy = [...frozen.values()].map((model) => channelsOf(model));
   const filesOf = filesById(dataset);
@@ -75,7 +77,7 @@ export async function readStageCases(
   const reading = { data, dataset: { layout, convention }, modalities, required, preparation, ...unread };
   if (cacheDir !== null) await openCaseFolder(cacheDir);
   const memory = new HostMemory(config, modalities, split.val.length > 0);
-  await checkDevice(modalities, memory.checkLeast());
+  await memory.checkFirst(open, modalities, (name) => frozenNetwork(frozen.get(name)!));
   const files = casesOf(dataset, idsOf(split));
   const trained = split.train.length;
   const used = trained + split.val.length;
@@ -130,9 +132,14 @@ class HostMemory {
     this.room = new Room(cache === null ? this.#limit / 2 : cache * 2 ** 30);
   }
 
-  /** Returns what training takes beside its cases. Throws a UsageError if that alone is too much. */
-  checkLeast(): number {
-    return checkHostMemory(this.#of([], 0, false), this.#limit);
+  /** Throws a UsageError or a GpuError if training takes too much, without any case. */
+  async checkFirst(
+    open: () => Promise<Device>,
+    modalities: readonly Modality[],
+    frozen: Demand["frozen"],
+  ): Promise<void> {
+    const beside = checkHostMemory(this.#of([], 0, false), this.#limit);
+    checkMemory(await open(), { config: this.#config, modalities, frozen }, beside);
   }
 
   /** How many threads read the cases before training; when the first case is known, as many as fit. */

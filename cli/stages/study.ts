@@ -25,7 +25,7 @@ import { say } from "../terminal/console.ts";
 import { resolveExperiment, stagesOf } from "./experiment.ts";
 import { train } from "./training.ts";
 import type { CommandFlags } from "./trainFlags.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /** Where a study runs, and with what. */
 export interface Place {

@@ -13,7 +13,7 @@ import { yieldedStages } from "../../trainer/settings/eachContrast.ts";
 import { writeAtomically } from "../files/files.ts";
 import { begin, FILES, held, readConfig } from "../files/stageFolder.ts";
 import { readRecords } from "../files/ownFiles.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "../terminal/userFile.ts";
 
 /**
  * Throws a UsageError if the folder of a stage that the training yields holds something else, or if another

@@ -9,7 +9,7 @@ import { fromHome } from "./command.ts";
 import { UsageError } from "../../model/settings/errors.ts";
 import { checkSettings, type FileSettings, shown } from "../../trainer/settings/check.ts";
 import { SETTINGS, type TrainConfig } from "../../trainer/settings/settings.ts";
-import { readFile } from "../files/userFile.ts";
+import { readFile } from "./userFile.ts";
 
 /** A file of all settings has about two kilobytes and three levels. */
 const LIMITS = { bytes: 1 << 20, depth: 8 } as const;

@@ -1,6 +1,6 @@
 // The output of a command on stdout, in one of three ways: text with progress; with --quiet the results
 // alone, and warnings on stderr; with --json one object a line and nothing else. Errors go to stderr in all.
-// All output of cli/ passes here: names of files, cases and tensors may hold characters that a terminal obeys.
+// All output of cli/ passes here: names of files, cases and tensors may hold a terminal's control characters.
 
 import { type Command, Option } from "commander";
 

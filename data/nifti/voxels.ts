@@ -53,7 +53,8 @@ export class VoxelDecoder {
     const { slope, intercept, datatype, littleEndian } = this.#header;
     const bytes = this.#waiting - (this.#waiting % datatype.bytes);
     const count = Math.min(bytes / datatype.bytes, this.data.length - this.#done);
-    if (!littleEndian) reverseWords(this.#block.subarray(0, bytes), datatype.bytes); // WebGPU's machines are little-endian
+    // every machine with WebGPU is little-endian
+    if (!littleEndian) reverseWords(this.#block.subarray(0, bytes), datatype.bytes);
     const numbers = this.#numbers(count);
     if (slope === 1 && intercept === 0) this.data.set(numbers, this.#done);
     else for (let i = 0; i < count; i++) this.data[this.#done + i] = numbers[i]! * slope + intercept;

@@ -1,5 +1,5 @@
-// Users' mistakes: each has one clear message, and is found before the device is opened; faults of volumes are
-// found when the memory that training takes has been checked.
+// Users' mistakes: each has one clear message, and is found before the device is opened; faults of volumes
+// are found when the memory that training takes has been checked.
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,8 +1,16 @@
-// What never answers: a pipe in place of a file is refused by name, and a signal ends a process of which a
-// thread hangs.
+// Files that never answer: a pipe in place of a file is refused by name, and a signal ends a process with a
+// thread that waits for ever.
 
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +20,7 @@ import { copyScans } from "../../cli/files/copyScans.ts";
 import { folderSource } from "../../cli/files/folderSource.ts";
 import { readModel } from "../../cli/files/models.ts";
 import { readSplitFiles } from "../../cli/files/splitFiles.ts";
-import { readFile } from "../../cli/files/userFile.ts";
+import { readFile } from "../../cli/terminal/userFile.ts";
 import { readSettings } from "../../cli/terminal/configFile.ts";
 import { failure } from "../support/quietly.ts";
 
@@ -52,8 +60,11 @@ if (!cannot)
   });
 
 test("nothing in cli/ reads a file that a user can name but through userFile.ts", () => {
-  const own = ["files/userFile.ts", "files/lock.ts", "report/rasterise.ts", "study.ts"]; // locks, and the project's
-  const files = readdirSync(cli, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+  const own = ["terminal/userFile.ts", "files/lock.ts", "report/rasterise.ts", "study.ts"];
+  // locks, and the project's own files
+  const files = readdirSync(cli, { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".ts"),
+  );
   const direct = files.filter((file) =>
     /^import .*\b(readFile|createReadStream)\b.*"node:fs/m.test(readFileSync(join(cli, file), "utf8")),
   );
@@ -61,7 +72,7 @@ test("nothing in cli/ reads a file that a user can name but through userFile.ts"
 });
 
 if (!cannot)
-  test("a signal ends a process of which a thread hangs, with its exit code", async () => {
+  test("a signal ends a process with a thread that waits for ever, with its exit code", async () => {
     const script = join(folder, "hang.mjs");
     const signals = new URL("../../cli/terminal/stopSignals.js", import.meta.url).href;
     writeFileSync(

@@ -196,7 +196,11 @@ test("voxels of every type are the numbers nearest to them, in any byte order, a
       const expected = Float32Array.from(values, (value) => Number(value) * rounded + intercept);
       for (const file of [bytes, gzipSync(bytes)]) {
         const { data } = await readNifti(file, type);
-        assert.is(Buffer.compare(Buffer.from(data.buffer), Buffer.from(expected.buffer)), 0, `${type} ${little}`);
+        assert.is(
+          Buffer.compare(Buffer.from(data.buffer), Buffer.from(expected.buffer)),
+          0,
+          `${type} ${little}`,
+        );
       }
     }
 });

@@ -32,6 +32,7 @@ export const rooms = [
   "engine/ops",
   "engine/optim",
   "engine/index.ts",
+  "data/groups.ts",
   "data/errors.ts",
   "data/digest.ts",
   "data/nifti",

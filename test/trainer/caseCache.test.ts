@@ -277,17 +277,12 @@ test("where a case is gone, the steps before are saved; restored, the run ends w
   const path = join(data, "PHANTOM_003", "PHANTOM_003_flair.nii.gz");
   const kept = join(folder, "kept.nii.gz");
   copyFileSync(path, kept);
-  const config = await resolveConfig({
-    ...FLAGS,
-    patch: "8,10,12",
-    out: join(folder, "gone"),
-    workers: 0,
-    cache: 0,
-    saveEvery: "1000",
-  });
-  let opened = 0;
+  const often = { workers: 0, cache: 0, saveEvery: "1000" };
+  const out = join(folder, "gone");
+  const config = await resolveConfig({ ...FLAGS, patch: "8,10,12", out, ...often });
+  let opened = 0; // first for its memory, before the cases are read
   const open = () => {
-    if (++opened === 2) rmSync(path); // the first time it is opened for its memory, before the cases are read
+    if (++opened === 2) rmSync(path);
     return Promise.resolve(device);
   };
   const error = await failure(() => silenced(() => train(open, config)));

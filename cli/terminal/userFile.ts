@@ -24,7 +24,7 @@ export async function checkFile(path: string): Promise<void> {
   throw Object.assign(new DataError(`${path}: expected a file, got ${code}: name a file`), { code });
 }
 
-/** What stands in place of a file: a pipe, a socket or a device. */
+/** Names the thing in place of a file: a pipe, a socket or a device. */
 export function kindOf(entry: Dirent | Stats): string {
   if (entry.isFIFO()) return "a pipe";
   return entry.isSocket() ? "a socket" : "a device";
