@@ -12,7 +12,7 @@ export const RESTORE = "restore it from a copy, or move the folder away and trai
 
 const ids = v.array(v.string());
 
-/** A stage's split.json. Older ones lack `absent`. */
+/** A stage's split.json; one that a user put beside a checkpoint may have the cases alone. */
 const SPLIT: OwnFile<StoredSplit> = {
   content: "the cases of a stage, as train.js writes them",
   remedy: RESTORE,
@@ -20,8 +20,8 @@ const SPLIT: OwnFile<StoredSplit> = {
     train: ids,
     val: ids,
     test: ids,
-    layout: v.string(),
-    labels: v.picklist(CONVENTION_NAMES),
+    layout: v.optional(v.string()),
+    labels: v.optional(v.picklist(CONVENTION_NAMES)),
     modalities: v.optional(ids),
     absent: v.optional(ids),
   }),
@@ -29,8 +29,8 @@ const SPLIT: OwnFile<StoredSplit> = {
 
 /** The cases of a stage: what stageFolder.ts writes. */
 export interface StoredSplit extends Split {
-  layout: string;
-  labels: LabelConvention;
+  layout?: string | undefined;
+  labels?: LabelConvention | undefined;
   modalities?: string[] | undefined;
   absent?: string[] | undefined;
 }

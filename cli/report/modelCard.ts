@@ -155,7 +155,7 @@ function network(config: TrainConfig, { parameters }: ReportStage): string {
 function data(config: TrainConfig, stage: ReportStage, split: StoredSplit): string {
   const { train, val, test, layout, labels } = split;
   const patients = patientNote(split, patientsBy(config.patients));
-  const merged = mergedLabels(labels).map((line) => ` In them, ${line}.`);
+  const merged = labels === undefined ? [] : mergedLabels(labels).map((line) => ` In them, ${line}.`);
   return `Data set \`${chosen(basename(resolve(config.data)))}\` (layout: ${layout}; labels: ${labels}).${merged.join("")} ${table(
     ["use", "cases"],
     [

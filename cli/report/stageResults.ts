@@ -56,7 +56,8 @@ export async function patientsOf(config: TrainConfig): Promise<string | null> {
 export async function labelNotes(configs: readonly TrainConfig[]): Promise<string[]> {
   const notes = configs.map(async (config) => {
     const split = await ifSound(() => readSplit(join(config.out, stageName(config))));
-    return split ? mergedLabels(split.labels).map((line) => `In ${split.labels}, ${line}.`) : [];
+    const labels = split?.labels;
+    return labels === undefined ? [] : mergedLabels(labels).map((line) => `In ${labels}, ${line}.`);
   });
   return [...new Set((await Promise.all(notes)).flat())];
 }

@@ -63,9 +63,8 @@ const PREDICTION = 1e6; // bytes of a predicted case, generously
 
 /**
  * Trains, predicts the test cases with the best checkpoint, and scores them. Returns the stage's folder. A
- * training that memory does not hold is refused before any case is read; then all cases are read, those for
- * the test too, before the folder's content is replaced. With a `state` of the folder the training is
- * resumed, to the same bits as if it had never stopped.
+ * training that memory does not hold is refused before any case is read, and all cases are read before the
+ * folder's content is replaced. With a `state` of the folder it ends in the bits of one that never stopped.
  */
 export async function trainStage(
   open: () => Promise<Device>,

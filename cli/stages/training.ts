@@ -196,7 +196,8 @@ async function findTeacher(config: TrainConfig, { unfinished }: Existing): Promi
       if (!found || found.background !== config.background || !(await isFinished(folder))) return false;
       return canTeach(found, config) && taughtOn({ folder, config: found }, config, data);
     };
-    if (!(run === out ? await fits() : await ifSound(fits))) continue; // a damaged run beside this one does not matter
+    const here = run === out; // a damaged run beside this one does not matter
+    if (!(here ? await fits() : await ifSound(fits))) continue;
     const path = join(folder, FILES.best);
     const time = (await stat(path).catch(() => null))?.mtimeMs;
     if (time === undefined) continue;

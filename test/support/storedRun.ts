@@ -29,6 +29,8 @@ export interface StoredStage {
   card?: Partial<ModelCard>;
 }
 
+const PLAIN = { step: 1, seconds: 1, rate: 1e-3, losses: {} };
+
 /** Writes a stage into `run` and returns its checkpoint's path. */
 export async function storeStage(run: string, stage: StoredStage): Promise<string> {
   const { name, modalities, any, dice, subsets, seed = 1, card } = stage;
@@ -70,7 +72,7 @@ export async function storeStage(run: string, stage: StoredStage): Promise<strin
     await writeSubsetScores(folder, { cases: ["PHANTOM_001"], subsets: Object.fromEntries(scores) });
   }
   const record = (epoch: number, mean?: number) =>
-    JSON.stringify({ epoch, ...(mean !== undefined && { validation: { WT: 0, TC: 0, ET: 0, mean } }) });
+    JSON.stringify({ epoch, ...PLAIN, ...(mean !== undefined && { validation: { WT: 0, TC: 0, ET: 0, mean } }) });
   writeFileSync(join(folder, FILES.metrics), `${record(1, 0.01)}\n${record(2, dice)}\n${record(3, 0.99)}\n`);
   return path;
 }
