@@ -22,10 +22,10 @@ export async function settingsIn(path: string): Promise<FileSettings> {
   const { metadata } = await decode(path);
   const found = notedSettings(metadata, `--resume-from ${path}`);
   if (found === null) return {};
-  const { settings, problems } = checkSettings(found);
+  const { settings, problems } = checkSettings(portable(found));
   if (problems.length)
     throw new UsageError(`--resume-from ${path}: its settings are not known here: ${problems.join("; ")}`);
-  return portable(settings);
+  return settings;
 }
 
 /**

@@ -25,7 +25,7 @@ test("every command has -h, with exit codes, and with examples of itself that us
     assert.match(stdout, /-h, --help/, name);
     assert.match(
       stdout,
-      /\nExit codes: 0 done, 2 usage, .* 5 training diverged .*, 6 disk,\n +75 another process .*, 130 stopped/,
+      /\nExit codes: 0 done, 2 usage, .* 5 training diverged .*, 6 disk,\n +75 another process .*, 129 stopped .*, 130 by/,
       name,
     );
     const [options, shown] = stdout.split("\nExamples:\n");
@@ -50,16 +50,16 @@ test("a disk that is full, read-only or not permitted gives exit code 6 and name
     "runs: could not be written (EROFS): the disk is read-only: choose another folder",
   ]);
   assert.is((await outcome(() => Promise.reject(system("EACCES", "mkdir", "runs"))))[0], 6);
-  assert.is((await outcome(() => Promise.reject(system("EACCES", "scandir", "runs"))))[0], 1, "a read");
-  assert.is((await outcome(() => Promise.reject(system("EIO", "read"))))[0], 1);
+  assert.is((await outcome(() => Promise.reject(system("EACCES", "scandir", "runs"))))[0], 3, "a read");
+  assert.is((await outcome(() => Promise.reject(system("EIO", "read"))))[0], 3);
   if (existsSync("/dev/full")) {
     const real = await outcome(() => void writeSync(openSync("/dev/full", "w"), "text"));
     assert.equal(real, [6, "a file: could not be written (ENOSPC): the disk is full: free some space"]);
   } else console.log("SKIPPED: a disk that is really full: there is no /dev/full");
   assert.is(
     (await outcome(() => void mkdirSync(fileURLToPath(import.meta.url))))[0],
-    1,
-    "the path exists already",
+    6,
+    "a file is in the folder's place",
   );
 });
 
