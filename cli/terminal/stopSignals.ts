@@ -65,12 +65,12 @@ export function listenForStop(stop: (signal: StopSignal) => void): {
 
 /**
  * Ends the process with the signal's exit code. Node waits for its threads then; where one hangs, the signal
- * itself ends the process a second later, or at once if it comes again.
+ * itself ends the process three seconds later, or at once if it comes again.
  */
 function end(signal: StopSignal): never {
   for (const name of SIGNALS) process.removeAllListeners(name);
   if (process.platform !== "win32") {
-    const later = `sleep 1; kill -s ${signal.slice(3)} ${process.pid}`;
+    const later = `sleep 3; kill -s ${signal.slice(3)} ${process.pid}`;
     spawn("sh", ["-c", later], { detached: true, stdio: "ignore" })
       .on("error", () => undefined)
       .unref();
