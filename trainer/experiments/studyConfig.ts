@@ -41,7 +41,7 @@ const KEYS = {
       v.union([
         v.strictObject({
           phantom: v.strictObject({
-            version: v.optional(whole(1, 2).schema, 2),
+            version: v.optional(whole(1, 1000).schema, 2), // studyData.ts names those there are
             seed: seed.schema,
             size: whole(16, 512).schema,
             train: cases(1),
