@@ -72,7 +72,11 @@ export async function storeStage(run: string, stage: StoredStage): Promise<strin
     await writeSubsetScores(folder, { cases: ["PHANTOM_001"], subsets: Object.fromEntries(scores) });
   }
   const record = (epoch: number, mean?: number) =>
-    JSON.stringify({ epoch, ...PLAIN, ...(mean !== undefined && { validation: { WT: 0, TC: 0, ET: 0, mean } }) });
+    JSON.stringify({
+      epoch,
+      ...PLAIN,
+      ...(mean !== undefined && { validation: { WT: 0, TC: 0, ET: 0, mean } }),
+    });
   writeFileSync(join(folder, FILES.metrics), `${record(1, 0.01)}\n${record(2, dice)}\n${record(3, 0.99)}\n`);
   return path;
 }
